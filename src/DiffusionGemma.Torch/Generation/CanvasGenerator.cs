@@ -34,7 +34,6 @@ public static class CanvasGenerator
         using IDisposable quiet = no_grad();
         using var run = NewDisposeScope();
         int rows = prompts.Count;
-        Tensor ends = tensor(o.EosTokenIds.Select(id => (long)id).ToArray(), device: model.Device);
         (Tensor unread, Tensor unreadMask) = LeftPadded(prompts, o.PadTokenId);
         bool[] ended = new bool[rows];
         int[] passes = new int[rows];
@@ -46,10 +45,8 @@ public static class CanvasGenerator
             {
                 using var scope = NewDisposeScope();
                 cache = model.Encode(unread, unreadMask, cache);
-                Tensor best = Denoise(canvas, cache);
-                unread = best.MoveToOuterDisposeScope();
-                unreadMask = ones_like(best, ScalarType.Bool).MoveToOuterDisposeScope();
-                Append(best);
+                unread = Append(Denoise(canvas, cache)).MoveToOuterDisposeScope();
+                unreadMask = ones_like(unread, ScalarType.Bool).MoveToOuterDisposeScope();
             }
         }
         finally
@@ -120,19 +117,18 @@ public static class CanvasGenerator
             return best!.MoveToOuterDisposeScope();
         }
 
-        // Adds a canvas to the answers of rows that have not ended; a row ends with its first end token.
-        void Append(Tensor best)
+        // Adds a canvas to the answers; a row ends with its first end token. Returns what is encoded next [rows,C]: padding after a row's end.
+        Tensor Append(Tensor best)
         {
-            using var scope = NewDisposeScope();
-            bool[][] isEnd = [.. Flags(isin(best, ends))];
             IReadOnlyList<int[]> ids = Ids(best);
             for (int row = 0; row < rows; row++)
             {
-                if (ended[row]) continue;
-                int end = Array.IndexOf(isEnd[row], true);
-                ended[row] = end >= 0;
-                answers[row].AddRange(end < 0 ? ids[row] : ids[row][..(end + 1)]);
+                int end = ended[row] ? -1 : Array.FindIndex(ids[row], o.EosTokenIds.Contains), kept = ended[row] ? 0 : end < 0 ? length : end + 1;
+                answers[row].AddRange(ids[row][..kept]);
+                ids[row].AsSpan(kept).Fill(o.PadTokenId);
+                ended[row] |= end >= 0;
             }
+            return tensor(ids.SelectMany(row => row.Select(id => (long)id)).ToArray(), device: model.Device).view(rows, length);
         }
 
         GenerationResult Result(int row)

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A checkpoint folder: config.json and the weights that it promises, all there and of the right shapes, or not opened at all.</summary>
+/// <summary>
+/// A checkpoint folder: config.json and the weights that it promises, all there and of the right shapes, or not opened at all.
+/// </summary>
 internal sealed class Checkpoint : IDisposable
 {
     private const int NamesPrinted = 10;
@@ -22,7 +24,8 @@ internal sealed class Checkpoint : IDisposable
     public SafetensorsFile Weights { get; }
 
     /// <exception cref="InvalidConfigurationException">config.json is missing or asks for what is not supported.</exception>
-    /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or dtype.</exception>
+    /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or
+    /// dtype.</exception>
     public static Checkpoint Open(string folder)
     {
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(folder);
@@ -67,7 +70,9 @@ internal sealed class Checkpoint : IDisposable
         string[] names = [.. tensors];
         if (names.Length == 0) return;
         string more = names.Length > NamesPrinted ? $" and {names.Length - NamesPrinted} more" : "";
-        throw new CheckpointException(folder, $"{problem} {string.Join("; ", names.Take(NamesPrinted))}{more}. Weights and config.json must be of one and the same DiffusionGemma checkpoint.");
+        throw new CheckpointException(
+            folder, $"{problem} {string.Join("; ", names.Take(NamesPrinted))}{more}. " +
+            "Weights and config.json must be of one and the same DiffusionGemma checkpoint.");
     }
 
     private static unsafe bool BytesEqual(SafetensorsFile weights, string name, string original)

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace DiffusionGemma;
 
-/// <summary>Tells one base checkpoint from another without reading 50 GB: a model that was trained on a base asks for the same one again.</summary>
+/// <summary>
+/// Tells one base checkpoint from another without reading 50 GB: a model that was trained on a base asks for the same one again.
+/// </summary>
 /// <remarks>
 /// SHA-256 over config.json's bytes and, for each weight file in the order of its names: name, length, header and 1 MiB of its tensors'
 /// bytes, sampled evenly (all of them where there are no more). Where the folder lies does not matter. A change of bytes that were not
@@ -43,7 +45,7 @@ internal static class CheckpointFingerprint
             return;
         }
         const int blocks = SampleBytes / BlockBytes;
-        for (int n = 0; n < blocks; n++)                                                 // the first block begins the data, the last one ends it
+        for (int n = 0; n < blocks; n++)                                                 // the first begins the data, the last ends it
             hash.AppendData(file.Bytes(start + (long)((Int128)(length - BlockBytes) * n / (blocks - 1)), BlockBytes));
     }
 

@@ -59,10 +59,13 @@ internal static class CheckpointLayout
     /// <summary>Tensors that this library carries along and never reads.</summary>
     public static bool IsVision(string name) => Vision.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
 
-    /// <summary>The decoder's name of a tensor that may be stored a second time under this one: the head, and the encoder's stack. Else null.</summary>
+    /// <summary>
+    /// The decoder's name of a tensor that may be stored a second time under this one: the head, and the encoder's stack. Else null.
+    /// </summary>
     public static string? TiedTo(string name) =>
         name == Head ? Embedding
-        : name.EndsWith(".layer_scalar", StringComparison.Ordinal) || name.StartsWith(Encoder + "self_conditioning.", StringComparison.Ordinal) ? null
-        : name.StartsWith(Encoder, StringComparison.Ordinal) ? Decoder + name[Encoder.Length..]
-        : null;
+        : !name.StartsWith(Encoder, StringComparison.Ordinal) ? null
+        : name.StartsWith(Encoder + "self_conditioning.", StringComparison.Ordinal) ? null
+        : name.EndsWith(".layer_scalar", StringComparison.Ordinal) ? null
+        : Decoder + name[Encoder.Length..];
 }

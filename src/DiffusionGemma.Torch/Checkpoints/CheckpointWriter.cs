@@ -12,28 +12,36 @@ namespace DiffusionGemma;
 /// </summary>
 internal static partial class CheckpointWriter
 {
-    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };       // transformers refuses a file without it
+    // transformers refuses a file without it.
+    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
 
     /// <summary>What a source folder may hold that is weights, in this form or another, and so is not copied as a small file.</summary>
     private static readonly string[] WeightExtensions =
-        [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".zip", ".tmp"];
+    [
+        ".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx",
+        ".zip", ".tmp",
+    ];
 
     private static readonly JsonSerializerOptions IndexFormat =
         new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <param name="source">Where every tensor that was not trained, and every file that holds no weights, comes from.</param>
-    /// <param name="outputFolder">Made if need be. The weights and configuration that it holds are replaced when all is written; its other files stay.</param>
+    /// <param name="outputFolder">Made if need be. The weights and configuration that it holds are replaced when all is written; its other
+    /// files stay.</param>
     /// <param name="trained">By checkpoint name, of any floating dtype, device and strides; stored in the source's dtype.</param>
     /// <param name="maxShardBytes">Above this the weights are split, at whole tensors. Null: in as many files as the source's.</param>
-    /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output folder is the source's.</exception>
+    /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output
+    /// folder is the source's.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written; what it held is unchanged.</exception>
     public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null)
     {
-        if (maxShardBytes <= 0) throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
+        if (maxShardBytes <= 0)
+            throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
         CheckTrained(source, trained);
         if (SameFolder(source.Folder, outputFolder))
             throw new ArgumentException(
-                $"{outputFolder} is the folder that the checkpoint was loaded from: its weights are in use, and adapters trained on them would lose their base. Save to another folder.",
+                $"{outputFolder} is the folder that the checkpoint was loaded from: its weights are in use, and adapters trained on " +
+                "them would lose their base. Save to another folder.",
                 nameof(outputFolder));
 
         IReadOnlyList<Shard> shards = Plan(source.Weights, maxShardBytes);
@@ -41,7 +49,10 @@ internal static partial class CheckpointWriter
         {
             using var update = new FolderUpdate(outputFolder);
             foreach (Shard shard in shards)
-                SafetensorsWriter.Write(update.PathOf(shard.File), [.. shard.Tensors.Select(name => Source(source, name, trained))], Metadata);
+            {
+                TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained))];
+                SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata);
+            }
             if (shards is not [{ File: SafetensorsFile.SingleFileName }])
                 File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(source.Weights, shards));
             foreach (string path in Directory.EnumerateFiles(source.Folder).Where(IsCompanion))
@@ -50,7 +61,9 @@ internal static partial class CheckpointWriter
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CheckpointException(outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} What was there before is unchanged. Name a folder that may be written to and has room.", e);
+            throw new CheckpointException(
+                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} What was there before is unchanged. " +
+                "Name a folder that may be written to and has room.", e);
         }
     }
 
@@ -61,7 +74,8 @@ internal static partial class CheckpointWriter
             if (!expected.TryGetValue(name, out long[]? shape))
                 throw new ArgumentException($"{name} is no text tensor of {source.Folder}.", nameof(trained));
             else if (!tensor.shape.SequenceEqual(shape))
-                throw new ArgumentException($"{name} has shape [{string.Join(", ", tensor.shape)}] instead of [{string.Join(", ", shape)}].", nameof(trained));
+                throw new ArgumentException(
+                    $"{name} has shape [{string.Join(", ", tensor.shape)}] instead of [{string.Join(", ", shape)}].", nameof(trained));
             else if (!SafetensorsDTypes.IsFloating(tensor.dtype))
                 throw new ArgumentException($"{name} is {tensor.dtype}; a floating dtype was expected.", nameof(trained));
     }
@@ -96,7 +110,9 @@ internal static partial class CheckpointWriter
             : [.. shards.Select((names, n) => new Shard($"model-{n + 1:D5}-of-{shards.Count:D5}.safetensors", names))];
     }
 
-    /// <summary>The index as transformers prints it: what the source's said of the whole, the size as it is now, the names sorted.</summary>
+    /// <summary>
+    /// The index as transformers prints it: what the source's said of the whole, the size as it is now, the names sorted.
+    /// </summary>
     private static string Index(SafetensorsFile source, IReadOnlyList<Shard> shards)
     {
         var metadata = new SortedDictionary<string, object>(StringComparer.Ordinal);
@@ -112,7 +128,9 @@ internal static partial class CheckpointWriter
         return JsonSerializer.Serialize(new { metadata, weight_map = map }, IndexFormat) + "\n";
     }
 
-    /// <summary>config.json, tokenizer, templates, model card: what makes the folder whole. An adapter's files would make it another model.</summary>
+    /// <summary>
+    /// config.json, tokenizer, templates, model card: what makes the folder whole. An adapter's files would make it another model.
+    /// </summary>
     private static bool IsCompanion(string path)
     {
         string name = Path.GetFileName(path);
@@ -131,7 +149,8 @@ internal static partial class CheckpointWriter
     private static string Resolve(string folder)
     {
         var info = new DirectoryInfo(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
-        return Path.TrimEndingDirectorySeparator(info.Exists ? info.ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? info.FullName : info.FullName);
+        string? target = info.Exists ? info.ResolveLinkTarget(returnFinalTarget: true)?.FullName : null;
+        return Path.TrimEndingDirectorySeparator(target ?? info.FullName);
     }
 
     private sealed record Shard(string File, IReadOnlyList<string> Tensors);

@@ -55,9 +55,16 @@ internal sealed class FolderUpdate : IDisposable
 
     public void Dispose()
     {
-        string hidden = Path.GetDirectoryName(staging)!;
-        if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
-        if (made && Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
+        try
+        {
+            string hidden = Path.GetDirectoryName(staging)!;
+            if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
+            if (made && Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // What stays is hidden and belongs to no checkpoint; the error that led here, or the save that succeeded, counts for more.
+        }
     }
 
     private static IEnumerable<string> Names(string folder) => Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path));

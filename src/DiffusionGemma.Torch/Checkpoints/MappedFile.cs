@@ -2,7 +2,9 @@ using System.IO.MemoryMappedFiles;
 
 namespace DiffusionGemma;
 
-/// <summary>A file's bytes as read-only memory, for as long as this is not disposed: no page of it is held that the system wants back.</summary>
+/// <summary>
+/// A file's bytes as read-only memory, for as long as this is not disposed: no page of it is held that the system wants back.
+/// </summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
     private readonly MemoryMappedFile file;

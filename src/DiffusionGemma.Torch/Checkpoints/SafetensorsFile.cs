@@ -15,7 +15,10 @@ public sealed class SafetensorsFile : IDisposable
     private readonly Dictionary<string, MappedFile> files;
 
     private SafetensorsFile(
-        Dictionary<string, MappedFile> files, IReadOnlyDictionary<string, TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata, SafetensorsIndex? index)
+        Dictionary<string, MappedFile> files,
+        IReadOnlyDictionary<string, TensorInfo> tensors,
+        IReadOnlyDictionary<string, string> metadata,
+        SafetensorsIndex? index)
     {
         this.files = files;
         Tensors = tensors;
@@ -35,9 +38,12 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The files, by name.</summary>
     internal IEnumerable<MappedFile> Files => files.Values;
 
-    /// <summary>Opens a safetensors file, or the weights of a folder: those of model.safetensors.index.json, or else model.safetensors.</summary>
+    /// <summary>
+    /// Opens a safetensors file, or the weights of a folder: those of model.safetensors.index.json, or else model.safetensors.
+    /// </summary>
     /// <param name="path">A file or a folder.</param>
-    /// <exception cref="CheckpointException">Something is missing, cut off, contradictory or not supported: the message says which file and tensor.</exception>
+    /// <exception cref="CheckpointException">Something is missing, cut off, contradictory or not supported: the message says which file
+    /// and tensor.</exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -47,10 +53,12 @@ public sealed class SafetensorsFile : IDisposable
         if (!File.Exists(Path.Combine(path, SafetensorsIndex.FileName)))
             return single
                 ? OpenFiles(path, [SingleFileName], index: null)
-                : throw new CheckpointException(path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. Name the folder of a checkpoint in safetensors files.");
+                : throw new CheckpointException(
+                    path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. Name the folder of a checkpoint in safetensors files.");
         // transformers would read the one, others the other.
         if (single)
-            throw new CheckpointException(path, $"holds both {SingleFileName} and {SafetensorsIndex.FileName}, which may differ. Remove the one that is not meant.");
+            throw new CheckpointException(
+                path, $"holds both {SingleFileName} and {SafetensorsIndex.FileName}, which may differ. Remove the one that is not meant.");
         SafetensorsIndex index = SafetensorsIndex.Read(Path.Combine(path, SafetensorsIndex.FileName));
         return OpenFiles(path, index.Files.Values.Distinct().Order(StringComparer.Ordinal), index);
     }
@@ -71,11 +79,15 @@ public sealed class SafetensorsFile : IDisposable
         return mapped.to(target, place, copy: true);
     }
 
-    /// <summary>Writes a safetensors file, under a temporary name that is renamed at the end: what was there stays until the new file is whole.</summary>
+    /// <summary>
+    /// Writes a safetensors file, under a temporary name that is renamed at the end: what was there stays until the new file is whole.
+    /// </summary>
     /// <param name="path">The file; its folder must exist.</param>
-    /// <param name="tensors">Each is written in its own dtype, whatever its strides and device. The bytes' order does not depend on this dictionary's.</param>
+    /// <param name="tensors">Each is written in its own dtype, whatever its strides and device. The bytes' order does not depend on this
+    /// dictionary's.</param>
     /// <param name="metadata">Free text for the header; transformers wants `format`: `pt`.</param>
-    /// <exception cref="CheckpointException">The file cannot be written, or a tensor has a dtype that the format has no name for.</exception>
+    /// <exception cref="CheckpointException">The file cannot be written, or a tensor has a dtype that the format has no name
+    /// for.</exception>
     public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
         SafetensorsWriter.Write(path, [.. tensors.Select(pair => TensorSource.Of(pair.Key, pair.Value))], metadata);
 
@@ -140,9 +152,11 @@ public sealed class SafetensorsFile : IDisposable
         string path = Path.Combine(folder, SafetensorsIndex.FileName);
         foreach ((string name, string file) in index.Files)
             if (!tensors.TryGetValue(name, out TensorInfo? tensor))
-                throw new CheckpointException(path, name, $"is said to be in {file}, but is not there. Fetch or copy {file} and the index again.");
+                throw new CheckpointException(
+                    path, name, $"is said to be in {file}, but is not there. Fetch or copy {file} and the index again.");
             else if (Path.GetFileName(tensor.File) != file)
-                throw new CheckpointException(path, name, $"is said to be in {file}, but is in {tensor.File}. Fetch or copy both and the index again.");
+                throw new CheckpointException(
+                    path, name, $"is said to be in {file}, but is in {tensor.File}. Fetch or copy both and the index again.");
         foreach (TensorInfo tensor in tensors.Values)
             if (!index.Files.ContainsKey(tensor.Name))
                 throw new CheckpointException(tensor.File, tensor.Name, $"is not in {path}. Fetch or copy both again.");

@@ -24,11 +24,14 @@ internal static class SafetensorsHeader
     /// <summary>Where the header ends and the tensors begin.</summary>
     public static long End(MappedFile file)
     {
-        if (file.Length < 8) throw new CheckpointException(file.Path, $"has {file.Length} bytes and is no safetensors file, or was cut off. Fetch or copy it again.");
+        if (file.Length < 8)
+            throw new CheckpointException(
+                file.Path, $"has {file.Length} bytes and is no safetensors file, or was cut off. Fetch or copy it again.");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Bytes(0, 8));
         if (length > MaximumLength || (long)length > file.Length - 8)
             throw new CheckpointException(file.Path,
-                $"says that its header has {length} bytes, but the file has {file.Length} and a header at most {MaximumLength}: it is no safetensors file, or was cut off. Fetch or copy it again.");
+                $"says that its header has {length} bytes, but the file has {file.Length} and a header at most {MaximumLength}: it is " +
+                "no safetensors file, or was cut off. Fetch or copy it again.");
         return 8 + (long)length;
     }
 
@@ -39,7 +42,8 @@ internal static class SafetensorsHeader
         {
             string json = StrictUtf8.GetString(file.Bytes(8, (int)(end - 8)));
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            if (json[0] != '{') throw new CheckpointException(file.Path, "has a header that does not begin with {: it is no safetensors file.");
+            if (json[0] != '{')
+                throw new CheckpointException(file.Path, "has a header that does not begin with {: it is no safetensors file.");
             var tensors = new List<TensorInfo>();
             IReadOnlyDictionary<string, string> metadata = new Dictionary<string, string>();
             foreach (JsonProperty entry in document.RootElement.EnumerateObject())
@@ -64,16 +68,20 @@ internal static class SafetensorsHeader
 
     private static TensorInfo ReadTensor(string name, JsonElement entry, string path, long dataStart)
     {
-        if (entry.ValueKind != JsonValueKind.Object || !entry.TryGetProperty("dtype", out JsonElement dtypeName) || dtypeName.ValueKind != JsonValueKind.String)
+        if (entry.ValueKind != JsonValueKind.Object
+            || !entry.TryGetProperty("dtype", out JsonElement dtypeName)
+            || dtypeName.ValueKind != JsonValueKind.String)
             throw new CheckpointException(path, name, "has no dtype in the header.");
         if (SafetensorsDTypes.Parse(dtypeName.GetString()!) is not ScalarType dtype)
             throw new CheckpointException(path, name, $"has dtype {dtypeName.GetString()}; supported are {SafetensorsDTypes.All}.");
         long[] shape = ReadIntegers(name, entry, "shape", path);
-        if (shape.Length > MaximumRank) throw new CheckpointException(path, name, $"has {shape.Length} dimensions; supported are {MaximumRank}.");
+        if (shape.Length > MaximumRank)
+            throw new CheckpointException(path, name, $"has {shape.Length} dimensions; supported are {MaximumRank}.");
         if (ReadIntegers(name, entry, "data_offsets", path) is not [var begin, var end] || begin > end)
             throw new CheckpointException(path, name, "has data_offsets that are not a begin and an end.");
         if (ByteLength(shape, SafetensorsDTypes.Size(dtype)) is not long length || length != end - begin)
-            throw new CheckpointException(path, name, $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not fit its {end - begin} bytes.");
+            throw new CheckpointException(
+                path, name, $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not fit its {end - begin} bytes.");
         if (begin > long.MaxValue - dataStart) throw new CheckpointException(path, name, "begins beyond the end of the file.");
         return new TensorInfo(name, dtype, shape, path, dataStart + begin, length);
     }
@@ -101,7 +109,9 @@ internal static class SafetensorsHeader
         return (long)length;
     }
 
-    /// <summary>The tensors must cover the file from the header to its end, once: nothing hides between them, none reads another's bytes.</summary>
+    /// <summary>
+    /// The tensors must cover the file from the header to its end, once: nothing hides between them, none reads another's bytes.
+    /// </summary>
     private static void CheckTiling(List<TensorInfo> tensors, MappedFile file, long dataStart)
     {
         long expected = dataStart;
@@ -111,7 +121,8 @@ internal static class SafetensorsHeader
                 throw new CheckpointException(file.Path, tensor.Name,
                     tensor.Offset < expected ? "overlaps the tensor before it." : $"leaves a hole of {tensor.Offset - expected} bytes before it.");
             if (tensor.Length > file.Length - tensor.Offset)
-                throw new CheckpointException(file.Path, tensor.Name, "reaches beyond the end of the file: the file was cut off. Fetch or copy it again.");
+                throw new CheckpointException(
+                    file.Path, tensor.Name, "reaches beyond the end of the file: the file was cut off. Fetch or copy it again.");
             expected += tensor.Length;
         }
         if (expected != file.Length)

@@ -28,7 +28,8 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
                 files.Add(pair.Name, file);
             }
             if (files.Count == 0) throw new CheckpointException(path, "has an empty weight_map.");
-            return new SafetensorsIndex(files, document.RootElement.TryGetProperty("metadata", out JsonElement metadata) ? metadata.Clone() : default);
+            bool said = document.RootElement.TryGetProperty("metadata", out JsonElement metadata);
+            return new SafetensorsIndex(files, said ? metadata.Clone() : default);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {

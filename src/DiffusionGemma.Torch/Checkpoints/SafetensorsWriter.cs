@@ -13,9 +13,11 @@ internal static class SafetensorsWriter
     {
         foreach (TensorSource tensor in tensors)
         {
-            if (tensor.Name == SafetensorsHeader.MetadataKey) throw new CheckpointException(path, tensor.Name, "has a name that the format keeps for itself.");
+            if (tensor.Name == SafetensorsHeader.MetadataKey)
+                throw new CheckpointException(path, tensor.Name, "has a name that the format keeps for itself.");
             if (SafetensorsDTypes.Name(tensor.DType) is null)
-                throw new CheckpointException(path, tensor.Name, $"is {tensor.DType}; the format holds {SafetensorsDTypes.All}. Convert it first.");
+                throw new CheckpointException(
+                    path, tensor.Name, $"is {tensor.DType}; the format holds {SafetensorsDTypes.All}. Convert it first.");
         }
 
         string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
@@ -23,7 +25,8 @@ internal static class SafetensorsWriter
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
             {
-                TensorSource[] ordered = [.. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.DType)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal)];
+                TensorSource[] ordered =
+                    [.. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.DType)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal)];
                 WriteHeader(stream, ordered, metadata);
                 foreach (TensorSource tensor in ordered) tensor.WriteTo(stream);
                 stream.Flush(flushToDisk: true);
@@ -32,7 +35,9 @@ internal static class SafetensorsWriter
         }
         catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException)
         {
-            throw new CheckpointException(path, $"cannot be written: {e.Message} What was there before is unchanged. Name a folder that exists, may be written to and has room.", e);
+            throw new CheckpointException(
+                path, $"cannot be written: {e.Message} What was there before is unchanged. " +
+                "Name a folder that exists, may be written to and has room.", e);
         }
         finally
         {

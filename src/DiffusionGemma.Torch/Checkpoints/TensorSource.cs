@@ -3,14 +3,18 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A tensor on its way into a file: what the header needs, and how its bytes come. The bytes come when the header is out.</summary>
+/// <summary>
+/// A tensor on its way into a file: what the header needs, and how its bytes come. The bytes come when the header is out.
+/// </summary>
 /// <param name="Name">Its name in the file.</param>
 /// <param name="DType">The dtype that it is stored in.</param>
 /// <param name="Shape">Its dimensions.</param>
 /// <param name="WriteTo">Writes exactly shape times dtype bytes.</param>
 internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList<long> Shape, Action<Stream> WriteTo)
 {
-    /// <summary>Numbers converted and written at a time: little enough to not matter beside a tensor, enough to not matter in time.</summary>
+    /// <summary>
+    /// Numbers converted and written at a time: little enough to not matter beside a tensor, enough to not matter in time.
+    /// </summary>
     private const long PieceElements = 1 << 24;
 
     private const int PieceBytes = 1 << 26;
@@ -38,7 +42,9 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
         });
     }
 
-    /// <summary>Cuts along the first dimension until a piece is small, so that no tensor is ever converted or made contiguous whole.</summary>
+    /// <summary>
+    /// Cuts along the first dimension until a piece is small, so that no tensor is ever converted or made contiguous whole.
+    /// </summary>
     private static unsafe void WritePieces(Tensor tensor, ScalarType dtype, Stream stream)
     {
         long count = tensor.numel();

@@ -28,7 +28,8 @@ internal static class ConfigParser
     private static DiffusionGemmaConfig Read(ConfigSection root, string source)
     {
         if (root.String("model_type") is not "diffusion_gemma" and var type)
-            throw root.Error("model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
+            throw root.Error(
+                "model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
         if (root.Has("quantization_config"))
             throw root.Error("quantization_config", "is there; quantised checkpoints are not supported. Use the unquantised one.");
         root.Demand("tie_word_embeddings", "true");
@@ -88,7 +89,8 @@ internal static class ConfigParser
             throw text.Error("layer_types", $"has \"{name}\"; only \"{SlidingAttention}\" and \"{FullAttention}\" are supported."))];
         if (kinds.Count != count) throw text.Error("layer_types", $"has {kinds.Count} entries for the {count} of num_hidden_layers.");
         // The reference would quietly make it a full one.
-        if (kinds[^1] != AttentionKind.Full) throw text.Error("layer_types", $"ends in \"{SlidingAttention}\"; the last layer must be \"{FullAttention}\".");
+        if (kinds[^1] != AttentionKind.Full)
+            throw text.Error("layer_types", $"ends in \"{SlidingAttention}\"; the last layer must be \"{FullAttention}\".");
         return kinds;
     }
 
@@ -129,7 +131,8 @@ internal static class ConfigParser
             case "default" when fraction == 1:
                 break;
             case "default":
-                throw rope.Error("partial_rotary_factor", $"is {fraction.ToString(CultureInfo.InvariantCulture)}; with rope_type \"default\" the whole head turns.");
+                throw rope.Error(
+                    "partial_rotary_factor", "is below 1; with rope_type \"default\" the whole head turns.");
             case var type:
                 throw rope.Error("rope_type", $"is \"{type}\"; only \"default\" and \"proportional\" are supported.");
         }
@@ -151,9 +154,11 @@ internal static class ConfigParser
         for (int n = 0; n < layers.Count; n++)
         {
             if (heads % layers[n].KeyValueHeads != 0)
-                throw text.Error("num_attention_heads", $"is {heads}, which the {layers[n].KeyValueHeads} key-value heads of layer {n} do not divide.");
+                throw text.Error(
+                    "num_attention_heads", $"is {heads}, which the {layers[n].KeyValueHeads} key-value heads of layer {n} do not divide.");
             if (layers[n].HeadDim % 2 != 0)
-                throw text.Error("head_dim", $"of layer {n} is {layers[n].HeadDim}; it must be even, for its halves turn against each other.");
+                throw text.Error(
+                    "head_dim", $"of layer {n} is {layers[n].HeadDim}; it must be even, for its halves turn against each other.");
         }
         return layers;
     }
@@ -168,7 +173,9 @@ internal static class ConfigParser
                 layers[n] = layers[n] with { HeadDim = headDim, KeyValueHeads = keyValueHeads };
     }
 
-    /// <summary>The newer form: layer number to what that layer has of its own. It goes before the older one, as in the reference.</summary>
+    /// <summary>
+    /// The newer form: layer number to what that layer has of its own. It goes before the older one, as in the reference.
+    /// </summary>
     private static void OverrideLayers(ConfigSection perLayer, List<LayerShape> layers)
     {
         var seen = new HashSet<int>();

@@ -105,7 +105,8 @@ public sealed record DiffusionGemmaConfig
 
     /// <summary>Reads config.json of a checkpoint folder.</summary>
     /// <param name="folder">The folder that holds config.json.</param>
-    /// <exception cref="InvalidConfigurationException">The file is missing, is not JSON, lacks an option or has a value that is not supported.</exception>
+    /// <exception cref="InvalidConfigurationException">The file is missing, is not JSON, lacks an option or has a value that is not
+    /// supported.</exception>
     public static DiffusionGemmaConfig Load(string folder)
     {
         string path = Path.Combine(folder, FileName);
@@ -115,7 +116,8 @@ public sealed record DiffusionGemmaConfig
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new InvalidConfigurationException(path, null, "does not exist. Name the folder of a DiffusionGemma checkpoint (config.json and safetensors files).", e);
+            throw new InvalidConfigurationException(
+                path, null, "does not exist. Name the folder of a DiffusionGemma checkpoint (config.json and safetensors files).", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -126,7 +128,8 @@ public sealed record DiffusionGemmaConfig
     /// <summary>Reads the text of a config.json.</summary>
     /// <param name="json">The text.</param>
     /// <param name="source">What errors call it: the file's path.</param>
-    /// <exception cref="InvalidConfigurationException">The text is not JSON, lacks an option or has a value that is not supported.</exception>
+    /// <exception cref="InvalidConfigurationException">The text is not JSON, lacks an option or has a value that is not
+    /// supported.</exception>
     public static DiffusionGemmaConfig Parse(string json, string source) => ConfigParser.Parse(json, source);
 
     /// <summary>The shape of one layer's attention.</summary>

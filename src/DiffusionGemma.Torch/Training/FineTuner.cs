@@ -88,6 +88,23 @@ public static class FineTuner
             history, adapter, adapter?.Modules ?? [.. trained.Keys], trained.Values.Sum(p => p.numel()));
     }
 
+    /// <summary>The losses that training would see on these rows, with noise drawn as for the first step of a run; nothing is changed.</summary>
+    /// <param name="model">The model, with or without an adapter.</param>
+    /// <param name="examples">Packed rows; all of them count as one batch.</param>
+    /// <param name="options">Seed, probabilities and micro-batch size are used.</param>
+    /// <param name="cancellation">Looked at between micro-batches.</param>
+    /// <returns>Mean cross-entropies in nats a token: of one drawn canvas a row, and of the encoder's next-token prediction.</returns>
+    /// <exception cref="TrainingException">A row is malformed, or there is none.</exception>
+    public static (double DiffusionLoss, double EncoderLoss) Evaluate(
+        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions? options = null, CancellationToken cancellation = default)
+    {
+        options ??= new FineTuneOptions();
+        options.Validate();
+        Validate(examples, model.Config);
+        StepLosses losses = new TrainingStep(model, options, options.Seed ?? FineTuneOptions.DefaultSeed).Run(0, examples, null, cancellation);
+        return (losses.Diffusion, losses.Encoder);
+    }
+
     /// <summary>Everything but the routers and the layer scalars.</summary>
     private static Dictionary<string, Tensor> FullParameters(DiffusionGemmaModel model) =>
         model.Stack.Parameters

@@ -16,10 +16,11 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     /// <summary>Adds the step's gradients up in the optimiser.</summary>
     /// <param name="step">Steps before this one.</param>
     /// <param name="examples">The global batch, in its order.</param>
-    /// <param name="optimizer">Receives the gradients.</param>
+    /// <param name="optimizer">Receives the gradients; null: the losses alone are wanted.</param>
     /// <param name="cancellation">Looked at between micro-batches.</param>
-    public StepLosses Run(int step, IReadOnlyList<TrainingExample> examples, AdamW optimizer, CancellationToken cancellation)
+    public StepLosses Run(int step, IReadOnlyList<TrainingExample> examples, AdamW? optimizer, CancellationToken cancellation)
     {
+        using IDisposable gradients = set_grad_enabled(optimizer is not null);
         DiffusionGemmaConfig config = model.Config;
         ExampleDraw[] draws =
         [
@@ -48,8 +49,11 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             long length = batch.InputIds.shape[1] - 1;                          // each token but the last predicts its successor
             Tensor encoderLoss = CrossEntropy(
                 cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length)) / Math.Max(pairs, 1);
-            AutogradFaults.Backward(diffusionLoss + encoderLoss * options.EncoderLossWeight);
-            optimizer.AccumulateGradients();
+            if (optimizer is not null)
+            {
+                AutogradFaults.Backward(diffusionLoss + encoderLoss * options.EncoderLossWeight);
+                optimizer.AccumulateGradients();
+            }
             diffusion += diffusionLoss.to(ScalarType.Float64).item<double>();
             encoder += encoderLoss.to(ScalarType.Float64).item<double>();
         }

@@ -9,7 +9,8 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class TorchOperators
 {
-    // One operator a function: a TorchScript compile error would end the process, so nothing here is ever built from input.
+    // One operator a function: a TorchScript compile error would end the process, so nothing here is ever built from input. The parser
+    // wants the last line ended.
     private const string Source = """
         def attention(q, k, v, mask: Optional[Tensor], scale: float):
             return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa=True)

@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 
 public class LoraTargetsTests
 {
-    private static readonly string[] Modules = Checkpoint("tiny-6layer").Tensors.Keys.Select(WithoutWeight).ToArray();
+    private static readonly string[] Modules = ReadModules();
     private static readonly string[] Projections = [.. Modules.Where(m => Regex.IsMatch(m, @"^model\.decoder\.layers\.\d+\.(self_attn|mlp)\.\w+_proj$"))];
 
     /// <summary>Every module name of transformers' model: the checkpoint's, and the encoder's twins of the decoder's layers.</summary>
@@ -56,18 +56,21 @@ public class LoraTargetsTests
     public void The_pattern_for_PEFT_hits_the_adapted_modules_and_nothing_else()
     {
         var choice = Gen.Select(Gen.Bool.Array[Projections.Length], Gen.Bool, Gen.Bool.Array[7], Gen.Bool);
-        choice.Sample((byModule, byKind, kinds, bothPasses) =>
+        Property.Holds(choice, 300, drawn =>
         {
+            (bool[] byModule, bool byKind, bool[] kinds, bool bothPasses) = drawn;
             string[] allKinds = [.. Projections.Select(LoraTargets.Suffix).Distinct()];
             string[] adapted = [.. Projections.Where((m, i) => byKind ? kinds[Array.IndexOf(allKinds, LoraTargets.Suffix(m))] : byModule[i])];
             if (adapted.Length == 0) return;
             var pattern = new Regex($"^(?:{LoraTargets.PeftPattern(adapted, Projections, bothPasses)})$", RegexOptions.CultureInvariant);
             IEnumerable<string> expected = bothPasses ? adapted.Concat(adapted.Select(m => PeftFolder.ModuleName(Pass.Encoder, m))) : adapted;
             Assert.Equal(expected.Order(), TransformersModules.Where(m => pattern.IsMatch(m)).Order());
-        }, seed: "0000000000000", iter: 300);
+        });
     }
 
-    private static SafetensorsFile Checkpoint(string name) => SafetensorsFile.Open(Fixtures.Checkpoint(name));
-
-    private static string WithoutWeight(string tensor) => tensor.EndsWith(".weight", StringComparison.Ordinal) ? tensor[..^".weight".Length] : tensor;
+    private static string[] ReadModules()
+    {
+        using SafetensorsFile checkpoint = SafetensorsFile.Open(Fixtures.Checkpoint("tiny-6layer"));
+        return [.. checkpoint.Tensors.Keys.Select(name => name.EndsWith(".weight", StringComparison.Ordinal) ? name[..^".weight".Length] : name)];
+    }
 }

@@ -1,0 +1,11 @@
+namespace DiffusionGemma;
+
+/// <summary>An adapter folder that cannot be read, does not fit the model, or asks for what this library cannot honour.</summary>
+public sealed class AdapterException : IOException
+{
+    /// <summary>An error with its message: the file, the tensor or setting at fault, and what to do.</summary>
+    public AdapterException(string message, Exception? inner = null)
+        : base(message, inner)
+    {
+    }
+}

@@ -1,0 +1,22 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>The low-rank delta of one projection in one pass: scale · B A. Kept in at least float32 beside a bfloat16 model.</summary>
+/// <param name="A">[r, in].</param>
+/// <param name="B">[out, r].</param>
+/// <param name="Scale">alpha / r, or alpha / √r (rank-stabilised).</param>
+internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
+{
+    /// <summary>Probability with which an input is dropped while training; 0 otherwise.</summary>
+    public double Dropout { get; set; }
+
+    /// <summary>x [..., in] -> [..., out].</summary>
+    public Tensor Delta(Tensor x) => nn.functional.linear(nn.functional.linear(Dropped(x), A.to(x.dtype)), B.to(x.dtype)) * Scale;
+
+    /// <summary>scale · B A, [out, in].</summary>
+    public Tensor FullDelta() => B.mm(A) * Scale;
+
+    private Tensor Dropped(Tensor x) => Dropout > 0 ? nn.functional.dropout(x, Dropout, training: true) : x;
+}

@@ -1,0 +1,59 @@
+using System.Text.RegularExpressions;
+
+namespace DiffusionGemma;
+
+/// <summary>Between target names, modules, and the regular expression that PEFT stores.</summary>
+internal static partial class LoraTargets
+{
+    /// <summary>The projections that the targets name. Every target must name at least one.</summary>
+    /// <exception cref="ArgumentException">A target matches nothing.</exception>
+    public static IReadOnlyList<string> Match(IReadOnlyList<string> targets, IReadOnlyList<string> modules)
+    {
+        var matched = new HashSet<string>();
+        foreach (string target in targets)
+        {
+            Regex pattern = target.Contains('*')
+                ? new Regex($"^{Regex.Escape(target).Replace("\\*", ".*", StringComparison.Ordinal)}$", RegexOptions.CultureInvariant)
+                : new Regex($"(^|\\.){Regex.Escape(target)}$", RegexOptions.CultureInvariant);
+            var hits = modules.Where(m => pattern.IsMatch(m)).ToList();
+            if (hits.Count == 0)
+                throw new ArgumentException(
+                    $"LoRA target '{target}' matches none of the model's {modules.Count} projections. They end in: "
+                    + $"{string.Join(", ", modules.Select(Suffix).Distinct())}.", nameof(targets));
+            matched.UnionWith(hits);
+        }
+        return [.. modules.Where(matched.Contains)];
+    }
+
+    /// <summary>
+    /// A regular expression over transformers' module names that hits the adapted projections of both passes and nothing else: plain names
+    /// would hit the vision tower too.
+    /// </summary>
+    /// <param name="adapted">Names of adapted projections, as in the checkpoint.</param>
+    /// <param name="modules">Names of all projections of the layers.</param>
+    /// <param name="bothPasses">False: the decoder's alone.</param>
+    public static string PeftPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
+    {
+        string stack = bothPasses ? "(language_model|decoder)" : "decoder";
+        var suffixes = adapted.Select(Suffix).ToHashSet();
+        string tail;
+        if (adapted.ToHashSet().SetEquals(modules.Where(m => suffixes.Contains(Suffix(m)))))
+        {
+            string letters = string.Concat("qkvo".Where(c => suffixes.Contains($"self_attn.{c}_proj")));
+            string dense = string.Join('|', new[] { "gate", "up", "down" }.Where(n => suffixes.Contains($"mlp.{n}_proj")));
+            string[] kinds = [.. letters.Length > 0 ? [$@"self_attn\.[{letters}]_proj"] : Array.Empty<string>(), .. dense.Length > 0 ? [$@"mlp\.({dense})_proj"] : Array.Empty<string>()];
+            tail = $@"layers\.\d+\.({string.Join('|', kinds)})$";
+        }
+        else
+        {
+            tail = $"({string.Join('|', adapted.Select(m => Regex.Escape(m["model.decoder.".Length..])))})$";
+        }
+        return $@".*{stack}\.{tail}";
+    }
+
+    /// <summary>"self_attn.q_proj" of "model.decoder.layers.3.self_attn.q_proj".</summary>
+    public static string Suffix(string module) => LayerPrefix().Replace(module, "");
+
+    [GeneratedRegex(@"^model\.decoder\.layers\.\d+\.")]
+    private static partial Regex LayerPrefix();
+}

@@ -1,0 +1,106 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DiffusionGemma;
+
+/// <summary>adapter_config.json as PEFT writes it: what of it matters here, and what cannot be honoured.</summary>
+internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, double Dropout)
+{
+    public const string FileName = "adapter_config.json";
+
+    // Settings that change what the adapter computes. Absent, null, false, 0 or empty they say nothing; otherwise they are refused by name.
+    private static readonly string[] Refused =
+    [
+        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication",
+        "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config", "megatron_config",
+        "alora_invocation_tokens", "trainable_token_indices", "ensure_weight_tying",
+    ];
+
+    public static PeftConfig Load(string folder)
+    {
+        string path = Path.Combine(folder, FileName);
+        JsonObject root;
+        try
+        {
+            root = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new JsonException("not an object");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new AdapterException($"{path}: no readable adapter configuration ({e.Message}). Give the folder that PEFT or LoraAdapter.Save wrote.", e);
+        }
+
+        T Value<T>(string key, T otherwise)
+        {
+            try
+            {
+                return root[key] is JsonNode node ? node.GetValue<T>() : otherwise;
+            }
+            catch (Exception e) when (e is InvalidOperationException or FormatException)
+            {
+                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, expected a {typeof(T).Name}.", e);
+            }
+        }
+
+        if (Value("peft_type", "") != "LORA")
+            throw new AdapterException($"{path}: peft_type is '{Value("peft_type", "")}'; only LORA adapters are supported.");
+        if (Value("bias", "none") != "none")
+            throw new AdapterException($"{path}: bias is '{Value("bias", "")}'; adapters with trained biases are not supported.");
+        foreach (string key in Refused)
+            if (Says(root[key]))
+                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, which is not supported. Convert or merge the adapter with PEFT first.");
+        if (root["init_lora_weights"] is JsonValue init && init.TryGetValue(out string? how) && how is not ("gaussian" or "orthogonal" or "eva"))
+            throw new AdapterException($"{path}: init_lora_weights is '{how}', which changes the base weights and is not supported. Convert the adapter with PEFT first.");
+        int rank = Value("r", 0);
+        if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
+        return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0));
+    }
+
+    /// <summary>The file's text, keys in PEFT's own (alphabetical) order.</summary>
+    public string ToJson(string baseModelNameOrPath, string? targetModules, bool experts)
+    {
+        var root = new JsonObject
+        {
+            ["alpha_pattern"] = new JsonObject(),
+            ["auto_mapping"] = new JsonObject
+            {
+                ["base_model_class"] = "DiffusionGemmaForBlockDiffusion",
+                ["parent_library"] = "transformers.models.diffusion_gemma.modeling_diffusion_gemma",
+            },
+            ["base_model_name_or_path"] = baseModelNameOrPath,
+            ["bias"] = "none",
+            ["fan_in_fan_out"] = false,
+            ["inference_mode"] = true,
+            ["init_lora_weights"] = true,
+            ["layers_pattern"] = null,
+            ["layers_to_transform"] = null,
+            ["lora_alpha"] = Alpha == Math.Floor(Alpha) && Math.Abs(Alpha) < 1e15 ? JsonValue.Create((long)Alpha) : JsonValue.Create(Alpha),
+            ["lora_dropout"] = Dropout,
+            ["modules_to_save"] = null,
+            ["peft_type"] = "LORA",
+            ["r"] = Rank,
+            ["rank_pattern"] = new JsonObject(),
+            ["revision"] = null,
+            ["target_modules"] = targetModules is null ? new JsonArray() : JsonValue.Create(targetModules),
+            ["target_parameters"] = experts ? new JsonArray("experts.gate_up_proj", "experts.down_proj") : null,
+            ["task_type"] = null,
+            ["use_dora"] = false,
+            ["use_rslora"] = RankStabilized,
+        };
+        return root.ToJsonString(new JsonSerializerOptions
+        {
+            WriteIndented = true,
+            NewLine = "\n",
+            Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        }) + "\n";
+    }
+
+    private static bool Says(JsonNode? node) => node switch
+    {
+        null => false,
+        JsonObject o => o.Count > 0,
+        JsonArray a => a.Count > 0,
+        JsonValue v when v.TryGetValue(out bool flag) => flag,
+        JsonValue v when v.TryGetValue(out double number) => number != 0,
+        _ => true,
+    };
+}

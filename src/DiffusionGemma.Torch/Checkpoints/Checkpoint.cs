@@ -1,0 +1,91 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A checkpoint folder: config.json and the weights that it promises, all there and of the right shapes, or not opened at all.
+/// </summary>
+internal sealed class Checkpoint : IDisposable
+{
+    private const int NamesPrinted = 10;
+
+    private Checkpoint(string folder, DiffusionGemmaConfig config, SafetensorsFile weights)
+    {
+        Folder = folder;
+        Config = config;
+        Weights = weights;
+    }
+
+    public string Folder { get; }
+
+    public DiffusionGemmaConfig Config { get; }
+
+    public SafetensorsFile Weights { get; }
+
+    /// <exception cref="InvalidConfigurationException">config.json is missing or asks for what is not supported.</exception>
+    /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or
+    /// dtype.</exception>
+    public static Checkpoint Open(string folder)
+    {
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(folder);
+        SafetensorsFile weights = SafetensorsFile.Open(folder);
+        try
+        {
+            Check(folder, CheckpointLayout.Expected(config), weights);
+            return new Checkpoint(folder, config, weights);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A tensor by its name in the checkpoint, as <see cref="SafetensorsFile.Read"/>.</summary>
+    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null) => Weights.Read(name, device, dtype);
+
+    public void Dispose() => Weights.Dispose();
+
+    private static void Check(string folder, IReadOnlyDictionary<string, long[]> expected, SafetensorsFile weights)
+    {
+        Refuse(folder, "lacks", expected.Keys.Where(name => !weights.Tensors.ContainsKey(name)));
+        Refuse(folder, "has other shapes than config.json asks for:", expected
+            .Where(pair => !weights.Tensors[pair.Key].Shape.SequenceEqual(pair.Value))
+            .Select(pair => $"{weights.Tensors[pair.Key]} instead of [{string.Join(", ", pair.Value)}]"));
+        Refuse(folder, "has tensors that are not of floating point:", expected.Keys
+            .Where(name => !SafetensorsDTypes.IsFloating(weights.Tensors[name].DType))
+            .Select(name => weights.Tensors[name].ToString()));
+
+        string[] others = [.. weights.Tensors.Keys.Where(name => !expected.ContainsKey(name) && !CheckpointLayout.IsVision(name))];
+        Refuse(folder, "has tensors that do not belong to this model:", others
+            .Where(name => CheckpointLayout.TiedTo(name) is not string original || !expected.ContainsKey(original)));
+        Refuse(folder, "has copies of tied tensors that differ from the decoder's:", others
+            .Where(name => !BytesEqual(weights, name, CheckpointLayout.TiedTo(name)!))
+            .Select(name => $"{weights.Tensors[name]} and {weights.Tensors[CheckpointLayout.TiedTo(name)!]}"));
+    }
+
+    private static void Refuse(string folder, string problem, IEnumerable<string> tensors)
+    {
+        string[] names = [.. tensors];
+        if (names.Length == 0) return;
+        string more = names.Length > NamesPrinted ? $" and {names.Length - NamesPrinted} more" : "";
+        throw new CheckpointException(
+            folder, $"{problem} {string.Join("; ", names.Take(NamesPrinted))}{more}. " +
+            "Weights and config.json must be of one and the same DiffusionGemma checkpoint.");
+    }
+
+    private static unsafe bool BytesEqual(SafetensorsFile weights, string name, string original)
+    {
+        TensorInfo a = weights.Tensors[name], b = weights.Tensors[original];
+        if (a.DType != b.DType || !a.Shape.SequenceEqual(b.Shape)) return false;
+        byte* first = weights.Bytes(name), second = weights.Bytes(original);
+        const int piece = 1 << 30;                                                       // a span holds no more than 2 GB
+        for (long at = 0; at < a.Length; at += piece)
+        {
+            int length = (int)Math.Min(piece, a.Length - at);
+            if (!new ReadOnlySpan<byte>(first + at, length).SequenceEqual(new ReadOnlySpan<byte>(second + at, length))) return false;
+        }
+        return true;
+    }
+}

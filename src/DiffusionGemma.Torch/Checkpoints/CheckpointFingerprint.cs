@@ -1,0 +1,65 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Tells one base checkpoint from another without reading 50 GB: a model that was trained on a base asks for the same one again.
+/// </summary>
+/// <remarks>
+/// SHA-256 over config.json's bytes and, for each weight file in the order of its names: name, length, header and 1 MiB of its tensors'
+/// bytes, sampled evenly (all of them where there are no more). Where the folder lies does not matter. A change of bytes that were not
+/// sampled is missed: two fine-tunings of one base differ nearly everywhere and are told apart, a single number changed by hand may not be.
+/// </remarks>
+internal static class CheckpointFingerprint
+{
+    private const int SampleBytes = 1 << 20;
+    private const int BlockBytes = 4096;
+
+    /// <returns>64 hexadecimal digits.</returns>
+    /// <exception cref="InvalidConfigurationException">There is no config.json.</exception>
+    /// <exception cref="CheckpointException">A weight file is missing or broken.</exception>
+    public static string Compute(string folder)
+    {
+        using SafetensorsFile weights = SafetensorsFile.Open(folder);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Append(hash, File.ReadAllBytes(DiffusionGemmaConfig.Load(folder).SourcePath));
+        foreach (MappedFile file in weights.Files.OrderBy(file => Path.GetFileName(file.Path), StringComparer.Ordinal))
+        {
+            Append(hash, Encoding.UTF8.GetBytes(Path.GetFileName(file.Path)));
+            Append(hash, file.Length);
+            long data = SafetensorsHeader.End(file);
+            hash.AppendData(file.Bytes(0, (int)data));
+            AppendSample(hash, file, data);
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static void AppendSample(IncrementalHash hash, MappedFile file, long start)
+    {
+        long length = file.Length - start;
+        if (length <= SampleBytes)
+        {
+            hash.AppendData(file.Bytes(start, (int)length));
+            return;
+        }
+        const int blocks = SampleBytes / BlockBytes;
+        for (int n = 0; n < blocks; n++)                                                 // the first begins the data, the last ends it
+            hash.AppendData(file.Bytes(start + (long)((Int128)(length - BlockBytes) * n / (blocks - 1)), BlockBytes));
+    }
+
+    /// <summary>With its length before it, so that no two sequences of parts run together into one.</summary>
+    private static void Append(IncrementalHash hash, byte[] part)
+    {
+        Append(hash, part.Length);
+        hash.AppendData(part);
+    }
+
+    private static void Append(IncrementalHash hash, long number)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, number);
+        hash.AppendData(bytes);
+    }
+}

@@ -1,0 +1,157 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Writes a checkpoint folder in which some tensors are new and all others are the source's bytes. Nothing is held in memory whole:
+/// a tensor goes from the mapping, or from its device in pieces, to the file.
+/// </summary>
+internal static partial class CheckpointWriter
+{
+    // transformers refuses a file without it.
+    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
+
+    /// <summary>What a source folder may hold that is weights, in this form or another, and so is not copied as a small file.</summary>
+    private static readonly string[] WeightExtensions =
+    [
+        ".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx",
+        ".zip", ".tmp",
+    ];
+
+    private static readonly JsonSerializerOptions IndexFormat =
+        new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <param name="source">Where every tensor that was not trained, and every file that holds no weights, comes from.</param>
+    /// <param name="outputFolder">Made if need be. The weights and configuration that it holds are replaced when all is written; its other
+    /// files stay.</param>
+    /// <param name="trained">By checkpoint name, of any floating dtype, device and strides; stored in the source's dtype.</param>
+    /// <param name="maxShardBytes">Above this the weights are split, at whole tensors. Null: in as many files as the source's.</param>
+    /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output
+    /// folder is the source's.</exception>
+    /// <exception cref="CheckpointException">The folder cannot be written; what it held is unchanged.</exception>
+    public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null)
+    {
+        if (maxShardBytes <= 0)
+            throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
+        CheckTrained(source, trained);
+        if (SameFolder(source.Folder, outputFolder))
+            throw new ArgumentException(
+                $"{outputFolder} is the folder that the checkpoint was loaded from: its weights are in use, and adapters trained on " +
+                "them would lose their base. Save to another folder.",
+                nameof(outputFolder));
+
+        IReadOnlyList<Shard> shards = Plan(source.Weights, maxShardBytes);
+        try
+        {
+            using var update = new FolderUpdate(outputFolder);
+            foreach (Shard shard in shards)
+            {
+                TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained))];
+                SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata);
+            }
+            if (shards is not [{ File: SafetensorsFile.SingleFileName }])
+                File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(source.Weights, shards));
+            foreach (string path in Directory.EnumerateFiles(source.Folder).Where(IsCompanion))
+                File.Copy(path, update.PathOf(Path.GetFileName(path)));
+            update.Commit(IsWeights, name => name is SafetensorsIndex.FileName or SafetensorsFile.SingleFileName);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException(
+                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} What was there before is unchanged. " +
+                "Name a folder that may be written to and has room.", e);
+        }
+    }
+
+    private static void CheckTrained(Checkpoint source, IReadOnlyDictionary<string, Tensor> trained)
+    {
+        IReadOnlyDictionary<string, long[]> expected = CheckpointLayout.Expected(source.Config);
+        foreach ((string name, Tensor tensor) in trained)
+            if (!expected.TryGetValue(name, out long[]? shape))
+                throw new ArgumentException($"{name} is no text tensor of {source.Folder}.", nameof(trained));
+            else if (!tensor.shape.SequenceEqual(shape))
+                throw new ArgumentException(
+                    $"{name} has shape [{string.Join(", ", tensor.shape)}] instead of [{string.Join(", ", shape)}].", nameof(trained));
+            else if (!SafetensorsDTypes.IsFloating(tensor.dtype))
+                throw new ArgumentException($"{name} is {tensor.dtype}; a floating dtype was expected.", nameof(trained));
+    }
+
+    /// <summary>A stored copy of a tied tensor follows the tensor that it is tied to.</summary>
+    private static TensorSource Source(Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained) =>
+        trained.TryGetValue(CheckpointLayout.TiedTo(name) ?? name, out Tensor? tensor)
+            ? TensorSource.Of(name, tensor, source.Weights.Tensors[name].DType)
+            : TensorSource.Copy(source.Weights, name);
+
+    private static IReadOnlyList<Shard> Plan(SafetensorsFile source, long? maxShardBytes)
+    {
+        if (maxShardBytes is null)
+            return source.Index is { } index
+                ? [.. index.Files.GroupBy(pair => pair.Value, pair => pair.Key).Select(file => new Shard(file.Key, [.. file]))]
+                : [new Shard(SafetensorsFile.SingleFileName, [.. source.Tensors.Keys])];
+
+        var shards = new List<List<string>> { new() };
+        long room = maxShardBytes.Value;
+        foreach (TensorInfo tensor in source.Tensors.Values)
+        {
+            if (tensor.Length > room && shards[^1].Count > 0)
+            {
+                shards.Add([]);
+                room = maxShardBytes.Value;
+            }
+            shards[^1].Add(tensor.Name);
+            room -= tensor.Length;
+        }
+        return shards.Count == 1
+            ? [new Shard(SafetensorsFile.SingleFileName, shards[0])]
+            : [.. shards.Select((names, n) => new Shard($"model-{n + 1:D5}-of-{shards.Count:D5}.safetensors", names))];
+    }
+
+    /// <summary>
+    /// The index as transformers prints it: what the source's said of the whole, the size as it is now, the names sorted.
+    /// </summary>
+    private static string Index(SafetensorsFile source, IReadOnlyList<Shard> shards)
+    {
+        var metadata = new SortedDictionary<string, object>(StringComparer.Ordinal);
+        if (source.Index is { Metadata.ValueKind: JsonValueKind.Object } index)
+            foreach (JsonProperty entry in index.Metadata.EnumerateObject())
+                metadata[entry.Name] = entry.Value;
+        metadata["total_size"] = source.Tensors.Values.Sum(tensor => tensor.Length);
+
+        var map = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (Shard shard in shards)
+            foreach (string name in shard.Tensors)
+                map[name] = shard.File;
+        return JsonSerializer.Serialize(new { metadata, weight_map = map }, IndexFormat) + "\n";
+    }
+
+    /// <summary>
+    /// config.json, tokenizer, templates, model card: what makes the folder whole. An adapter's files would make it another model.
+    /// </summary>
+    private static bool IsCompanion(string path)
+    {
+        string name = Path.GetFileName(path);
+        return name[0] != '.' && name != "adapter_config.json"
+            && !WeightExtensions.Any(extension => name.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
+    }
+
+    private static bool IsWeights(string name) => name == SafetensorsIndex.FileName || WeightFile().IsMatch(name);
+
+    [GeneratedRegex(@"^model(-\d+-of-\d+)?\.safetensors$")]
+    private static partial Regex WeightFile();
+
+    private static bool SameFolder(string a, string b) =>
+        string.Equals(Resolve(a), Resolve(b), OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase);
+
+    private static string Resolve(string folder)
+    {
+        var info = new DirectoryInfo(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        string? target = info.Exists ? info.ResolveLinkTarget(returnFinalTarget: true)?.FullName : null;
+        return Path.TrimEndingDirectorySeparator(target ?? info.FullName);
+    }
+
+    private sealed record Shard(string File, IReadOnlyList<string> Tensors);
+}

@@ -1,0 +1,70 @@
+using System.IO.MemoryMappedFiles;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A file's bytes as read-only memory, for as long as this is not disposed: no page of it is held that the system wants back.
+/// </summary>
+internal sealed unsafe class MappedFile : IDisposable
+{
+    private readonly MemoryMappedFile file;
+    private readonly MemoryMappedViewAccessor view;
+    private readonly byte* start;
+    private bool disposed;
+
+    private MappedFile(string path, FileStream stream)
+    {
+        Path = path;
+        Length = stream.Length;
+        file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+        view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        byte* first = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref first);
+        start = first + view.PointerOffset;
+    }
+
+    public string Path { get; }
+
+    public long Length { get; }
+
+    public static MappedFile Open(string path)
+    {
+        FileStream? stream = null;
+        try
+        {
+            // Delete: the file may be renamed over while it is mapped, as saving does; the mapping keeps the old bytes.
+            stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
+            if (stream.Length == 0) throw new CheckpointException(path, "is empty. Fetch or copy it again.");
+            return new MappedFile(path, stream);
+        }
+        catch (Exception e)
+        {
+            stream?.Dispose();
+            throw e switch
+            {
+                CheckpointException => e,
+                FileNotFoundException or DirectoryNotFoundException => new CheckpointException(path, "does not exist.", e),
+                IOException or UnauthorizedAccessException => new CheckpointException(path, $"cannot be read: {e.Message}", e),
+                _ => e,
+            };
+        }
+    }
+
+    /// <summary>The byte at an offset; valid until <see cref="Dispose"/>.</summary>
+    public byte* At(long offset)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        return start + offset;
+    }
+
+    public ReadOnlySpan<byte> Bytes(long offset, int length) => new(At(offset), length);
+
+    public void Dispose()
+    {
+        if (disposed) return;
+        disposed = true;
+        view.SafeMemoryMappedViewHandle.ReleasePointer();
+        view.Dispose();
+        file.Dispose();
+    }
+}

@@ -1,0 +1,164 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The tensors of one safetensors file, or of a folder's files, mapped: opening reads the headers alone. Length, offsets, overlaps,
+/// shapes and dtypes have all been checked when <see cref="Open"/> returns.
+/// </summary>
+/// <remarks>Threads may read at the same time; none may read while another disposes.</remarks>
+public sealed class SafetensorsFile : IDisposable
+{
+    internal const string SingleFileName = "model.safetensors";
+
+    private readonly Dictionary<string, MappedFile> files;
+
+    private SafetensorsFile(
+        Dictionary<string, MappedFile> files,
+        IReadOnlyDictionary<string, TensorInfo> tensors,
+        IReadOnlyDictionary<string, string> metadata,
+        SafetensorsIndex? index)
+    {
+        this.files = files;
+        Tensors = tensors;
+        Metadata = metadata;
+        Index = index;
+    }
+
+    /// <summary>Every tensor by its name: dtype, shape, file, offset, length. In the order of the files and of their bytes.</summary>
+    public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
+
+    /// <summary>The free text of the headers (`format`: `pt`); where files of a folder differ, the first one's.</summary>
+    public IReadOnlyDictionary<string, string> Metadata { get; }
+
+    /// <summary>The folder's index, where it has one.</summary>
+    internal SafetensorsIndex? Index { get; }
+
+    /// <summary>The files, by name.</summary>
+    internal IEnumerable<MappedFile> Files => files.Values;
+
+    /// <summary>
+    /// Opens a safetensors file, or the weights of a folder: those of model.safetensors.index.json, or else model.safetensors.
+    /// </summary>
+    /// <param name="path">A file or a folder.</param>
+    /// <exception cref="CheckpointException">Something is missing, cut off, contradictory or not supported: the message says which file
+    /// and tensor.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        if (!Directory.Exists(path)) return OpenFiles(Path.GetDirectoryName(path) ?? "", [Path.GetFileName(path)], index: null);
+
+        bool single = File.Exists(Path.Combine(path, SingleFileName));
+        if (!File.Exists(Path.Combine(path, SafetensorsIndex.FileName)))
+            return single
+                ? OpenFiles(path, [SingleFileName], index: null)
+                : throw new CheckpointException(
+                    path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. Name the folder of a checkpoint in safetensors files.");
+        // transformers would read the one, others the other.
+        if (single)
+            throw new CheckpointException(
+                path, $"holds both {SingleFileName} and {SafetensorsIndex.FileName}, which may differ. Remove the one that is not meant.");
+        SafetensorsIndex index = SafetensorsIndex.Read(Path.Combine(path, SafetensorsIndex.FileName));
+        return OpenFiles(path, index.Files.Values.Distinct().Order(StringComparer.Ordinal), index);
+    }
+
+    /// <summary>Copies a tensor out of the file.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="device">Where to; the CPU if null.</param>
+    /// <param name="dtype">Converted to this; as stored if null.</param>
+    /// <returns>A new tensor that owns its memory, of the stored shape; the caller disposes it.</returns>
+    /// <exception cref="CheckpointException">There is no such tensor.</exception>
+    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null)
+    {
+        TensorInfo info = Info(name);
+        ScalarType target = dtype ?? info.DType;
+        Device place = device ?? CPU;
+        if (info.Length == 0) return empty([.. info.Shape], target, place);
+        using Tensor mapped = Map(info);
+        return mapped.to(target, place, copy: true);
+    }
+
+    /// <summary>
+    /// Writes a safetensors file, under a temporary name that is renamed at the end: what was there stays until the new file is whole.
+    /// </summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="tensors">Each is written in its own dtype, whatever its strides and device. The bytes' order does not depend on this
+    /// dictionary's.</param>
+    /// <param name="metadata">Free text for the header; transformers wants `format`: `pt`.</param>
+    /// <exception cref="CheckpointException">The file cannot be written, or a tensor has a dtype that the format has no name
+    /// for.</exception>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
+        SafetensorsWriter.Write(path, [.. tensors.Select(pair => TensorSource.Of(pair.Key, pair.Value))], metadata);
+
+    /// <summary>Closes the files. Tensors that were read stay.</summary>
+    public void Dispose()
+    {
+        foreach (MappedFile file in files.Values) file.Dispose();
+    }
+
+    internal TensorInfo Info(string name) =>
+        Tensors.TryGetValue(name, out TensorInfo? info)
+            ? info
+            : throw new CheckpointException(string.Join(", ", files.Values.Select(file => file.Path)), name, "is not there.");
+
+    /// <summary>A tensor's first byte in the mapping; valid until <see cref="Dispose"/>, and never to be written to.</summary>
+    internal unsafe byte* Bytes(string name)
+    {
+        TensorInfo info = Info(name);
+        return files[Path.GetFileName(info.File)].At(info.Offset);
+    }
+
+    /// <summary>A tensor over the mapping itself. Where a foreign header leaves it unaligned, over a copy.</summary>
+    private unsafe Tensor Map(TensorInfo info)
+    {
+        byte* bytes = Bytes(info.Name);
+        if ((nuint)bytes % (nuint)SafetensorsDTypes.Size(info.DType) == 0)
+            return NativeTensors.FromMemory(bytes, [.. info.Shape], info.DType);
+        Tensor copy = empty([.. info.Shape], info.DType);
+        Buffer.MemoryCopy(bytes, NativeTensors.Data(copy), info.Length, info.Length);
+        return copy;
+    }
+
+    private static SafetensorsFile OpenFiles(string folder, IEnumerable<string> names, SafetensorsIndex? index)
+    {
+        var files = new Dictionary<string, MappedFile>();
+        try
+        {
+            var tensors = new Dictionary<string, TensorInfo>();
+            var metadata = new Dictionary<string, string>();
+            foreach (string name in names)
+            {
+                MappedFile file = MappedFile.Open(Path.Combine(folder, name));
+                files.Add(name, file);
+                (IReadOnlyList<TensorInfo> found, IReadOnlyDictionary<string, string> texts) = SafetensorsHeader.Read(file);
+                foreach (TensorInfo tensor in found.OrderBy(tensor => tensor.Offset))
+                    if (!tensors.TryAdd(tensor.Name, tensor))
+                        throw new CheckpointException(file.Path, tensor.Name, $"is also in {tensors[tensor.Name].File}. Remove one.");
+                foreach ((string key, string text) in texts) metadata.TryAdd(key, text);
+            }
+            if (index is not null) CheckAgainst(index, tensors, folder);
+            return new SafetensorsFile(files, tensors, metadata, index);
+        }
+        catch
+        {
+            foreach (MappedFile file in files.Values) file.Dispose();
+            throw;
+        }
+    }
+
+    private static void CheckAgainst(SafetensorsIndex index, Dictionary<string, TensorInfo> tensors, string folder)
+    {
+        string path = Path.Combine(folder, SafetensorsIndex.FileName);
+        foreach ((string name, string file) in index.Files)
+            if (!tensors.TryGetValue(name, out TensorInfo? tensor))
+                throw new CheckpointException(
+                    path, name, $"is said to be in {file}, but is not there. Fetch or copy {file} and the index again.");
+            else if (Path.GetFileName(tensor.File) != file)
+                throw new CheckpointException(
+                    path, name, $"is said to be in {file}, but is in {tensor.File}. Fetch or copy both and the index again.");
+        foreach (TensorInfo tensor in tensors.Values)
+            if (!index.Files.ContainsKey(tensor.Name))
+                throw new CheckpointException(tensor.File, tensor.Name, $"is not in {path}. Fetch or copy both again.");
+    }
+}

@@ -1,0 +1,11 @@
+namespace DiffusionGemma;
+
+/// <summary>What a layer's attention sees of the past.</summary>
+public enum AttentionKind
+{
+    /// <summary>`sliding_attention`: the last <see cref="DiffusionGemmaConfig.SlidingWindow"/> positions; has a value projection.</summary>
+    Sliding,
+
+    /// <summary>`full_attention`: every position; has no value projection, its values are its keys.</summary>
+    Full,
+}

@@ -1,0 +1,225 @@
+using System.Globalization;
+using System.Text.Json;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>config.json to <see cref="DiffusionGemmaConfig"/>: defaults as the reference's, everything else refused by name.</summary>
+internal static class ConfigParser
+{
+    private const string SlidingAttention = "sliding_attention";
+    private const string FullAttention = "full_attention";
+
+    public static DiffusionGemmaConfig Parse(string json, string source)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new InvalidConfigurationException(source, null, "is not a JSON object.");
+            return Read(new ConfigSection(document.RootElement, source), source);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)      // the latter: a string that is no Unicode
+        {
+            throw new InvalidConfigurationException(source, null, $"is not valid JSON: {e.Message}", e);
+        }
+    }
+
+    private static DiffusionGemmaConfig Read(ConfigSection root, string source)
+    {
+        if (root.String("model_type") is not "diffusion_gemma" and var type)
+            throw root.Error(
+                "model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
+        if (root.Has("quantization_config"))
+            throw root.Error("quantization_config", "is there; quantised checkpoints are not supported. Use the unquantised one.");
+        root.Demand("tie_word_embeddings", "true");
+
+        ConfigSection text = root.Section("text_config");
+        text.Demand("model_type", "\"diffusion_gemma_text\"");
+        text.Demand("tie_word_embeddings", "true");
+        text.Demand("hidden_activation", "\"gelu_pytorch_tanh\"");
+        text.Demand("attention_bias", "false");
+        text.Demand("attention_dropout", "0.0", "0", "null");
+        text.Demand("use_bidirectional_attention", "\"vision\"", "null");
+
+        int vocabulary = text.PositiveInt("vocab_size");
+        int experts = text.PositiveInt("num_experts");
+        int topK = text.PositiveInt("top_k_experts");
+        if (topK > experts) throw text.Error("top_k_experts", $"is {topK}, more than the {experts} of num_experts.");
+
+        IReadOnlyList<AttentionKind> kinds = ReadKinds(text);
+        IReadOnlyDictionary<AttentionKind, RopeParameters> rope = ReadRope(text);
+        return new DiffusionGemmaConfig
+        {
+            SourcePath = source,
+            CanvasLength = root.PositiveInt("canvas_length"),
+            VocabularySize = vocabulary,
+            HiddenSize = text.PositiveInt("hidden_size"),
+            IntermediateSize = text.PositiveInt("intermediate_size"),
+            MoeIntermediateSize = text.PositiveInt("moe_intermediate_size"),
+            NumExperts = experts,
+            TopKExperts = topK,
+            NumHiddenLayers = kinds.Count,
+            LayerTypes = kinds,
+            NumAttentionHeads = text.PositiveInt("num_attention_heads"),
+            NumKeyValueHeads = text.PositiveInt("num_key_value_heads"),
+            HeadDim = text.PositiveInt("head_dim"),
+            SlidingWindow = text.PositiveInt("sliding_window"),
+            MaxPositionEmbeddings = text.PositiveInt("max_position_embeddings"),
+            RmsNormEpsilon = text.PositiveDouble("rms_norm_eps"),
+            // The reference has this as a class default that it does not write out.
+            FinalLogitSoftcapping = text.PositiveDouble("final_logit_softcapping", missing: 30.0),
+            InitializerRange = text.PositiveDouble("initializer_range", missing: 0.02),
+            BosTokenId = TokenId(text, "bos_token_id", vocabulary, missing: 2),
+            PadTokenId = TokenId(text, "pad_token_id", vocabulary, missing: 0),
+            EosTokenIds = ReadEos(root, text, vocabulary),
+            BoiTokenId = root.Has("boi_token_id") ? root.Int("boi_token_id") : null,
+            EoiTokenId = root.Has("eoi_token_id") ? root.Int("eoi_token_id") : null,
+            ImageTokenId = root.Has("image_token_id") ? root.Int("image_token_id") : null,
+            DType = ReadDType(root),
+            RopeParameters = rope,
+            Layers = ReadLayers(text, kinds, rope),
+        };
+    }
+
+    private static List<AttentionKind> ReadKinds(ConfigSection text)
+    {
+        int count = text.PositiveInt("num_hidden_layers");
+        List<AttentionKind> kinds = [.. text.Strings("layer_types").Select(name => ParseKind(name) ??
+            throw text.Error("layer_types", $"has \"{name}\"; only \"{SlidingAttention}\" and \"{FullAttention}\" are supported."))];
+        if (kinds.Count != count) throw text.Error("layer_types", $"has {kinds.Count} entries for the {count} of num_hidden_layers.");
+        // The reference would quietly make it a full one.
+        if (kinds[^1] != AttentionKind.Full)
+            throw text.Error("layer_types", $"ends in \"{SlidingAttention}\"; the last layer must be \"{FullAttention}\".");
+        return kinds;
+    }
+
+    private static AttentionKind? ParseKind(string name) => name switch
+    {
+        SlidingAttention => AttentionKind.Sliding,
+        FullAttention => AttentionKind.Full,
+        _ => null,
+    };
+
+    private static Dictionary<AttentionKind, RopeParameters> ReadRope(ConfigSection text)
+    {
+        if (!text.Has("rope_parameters"))                                                // the reference's default
+            return new() { [AttentionKind.Sliding] = new(10_000), [AttentionKind.Full] = new(1_000_000, 0.25) };
+        ConfigSection rope = text.Section("rope_parameters");
+        foreach (string name in rope.Names)
+            if (ParseKind(name) is null)
+                throw rope.Error(name, "is not supported: there is one entry for each kind of layer, and no other.");
+        return new()
+        {
+            [AttentionKind.Sliding] = ReadRopeOfKind(rope.Section(SlidingAttention)),
+            [AttentionKind.Full] = ReadRopeOfKind(rope.Section(FullAttention)),
+        };
+    }
+
+    private static RopeParameters ReadRopeOfKind(ConfigSection rope)
+    {
+        foreach (string name in rope.Names)
+            if (name is not ("rope_type" or "rope_theta" or "partial_rotary_factor" or "factor"))
+                throw rope.Error(name, "is not supported: remove it if it has no effect.");
+        rope.Demand("factor", "1.0", "1");
+        double fraction = rope.PositiveDouble("partial_rotary_factor", missing: 1.0);
+        if (fraction > 1) throw rope.Error("partial_rotary_factor", "is above 1.");
+        switch (rope.String("rope_type"))
+        {
+            case "proportional":
+                break;
+            case "default" when fraction == 1:
+                break;
+            case "default":
+                throw rope.Error(
+                    "partial_rotary_factor", "is below 1; with rope_type \"default\" the whole head turns.");
+            case var type:
+                throw rope.Error("rope_type", $"is \"{type}\"; only \"default\" and \"proportional\" are supported.");
+        }
+        return new RopeParameters(rope.PositiveDouble("rope_theta"), fraction);
+    }
+
+    private static List<LayerShape> ReadLayers(
+        ConfigSection text, IReadOnlyList<AttentionKind> kinds, IReadOnlyDictionary<AttentionKind, RopeParameters> rope)
+    {
+        int heads = text.PositiveInt("num_attention_heads");
+        int headDim = text.PositiveInt("head_dim");
+        int keyValueHeads = text.PositiveInt("num_key_value_heads");
+        List<LayerShape> layers = [.. kinds.Select(kind => new LayerShape(kind, headDim, keyValueHeads, rope[kind]))];
+        if (text.Has("per_layer_config"))
+            OverrideLayers(text.Section("per_layer_config"), layers);
+        else
+            OverrideFullLayers(text, layers);
+
+        for (int n = 0; n < layers.Count; n++)
+        {
+            if (heads % layers[n].KeyValueHeads != 0)
+                throw text.Error(
+                    "num_attention_heads", $"is {heads}, which the {layers[n].KeyValueHeads} key-value heads of layer {n} do not divide.");
+            if (layers[n].HeadDim % 2 != 0)
+                throw text.Error(
+                    "head_dim", $"of layer {n} is {layers[n].HeadDim}; it must be even, for its halves turn against each other.");
+        }
+        return layers;
+    }
+
+    /// <summary>The older form: two numbers for all full layers. 512 and "as on sliding layers" are the reference's defaults.</summary>
+    private static void OverrideFullLayers(ConfigSection text, List<LayerShape> layers)
+    {
+        int headDim = text.Contains("global_head_dim") ? text.PositiveInt("global_head_dim") : 512;
+        int keyValueHeads = text.PositiveInt(text.Has("num_global_key_value_heads") ? "num_global_key_value_heads" : "num_key_value_heads");
+        for (int n = 0; n < layers.Count; n++)
+            if (layers[n].Kind == AttentionKind.Full)
+                layers[n] = layers[n] with { HeadDim = headDim, KeyValueHeads = keyValueHeads };
+    }
+
+    /// <summary>
+    /// The newer form: layer number to what that layer has of its own. It goes before the older one, as in the reference.
+    /// </summary>
+    private static void OverrideLayers(ConfigSection perLayer, List<LayerShape> layers)
+    {
+        var seen = new HashSet<int>();
+        foreach (string key in perLayer.Names)
+        {
+            if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int n) || n >= layers.Count)
+                throw perLayer.Error(key, $"is no layer: they are numbered 0 to {layers.Count - 1}.");
+            if (!seen.Add(n)) throw perLayer.Error(key, "names a layer for the second time.");
+            ConfigSection own = perLayer.Section(key);
+            foreach (string option in own.Names)
+                layers[n] = option switch
+                {
+                    "head_dim" => layers[n] with { HeadDim = own.PositiveInt(option) },
+                    "num_key_value_heads" => layers[n] with { KeyValueHeads = own.PositiveInt(option) },
+                    _ => throw own.Error(option, "is not supported: a layer may have head_dim and num_key_value_heads of its own, nothing else."),
+                };
+        }
+    }
+
+    private static int TokenId(ConfigSection section, string option, int vocabulary, int missing) =>
+        CheckId(section, option, section.Contains(option) ? section.Int(option) : missing, vocabulary);
+
+    /// <summary>The root's; the text part's where the root has none, as in the reference.</summary>
+    private static IReadOnlyList<int> ReadEos(ConfigSection root, ConfigSection text, int vocabulary)
+    {
+        ConfigSection section = root.Has("eos_token_id") ? root : text;
+        IReadOnlyList<int> ids = section.IntOrList("eos_token_id");
+        if (ids.Count == 0) throw section.Error("eos_token_id", "is empty; at least one token must end an answer.");
+        return [.. ids.Select(id => CheckId(section, "eos_token_id", id, vocabulary))];
+    }
+
+    private static int CheckId(ConfigSection section, string option, int id, int vocabulary) =>
+        id >= 0 && id < vocabulary ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens.");
+
+    private static ScalarType ReadDType(ConfigSection root)
+    {
+        string option = !root.Has("dtype") && root.Has("torch_dtype") ? "torch_dtype" : "dtype";   // the former before transformers 5
+        return root.String(option) switch
+        {
+            "bfloat16" => ScalarType.BFloat16,
+            "float16" => ScalarType.Float16,
+            "float32" => ScalarType.Float32,
+            "float64" => ScalarType.Float64,
+            var name => throw root.Error(option, $"is \"{name}\"; only bfloat16, float16, float32 and float64 are supported."),
+        };
+    }
+}

@@ -1,0 +1,82 @@
+using System.Text.Json;
+
+namespace DiffusionGemma;
+
+/// <summary>One object of a config.json, read option by option; what is wrong is named by its path in the file.</summary>
+internal readonly struct ConfigSection(JsonElement element, string source, string path = "")
+{
+    public IEnumerable<string> Names => element.EnumerateObject().Select(option => option.Name);
+
+    public InvalidConfigurationException Error(string option, string problem) => new(source, path + option, problem);
+
+    public bool Has(string option) => Find(option) is not null;
+
+    /// <summary>An option that is there, null included.</summary>
+    public bool Contains(string option) => element.TryGetProperty(option, out _);
+
+    public ConfigSection Section(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.Object } value
+            ? new ConfigSection(value, source, $"{path}{option}.")
+            : throw Error(option, $"is {Show(option)}; an object was expected.");
+
+    public int Int(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int number)
+            ? number
+            : throw Error(option, $"is {Show(option)}; an integer was expected.");
+
+    public int PositiveInt(string option) =>
+        Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
+
+    /// <summary>A number above zero; <paramref name="missing"/> where the option is not in the file (null is no number).</summary>
+    public double PositiveDouble(string option, double? missing = null)
+    {
+        if (missing is double value && !Contains(option)) return value;
+        double number = Double(option);
+        return number > 0 && double.IsFinite(number) ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
+    }
+
+    public double Double(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.Number } value && value.TryGetDouble(out double number)
+            ? number
+            : throw Error(option, $"is {Show(option)}; a number was expected.");
+
+    public string String(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.String } value
+            ? value.GetString()!
+            : throw Error(option, $"is {Show(option)}; a string was expected.");
+
+    /// <summary>An integer or a list of them.</summary>
+    public IReadOnlyList<int> IntOrList(string option)
+    {
+        if (Required(option).ValueKind != JsonValueKind.Array) return [Int(option)];
+        var numbers = new List<int>();
+        foreach (JsonElement item in Required(option).EnumerateArray())
+            numbers.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number)
+                ? number
+                : throw Error(option, $"is {Show(option)}; a list of integers was expected."));
+        return numbers;
+    }
+
+    public IReadOnlyList<string> Strings(string option)
+    {
+        JsonElement value = Required(option);
+        if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String))
+            throw Error(option, $"is {Show(option)}; a list of strings was expected.");
+        return [.. value.EnumerateArray().Select(item => item.GetString()!)];
+    }
+
+    /// <summary>Refuses any value but those; a missing option is taken as supported, since the reference's default is.</summary>
+    public void Demand(string option, params string[] supported)
+    {
+        if (element.TryGetProperty(option, out JsonElement value) && !supported.Contains(value.GetRawText()))
+            throw Error(option, $"is {Show(option)}; only {string.Join(" or ", supported)} is supported.");
+    }
+
+    private JsonElement? Find(string option) =>
+        element.TryGetProperty(option, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private JsonElement Required(string option) => Find(option) ?? throw Error(option, Contains(option) ? "is null." : "is missing.");
+
+    private string Show(string option) =>
+        element.GetProperty(option).GetRawText() is { Length: > 80 } text ? text[..80] + "..." : element.GetProperty(option).GetRawText();
+}

@@ -1,0 +1,22 @@
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// All that is random in denoising. A run asks in this order: a canvas to start from; then after every decoder pass a sample, and a canvas
+/// whose tokens replace what the sampler did not accept. A test replays a recorded source.
+/// </summary>
+public interface INoiseSource
+{
+    /// <summary>Uniform random tokens: where a canvas starts, and what replaces its rejected tokens.</summary>
+    /// <param name="rows">Rows of the batch.</param>
+    /// <param name="canvasLength">C.</param>
+    /// <param name="vocabularySize">Tokens are drawn below it.</param>
+    /// <returns>[rows,C] int64.</returns>
+    Tensor Canvas(int rows, int canvasLength, int vocabularySize);
+
+    /// <summary>One token a position from its distribution.</summary>
+    /// <param name="probabilities">[rows,C,V], at least float32.</param>
+    /// <returns>[rows,C] int64.</returns>
+    Tensor Sample(Tensor probabilities);
+}

@@ -1,0 +1,96 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The one base of custom autograd functions. TorchSharp's own has traps that abort the process or leak: a managed exception inside a
+/// backward callback, temporaries that no scope owns (on CUDA the backward runs on a thread of libtorch's own), gradients freed by a
+/// collection before the engine took them. Here both directions run in scopes, and an exception comes out of <see cref="AutogradFaults.Backward"/>.
+/// </summary>
+internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
+    where T : AutogradFunction<T>, new()
+{
+    private const string FaultKey = "faults";
+
+    [ThreadStatic]
+    private static List<Tensor>? _handedOut;
+
+    public override string Name => typeof(T).Name;
+
+    /// <summary>The result; gradients flow to those of <paramref name="inputs"/> that are tensors.</summary>
+    public static Tensor[] Run(params object[] inputs)
+    {
+        using var scope = NewDisposeScope();
+        return [.. apply(inputs).Select(t => t.MoveToOuterDisposeScope())];
+    }
+
+    public sealed override List<Tensor> forward(autograd.AutogradContext ctx, params object[] v)
+    {
+        ctx.set_materialize_grads(false);
+        ctx.save_data(FaultKey, AutogradFaults.OfThisThread);
+        return [.. Forward(ctx, v)];
+    }
+
+    public sealed override List<Tensor> backward(autograd.AutogradContext ctx, List<Tensor> grad_outputs)
+    {
+        Tensor?[] gradients;
+        var faults = (AutogradFaults)ctx.get_data(FaultKey);
+        try
+        {
+            using var scope = NewDisposeScope();
+            var incoming = new Tensor?[grad_outputs.Count];
+            for (int i = 0; i < incoming.Length; i++)
+            {
+                if (grad_outputs[i] is not { IsInvalid: false } gradient) continue;
+                scope.Attach(gradient);
+                incoming[i] = gradient;
+            }
+            gradients = Backward(ctx, incoming);
+            foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
+        }
+        catch (Exception e)
+        {
+            faults.Add(e);
+            gradients = [];
+        }
+
+        // The engine takes its own references after this returns: what was handed out stays rooted until the next callback on this thread.
+        _handedOut?.ForEach(t => t.Dispose());
+        _handedOut = [.. gradients.OfType<Tensor>()];
+        return gradients.ToList()!;
+    }
+
+    /// <summary>The outputs, computed without gradient. Save what the backward needs in the context.</summary>
+    protected abstract Tensor[] Forward(autograd.AutogradContext context, object[] inputs);
+
+    /// <summary>One gradient an input, null for inputs without; <paramref name="gradients"/> holds null for outputs that were not used.</summary>
+    protected abstract Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients);
+}
+
+/// <summary>What custom backward callbacks threw, kept for the thread that ran the forward.</summary>
+internal sealed class AutogradFaults
+{
+    [ThreadStatic]
+    private static AutogradFaults? _ofThisThread;
+
+    private readonly Lock _gate = new();
+    private Exception? _first;
+
+    public static AutogradFaults OfThisThread => _ofThisThread ??= new AutogradFaults();
+
+    public void Add(Exception fault)
+    {
+        lock (_gate) _first ??= fault;
+    }
+
+    /// <summary>loss.backward(), then throws the first exception of a callback, if there was one. Gradients are then unusable.</summary>
+    public static void Backward(Tensor loss)
+    {
+        AutogradFaults faults = OfThisThread;
+        loss.backward();
+        Exception? first;
+        lock (faults._gate) (first, faults._first) = (faults._first, null);
+        if (first is not null) throw new InvalidOperationException($"A backward function failed: {first.Message}", first);
+    }
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Text;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>What this process computes with, and whether it is safe to.</summary>
+public static class DiffusionGemmaRuntime
+{
+    private const string Mend =
+        "The build mends TorchSharp through the targets that come with the DiffusionGemma.Torch package: reference the package from the application "
+        + "(not a copied assembly), leave the property MendTorchSharp unset, and build or publish anew.";
+
+    private static readonly Lock Gate = new();
+    private static bool _cpuReady;
+
+    /// <summary>
+    /// The device that a run takes where none is named: the first CUDA device, or the CPU where the machine has no NVIDIA GPU.
+    /// </summary>
+    /// <exception cref="PlatformNotSupportedException">There is a GPU, but the loaded backend cannot use it: nothing falls back to the CPU in silence.</exception>
+    public static Device DefaultDevice
+    {
+        get
+        {
+            EnsureUsable(CPU);
+            if (CudaReady(out _)) return CUDA;
+            if (!HasNvidiaGpu()) return CPU;
+            throw new PlatformNotSupportedException(
+                $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU all the same, set FineTuneOptions.Device = torch.CPU.");
+        }
+    }
+
+    private const string CudaAdvice = "Reference TorchSharp-cuda-linux or TorchSharp-cuda-windows (0.107.0) in place of TorchSharp-cpu.";
+
+    /// <summary>What was found, and what is missing, in words: versions, whether TorchSharp is mended, backend, devices, threads.</summary>
+    public static string Describe()
+    {
+        var text = new StringBuilder();
+        text.AppendLine($"DiffusionGemma {Version(typeof(DiffusionGemmaRuntime).Assembly)} on .NET {Environment.Version}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores");
+        text.AppendLine($"TorchSharp {Version(typeof(torch).Assembly)}: {(IsMended ? "mended" : $"NOT mended, unusable. {Mend}")}");
+        Exception? failure = LoadFailure();
+        if (failure is not null)
+        {
+            text.AppendLine($"Backend: not loaded. {LoadAdvice(failure)}");
+            return text.ToString();
+        }
+        text.AppendLine($"Backend: libtorch {__version__}, {get_num_threads()} threads an operator");
+        if (CudaReady(out string reason)) text.AppendLine($"Devices: CPU, {cuda.device_count()} x CUDA");
+        else text.AppendLine($"Devices: CPU. CUDA: {reason}");
+        return text.ToString();
+    }
+
+    /// <summary>Throws, with what to do, where TorchSharp is unmended, its native library does not load, or a device is not there.</summary>
+    internal static void EnsureUsable(Device device)
+    {
+        lock (Gate)
+        {
+            if (!_cpuReady)
+            {
+                if (!IsMended)
+                    throw new PlatformNotSupportedException($"{typeof(torch).Assembly.Location} is TorchSharp as released: a garbage collection may free tensors in use and corrupt memory. {Mend}");
+                if (LoadFailure() is { } failure) throw new DllNotFoundException(LoadAdvice(failure), failure);
+                _cpuReady = true;
+            }
+        }
+        if (device.type == DeviceType.CUDA && !CudaReady(out string reason))
+            throw new PlatformNotSupportedException($"Device {device} is not there: {reason}");
+        if (device.type == DeviceType.CUDA && device.index >= cuda.device_count())
+            throw new PlatformNotSupportedException($"Device {device} is not there: this machine has {cuda.device_count()} CUDA devices.");
+    }
+
+    /// <summary>The build's mend of the assembly: its JIT optimisations are off, so arguments outlive native calls.</summary>
+    private static bool IsMended => typeof(torch).Assembly.GetCustomAttribute<DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
+
+    private static Exception? LoadFailure()
+    {
+        try
+        {
+            InitializeDeviceType(DeviceType.CPU);
+            return null;
+        }
+        catch (Exception e) when (e is NotSupportedException or DllNotFoundException or TypeInitializationException or BadImageFormatException)
+        {
+            return e;
+        }
+    }
+
+    private static string LoadAdvice(Exception failure) =>
+        $"TorchSharp's native library cannot be loaded ({failure.GetBaseException().Message.Trim()}). Reference a backend package from the application: TorchSharp-cpu 0.107.0, or "
+        + "TorchSharp-cuda-linux / TorchSharp-cuda-windows. On Linux: where the message names GLIBCXX, the library was not mended. " + Mend;
+
+    private static bool CudaReady(out string reason)
+    {
+        reason = "";
+        try
+        {
+            if (TryInitializeDeviceType(DeviceType.CUDA) && cuda.is_available()) return true;
+        }
+        catch (Exception e) when (e is NotSupportedException or DllNotFoundException or ExternalException)
+        {
+            reason = e.Message.Trim() + " ";
+        }
+        reason += HasNvidiaGpu() ? $"there is an NVIDIA GPU, but this backend cannot use it. {CudaAdvice}" : "no NVIDIA GPU or driver was found.";
+        return false;
+    }
+
+    private static bool HasNvidiaGpu() =>
+        File.Exists("/dev/nvidia0") || OperatingSystem.IsWindows() && File.Exists(Path.Combine(Environment.SystemDirectory, "nvcuda.dll"));
+
+    private static string Version(Assembly assembly) =>
+        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? assembly.GetName().Version?.ToString() ?? "?";
+}

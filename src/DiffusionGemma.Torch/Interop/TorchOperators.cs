@@ -1,0 +1,53 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// ATen operators that TorchSharp has no method for, each reached through a one-line TorchScript function: gradients pass through, errors
+/// come back as exceptions, a call costs a few microseconds. Compiled once a process.
+/// </summary>
+internal static class TorchOperators
+{
+    // One operator a function: a TorchScript compile error would end the process, so nothing here is ever built from input.
+    private const string Source = """
+        def attention(q, k, v, mask: Optional[Tensor], scale: float):
+            return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa=True)
+
+        def rms_norm(x, weight: Optional[Tensor], eps: float):
+            return torch.rms_norm(x, [x.size(-1)], weight, eps)
+
+        def embedding(weight, ids, padding_id: int):
+            return torch.embedding(weight, ids, padding_id, False, False)
+
+        def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
+                        lr: float, beta1: float, beta2: float, weight_decay: float, eps: float):
+            unused: List[Tensor] = []
+            torch._fused_adamw_(p, g, m, v, unused, step, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
+
+        """;
+
+    private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile(Source));
+
+    /// <summary>softmax(q kᵀ · scale + mask) v, heads on dimension 1; key-value heads may be fewer than query heads (each serves a run of them).</summary>
+    /// <param name="q">[B,h,Q,D].</param>
+    /// <param name="k">[B,kv,K,D].</param>
+    /// <param name="v">[B,kv,K,D].</param>
+    /// <param name="mask">bool, broadcastable to [B,h,Q,K]; true = may be seen. Every query must see something.</param>
+    /// <param name="scale">What the scores are multiplied by.</param>
+    public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
+        (Tensor)Unit.Value.invoke("attention", q, k, v, mask!, scale);
+
+    /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
+    public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Unit.Value.invoke("rms_norm", x, weight!, eps);
+
+    /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
+    public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Unit.Value.invoke("embedding", weight, ids, paddingId);
+
+    /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.</summary>
+    public static void FusedAdamW(
+        Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        Unit.Value.invoke(
+            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon);
+}

@@ -1,0 +1,43 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Self-attention of one layer. Queries and keys are normed a head and rotated, so the scores' scale is 1; full-attention layers have no
+/// value projection: their values are the raw keys, normed.
+/// </summary>
+internal sealed class Attention(
+    LayerShape shape, int heads, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
+{
+    public IEnumerable<Linear> Linears => value is null ? [query, key, output] : [query, key, value, output];
+
+    /// <summary>x [B,S,H] attends past keys and its own. Returns the output [B,S,H] and the fresh keys and values, [B,kv,S,D] each.</summary>
+    /// <param name="x">[B,S,H], normed.</param>
+    /// <param name="past">Keys and values of earlier positions, or null.</param>
+    /// <param name="angles">The rotation of x's positions.</param>
+    /// <param name="mask">[B,1,S,past+S], true = may be seen.</param>
+    /// <param name="pass">Which adapter applies.</param>
+    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass)
+    {
+        long batch = x.shape[0], length = x.shape[1];
+        Tensor Heads(Tensor projected, long count) => projected.view(batch, length, count, shape.HeadDim).transpose(1, 2);
+
+        Tensor q = Heads(query.Forward(x, pass), heads);
+        Tensor rawKeys = Heads(key.Forward(x, pass), shape.KeyValueHeads);
+        Tensor rawValues = value is null ? rawKeys : Heads(value.Forward(x, pass), shape.KeyValueHeads);
+        q = RotaryEmbedding.Rotate(TorchOperators.RmsNorm(q, queryNorm, epsilon), angles);
+        var fresh = new KeyValues(
+            RotaryEmbedding.Rotate(TorchOperators.RmsNorm(rawKeys, keyNorm, epsilon), angles), TorchOperators.RmsNorm(rawValues, null, epsilon));
+
+        KeyValues seen = past is null ? fresh : past.Append(fresh);
+        Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
+        return (output.Forward(attended.transpose(1, 2).reshape(batch, length, -1), pass), fresh);
+    }
+}
+
+/// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>
+internal sealed record KeyValues(Tensor Keys, Tensor Values)
+{
+    public KeyValues Append(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
+}

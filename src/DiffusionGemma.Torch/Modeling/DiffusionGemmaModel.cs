@@ -1,0 +1,175 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// DiffusionGemma's text model: one stack of layers that runs as a causal encoder over clean tokens and as a bidirectional decoder over a
+/// noised canvas. Formulas: transformers' <c>models/diffusion_gemma</c>. Not safe for two passes at once.
+/// </summary>
+public sealed class DiffusionGemmaModel : IDisposable
+{
+    private readonly Checkpoint _checkpoint;
+    private readonly ModelStack _stack;
+    private LoraAdapter? _adapter;
+
+    private DiffusionGemmaModel(Checkpoint checkpoint, ModelStack stack, string folder)
+    {
+        _checkpoint = checkpoint;
+        _stack = stack;
+        Folder = folder;
+    }
+
+    /// <summary>The checkpoint's configuration.</summary>
+    public DiffusionGemmaConfig Config => _checkpoint.Config;
+
+    /// <summary>Where the weights are.</summary>
+    public Device Device => _stack.Embedding.device;
+
+    /// <summary>What passes are computed in.</summary>
+    public ScalarType DType => _stack.Embedding.dtype;
+
+    /// <summary>The folder that the model was loaded from.</summary>
+    public string Folder { get; }
+
+    /// <summary>
+    /// Low-rank deltas that both passes add, or null. The model does not own it: setting another, or null, leaves the former usable.
+    /// </summary>
+    public LoraAdapter? Adapter
+    {
+        get => _adapter;
+        set
+        {
+            LoraAdapter.Attach(value, _stack);
+            _adapter = value;
+        }
+    }
+
+    internal ModelStack Stack => _stack;
+
+    /// <summary>Names of the tensors whose values are no longer the checkpoint's.</summary>
+    internal HashSet<string> Changed { get; } = [];
+
+    /// <summary>Loads a Hugging Face folder. Tensors the model does not use (vision) stay on disk.</summary>
+    /// <param name="folder">config.json and model.safetensors, or shards with an index.</param>
+    /// <param name="device">Where the weights go; null: the CPU.</param>
+    /// <param name="dtype">float32, float64 or bfloat16; null: the checkpoint's own.</param>
+    /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
+    public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
+    {
+        device ??= CPU;
+        DiffusionGemmaRuntime.EnsureUsable(device);
+        Checkpoint checkpoint = Checkpoint.Open(folder);
+        try
+        {
+            ScalarType compute = dtype ?? checkpoint.Config.DType;
+            if (compute is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
+                throw new ArgumentException($"dtype {compute} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
+            return new DiffusionGemmaModel(checkpoint, ModelStack.Read(checkpoint, device, compute), folder);
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The causal pass over clean tokens.</summary>
+    /// <param name="inputIds">[B,S] int64.</param>
+    /// <param name="attentionMask">[B,S] bool for these new tokens only, true = real; null: all real. Padding may stand on either side.</param>
+    /// <param name="past">What is already encoded: the new tokens are appended to it.</param>
+    /// <returns>The cache; with a past, the same object, longer.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null)
+    {
+        RequireRank2(inputIds, nameof(inputIds));
+        if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
+            throw new ArgumentException($"attentionMask is [{string.Join(',', attentionMask.shape)}], inputIds [{string.Join(',', inputIds.shape)}]: one flag a new token.", nameof(attentionMask));
+        if (past is not null && past.Mask.shape[0] != inputIds.shape[0])
+            throw new ArgumentException($"The cache holds {past.Mask.shape[0]} rows, inputIds {inputIds.shape[0]}.", nameof(past));
+
+        using var scope = NewDisposeScope();
+        Tensor ids = inputIds.to(Device);
+        Tensor mask = attentionMask?.to(Device).to(ScalarType.Bool) ?? ones_like(ids, ScalarType.Bool);
+        Tensor keyMask = past is null ? mask : cat([past.Mask, mask], 1);
+        Tensor keyPositions = (keyMask.cumsum(-1) - 1).clamp_min(0);
+        Tensor positions = keyPositions.narrow(1, keyPositions.shape[1] - ids.shape[1], ids.shape[1]);
+
+        (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
+            _stack.Embed(ids), positions, past?.Layers, Pass.Encoder,
+            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask));
+        List<KeyValues> layers = past is null ? fresh : [.. past.Layers.Zip(fresh, (old, newer) => old.Append(newer))];
+        if (past is null) return new EncoderCache(layers, keyMask.alias(), keyPositions, hidden);
+        past.Replace(layers, keyMask, keyPositions, hidden);
+        return past;
+    }
+
+    /// <summary>The bidirectional pass over a canvas; the cache is only read.</summary>
+    /// <param name="canvasIds">[B,C] int64.</param>
+    /// <param name="cache">What <see cref="Encode"/> returned for the same rows.</param>
+    /// <param name="selfConditioningLogits">[B,C,V] of an earlier pass over this canvas, or null.</param>
+    /// <param name="selfConditioningMask">[B] bool: rows that are conditioned; null: all, where there are logits.</param>
+    /// <param name="starts">[B] int64, the position of each row's canvas; only earlier positions are seen (training). Null: right after the
+    /// cached tokens (inference).</param>
+    /// <returns>Logits [B,C,V] after the soft-cap, at least float32.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit.</exception>
+    public Tensor Decode(
+        Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits = null, Tensor? selfConditioningMask = null, Tensor? starts = null)
+    {
+        using var scope = NewDisposeScope();
+        return Logits(DecodeHidden(canvasIds, cache, selfConditioningLogits, selfConditioningMask, starts)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Head and soft-cap of an already normed hidden state.</summary>
+    /// <param name="hidden">[...,H].</param>
+    /// <returns>[...,V], at least float32: cap · tanh(x / cap).</returns>
+    public Tensor Logits(Tensor hidden)
+    {
+        using var scope = NewDisposeScope();
+        Tensor scores = nn.functional.linear(hidden, _stack.Embedding).to(RotaryEmbedding.AtLeastFloat32(DType));
+        return ((scores / Config.FinalLogitSoftcapping).tanh() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Writes a Hugging Face folder: changed tensors in the checkpoint's own dtype, every other tensor's bytes as they were.</summary>
+    /// <param name="folder">Created where absent. What it held before stays until the new files are whole.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
+    /// <exception cref="CheckpointException">The folder cannot be written.</exception>
+    public void Save(string folder, long? maxShardBytes = null) =>
+        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes);
+
+    /// <summary>The decoder's hidden state [B,C,H] after the final norm; <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.</summary>
+    internal Tensor DecodeHidden(
+        Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits, Tensor? selfConditioningMask, Tensor? starts, Tensor? canvasMask = null)
+    {
+        RequireRank2(canvasIds, nameof(canvasIds));
+        if (cache.Mask.shape[0] != canvasIds.shape[0])
+            throw new ArgumentException($"The cache holds {cache.Mask.shape[0]} rows, canvasIds {canvasIds.shape[0]}.", nameof(cache));
+        long[] logitsShape = [.. canvasIds.shape, Config.VocabularySize];
+        if (selfConditioningLogits is not null && !selfConditioningLogits.shape.SequenceEqual(logitsShape))
+            throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
+
+        using var scope = NewDisposeScope();
+        Tensor ids = canvasIds.to(Device);
+        Tensor first = starts?.to(Device) ?? cache.NextPositions();
+        Tensor positions = first.unsqueeze(-1) + arange(ids.shape[1], device: Device);
+        Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
+        Tensor? soft = selfConditioningLogits is null ? null : _stack.ExpectedEmbedding(selfConditioningLogits.to(Device), selfConditioningMask?.to(Device));
+        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids), soft);
+        return _stack.Run(
+            embedded, positions, cache.Layers, Pass.Decoder,
+            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas)).Hidden.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>
+    public void Dispose()
+    {
+        _stack.Dispose();
+        _checkpoint.Dispose();
+    }
+
+    private static void RequireRank2(Tensor ids, string name)
+    {
+        if (ids.dim() != 2 || ids.shape[1] == 0)
+            throw new ArgumentException($"{name} is [{string.Join(',', ids.shape)}]: expected [rows, tokens], at least one token.", name);
+    }
+}

@@ -1,0 +1,67 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// What an encoder pass leaves for the decoder: keys and values of every layer, and which of their positions are real. Grows with every
+/// <see cref="DiffusionGemmaModel.Encode"/> that is given it as its past. It owns its tensors; never share it between two generations.
+/// </summary>
+public sealed class EncoderCache : IDisposable
+{
+    internal EncoderCache(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
+    {
+        Layers = layers;
+        Mask = mask;
+        Positions = positions;
+        LastHiddenState = hidden;
+        Own();
+    }
+
+    /// <summary>Positions held, padding included.</summary>
+    public int Length => (int)Mask.shape[1];
+
+    /// <summary>[B,S,H] of the newest Encode, after the final norm.</summary>
+    public Tensor LastHiddenState { get; private set; }
+
+    internal IReadOnlyList<KeyValues> Layers { get; private set; }
+
+    /// <summary>[B,Length] bool, true = real token.</summary>
+    internal Tensor Mask { get; private set; }
+
+    /// <summary>[B,Length] int64: real tokens before this one in its row.</summary>
+    internal Tensor Positions { get; private set; }
+
+    /// <summary>[B] int64: the position that follows each row's last real token.</summary>
+    internal Tensor NextPositions() => Mask.sum(-1);
+
+    /// <summary>Takes over longer tensors in place of its own.</summary>
+    internal void Replace(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
+    {
+        Dispose();
+        (Layers, Mask, Positions, LastHiddenState) = (layers, mask, positions, hidden);
+        Own();
+    }
+
+    /// <summary>Keeps only the rows of <paramref name="rows"/> [n], in that order.</summary>
+    internal void SelectRows(Tensor rows)
+    {
+        using var scope = NewDisposeScope();
+        Replace(
+            [.. Layers.Select(l => new KeyValues(l.Keys.index_select(0, rows), l.Values.index_select(0, rows)))],
+            Mask.index_select(0, rows), Positions.index_select(0, rows), LastHiddenState.index_select(0, rows));
+    }
+
+    /// <summary>Frees keys, values and the hidden state.</summary>
+    public void Dispose()
+    {
+        foreach (Tensor tensor in Tensors()) tensor.Dispose();
+    }
+
+    private void Own()
+    {
+        foreach (Tensor tensor in Tensors()) tensor.DetachFromDisposeScope();
+    }
+
+    private IEnumerable<Tensor> Tensors() => [.. Layers.SelectMany(l => new[] { l.Keys, l.Values }), Mask, Positions, LastHiddenState];
+}

@@ -1,0 +1,15 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>down(gelu_tanh(gate(x)) · up(x)): the dense feed-forward of a layer, and the core of self-conditioning.</summary>
+internal sealed class GatedMlp(Linear gate, Linear up, Linear down)
+{
+    public IEnumerable<Linear> Linears => [gate, up, down];
+
+    /// <summary>x [..., H] -> [..., H].</summary>
+    public Tensor Forward(Tensor x, Pass pass) => down.Forward(GeluTanh(gate.Forward(x, pass)) * up.Forward(x, pass), pass);
+
+    public static Tensor GeluTanh(Tensor x) => nn.functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
+}

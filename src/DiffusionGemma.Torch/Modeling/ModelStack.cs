@@ -1,0 +1,127 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>The one parameter stack that both passes run: the weights by their checkpoint names, and the modules built on them.</summary>
+internal sealed class ModelStack : IDisposable
+{
+    private const string Prefix = "model.decoder.";
+    private readonly DiffusionGemmaConfig _config;
+    private readonly Tensor _finalNorm;
+    private readonly double _embeddingScale;
+    private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
+
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters)
+    {
+        _config = config;
+        Parameters = parameters;
+        Embedding = parameters[Prefix + "embed_tokens.weight"];
+        _finalNorm = parameters[Prefix + "norm.weight"];
+        using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
+            _embeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+        SelfConditioning = new SelfConditioning(
+            parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
+        Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
+        foreach (TransformerLayer layer in Layers)
+            if (!_rotary.ContainsKey(layer.Shape))
+                _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Embedding.device, Embedding.dtype);
+    }
+
+    /// <summary>Every text tensor by its name in the checkpoint.</summary>
+    public IReadOnlyDictionary<string, Tensor> Parameters { get; }
+
+    /// <summary>[V,H]: the table, and the tied head.</summary>
+    public Tensor Embedding { get; }
+
+    public SelfConditioning SelfConditioning { get; }
+
+    public IReadOnlyList<TransformerLayer> Layers { get; }
+
+    public static ModelStack Read(Checkpoint checkpoint, Device device, ScalarType dtype)
+    {
+        var parameters = new Dictionary<string, Tensor>();
+        try
+        {
+            foreach (string name in CheckpointLayout.Expected(checkpoint.Config).Keys)
+                parameters[name] = checkpoint.Read(name, device, dtype).DetachFromDisposeScope();
+            return new ModelStack(checkpoint.Config, parameters);
+        }
+        catch
+        {
+            foreach (Tensor tensor in parameters.Values) tensor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
+    public Tensor Embed(Tensor ids) => TorchOperators.Embedding(Embedding, ids, _config.PadTokenId) * _embeddingScale;
+
+    /// <summary>softmax(logits) · table · √H [B,C,H]; zero in rows that <paramref name="mask"/> [B] excludes.</summary>
+    public Tensor ExpectedEmbedding(Tensor logits, Tensor? mask)
+    {
+        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
+        Tensor soft = nn.functional.linear(probabilities, Embedding.t()) * _embeddingScale;
+        return mask is null ? soft : soft * mask.to(soft.dtype).view(-1, 1, 1);
+    }
+
+    /// <summary>All layers and the final norm.</summary>
+    /// <param name="x">Embedded tokens [B,S,H].</param>
+    /// <param name="positions">[B,S].</param>
+    /// <param name="past">Cached keys and values a layer, or null.</param>
+    /// <param name="pass">Encoder or decoder.</param>
+    /// <param name="mask">[B,1,S,past+S] for an attention kind; asked once a kind.</param>
+    /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
+    public (Tensor Hidden, List<KeyValues> Fresh) Run(
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask)
+    {
+        var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
+        var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
+        var fresh = new List<KeyValues>();
+        for (int n = 0; n < Layers.Count; n++)
+        {
+            // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
+            using var scope = NewDisposeScope();
+            LayerShape shape = Layers[n].Shape;
+            (Tensor hidden, KeyValues keyValues) = Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);
+            x = hidden.MoveToOuterDisposeScope();
+            keyValues.Keys.MoveToOuterDisposeScope();
+            keyValues.Values.MoveToOuterDisposeScope();
+            fresh.Add(keyValues);
+        }
+        return (TorchOperators.RmsNorm(x, _finalNorm, _config.RmsNormEpsilon), fresh);
+    }
+
+    public void Dispose()
+    {
+        foreach (Tensor tensor in Parameters.Values) tensor.Dispose();
+        foreach (RotaryEmbedding rotary in _rotary.Values) rotary.Dispose();
+    }
+
+    private TransformerLayer Layer(int n)
+    {
+        string prefix = $"{Prefix}layers.{n}.", attention = prefix + "self_attn.";
+        Tensor Weight(string name) => Parameters[prefix + name];
+        LayerShape shape = _config.Layer(n);
+        return new TransformerLayer(
+            shape,
+            new Attention(
+                shape, _config.NumAttentionHeads, Project(attention + "q_proj"), Project(attention + "k_proj"),
+                shape.Kind == AttentionKind.Sliding ? Project(attention + "v_proj") : null, Project(attention + "o_proj"),
+                Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
+            Gated(prefix + "mlp"),
+            new Router(
+                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts, _config.RmsNormEpsilon),
+            new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj")),
+            new LayerNorms(
+                Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
+                Weight("pre_feedforward_layernorm_2.weight"), Weight("post_feedforward_layernorm.weight"),
+                Weight("post_feedforward_layernorm_1.weight"), Weight("post_feedforward_layernorm_2.weight"),
+                Parameters[$"model.encoder.language_model.layers.{n}.layer_scalar"], Weight("layer_scalar")),
+            _config.RmsNormEpsilon);
+    }
+
+    private GatedMlp Gated(string prefix) => new(Project(prefix + ".gate_proj"), Project(prefix + ".up_proj"), Project(prefix + ".down_proj"));
+
+    private Linear Project(string name) => new(name, Parameters[name + ".weight"]);
+}

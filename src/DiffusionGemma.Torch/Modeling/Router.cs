@@ -1,0 +1,23 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Chooses the experts of each token. At least float32 throughout, also in a bfloat16 model: rounded scores flip the choice.</summary>
+internal sealed class Router(Tensor projection, Tensor scale, Tensor perExpertScale, int topK, double epsilon)
+{
+    /// <summary>
+    /// softmax over all experts, the K largest divided by their sum and multiplied by the experts' own scales. Gradients reach the hidden
+    /// states through the weights even while the router's own parameters are frozen.
+    /// </summary>
+    /// <param name="residual">The layer's raw residual [T,H].</param>
+    /// <returns>Weights [T,K], at least float32; indices [T,K], int64.</returns>
+    public (Tensor Weights, Tensor Indices) Forward(Tensor residual)
+    {
+        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(residual.dtype);
+        Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
+        Tensor scores = nn.functional.linear(normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5), projection.to(dtype));
+        (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);
+        return (weights / weights.sum(-1, keepdim: true) * perExpertScale.to(dtype)[indices], indices);
+    }
+}

@@ -1,0 +1,107 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019). Parameters below float32 have a float32 master copy
+/// here, and their gradients are added up in float32. A parameter that a step did not reach has gradient zero, not no gradient: its moments
+/// decay and its weights too.
+/// </summary>
+internal sealed class AdamW : IDisposable
+{
+    private readonly Slot[] _slots;
+    private readonly double _beta1, _beta2, _epsilon, _weightDecay;
+
+    public AdamW(IReadOnlyList<Tensor> parameters, double beta1, double beta2, double epsilon, double weightDecay)
+    {
+        (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
+        _slots = [.. parameters.Select(p => new Slot(p))];
+    }
+
+    /// <summary>Takes what the last backward left in the parameters' gradients, adding it to what earlier micro-batches left.</summary>
+    public void AccumulateGradients()
+    {
+        using IDisposable quiet = no_grad();
+        foreach (Slot slot in _slots) slot.Accumulate();
+    }
+
+    /// <summary>The 2-norm over all accumulated gradients; they are then multiplied by min(1, maximum / (norm + 1e-6)).</summary>
+    public double ClipGradients(double maximum)
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        Tensor norm = stack(_slots.Select(s => s.Gradient.norm())).norm();
+        double value = norm.to(ScalarType.Float64).item<double>();
+        double factor = Math.Min(1, maximum / (value + 1e-6));
+        if (factor < 1)
+            foreach (Slot slot in _slots) slot.Gradient.mul_(factor);
+        return value;
+    }
+
+    /// <summary>One step with the accumulated gradients, which are zero afterwards.</summary>
+    public void Step(double learningRate)
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (Slot slot in _slots) slot.Steps.add_(1);
+        TorchOperators.FusedAdamW(
+            [.. _slots.Select(s => s.Master)], [.. _slots.Select(s => s.Gradient)], [.. _slots.Select(s => s.FirstMoment)],
+            [.. _slots.Select(s => s.SecondMoment)], [.. _slots.Select(s => s.Steps)], learningRate, _beta1, _beta2, _weightDecay, _epsilon);
+        foreach (Slot slot in _slots) slot.Publish();
+    }
+
+    public void Dispose()
+    {
+        foreach (Slot slot in _slots) slot.Dispose();
+    }
+
+    /// <summary>One parameter with all that belongs to it.</summary>
+    private sealed class Slot : IDisposable
+    {
+        private readonly Tensor _parameter;
+
+        public Slot(Tensor parameter)
+        {
+            using IDisposable quiet = no_grad();
+            using var scope = NewDisposeScope();
+            _parameter = parameter;
+            ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameter.dtype);
+            Master = (parameter.dtype == dtype ? parameter.detach() : parameter.detach().to(dtype)).DetachFromDisposeScope();
+            Gradient = zeros_like(Master).DetachFromDisposeScope();
+            FirstMoment = zeros_like(Master).DetachFromDisposeScope();
+            SecondMoment = zeros_like(Master).DetachFromDisposeScope();
+            Steps = zeros([], dtype: ScalarType.Float32, device: parameter.device).DetachFromDisposeScope();
+        }
+
+        /// <summary>Shares the parameter's memory where its dtype is wide enough.</summary>
+        public Tensor Master { get; }
+
+        public Tensor Gradient { get; }
+
+        public Tensor FirstMoment { get; }
+
+        public Tensor SecondMoment { get; }
+
+        public Tensor Steps { get; }
+
+        public void Accumulate()
+        {
+            using var scope = NewDisposeScope();
+            if (_parameter.grad is not { } gradient) return;
+            Gradient.add_(gradient);
+            _parameter.grad = null;
+        }
+
+        public void Publish()
+        {
+            if (_parameter.dtype != Master.dtype) _parameter.copy_(Master);
+            Gradient.zero_();
+        }
+
+        public void Dispose()
+        {
+            foreach (Tensor tensor in new[] { Master, Gradient, FirstMoment, SecondMoment, Steps }) tensor.Dispose();
+        }
+    }
+}

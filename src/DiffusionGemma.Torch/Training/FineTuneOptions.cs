@@ -1,0 +1,107 @@
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>How a run trains. The defaults are those of NeMo AutoModel's DiffusionGemma recipes.</summary>
+public sealed record FineTuneOptions
+{
+    /// <summary>Low-rank adaptation with everything else frozen; null: every text tensor but routers and layer scalars is trained.</summary>
+    public LoraOptions? Lora { get; init; }
+
+    /// <summary>Optimiser steps at most; null: <see cref="Epochs"/> alone decides. The smaller of the two ends the run.</summary>
+    public int? MaxSteps { get; init; }
+
+    /// <summary>Passes over the rows at most.</summary>
+    public int Epochs { get; init; } = 1;
+
+    /// <summary>Rows an optimiser step. An incomplete last batch of an epoch is dropped.</summary>
+    public int GlobalBatchSize { get; init; } = 8;
+
+    /// <summary>Rows a forward and backward pass; gradients of the micro-batches of a step add up.</summary>
+    public int MicroBatchSize { get; init; } = 1;
+
+    /// <summary>The rate at the end of the warm-up.</summary>
+    public double LearningRate { get; init; } = 1.5e-4;
+
+    /// <summary>The rate of the first step, from which the warm-up rises.</summary>
+    public double InitialLearningRate { get; init; }
+
+    /// <summary>The rate at the end of the run.</summary>
+    public double MinLearningRate { get; init; } = 1.5e-5;
+
+    /// <summary>Steps of linear warm-up; less than the run's steps.</summary>
+    public int WarmupSteps { get; init; } = 25;
+
+    /// <summary>Decay of AdamW's first moment.</summary>
+    public double Beta1 { get; init; } = 0.95;
+
+    /// <summary>Decay of AdamW's second moment.</summary>
+    public double Beta2 { get; init; } = 0.99;
+
+    /// <summary>AdamW's ε.</summary>
+    public double AdamEpsilon { get; init; } = 1e-8;
+
+    /// <summary>Decoupled, on every trained parameter.</summary>
+    public double WeightDecay { get; init; } = 1e-4;
+
+    /// <summary>Gradients are scaled down to this norm where theirs is larger.</summary>
+    public double MaxGradientNorm { get; init; } = 1.0;
+
+    /// <summary>Weight of the encoder's next-token loss beside the diffusion loss.</summary>
+    public double EncoderLossWeight { get; init; } = 1.0;
+
+    /// <summary>Probability with which an example's scored pass is conditioned on a first one.</summary>
+    public double SelfConditioningProbability { get; init; } = 0.5;
+
+    /// <summary>The least noise level t.</summary>
+    public double NoiseFloor { get; init; } = 1e-3;
+
+    /// <summary>Where every random draw starts; null: the caller's own (an MLContext's seed), else 42.</summary>
+    public int? Seed { get; init; }
+
+    /// <summary>Whether an epoch visits the rows in a drawn order; false: as they come.</summary>
+    public bool Shuffle { get; init; } = true;
+
+    /// <summary>
+    /// Where <c>gemma.FineTune</c> loads the model; null: the first CUDA device, or the CPU where there is none.
+    /// <see cref="FineTuner"/> trains a model where it is.
+    /// </summary>
+    public Device? Device { get; init; }
+
+    /// <summary>
+    /// What <c>gemma.FineTune</c> computes in; null: bfloat16 on CUDA, float32 on the CPU. Master weights are float32 at least.
+    /// <see cref="FineTuner"/> trains a model in its own dtype.
+    /// </summary>
+    public ScalarType? Precision { get; init; }
+
+    /// <summary>Where full fine-tuning through ML.NET puts the trained checkpoint; required there, unused with <see cref="Lora"/>.</summary>
+    public string? OutputFolder { get; init; }
+
+    internal const int DefaultSeed = 42;
+
+    internal void Validate()
+    {
+        static void Require(bool holds, string option, object? value, string rule)
+        {
+            if (!holds) throw new ArgumentOutOfRangeException($"FineTuneOptions.{option}", value, $"FineTuneOptions.{option} {rule}.");
+        }
+
+        Lora?.Validate();
+        Require(MaxSteps is null or >= 1, nameof(MaxSteps), MaxSteps, "must be at least 1, or null");
+        Require(Epochs >= 1, nameof(Epochs), Epochs, "must be at least 1");
+        Require(GlobalBatchSize >= 1, nameof(GlobalBatchSize), GlobalBatchSize, "must be at least 1");
+        Require(MicroBatchSize >= 1, nameof(MicroBatchSize), MicroBatchSize, "must be at least 1");
+        Require(double.IsFinite(LearningRate) && LearningRate > 0, nameof(LearningRate), LearningRate, "must be a positive number");
+        Require(InitialLearningRate >= 0 && InitialLearningRate <= LearningRate, nameof(InitialLearningRate), InitialLearningRate, "must lie between 0 and LearningRate");
+        Require(MinLearningRate >= 0 && MinLearningRate <= LearningRate, nameof(MinLearningRate), MinLearningRate, "must lie between 0 and LearningRate");
+        Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
+        Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "must be in [0,1)");
+        Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "must be in [0,1)");
+        Require(AdamEpsilon > 0, nameof(AdamEpsilon), AdamEpsilon, "must be positive");
+        Require(WeightDecay >= 0, nameof(WeightDecay), WeightDecay, "must not be negative");
+        Require(MaxGradientNorm > 0, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never scaled down)");
+        Require(double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, nameof(EncoderLossWeight), EncoderLossWeight, "must not be negative");
+        Require(SelfConditioningProbability is >= 0 and <= 1, nameof(SelfConditioningProbability), SelfConditioningProbability, "must be in [0,1]");
+        Require(NoiseFloor is >= 0 and <= 1, nameof(NoiseFloor), NoiseFloor, "must be in [0,1]");
+    }
+}

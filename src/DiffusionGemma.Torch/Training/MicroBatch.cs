@@ -1,0 +1,54 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The tensors of some rows of a global batch, rows padded on the right, of each only the drawn canvas.
+/// <code>
+/// canvas 4, block 1 drawn     clean    p p p r r r r R R R R     InputIds, seen by the encoder
+///                             noised   . . . . . . . R x R y     CanvasIds, seen by the decoder from Starts = 7 on
+/// </code>
+/// </summary>
+internal sealed record MicroBatch(
+    Tensor InputIds, Tensor AttentionMask, Tensor Starts, Tensor CanvasIds, Tensor CanvasTargets, Tensor CanvasMask, Tensor Supervised,
+    Tensor SelfConditioned, bool AnySelfConditioned)
+{
+    /// <param name="examples">The micro-batch's rows.</param>
+    /// <param name="draws">Their draws.</param>
+    /// <param name="canvasLength">Tokens a canvas.</param>
+    /// <param name="padId">What fills shorter rows; never seen.</param>
+    /// <param name="device">Where the tensors go.</param>
+    public static MicroBatch Build(
+        IReadOnlyList<TrainingExample> examples, IReadOnlyList<ExampleDraw> draws, int canvasLength, int padId, Device device)
+    {
+        int rows = examples.Count, length = examples.Max(e => e.InputIds.Length);
+        int[] starts = [.. examples.Zip(draws, (e, d) => e.PrefixLength + d.Block * canvasLength)];
+        int[] sizes = [.. examples.Zip(starts, (e, start) => Math.Min(canvasLength, e.InputIds.Length - start))];
+        int canvas = sizes.Max();
+
+        long[,] ids = new long[rows, length], canvasIds = new long[rows, canvas], targets = new long[rows, canvas];
+        bool[,] attended = new bool[rows, length], inCanvas = new bool[rows, canvas], supervised = new bool[rows, canvas];
+        for (int b = 0; b < rows; b++)
+        {
+            for (int i = 0; i < length; i++)
+            {
+                attended[b, i] = i < examples[b].InputIds.Length;
+                ids[b, i] = attended[b, i] ? examples[b].InputIds[i] : padId;
+            }
+            for (int j = 0; j < canvas; j++)
+            {
+                inCanvas[b, j] = j < sizes[b];
+                int at = starts[b] + j;
+                canvasIds[b, j] = inCanvas[b, j] ? draws[b].CorruptedIds[at] : padId;
+                targets[b, j] = inCanvas[b, j] ? examples[b].InputIds[at] : padId;
+                supervised[b, j] = inCanvas[b, j] && examples[b].LossMask[at];
+            }
+        }
+        bool[] coins = [.. draws.Select(d => d.SelfConditioned)];
+        return new MicroBatch(
+            tensor(ids, device: device), tensor(attended, device: device), tensor(Array.ConvertAll(starts, s => (long)s), device: device),
+            tensor(canvasIds, device: device), tensor(targets, device: device), tensor(inCanvas, device: device),
+            tensor(supervised, device: device), tensor(coins, device: device), coins.Contains(true));
+    }
+}

@@ -1,0 +1,234 @@
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+public class DiffusionGemmaConfigTests
+{
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_released_config_is_read_in_both_forms(bool perLayer)
+    {
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Parse(ReleasedConfig.Json(perLayer), "config.json");
+
+        Assert.Equal(
+            (256, 262144, 2816, 2112, 704, 128, 8, 30),
+            (config.CanvasLength, config.VocabularySize, config.HiddenSize, config.IntermediateSize, config.MoeIntermediateSize, config.NumExperts,
+                config.TopKExperts, config.NumHiddenLayers));
+        Assert.Equal((16, 8, 256, 512, 2), (config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, config.GlobalHeadDim, config.NumGlobalKeyValueHeads));
+        Assert.Equal((1024, 262144, 1e-6, 30.0, 0.02),
+            (config.SlidingWindow, config.MaxPositionEmbeddings, config.RmsNormEpsilon, config.FinalLogitSoftcapping, config.InitializerRange));
+        Assert.Equal((2, 0, 255999, 258882, 258880), (config.BosTokenId, config.PadTokenId, config.BoiTokenId, config.EoiTokenId, config.ImageTokenId));
+        Assert.Equal([1, 106], config.EosTokenIds);
+        Assert.Equal(ScalarType.BFloat16, config.DType);
+        Assert.Equal([5, 11, 17, 23, 29], Enumerable.Range(0, 30).Where(n => config.LayerTypes[n] == AttentionKind.Full));
+        Assert.Equal(new LayerShape(AttentionKind.Sliding, 256, 8, new RopeParameters(10_000)), config.Layer(4));
+        Assert.Equal(new LayerShape(AttentionKind.Full, 512, 2, new RopeParameters(1_000_000, 0.25)), config.Layer(5));
+        Assert.Equal(128, config.Layer(4).Rope.RotatedFrequencies(256));
+        Assert.Equal(64, config.Layer(5).Rope.RotatedFrequencies(512));
+    }
+
+    [Theory]
+    [InlineData("tiny-2layer", 8, 32, 1, ScalarType.Float32)]
+    [InlineData("tiny-6layer", 16, 24, 1, ScalarType.Float32)]
+    [InlineData("tiny-nemo", 8, 16, 1, ScalarType.Float32)]
+    [InlineData("tiny-bf16-sharded", 8, 32, 1, ScalarType.BFloat16)]
+    [InlineData("tiny-chat", 32, 64, 1, ScalarType.BFloat16)]
+    public void The_small_checkpoints_configs_are_read(string name, int canvas, int globalHeadDim, int globalHeads, ScalarType dtype)
+    {
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(Fixtures.Checkpoint(name));
+
+        Assert.Equal((canvas, globalHeadDim, globalHeads, dtype), (config.CanvasLength, config.GlobalHeadDim, config.NumGlobalKeyValueHeads, config.DType));
+        Assert.Equal(30.0, config.FinalLogitSoftcapping);                // tiny-chat's file does not say so: it is the reference's default
+        Assert.Equal(config.NumHiddenLayers, config.LayerTypes.Count);
+        Assert.Throws<ArgumentOutOfRangeException>(() => config.Layer(config.NumHiddenLayers));
+    }
+
+    [Fact]
+    public void A_layer_may_have_a_shape_of_its_own_whatever_its_kind()
+    {
+        DiffusionGemmaConfig config = Parse(text => text["per_layer_config"]!["3"] = new JsonObject { ["head_dim"] = 128, ["num_key_value_heads"] = 4 }, perLayer: true);
+
+        Assert.Equal((AttentionKind.Sliding, 128, 4), (config.Layer(3).Kind, config.Layer(3).HeadDim, config.Layer(3).KeyValueHeads));
+        Assert.Equal((256, 8), (config.Layer(2).HeadDim, config.Layer(2).KeyValueHeads));
+        Assert.Equal((512, 2), (config.GlobalHeadDim, config.NumGlobalKeyValueHeads));
+    }
+
+    [Fact]
+    public void Full_layers_without_heads_of_their_own_have_the_sliding_layers()
+    {
+        Assert.Equal(8, Parse(text => text["num_global_key_value_heads"] = null).NumGlobalKeyValueHeads);
+        Assert.Equal(8, Parse(text => text.Remove("num_global_key_value_heads")).NumGlobalKeyValueHeads);
+        Assert.Equal(8, Parse(text => text["per_layer_config"]!["29"]!.AsObject().Remove("num_key_value_heads"), perLayer: true).NumGlobalKeyValueHeads);
+    }
+
+    [Fact]
+    public void What_the_reference_has_a_default_for_may_be_missing()
+    {
+        DiffusionGemmaConfig config = Parse(text =>
+        {
+            foreach (string option in (string[])["hidden_activation", "attention_bias", "attention_dropout", "tie_word_embeddings", "bos_token_id",
+                         "pad_token_id", "rope_parameters", "use_bidirectional_attention", "initializer_range", "final_logit_softcapping", "model_type"])
+                text.Remove(option);
+        });
+
+        Assert.Equal((2, 0, 30.0, 0.02), (config.BosTokenId, config.PadTokenId, config.FinalLogitSoftcapping, config.InitializerRange));
+        Assert.Equal(new RopeParameters(1_000_000, 0.25), config.RopeParameters[AttentionKind.Full]);
+    }
+
+    [Fact]
+    public void Options_that_are_not_known_do_not_matter()
+    {
+        DiffusionGemmaConfig config = Parse(text => text["attn_implementation"] = "eager", root: root => root["transformers_version"] = "9.9");
+        Assert.Equal(2816, config.HiddenSize);
+    }
+
+    [Fact]
+    public void The_ids_that_end_an_answer_are_the_roots_then_the_text_parts()
+    {
+        Assert.Equal([7], Parse(root: root => root["eos_token_id"] = 7).EosTokenIds);
+        Assert.Equal([1], Parse(root: root => root.Remove("eos_token_id")).EosTokenIds);
+    }
+
+    [Fact]
+    public void The_dtypes_older_name_is_read()
+    {
+        DiffusionGemmaConfig config = Parse(root: root =>
+        {
+            root.Remove("dtype");
+            root["torch_dtype"] = "float32";
+        });
+        Assert.Equal(ScalarType.Float32, config.DType);
+    }
+
+    public static TheoryData<string, string> BadText => new()
+    {
+        { "hidden_activation", "\"silu\"" },
+        { "attention_bias", "true" },
+        { "attention_dropout", "0.1" },
+        { "tie_word_embeddings", "false" },
+        { "use_bidirectional_attention", "\"all\"" },
+        { "model_type", "\"gemma4_text\"" },
+        { "layer_types", "[\"full_attention\"]" },
+        { "layer_types", "\"full_attention\"" },
+        { "layer_types", "[1]" },
+        { "num_hidden_layers", "0" },
+        { "hidden_size", "-1" },
+        { "hidden_size", "2816.5" },
+        { "hidden_size", "\"2816\"" },
+        { "hidden_size", "null" },
+        { "intermediate_size", "99999999999" },
+        { "num_key_value_heads", "0" },
+        { "num_attention_heads", "12" },
+        { "head_dim", "255" },
+        { "top_k_experts", "129" },
+        { "num_experts", "null" },
+        { "rms_norm_eps", "0" },
+        { "final_logit_softcapping", "null" },
+        { "final_logit_softcapping", "-30" },
+        { "sliding_window", "0" },
+        { "bos_token_id", "262144" },
+        { "pad_token_id", "null" },
+        { "pad_token_id", "-1" },
+        { "per_layer_config", "3" },
+        { "rope_parameters", "[]" },
+    };
+
+    [Theory]
+    [MemberData(nameof(BadText))]
+    public void A_bad_text_option_is_refused_by_name(string option, string value) =>
+        Refused($"text_config.{option}", text => text[option] = JsonNode.Parse(value));
+
+    [Theory]
+    [InlineData("vocab_size")]
+    [InlineData("hidden_size")]
+    [InlineData("layer_types")]
+    [InlineData("head_dim")]
+    [InlineData("num_experts")]
+    [InlineData("sliding_window")]
+    public void A_missing_number_is_named(string option)
+    {
+        InvalidConfigurationException error = Refused($"text_config.{option}", text => text.Remove(option));
+        Assert.Contains("is missing", error.Message);
+    }
+
+    [Theory]
+    [InlineData("model_type", "\"gemma4\"")]
+    [InlineData("dtype", "\"int8\"")]
+    [InlineData("dtype", "null")]
+    [InlineData("canvas_length", "0")]
+    [InlineData("tie_word_embeddings", "false")]
+    [InlineData("eos_token_id", "[]")]
+    [InlineData("eos_token_id", "[1, \"x\"]")]
+    [InlineData("eos_token_id", "[1, 262144]")]
+    [InlineData("text_config", "[]")]
+    [InlineData("text_config", "null")]
+    [InlineData("quantization_config", "{}")]
+    public void A_bad_root_option_is_refused_by_name(string option, string value) =>
+        Refused(option, root: root => root[option] = JsonNode.Parse(value));
+
+    [Theory]
+    [InlineData("full_attention", "rope_type", "\"yarn\"")]
+    [InlineData("full_attention", "rope_theta", "0")]
+    [InlineData("full_attention", "partial_rotary_factor", "1.5")]
+    [InlineData("full_attention", "factor", "8")]
+    [InlineData("full_attention", "attention_factor", "2")]
+    [InlineData("sliding_attention", "partial_rotary_factor", "0.5")]
+    public void A_bad_rope_option_is_refused_by_name(string kind, string option, string value) =>
+        Refused($"text_config.rope_parameters.{kind}.{option}", text => text["rope_parameters"]![kind]![option] = JsonNode.Parse(value));
+
+    [Fact]
+    public void As_many_layers_as_layer_types_are_demanded() =>
+        Assert.Contains("31 of num_hidden_layers", Refused("text_config.layer_types", text => text["num_hidden_layers"] = 31).Message);
+
+    [Fact]
+    public void An_unknown_layer_kind_is_refused_by_name()
+    {
+        Assert.Contains("linear_attention", Refused("text_config.layer_types", text => text["layer_types"]![0] = "linear_attention").Message);
+        Refused("text_config.layer_types", text => text["layer_types"]![29] = "sliding_attention");
+        Refused("text_config.rope_parameters.linear_attention", text => text["rope_parameters"]!["linear_attention"] = new JsonObject());
+    }
+
+    [Theory]
+    [InlineData("30", "head_dim", "text_config.per_layer_config.30")]
+    [InlineData("-1", "head_dim", "text_config.per_layer_config.-1")]
+    [InlineData("05", "head_dim", "text_config.per_layer_config.05")]
+    [InlineData("3", "sliding_window", "text_config.per_layer_config.3.sliding_window")]
+    public void What_a_layer_cannot_have_of_its_own_is_refused_by_name(string layer, string option, string named) =>
+        Refused(named, text => text["per_layer_config"]![layer] = new JsonObject { [option] = 64 }, perLayer: true);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("[]")]
+    [InlineData("{")]
+    [InlineData("{\"model_type\": NaN}")]
+    [InlineData("{\"model_type\": \"a\", \"model_type\": \"b\"}")]
+    [InlineData("{\"model_type\": \"\\ud800\"}")]
+    public void What_is_no_JSON_object_is_refused(string json) =>
+        Assert.Equal("x/config.json", Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Parse(json, "x/config.json")).ConfigurationFile);
+
+    [Fact]
+    public void A_missing_file_is_named()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        Assert.Contains(folder.File("config.json"), Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Load(folder.Path)).Message);
+        Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Load(folder.File("nowhere")));
+    }
+
+    private static InvalidConfigurationException Refused(string option, Action<JsonObject>? text = null, Action<JsonObject>? root = null, bool perLayer = false)
+    {
+        var error = Assert.Throws<InvalidConfigurationException>(() => Parse(text, root, perLayer));
+        Assert.Equal(option, error.Option);
+        Assert.Contains(option, error.Message);
+        return error;
+    }
+
+    private static DiffusionGemmaConfig Parse(Action<JsonObject>? text = null, Action<JsonObject>? root = null, bool perLayer = false)
+    {
+        JsonObject config = JsonNode.Parse(ReleasedConfig.Json(perLayer))!.AsObject();
+        text?.Invoke(config["text_config"]!.AsObject());
+        root?.Invoke(config);
+        return DiffusionGemmaConfig.Parse(config.ToJsonString(), "config.json");
+    }
+}

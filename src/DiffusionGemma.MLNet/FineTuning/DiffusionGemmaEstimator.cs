@@ -32,7 +32,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     {
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
-        _options = options with { Seed = options.Seed ?? (environment as ISeededEnvironment)?.Seed };
+        _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
         _generation = generation;
         _batchSize = batchSize;
         _progress = progress;

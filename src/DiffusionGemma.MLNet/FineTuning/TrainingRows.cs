@@ -24,7 +24,7 @@ internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, Fin
         Func<int[]> ids = Getters.ReadVector<int>(cursor, columns[0]);
         Func<bool[]> lossMask = Getters.ReadVector<bool>(cursor, columns[1]);
         Func<int>[] numbers = [.. columns[2..].Select(column => Getters.ReadValue<int>(cursor, column))];
-        while (cursor.MoveNext())
+        while (RowErrors.MoveNext(cursor))
         {
             host.CheckAlive();
             (int promptLength, int canvasCount, int paddedLength, int cutTokens) = (numbers[0](), numbers[1](), numbers[2](), numbers[3]());

@@ -80,7 +80,7 @@ internal sealed class BatchedCursor : RootCursorBase
     {
         _row = _count = 0;
         var prompts = new List<int[]>();
-        while (_count < _ids.Length && _input.MoveNext())
+        while (_count < _ids.Length && RowErrors.MoveNext(_input))
         {
             if (_readPrompt is not null)
                 prompts.Add(_readPrompt());

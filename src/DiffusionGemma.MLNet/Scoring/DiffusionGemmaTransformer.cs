@@ -85,6 +85,9 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         }
     }
 
+    /// <summary>Whether the weights are in memory.</summary>
+    internal bool IsLoaded => _loaded is not null;
+
     private static VersionInfo Version => ModelVersion.Of("DGM MODL", 1, LoaderSignature);
 
     bool ITransformer.IsRowToRowMapper => true;

@@ -66,8 +66,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation.ThrowIfCancellationRequested();
         TrainingRows rows = TrainingRows.Read(input, _host);
         LogRows(log, rows.Summary);
-        if (_options.OutputFolder is { } output)
-            CheckWritable(output);
+        if (_options.Lora is null)
+            CheckWritable(_options.OutputFolder!);
 
         torch.Device device = _options.Device ?? DiffusionGemmaRuntime.DefaultDevice;
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, _options.Precision ?? TrainedWeights.DefaultPrecision(device));

@@ -109,14 +109,16 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
     /// <param name="folder">Created where absent.</param>
+    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
     /// <exception cref="InvalidOperationException">The model was fine-tuned in full: its weights are a checkpoint folder already.</exception>
-    public void SaveAdapter(string folder)
+    /// <exception cref="AdapterException">The folder cannot be written.</exception>
+    public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
             throw new InvalidOperationException($"The model was fine-tuned in full and has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
-            Loaded().Adapter!.Save(folder, _weights.Checkpoint.Path);
+            Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
     }
 
     /// <summary>Frees the weights.</summary>

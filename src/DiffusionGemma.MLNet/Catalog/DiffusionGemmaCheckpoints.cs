@@ -8,8 +8,8 @@ namespace DiffusionGemma;
 /// <param name="Fingerprint">Tells it from other checkpoints.</param>
 public sealed record CheckpointReference(string Path, string Fingerprint)
 {
-    /// <summary>The folder's own name.</summary>
-    public string Name => System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path));
+    /// <summary>The folder's own name, whichever system the path comes from.</summary>
+    public string Name => Path.Split('/', '\\').Last(part => part.Length > 0);
 }
 
 /// <summary>

@@ -39,7 +39,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation = cancellation;
         _options.Validate();
         CheckOutputFolder(checkpoint, options);
-        DiffusionGemmaConfig.Load(checkpoint);
+        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
         _text = CheckpointText.Read(checkpoint);
     }
 

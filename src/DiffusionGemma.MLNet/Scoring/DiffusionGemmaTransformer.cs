@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DiffusionGemma;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -26,6 +27,8 @@ namespace DiffusionGemma;
 public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "DiffusionGemma";
+
+    private static readonly JsonSerializerOptions AsJson = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     private readonly IHost _host;
     private readonly TrainedWeights _weights;
@@ -139,7 +142,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
         ctx.Writer.Write(BatchSize);
-        ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation));
+        ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
         _weights.Save(ctx);
         _text.Save(ctx);
     }
@@ -148,7 +151,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel(Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString())!;
+        var generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!;
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
         // Looked for now: a missing checkpoint is an error of loading, not of the first row.

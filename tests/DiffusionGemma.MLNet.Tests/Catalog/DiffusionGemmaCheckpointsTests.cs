@@ -45,6 +45,12 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
         Assert.Equal(Path.Combine(_folder.File("elsewhere"), "renamed"), DiffusionGemmaCheckpoints.Find(_reference));
     }
 
+    [Theory]
+    [InlineData("/models/base/", "base")]
+    [InlineData(@"C:\models\base", "base")]
+    [InlineData("base", "base")]
+    public void The_name_is_the_last_part_of_any_system_s_path(string path, string name) => Assert.Equal(name, new CheckpointReference(path, "").Name);
+
     [Fact]
     public void The_resolver_is_asked_last_and_told_what_is_wanted()
     {

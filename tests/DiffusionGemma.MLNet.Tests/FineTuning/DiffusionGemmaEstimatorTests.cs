@@ -92,6 +92,7 @@ public sealed class DiffusionGemmaEstimatorTests
             () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions { OutputFolder = TinyChat.Checkpoint + Path.DirectorySeparatorChar })).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora with { LearningRate = -1 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, batchSize: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, new GenerationOptions { MaxDenoisingSteps = 0 }));
         Assert.Throws<InvalidConfigurationException>(() => gemma.FineTune("nowhere", TinyChat.Lora));
     }
 

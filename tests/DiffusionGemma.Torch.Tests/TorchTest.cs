@@ -9,7 +9,7 @@ public abstract class TorchTest : IDisposable
 
     protected TorchTest()
     {
-        DiffusionGemmaRuntime.EnsureUsable(torch.CPU);
+        DiffusionGemmaRuntime.EnsureUsable();
         torch.set_num_threads(1);
         _scope = torch.NewDisposeScope();
     }

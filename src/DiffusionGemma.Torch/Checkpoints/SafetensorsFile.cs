@@ -71,6 +71,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="CheckpointException">There is no such tensor.</exception>
     public Tensor Read(string name, Device? device = null, ScalarType? dtype = null)
     {
+        DiffusionGemmaRuntime.EnsureUsable(device);
         TensorInfo info = Info(name);
         ScalarType target = dtype ?? info.DType;
         Device place = device ?? CPU;

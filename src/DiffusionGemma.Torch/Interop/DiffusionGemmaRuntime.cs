@@ -25,7 +25,7 @@ public static class DiffusionGemmaRuntime
     {
         get
         {
-            EnsureUsable(CPU);
+            EnsureUsable();
             if (CudaReady(out _)) return CUDA;
             if (!HasNvidiaGpu()) return CPU;
             throw new PlatformNotSupportedException(
@@ -54,21 +54,22 @@ public static class DiffusionGemmaRuntime
     }
 
     /// <summary>Throws, with what to do, where TorchSharp is unmended, its native library does not load, or a device is not there.</summary>
-    internal static void EnsureUsable(Device device)
+    /// <param name="device">Null: the CPU. (Even to name torch.CPU loads the native library.)</param>
+    internal static void EnsureUsable(Device? device = null)
     {
         lock (Gate)
         {
             if (!_cpuReady)
             {
                 if (!IsMended)
-                    throw new PlatformNotSupportedException($"{typeof(torch).Assembly.Location} is TorchSharp as released: a garbage collection may free tensors in use and corrupt memory. {Mend}");
+                    throw new PlatformNotSupportedException($"The TorchSharp that was loaded is as released: a garbage collection may free tensors in use and corrupt memory. {Mend}");
                 if (LoadFailure() is { } failure) throw new DllNotFoundException(LoadAdvice(failure), failure);
                 _cpuReady = true;
             }
         }
-        if (device.type == DeviceType.CUDA && !CudaReady(out string reason))
-            throw new PlatformNotSupportedException($"Device {device} is not there: {reason}");
-        if (device.type == DeviceType.CUDA && device.index >= cuda.device_count())
+        if (device is null || device.type != DeviceType.CUDA) return;
+        if (!CudaReady(out string reason)) throw new PlatformNotSupportedException($"Device {device} is not there: {reason}");
+        if (device.index >= cuda.device_count())
             throw new PlatformNotSupportedException($"Device {device} is not there: this machine has {cuda.device_count()} CUDA devices.");
     }
 
@@ -89,8 +90,8 @@ public static class DiffusionGemmaRuntime
     }
 
     private static string LoadAdvice(Exception failure) =>
-        $"TorchSharp's native library cannot be loaded ({failure.GetBaseException().Message.Trim()}). Reference a backend package from the application: TorchSharp-cpu 0.107.0, or "
-        + "TorchSharp-cuda-linux / TorchSharp-cuda-windows. On Linux: where the message names GLIBCXX, the library was not mended. " + Mend;
+        $"TorchSharp's native library cannot be loaded ({failure.GetBaseException().Message.Trim().Split('\n')[0].Trim()}) Reference a backend package from the application: TorchSharp-cpu 0.107.0, or "
+        + "TorchSharp-cuda-linux / TorchSharp-cuda-windows. On Linux the library also fails to load where it was not mended and libstdc++ is older than GCC 13's. " + Mend;
 
     private static bool CudaReady(out string reason)
     {

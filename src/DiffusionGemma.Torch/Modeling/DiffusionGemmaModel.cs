@@ -57,8 +57,8 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
-        device ??= CPU;
         DiffusionGemmaRuntime.EnsureUsable(device);
+        device ??= CPU;
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {

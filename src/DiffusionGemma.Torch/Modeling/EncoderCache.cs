@@ -43,15 +43,6 @@ public sealed class EncoderCache : IDisposable
         Own();
     }
 
-    /// <summary>Keeps only the rows of <paramref name="rows"/> [n], in that order.</summary>
-    internal void SelectRows(Tensor rows)
-    {
-        using var scope = NewDisposeScope();
-        Replace(
-            [.. Layers.Select(l => new KeyValues(l.Keys.index_select(0, rows), l.Values.index_select(0, rows)))],
-            Mask.index_select(0, rows), Positions.index_select(0, rows), LastHiddenState.index_select(0, rows));
-    }
-
     /// <summary>Frees keys, values and the hidden state.</summary>
     public void Dispose()
     {

@@ -75,7 +75,8 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     private Tensor CrossEntropy(Tensor hidden, Tensor targets, Tensor mask)
     {
         Tensor chosen = mask.flatten().nonzero().flatten();
-        return nn.functional.cross_entropy(
-            model.Logits(hidden.reshape(-1, hidden.shape[^1]).index_select(0, chosen)), targets.flatten().index_select(0, chosen), reduction: nn.Reduction.Sum);
+        return HeadLoss.Sum(
+            hidden.reshape(-1, hidden.shape[^1]).index_select(0, chosen), model.Stack.Embedding, targets.flatten().index_select(0, chosen),
+            model.Config.FinalLogitSoftcapping);
     }
 }

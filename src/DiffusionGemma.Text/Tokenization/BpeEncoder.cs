@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.Text;
+
+namespace DiffusionGemma.Text.Tokenization;
+
+/// <summary>
+/// Text to ids: added tokens are cut out of the raw text, the rest is normalized (a space becomes ▁), cut where no merge can reach
+/// across, and each piece is merged. A character that has no token of its own is written as its UTF-8 bytes.
+/// </summary>
+internal sealed class BpeEncoder
+{
+    private const int MostSymbolsPerUnit = 3;       // UTF-8 bytes of one UTF-16 unit
+
+    private readonly Vocabulary _vocabulary;
+    private readonly AddedTokenTrie _addedTokens;
+    private readonly JoinablePairs _joinable;
+    private readonly BpeMerger _merger;
+    private readonly bool _marksSpaces;
+    private readonly PieceCache _cache = new();
+
+    public BpeEncoder(TokenizerFile file)
+    {
+        _vocabulary = file.Vocabulary;
+        _addedTokens = new AddedTokenTrie(file.AddedTokens);
+        _joinable = new JoinablePairs(file.Merges.Select(merge => merge.Result).Distinct().Select(id => file.Vocabulary.TokenOf(id)!));
+        _merger = new BpeMerger(new MergeTable(file.Merges));
+        _marksSpaces = file.MarksSpaces;
+    }
+
+    public void Encode(ReadOnlySpan<char> text, TokenSink sink)
+    {
+        int done = 0;
+        while (_addedTokens.TryFind(text, done, out int start, out int length, out int id))
+        {
+            EncodePlain(text, done, start, sink);
+            sink.Add(id, new TextSpan(start, start + length));
+            done = start + length;
+        }
+        EncodePlain(text, done, text.Length, sink);
+    }
+
+    /// <summary>Encodes text between added tokens, piece by piece.</summary>
+    private void EncodePlain(ReadOnlySpan<char> text, int start, int end, TokenSink sink)
+    {
+        int pieceStart = start;
+        int previous = -1;
+        for (int at = start; at < end;)
+        {
+            int character = ReadCharacter(text[at..end], out int length);
+            if (previous >= 0 && !_joinable.Contains(previous, character))
+            {
+                EncodePiece(text, new TextSpan(pieceStart, at), sink);
+                pieceStart = at;
+            }
+            previous = character;
+            at += length;
+        }
+        if (pieceStart < end)
+            EncodePiece(text, new TextSpan(pieceStart, end), sink);
+    }
+
+    private void EncodePiece(ReadOnlySpan<char> text, TextSpan piece, TokenSink sink)
+    {
+        // The cache holds ids alone: with spans every piece is merged.
+        if (sink.Spans is not null || piece.Length > PieceCache.LongestPiece)
+        {
+            MergePiece(text, piece, sink);
+            return;
+        }
+        ReadOnlySpan<char> units = text[piece.Start..piece.End];
+        if (_cache.TryGet(units, out ReadOnlySpan<int> ids))
+        {
+            sink.Ids.AddRange(ids);
+            return;
+        }
+        int before = sink.Ids.Count;
+        MergePiece(text, piece, sink);
+        _cache.Put(units, [.. sink.Ids[before..]]);
+    }
+
+    private void MergePiece(ReadOnlySpan<char> text, TextSpan piece, TokenSink sink)
+    {
+        Symbol[] rented = ArrayPool<Symbol>.Shared.Rent(piece.Length * MostSymbolsPerUnit);
+        int count = ReadSymbols(text, piece, rented);
+        count = _merger.Merge(rented.AsSpan(0, count));
+        foreach (Symbol symbol in rented.AsSpan(0, count))
+            sink.Add(symbol.Id, symbol.Span);
+        ArrayPool<Symbol>.Shared.Return(rented);
+    }
+
+    private int ReadSymbols(ReadOnlySpan<char> text, TextSpan piece, Span<Symbol> symbols)
+    {
+        Span<byte> utf8 = stackalloc byte[4];
+        int count = 0;
+        for (int at = piece.Start; at < piece.End;)
+        {
+            int character = ReadCharacter(text[at..piece.End], out int length);
+            TextSpan span = new(at, at + length);
+            int id = _vocabulary.IdOfCharacter(character);
+            if (id >= 0)
+            {
+                symbols[count++] = new Symbol(id, span);
+            }
+            else
+            {
+                int bytes = new Rune(character).EncodeToUtf8(utf8);
+                foreach (byte value in utf8[..bytes])
+                    symbols[count++] = new Symbol(_vocabulary.IdOfByte(value), span);
+            }
+            at += length;
+        }
+        return count;
+    }
+
+    /// <summary>The next character as the normalizer leaves it; half a surrogate pair reads as U+FFFD.</summary>
+    private int ReadCharacter(ReadOnlySpan<char> text, out int length)
+    {
+        char first = text[0];
+        if (!char.IsSurrogate(first))
+        {
+            length = 1;
+            return first == ' ' && _marksSpaces ? Vocabulary.SpaceMark : first;
+        }
+        Rune.DecodeFromUtf16(text, out Rune rune, out length);
+        return rune.Value;
+    }
+}

@@ -1,0 +1,8 @@
+namespace DiffusionGemma.Text.Tokenization;
+
+/// <summary>What tokenizer.json says, once everything in it is known to be supported.</summary>
+/// <param name="Vocabulary">Tokens and ids, added tokens included.</param>
+/// <param name="Merges">In order of rank.</param>
+/// <param name="AddedTokens">Tokens that are cut out of the raw text.</param>
+/// <param name="MarksSpaces">The normalizer replaces a space by ▁, and the decoder replaces it back.</param>
+internal sealed record TokenizerFile(Vocabulary Vocabulary, IReadOnlyList<Merge> Merges, IReadOnlyList<AddedToken> AddedTokens, bool MarksSpaces);

@@ -1,0 +1,301 @@
+using System.Text.Json;
+
+namespace DiffusionGemma.Text.Tokenization;
+
+/// <summary>
+/// Reads a tokenizer.json of Gemma's kind (BPE with byte fallback). Whatever in it would change the result and is not supported is refused
+/// by name. The file is read once as bytes; the half million merges never become strings.
+/// </summary>
+internal sealed class TokenizerFileReader
+{
+    private const int HighestId = (1 << 22) - 1;
+    private const int NoPosition = -1;
+
+    private readonly string _path;
+    private readonly byte[] _json;
+
+    private readonly Dictionary<string, int> _model = new(300_000, StringComparer.Ordinal);
+    private readonly List<AddedToken> _added = [];
+    private bool _hasModel;
+    private bool _marksSpaces;
+    private bool _hasPreTokenizer;
+    private bool? _decoderUnmarksSpaces;
+    private int _mergesAt = NoPosition;
+
+    private TokenizerFileReader(string path, byte[] json) => (_path, _json) = (path, json);
+
+    /// <exception cref="InvalidDataException">The file isn't valid, or holds something that is not supported; it says what and where.</exception>
+    public static TokenizerFile Read(string path)
+    {
+        TokenizerFileReader reader = new(path, File.ReadAllBytes(path));
+        try
+        {
+            return reader.Read();
+        }
+        // InvalidOperationException is what the JSON reader throws for a value of the wrong kind, or text that isn't Unicode.
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        {
+            throw reader.Bad($"not a valid tokenizer file: {exception.Message}", exception);
+        }
+    }
+
+    private TokenizerFile Read()
+    {
+        Utf8JsonReader json = new(WithoutByteOrderMark(_json));
+        json.Read();
+        Require(ref json, JsonTokenType.StartObject, "the file");
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            string name = json.GetString()!;
+            json.Read();
+            ReadProperty(ref json, name);
+        }
+        while (json.Read()) { }     // throws on anything after the object
+
+        if (!_hasModel)
+            throw Bad("it has no 'model'");
+        if (_hasPreTokenizer && !_marksSpaces)
+            throw Bad("pre_tokenizer 'Split' without a normalizer that replaces spaces is not supported");
+        if (_decoderUnmarksSpaces != _marksSpaces)
+            throw Bad("the decoder does not undo the normalizer; supported is Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
+        CheckBytes();
+        CheckAddedTokens();
+        Vocabulary vocabulary = new(new Dictionary<string, int>(_model, StringComparer.Ordinal), _added);
+        return new TokenizerFile(vocabulary, ReadMerges(vocabulary), _added, _marksSpaces);
+    }
+
+    private void ReadProperty(ref Utf8JsonReader json, string name)
+    {
+        switch (name)
+        {
+            case "version":
+            case "post_processor":      // adds <bos>: the chat template writes it, and text alone is encoded without
+                json.Skip();
+                break;
+            case "truncation":
+            case "padding":
+                if (json.TokenType != JsonTokenType.Null)
+                    throw Bad($"'{name}' is not supported: set it to null, rows are cut and padded when they are packed");
+                break;
+            case "added_tokens":
+                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                    ReadAddedTokens(document.RootElement);
+                break;
+            case "normalizer":
+                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                    _marksSpaces = ReadNormalizer(document.RootElement);
+                break;
+            case "pre_tokenizer":
+                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                    _hasPreTokenizer = ReadPreTokenizer(document.RootElement);
+                break;
+            case "decoder":
+                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                    _decoderUnmarksSpaces = ReadDecoder(document.RootElement);
+                break;
+            case "model":
+                ReadModel(ref json);
+                break;
+            default:
+                throw Bad($"property '{name}' is not known");
+        }
+    }
+
+    private void ReadAddedTokens(JsonElement tokens)
+    {
+        foreach (JsonElement token in tokens.EnumerateArray())
+        {
+            string content = token.GetProperty("content").GetString() ?? throw Bad("an added token has no content");
+            if (content.Length == 0)
+                throw Bad("an added token is empty");
+            foreach (string flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
+            {
+                // 'normalized' is true where the file doesn't say otherwise and the token isn't special.
+                bool value = token.TryGetProperty(flag, out JsonElement given) ? given.GetBoolean() : flag == "normalized" && !IsSpecial(token);
+                if (value)
+                    throw Bad($"added token '{content}' has {flag}: true, which is not supported");
+            }
+            _added.Add(new AddedToken(ReadId(token.GetProperty("id").GetInt64(), content), content, IsSpecial(token)));
+        }
+
+        static bool IsSpecial(JsonElement token) => token.TryGetProperty("special", out JsonElement special) && special.GetBoolean();
+    }
+
+    private bool ReadNormalizer(JsonElement normalizer)
+    {
+        if (normalizer.ValueKind == JsonValueKind.Null)
+            return false;
+        if (IsReplace(normalizer, " ", "▁"))
+            return true;
+        throw Bad($"normalizer {Shorten(normalizer)} is not supported, only Replace ' ' by '▁'");
+    }
+
+    private bool ReadPreTokenizer(JsonElement preTokenizer)
+    {
+        if (preTokenizer.ValueKind == JsonValueKind.Null)
+            return false;
+        // Splits at spaces, of which the normalizer has left none: it does nothing.
+        bool splitsAtSpaces = TypeOf(preTokenizer) == "Split"
+            && preTokenizer.TryGetProperty("pattern", out JsonElement pattern) && IsString(pattern, "String", " ")
+            && !(preTokenizer.TryGetProperty("invert", out JsonElement invert) && invert.GetBoolean());
+        if (!splitsAtSpaces)
+            throw Bad($"pre_tokenizer {Shorten(preTokenizer)} is not supported, only Split at ' '");
+        return true;
+    }
+
+    private bool ReadDecoder(JsonElement decoder)
+    {
+        if (TypeOf(decoder) == "Sequence" && decoder.TryGetProperty("decoders", out JsonElement list) && list.ValueKind == JsonValueKind.Array)
+        {
+            JsonElement[] steps = [.. list.EnumerateArray()];
+            bool unmarks = steps.Length > 0 && IsReplace(steps[0], "▁", " ");
+            string?[] rest = [.. steps.Skip(unmarks ? 1 : 0).Select(TypeOf)];
+            if (rest is ["ByteFallback", "Fuse"])
+                return unmarks;
+        }
+        throw Bad($"decoder {Shorten(decoder)} is not supported, only Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
+    }
+
+    private void ReadModel(ref Utf8JsonReader json)
+    {
+        Require(ref json, JsonTokenType.StartObject, "'model'");
+        bool byteFallback = false;
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            string name = json.GetString()!;
+            json.Read();
+            switch (name)
+            {
+                case "type":
+                    if (json.GetString() is var type && type != "BPE")
+                        throw Bad($"model type '{type}' is not supported, only BPE");
+                    break;
+                case "dropout":
+                    if (json.TokenType != JsonTokenType.Null && json.GetDouble() != 0)
+                        throw Bad("model dropout is not supported: its result would be random");
+                    break;
+                case "continuing_subword_prefix":
+                case "end_of_word_suffix":
+                    if (!string.IsNullOrEmpty(json.GetString()))
+                        throw Bad($"model {name} is not supported");
+                    break;
+                case "ignore_merges":
+                    if (json.GetBoolean())
+                        throw Bad("model ignore_merges: true is not supported");
+                    break;
+                case "byte_fallback":
+                    byteFallback = json.GetBoolean();
+                    break;
+                case "unk_token":           // never written: every character has its bytes
+                case "fuse_unk":
+                    json.Skip();
+                    break;
+                case "vocab":
+                    ReadVocabulary(ref json);
+                    break;
+                case "merges":
+                    Require(ref json, JsonTokenType.StartArray, "'merges'");
+                    _mergesAt = (int)json.TokenStartIndex + (_json.Length - WithoutByteOrderMark(_json).Length);
+                    json.Skip();
+                    break;
+                default:
+                    throw Bad($"model property '{name}' is not known");
+            }
+        }
+        if (!byteFallback)
+            throw Bad("model byte_fallback: false is not supported");
+        if (_model.Count == 0)
+            throw Bad("the model has no vocabulary");
+        if (_mergesAt == NoPosition)
+            throw Bad("the model has no merges");
+        _hasModel = true;
+    }
+
+    private void ReadVocabulary(ref Utf8JsonReader json)
+    {
+        Require(ref json, JsonTokenType.StartObject, "'vocab'");
+        HashSet<int> taken = new(300_000);
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            string token = json.GetString()!;
+            json.Read();
+            int id = ReadId(json.GetInt64(), token);
+            if (!_model.TryAdd(token, id))
+                throw Bad($"token '{token}' stands twice in the vocabulary");
+            if (!taken.Add(id))
+                throw Bad($"id {id} stands twice in the vocabulary");
+        }
+    }
+
+    private int ReadId(long id, string token) =>
+        id is >= 0 and <= HighestId ? (int)id : throw Bad($"token '{token}' has id {id}, not between 0 and {HighestId}");
+
+    /// <summary>Pairs of strings, or strings with one space between the two, as older files have them.</summary>
+    private List<Merge> ReadMerges(Vocabulary vocabulary)
+    {
+        MergeReader reader = new(_model);
+        Utf8JsonReader json = new(_json.AsSpan(_mergesAt));
+        json.Read();
+        List<Merge> merges = new(600_000);
+        while (json.Read() && json.TokenType != JsonTokenType.EndArray)
+        {
+            if (!reader.TryRead(ref json, out Merge merge, out string? problem))
+                throw Bad($"merge {merges.Count}: {problem}");
+            if (vocabulary.ByteOf(merge.Left) >= 0 || vocabulary.ByteOf(merge.Right) >= 0)
+                throw Bad($"merge {merges.Count}: merging a byte token is not supported");
+            merges.Add(merge);
+        }
+        return merges;
+    }
+
+    private void CheckBytes()
+    {
+        for (int value = 0; value <= byte.MaxValue; value++)
+        {
+            if (!_model.ContainsKey(Vocabulary.ByteToken((byte)value)))
+                throw Bad($"byte_fallback is on, but the vocabulary has no token {Vocabulary.ByteToken((byte)value)}");
+        }
+    }
+
+    /// <summary>The reference gives an added token the id that the vocabulary has for it, or else the next free one, whatever the file says.</summary>
+    private void CheckAddedTokens()
+    {
+        Dictionary<string, int> known = new(StringComparer.Ordinal);
+        int next = _model.Count;
+        foreach (AddedToken token in _added)
+        {
+            if (!_model.TryGetValue(token.Content, out int expected) && !known.TryGetValue(token.Content, out expected))
+                expected = next;
+            if (token.Id != expected)
+                throw Bad($"added token '{token.Content}' has id {token.Id}, where its place in the vocabulary is {expected}");
+            if (!known.TryAdd(token.Content, token.Id))
+                throw Bad($"added token '{token.Content}' stands twice");
+            next = Math.Max(next, token.Id + 1);
+        }
+    }
+
+    private static bool IsReplace(JsonElement step, string pattern, string content) =>
+        TypeOf(step) == "Replace" && step.TryGetProperty("pattern", out JsonElement given) && IsString(given, "String", pattern)
+        && IsString(step, "content", content);
+
+    private static string? TypeOf(JsonElement step) =>
+        step.ValueKind == JsonValueKind.Object && step.TryGetProperty("type", out JsonElement type) && type.ValueKind == JsonValueKind.String
+            ? type.GetString() : null;
+
+    private static bool IsString(JsonElement element, string property, string value) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out JsonElement given)
+        && given.ValueKind == JsonValueKind.String && given.ValueEquals(value);
+
+    private void Require(ref Utf8JsonReader json, JsonTokenType kind, string what)
+    {
+        if (json.TokenType != kind)
+            throw Bad($"{what} is {json.TokenType}, where {kind} is expected");
+    }
+
+    private static ReadOnlySpan<byte> WithoutByteOrderMark(byte[] json) =>
+        json.AsSpan().StartsWith("\uFEFF"u8) ? json.AsSpan(3) : json;
+
+    private static string Shorten(JsonElement element) => element.GetRawText() is { Length: > 200 } text ? text[..200] + "..." : element.GetRawText();
+
+    private InvalidDataException Bad(string problem, Exception? cause = null) => new($"{_path}: {problem}.", cause);
+}

@@ -18,15 +18,18 @@ internal static class ChatRow
     // The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
     private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
-    // A message may be without content only if it has one of these.
-    private static readonly string[] InPlaceOfContent = ["tool_calls", "function_call", "tool_responses", "reasoning", "reasoning_content", "thinking"];
-
     public static string Read(ReadOnlyMemory<byte> json, ChatDataOptions options, ChatPosition position)
     {
         try
         {
             using var document = JsonDocument.Parse(json);
-            return Read(document.RootElement, options);
+            string text = Read(document.RootElement, options);
+            ChatConversation.Parse(text);
+            return text;
+        }
+        catch (ChatException error)
+        {
+            throw new ChatDataException(error.Message, position, error);
         }
         catch (JsonException error)
         {
@@ -48,12 +51,12 @@ internal static class ChatRow
         if (options.QuestionColumn is not null)
             return ReadQuestion(row, options.QuestionColumn, options);
         if (row.ValueKind == JsonValueKind.Array)
-            return ReadMessages(row);
+            return row.GetRawText();
         Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
 
         string key = options.MessagesColumn;
         if (TryGet(row, key, out JsonElement messages))
-            return WithOtherKeys(row, key, InText(messages, key, ReadMessages));
+            return WithOtherKeys(row, key, InText(messages, key, value => value.GetRawText()));
         if (TryGet(row, ShareGptKey, out messages))
             return WithOtherKeys(row, ShareGptKey, InText(messages, ShareGptKey, ShareGpt.ToMessages));
         throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}'); it has {Keys(row)}");
@@ -99,35 +102,6 @@ internal static class ChatRow
         }
     }
 
-    private static string ReadMessages(JsonElement messages)
-    {
-        Require(messages.ValueKind == JsonValueKind.Array, () => $"the messages must be a list, they are {Describe(messages)}");
-        Require(messages.GetArrayLength() > 0, () => "the list of messages is empty");
-        int index = 0;
-        foreach (JsonElement message in messages.EnumerateArray())
-            CheckMessage(message, index++);
-        return messages.GetRawText();
-    }
-
-    private static void CheckMessage(JsonElement message, int index)
-    {
-        string name = $"message {index}";
-        Require(message.ValueKind == JsonValueKind.Object, () => $"{name} must be an object with a role and content, it is {Describe(message)}");
-        Require(TryGet(message, "role", out JsonElement role), () => $"{name} has no role");
-        Require(role.ValueKind == JsonValueKind.String && role.GetString() is not "", () => $"the role of {name} must be text, it is {Describe(role)}");
-        name = $"{name} ({role.GetString()})";
-        if (!TryGet(message, "content", out JsonElement content))
-        {
-            Require(InPlaceOfContent.Any(key => TryGet(message, key, out _)), () => $"{name} has no content");
-            return;
-        }
-        Require(content.ValueKind is JsonValueKind.String or JsonValueKind.Array,
-            () => $"the content of {name} must be text or a list of parts, it is {Describe(content)}");
-        if (content.ValueKind == JsonValueKind.Array)
-            Require(content.EnumerateArray().All(part => part.ValueKind is JsonValueKind.Object or JsonValueKind.String),
-                () => $"the content of {name} has a part that is neither an object nor text");
-    }
-
     private static string WithOtherKeys(JsonElement row, string messagesKey, string messages)
     {
         JsonProperty[] others = [.. row.EnumerateObject().Where(property => !property.NameEquals(messagesKey) && property.Value.ValueKind != JsonValueKind.Null)];
@@ -153,7 +127,7 @@ internal static class ChatRow
             return;
         }
         writer.WritePropertyName(ToolsKey);
-        writer.WriteRawValue(InText(other.Value, ToolsKey, tools => tools.GetRawText()));
+        writer.WriteRawValue(InText(other.Value, ToolsKey, value => value.GetRawText()));
     }
 
     public static string Write(Action<Utf8JsonWriter> write)

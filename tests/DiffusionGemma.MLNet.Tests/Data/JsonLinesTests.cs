@@ -64,13 +64,13 @@ public sealed class JsonLinesTests
         string[] reasons =
         [
             "'messages' is a text that is not JSON",
-            "the list of messages is empty",
+            "'messages' is empty",
             "the row has no 'messages' (and no 'conversations'); it has 'text'",
-            "message 0 has no role",
-            "message 0 (user) has no content",
-            "message 0 must be an object with a role and content, it is the number 1",
+            "messages[0] has no 'role'",
+            "messages[0] has no 'content'",
+            "messages[0] is int, where an object",
             "a row is an object with 'messages', this one is null",
-            "the content of message 0 (user) must be text or a list of parts, it is the number 5",
+            "messages[0] has 'content' of type int",
         ];
         Assert.Equal(reasons.Length, lines.Length);
         using TemporaryFolder folder = Fixtures.Temporary();
@@ -86,10 +86,12 @@ public sealed class JsonLinesTests
     }
 
     [Theory]
-    [InlineData("""{"messages": [{"role": "user", "content": null}]}""", "message 0 (user) has no content")]
-    [InlineData("""{"messages": [{"role": "", "content": "x"}]}""", "the role of message 0 must be text, it is empty")]
-    [InlineData("""{"messages": [{"role": "user", "content": [1]}]}""", "the content of message 0 (user) has a part that is neither")]
-    [InlineData("""{"messages": [{"role": "\ud800", "content": "x"}]}""", "a string of the row cannot be read")]
+    [InlineData("""{"messages": [{"role": "", "content": "x"}]}""", "messages[0] has a 'role' of type str")]
+    [InlineData("""{"messages": [{"role": "user", "content": [1]}]}""", "messages[0] has a content part that is no object")]
+    [InlineData("""{"messages": [{"role": "\ud800", "content": "x"}]}""", "a text in the row holds half a surrogate pair")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "\ud800"}]}""", "a string of the row cannot be read")]
+    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image"}]}]}""", "messages[0] has a content part of type 'image': only text parts are supported")]
+    [InlineData("""{"messages": [{"role": "user", "content": "x"}], "tools": "none"}""", "'tools' is a text that is not JSON")]
     [InlineData("""{"conversations": [{"from": "moderator", "value": "x"}]}""", "turn 0 is from 'moderator'")]
     [InlineData("""{"conversations": [{"from": "human"}]}""", "turn 0 has no 'value'")]
     [InlineData("""{"conversations": [{"from": "human", "value": 3}]}""", "'value' of turn 0 must be text, it is the number 3")]

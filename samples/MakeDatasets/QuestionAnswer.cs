@@ -1,0 +1,3 @@
+namespace DiffusionGemma.Samples;
+
+internal sealed record QuestionAnswer(string Question, string Answer);

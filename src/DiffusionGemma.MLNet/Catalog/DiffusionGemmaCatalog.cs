@@ -1,0 +1,79 @@
+using Microsoft.ML;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>The parts of a DiffusionGemma pipeline: <c>mlContext.Transforms.DiffusionGemma</c>.</summary>
+public sealed class DiffusionGemmaCatalog
+{
+    private readonly IHostEnvironment _environment;
+
+    internal DiffusionGemmaCatalog(IHostEnvironment environment) => _environment = environment;
+
+    /// <summary>Conversations to token ids and the mask of what the assistant said: <see cref="ChatTokenizingEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder; its tokenizer and chat template are used.</param>
+    /// <param name="inputColumn">Text: the conversation as JSON.</param>
+    /// <param name="outputIds">Vector of int: the token ids.</param>
+    /// <param name="outputMask">Vector of bool, as long: true for what the assistant said.</param>
+    /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
+    /// <exception cref="InvalidDataException">Its tokenizer or template is broken or not supported.</exception>
+    public ChatTokenizingEstimator TokenizeChat(string checkpoint, string inputColumn = ChatColumns.Messages, string outputIds = ChatColumns.InputIds,
+        string outputMask = ChatColumns.AssistantMask)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(inputColumn);
+        ArgumentException.ThrowIfNullOrEmpty(outputIds);
+        ArgumentException.ThrowIfNullOrEmpty(outputMask);
+        CheckpointText text = CheckpointText.Read(checkpoint);
+        _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
+        return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, inputColumn, outputIds, outputMask));
+    }
+
+    /// <summary>The mask of the last turn alone, and where the prompt ends: <see cref="ResponseMaskingEstimator"/>.</summary>
+    /// <param name="inputColumn">Vector of bool: true for what the assistant said, in every turn.</param>
+    /// <param name="outputMask">Vector of bool, as long: true for the last turn's tokens.</param>
+    /// <param name="promptLength">Int: the tokens before them.</param>
+    public ResponseMaskingEstimator MaskResponse(string inputColumn = ChatColumns.AssistantMask, string outputMask = ChatColumns.LossMask,
+        string promptLength = ChatColumns.PromptLength)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(inputColumn);
+        ArgumentException.ThrowIfNullOrEmpty(outputMask);
+        ArgumentException.ThrowIfNullOrEmpty(promptLength);
+        return new ResponseMaskingEstimator(_environment, inputColumn, outputMask, promptLength);
+    }
+
+    /// <summary>Responses filled to whole canvases, from <c>InputIds</c> and <c>LossMask</c>: <see cref="CanvasPackingEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder; its canvas length and end token are used.</param>
+    /// <param name="maxLength">Tokens a row at most; what is beyond is cut off, and counted in <c>CutTokens</c>.</param>
+    /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: the canvas length.</param>
+    /// <exception cref="ArgumentException">A number is not positive, or the checkpoint names no end token.</exception>
+    /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
+    public CanvasPackingEstimator PackCanvas(string checkpoint, int maxLength = 1024, int? padMultiple = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(padMultiple ?? 1, 1, nameof(padMultiple));
+        int canvasLength = DiffusionGemmaConfig.Load(checkpoint).CanvasLength;
+        int eosId = CheckpointText.Read(checkpoint).Tokenizer.Tokenizer.EosId
+            ?? throw new ArgumentException($"The tokenizer of {checkpoint} names no eos_token, with which canvases are filled: add it to tokenizer_config.json.", nameof(checkpoint));
+        var options = new PackingOptions(canvasLength, eosId, maxLength, padMultiple ?? canvasLength);
+        return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, options));
+    }
+
+    /// <summary>Fine-tunes the checkpoint, and answers with what came of it: <see cref="DiffusionGemmaEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
+    /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
+    /// <param name="batchSize">Prompts that the fitted model answers at once.</param>
+    /// <param name="progress">Told after every step.</param>
+    /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
+    /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
+    public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, GenerationOptions? generation = null, int batchSize = 8,
+        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return new DiffusionGemmaEstimator(_environment, checkpoint, options, generation ?? new GenerationOptions(), batchSize, progress, cancellation);
+    }
+}

@@ -1,0 +1,38 @@
+namespace DiffusionGemma;
+
+/// <summary>
+/// How rows of a file become conversations. Two kinds of rows are known: those that hold the messages of a conversation, and those that
+/// hold a question and (for training) its answer.
+/// </summary>
+public sealed class ChatDataOptions
+{
+    /// <summary>
+    /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or the JSON text of
+    /// one. Where there is none, ShareGPT's <c>conversations</c> are looked for.
+    /// </summary>
+    public string MessagesColumn { get; set; } = "messages";
+
+    /// <summary>The column or key with the question. If set, each row becomes a question and its answer, and no messages are looked for.</summary>
+    public string? QuestionColumn { get; set; }
+
+    /// <summary>The column or key with the answer to <see cref="QuestionColumn"/>; null: the rows are questions to be answered.</summary>
+    public string? AnswerColumn { get; set; }
+
+    /// <summary>A system message before each question; null: none. Rows with messages carry their own.</summary>
+    public string? SystemPrompt { get; set; }
+
+    /// <summary>The text column of the data view that is loaded.</summary>
+    public string OutputColumn { get; set; } = ChatColumns.Messages;
+
+    internal void Validate()
+    {
+        ArgumentException.ThrowIfNullOrEmpty(MessagesColumn);
+        ArgumentException.ThrowIfNullOrEmpty(OutputColumn);
+        if (QuestionColumn is null && AnswerColumn is not null)
+            throw new ArgumentException($"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages.");
+        if (QuestionColumn is null && SystemPrompt is not null)
+            throw new ArgumentException($"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with messages write it as a message of the role system.");
+    }
+
+    internal ChatDataOptions Copy() => (ChatDataOptions)MemberwiseClone();
+}

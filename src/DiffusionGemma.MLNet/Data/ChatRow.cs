@@ -1,0 +1,170 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Turns one row of chat data, as JSON, into the text of the Messages column: the messages array as it stood, or, where the row has
+/// other keys that are not null, the row's object. A row that is no conversation is refused with its reason.
+/// </summary>
+internal static class ChatRow
+{
+    private const string MessagesKey = "messages";
+    private const string ShareGptKey = "conversations";
+    private const string ToolsKey = "tools";
+
+    // The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+
+    public static string Read(ReadOnlyMemory<byte> json, ChatDataOptions options, ChatPosition position)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            string text = Read(document.RootElement, options);
+            ChatConversation.Parse(text);
+            return text;
+        }
+        catch (ChatException error)
+        {
+            throw new ChatDataException(error.Message, position, error);
+        }
+        catch (JsonException error)
+        {
+            throw new ChatDataException($"the row is not valid JSON: {error.Message}", position, error);
+        }
+        catch (InvalidRowException error)
+        {
+            throw new ChatDataException(error.Message, position, error.InnerException);
+        }
+        catch (InvalidOperationException error)
+        {
+            // A string that is no text: half of a surrogate pair, written as an escape.
+            throw new ChatDataException($"a string of the row cannot be read: {error.Message}", position, error);
+        }
+    }
+
+    private static string Read(JsonElement row, ChatDataOptions options)
+    {
+        if (options.QuestionColumn is not null)
+            return ReadQuestion(row, options.QuestionColumn, options);
+        if (row.ValueKind == JsonValueKind.Array)
+            return row.GetRawText();
+        Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
+
+        string key = options.MessagesColumn;
+        if (TryGet(row, key, out JsonElement messages))
+            return WithOtherKeys(row, key, InText(messages, key, value => value.GetRawText()));
+        if (TryGet(row, ShareGptKey, out messages))
+            return WithOtherKeys(row, ShareGptKey, InText(messages, ShareGptKey, ShareGpt.ToMessages));
+        throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}'); it has {Keys(row)}");
+    }
+
+    private static string ReadQuestion(JsonElement row, string questionKey, ChatDataOptions options)
+    {
+        Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{questionKey}', this one is {Describe(row)}");
+        string question = Text(row, questionKey);
+        string? answer = options.AnswerColumn is { } key ? Text(row, key) : null;
+        return Write(writer =>
+        {
+            writer.WriteStartArray();
+            if (options.SystemPrompt is { } prompt)
+                new ChatMessage("system", prompt).WriteTo(writer);
+            new ChatMessage("user", question).WriteTo(writer);
+            if (answer is not null)
+                new ChatMessage("assistant", answer).WriteTo(writer);
+            writer.WriteEndArray();
+        });
+    }
+
+    private static string Text(JsonElement row, string key)
+    {
+        Require(TryGet(row, key, out JsonElement value), () => $"'{key}' is null or missing: give it a text, or take the row out");
+        Require(value.ValueKind == JsonValueKind.String, () => $"'{key}' must be text, it is {Describe(value)}");
+        return value.GetString()!;
+    }
+
+    /// <summary>A value, or the one in a string that holds JSON (parquet files of many writers).</summary>
+    private static string InText(JsonElement value, string key, Func<JsonElement, string> read)
+    {
+        if (value.ValueKind != JsonValueKind.String)
+            return read(value);
+        try
+        {
+            using var inner = JsonDocument.Parse(value.GetString()!);
+            return read(inner.RootElement);
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidRowException($"'{key}' is a text that is not JSON: {error.Message}", error);
+        }
+    }
+
+    private static string WithOtherKeys(JsonElement row, string messagesKey, string messages)
+    {
+        JsonProperty[] others = [.. row.EnumerateObject().Where(property => !property.NameEquals(messagesKey) && property.Value.ValueKind != JsonValueKind.Null)];
+        if (others.Length == 0)
+            return messages;
+        return Write(writer =>
+        {
+            writer.WriteStartObject();
+            writer.WritePropertyName(MessagesKey);
+            writer.WriteRawValue(messages);
+            foreach (JsonProperty other in others)
+                WriteOther(writer, other);
+            writer.WriteEndObject();
+        });
+    }
+
+    /// <summary>As it stands, but tools in a string that holds JSON (many data sets: a table column has one type, tools have many) as that JSON.</summary>
+    private static void WriteOther(Utf8JsonWriter writer, JsonProperty other)
+    {
+        if (!other.NameEquals(ToolsKey) || other.Value.ValueKind != JsonValueKind.String)
+        {
+            other.WriteTo(writer);
+            return;
+        }
+        writer.WritePropertyName(ToolsKey);
+        writer.WriteRawValue(InText(other.Value, ToolsKey, value => value.GetRawText()));
+    }
+
+    public static string Write(Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, Writing))
+            write(writer);
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    /// <summary>A key whose value is null is as good as absent: table formats cannot leave one out.</summary>
+    public static bool TryGet(JsonElement item, string key, out JsonElement value) =>
+        item.TryGetProperty(key, out value) && value.ValueKind != JsonValueKind.Null;
+
+    public static void Require(bool holds, Func<string> reason)
+    {
+        if (!holds)
+            throw new InvalidRowException(reason());
+    }
+
+    public static string Describe(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Null or JsonValueKind.Undefined => "null",
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "a list",
+        JsonValueKind.String when value.ValueEquals("") => "empty",
+        JsonValueKind.String => "a text",
+        JsonValueKind.Number => $"the number {value.GetRawText()}",
+        _ => value.GetRawText(),
+    };
+
+    private static string Keys(JsonElement row)
+    {
+        string[] keys = [.. row.EnumerateObject().Select(property => $"'{property.Name}'").Take(12)];
+        return keys.Length == 0 ? "no keys" : string.Join(", ", keys);
+    }
+}
+
+/// <summary>Why a row is no conversation; the place is added by who knows it.</summary>
+internal sealed class InvalidRowException(string reason, Exception? inner = null) : Exception(reason, inner);

@@ -1,0 +1,125 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text.Json;
+using Parquet;
+using Parquet.Schema;
+
+namespace DiffusionGemma;
+
+/// <summary>A parquet file as rows of JSON. Whatever is wrong with the file becomes a <see cref="ChatDataException"/> that names it.</summary>
+internal sealed class ParquetFile : IDisposable
+{
+    private static ReadOnlySpan<byte> Magic => "PAR1"u8;
+
+    private readonly ParquetReader _reader;
+
+    private ParquetFile(string path, ParquetReader reader)
+    {
+        Path = path;
+        _reader = reader;
+        Columns = reader.Schema.Fields;
+        RowCount = reader.Metadata?.NumRows ?? 0;
+    }
+
+    public string Path { get; }
+
+    public IReadOnlyList<Field> Columns { get; }
+
+    public long RowCount { get; }
+
+    public static ParquetFile Open(string path)
+    {
+        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        try
+        {
+            CheckEnds(stream, path);
+            return Checked(path, row: null, () => new ParquetFile(path, ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult()));
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
+        }
+    }
+
+    public Field? Find(string name) => Columns.FirstOrDefault(column => column.Name == name);
+
+    public static bool IsText(Field column) => column is DataField { IsArray: false } data && data.ClrType == typeof(ReadOnlyMemory<char>);
+
+    public static string Describe(Field column) => column switch
+    {
+        DataField { IsArray: false } data => $"values of {data.ClrType.Name}",
+        DataField data => $"lists of {data.ClrType.Name}",
+        _ => $"a {column.SchemaType.ToString().ToLowerInvariant()}",
+    };
+
+    /// <summary>
+    /// Each row as an object with a key for each column that is not null. A row's memory is good until the next is asked for.
+    /// </summary>
+    public IEnumerable<ReadOnlyMemory<byte>> ReadRows(IReadOnlyList<Field> columns)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true });
+        long number = 0;
+        for (int group = 0; group < _reader.RowGroupCount; group++)
+        {
+            using ParquetRowGroupReader groupReader = Checked(Path, number, () => _reader.OpenRowGroupReader(group));
+            using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns));
+            for (long row = 0; row < groupReader.RowCount; row++)
+            {
+                buffer.ResetWrittenCount();
+                writer.Reset();
+                Checked(Path, number++, () => records.WriteNext(writer));
+                yield return buffer.WrittenMemory;
+            }
+        }
+    }
+
+    public void Dispose() => _reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    /// <summary>
+    /// A parquet file ends in its footer, the footer's length and the magic bytes. Checked here because a reader that trusts the length
+    /// asks for as much memory.
+    /// </summary>
+    private static void CheckEnds(FileStream stream, string path)
+    {
+        const int TailLength = 8;
+        Span<byte> head = stackalloc byte[4], tail = stackalloc byte[TailLength];
+        if (stream.Length < head.Length + TailLength)
+            throw new ChatDataException($"this is no parquet file: it has only {stream.Length} bytes", new ChatPosition(path));
+        stream.ReadExactly(head);
+        stream.Seek(-TailLength, SeekOrigin.End);
+        stream.ReadExactly(tail);
+        stream.Seek(0, SeekOrigin.Begin);
+        if (!head.SequenceEqual(Magic))
+            throw new ChatDataException("this is no parquet file: it does not begin with PAR1", new ChatPosition(path));
+        if (!tail[4..].SequenceEqual(Magic))
+            throw new ChatDataException("the parquet file is cut short: it does not end with PAR1; fetch it again", new ChatPosition(path));
+        uint footer = BinaryPrimitives.ReadUInt32LittleEndian(tail);
+        if (footer > stream.Length - head.Length - TailLength)
+            throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; fetch it again", new ChatPosition(path));
+    }
+
+    private static void Checked(string path, long? row, Action read) => Checked(path, row, () =>
+    {
+        read();
+        return true;
+    });
+
+    // Parquet.Net answers damaged bytes with whatever they make it run into.
+    private static T Checked<T>(string path, long? row, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (InvalidRowException error)
+        {
+            throw new ChatDataException(error.Message, new ChatPosition(path, Row: row), error.InnerException);
+        }
+        catch (Exception error) when (error is not ChatDataException)
+        {
+            throw new ChatDataException($"the parquet file is damaged or of a kind that cannot be read: {error.Message}", new ChatPosition(path, Row: row), error);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+using System.Text.Json;
+using Parquet;
+using Parquet.Data;
+using Parquet.Schema;
+
+namespace DiffusionGemma;
+
+/// <summary>One column of plain values in a row group, read from its first value to its last.</summary>
+internal abstract class ParquetLeaf : IDisposable
+{
+    private readonly RawColumnData _column;
+    private readonly int _definitions;
+    private readonly int _repetitions;
+    private int _level;
+
+    private ParquetLeaf(RawColumnData column, DataField field)
+    {
+        _column = column;
+        _definitions = field.MaxDefinitionLevel;
+        _repetitions = field.MaxRepetitionLevel;
+    }
+
+    /// <summary>The definition level of the value that comes next.</summary>
+    public int Definition => _definitions == 0 ? 0 : _column.DefinitionLevels[_level];
+
+    /// <summary>The repetition level of the value that comes next; 0, a new row, after the last.</summary>
+    public int Repetition => _repetitions == 0 || _level == _column.RepetitionLevels.Length ? 0 : _column.RepetitionLevels[_level];
+
+    /// <summary>Passes over a null, which has levels and no value.</summary>
+    public void Skip() => _level++;
+
+    public void WriteNext(Utf8JsonWriter writer)
+    {
+        WriteNextValue(writer);
+        _level++;
+    }
+
+    public void Dispose() => _column.Dispose();
+
+    protected abstract void WriteNextValue(Utf8JsonWriter writer);
+
+    public static ParquetLeaf Read(ParquetRowGroupReader group, DataField field)
+    {
+        RawColumnData column = group.ReadRawColumnDataBaseAsync(field).AsTask().GetAwaiter().GetResult();
+        return column switch
+        {
+            RawColumnData<ReadOnlyMemory<char>> text => new Leaf<ReadOnlyMemory<char>>(text, field, static (writer, value) => writer.WriteStringValue(value.Span)),
+            RawColumnData<bool> truth => new Leaf<bool>(truth, field, static (writer, value) => writer.WriteBooleanValue(value)),
+            RawColumnData<int> number => new Leaf<int>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<long> number => new Leaf<long>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<float> number => new Leaf<float>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<double> number => new Leaf<double>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            _ => throw Unsupported(column, field),
+        };
+    }
+
+    private static InvalidRowException Unsupported(RawColumnData column, DataField field)
+    {
+        column.Dispose();
+        return new InvalidRowException($"column '{field.Path}' holds {ParquetFile.Describe(field)}, which has no JSON form here: store it as JSON text");
+    }
+
+    private sealed class Leaf<T>(RawColumnData<T> column, DataField field, Action<Utf8JsonWriter, T> write) : ParquetLeaf(column, field)
+        where T : struct
+    {
+        private int _next;
+
+        // Nulls take no place among the values.
+        protected override void WriteNextValue(Utf8JsonWriter writer) => write(writer, column.Values[_next++]);
+    }
+}

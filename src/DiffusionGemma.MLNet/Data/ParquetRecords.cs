@@ -1,0 +1,122 @@
+using System.Text.Json;
+using Parquet;
+using Parquet.Schema;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Puts the rows of one row group together from its columns. A nested column is stored as one stream of values for each of its leaves; a
+/// value's definition level says how deep the path to it is not null, its repetition level at which list it goes on.
+/// </summary>
+internal sealed class ParquetRecords : IDisposable
+{
+    private readonly IReadOnlyList<Field> _columns;
+    private readonly Dictionary<DataField, ParquetLeaf> _leaves = [];
+
+    public ParquetRecords(ParquetRowGroupReader group, IReadOnlyList<Field> columns)
+    {
+        _columns = columns;
+        try
+        {
+            foreach (DataField field in columns.SelectMany(Leaves))
+                _leaves.Add(field, ParquetLeaf.Read(group, field));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public void WriteNext(Utf8JsonWriter writer)
+    {
+        WriteObject(writer, _columns);
+        writer.Flush();
+    }
+
+    public void Dispose()
+    {
+        foreach (ParquetLeaf leaf in _leaves.Values)
+            leaf.Dispose();
+    }
+
+    /// <summary>An object with the fields that are not null.</summary>
+    private void WriteObject(Utf8JsonWriter writer, IEnumerable<Field> fields)
+    {
+        writer.WriteStartObject();
+        foreach (Field field in fields)
+        {
+            if (IsNull(field))
+            {
+                Skip(field);
+                continue;
+            }
+            writer.WritePropertyName(field.Name);
+            WriteValue(writer, field);
+        }
+        writer.WriteEndObject();
+    }
+
+    private void WriteValue(Utf8JsonWriter writer, Field field)
+    {
+        switch (field)
+        {
+            case DataField data:
+                _leaves[data].WriteNext(writer);
+                break;
+            case StructField structure:
+                WriteObject(writer, structure.Fields);
+                break;
+            case ListField list:
+                WriteList(writer, list);
+                break;
+        }
+    }
+
+    private void WriteList(Utf8JsonWriter writer, ListField list)
+    {
+        writer.WriteStartArray();
+        ParquetLeaf first = FirstLeaf(list);
+        if (first.Definition < list.MaxDefinitionLevel)
+        {
+            Skip(list);                                             // not null, but empty
+        }
+        else
+        {
+            do
+            {
+                if (IsNull(list.Item))
+                {
+                    Skip(list.Item);
+                    writer.WriteNullValue();
+                }
+                else
+                {
+                    WriteValue(writer, list.Item);
+                }
+            }
+            while (first.Repetition == list.MaxRepetitionLevel);
+        }
+        writer.WriteEndArray();
+    }
+
+    /// <summary>A list's highest level is that of its items; the one below it is that of an empty list.</summary>
+    private bool IsNull(Field field) =>
+        field.IsNullable && FirstLeaf(field).Definition < (field is ListField ? field.MaxDefinitionLevel - 1 : field.MaxDefinitionLevel);
+
+    private void Skip(Field field)
+    {
+        foreach (DataField leaf in Leaves(field))
+            _leaves[leaf].Skip();
+    }
+
+    private ParquetLeaf FirstLeaf(Field field) => _leaves[Leaves(field).First()];
+
+    private static IEnumerable<DataField> Leaves(Field field) => field switch
+    {
+        DataField { IsArray: false } data => [data],
+        StructField structure => structure.Fields.SelectMany(Leaves),
+        ListField list => Leaves(list.Item),
+        _ => throw new InvalidRowException($"column '{field.Path}' holds {ParquetFile.Describe(field)}, which has no JSON form here: store it as JSON text"),
+    };
+}

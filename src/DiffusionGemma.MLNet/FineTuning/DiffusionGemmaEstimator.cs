@@ -1,0 +1,171 @@
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Fine-tunes a DiffusionGemma checkpoint on packed conversations, with a low-rank adapter or in full.
+/// <list type="table">
+/// <item><term>Reads</term><description><c>InputIds</c>, <c>LossMask</c>, <c>PromptLength</c>, <c>CanvasCount</c>, <c>PaddedLength</c> and <c>CutTokens</c>, in one pass over the data</description></item>
+/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c></description></item>
+/// <item><term>Rows without an answer</term><description>left out and counted; none left is an error</description></item>
+/// <item><term>Reports</term><description>one line a step to <c>MLContext.Log</c>, and records to an <see cref="IProgress{T}"/></description></item>
+/// <item><term>Same data, options and seed</term><description>same losses</description></item>
+/// </list>
+/// </summary>
+public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransformer>
+{
+    private readonly IHost _host;
+    private readonly string _checkpoint;
+    private readonly FineTuneOptions _options;
+    private readonly GenerationOptions _generation;
+    private readonly int _batchSize;
+    private readonly CheckpointText _text;
+    private readonly IProgress<StepRecord>? _progress;
+    private readonly CancellationToken _cancellation;
+
+    internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, GenerationOptions generation, int batchSize,
+        IProgress<StepRecord>? progress, CancellationToken cancellation)
+    {
+        _host = environment.Register(nameof(DiffusionGemmaEstimator));
+        _checkpoint = checkpoint;
+        _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
+        _generation = generation;
+        _batchSize = batchSize;
+        _progress = progress;
+        _cancellation = cancellation;
+        _options.Validate();
+        CheckOutputFolder(checkpoint, options);
+        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        _text = CheckpointText.Read(checkpoint);
+    }
+
+    /// <inheritdoc/>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        foreach (TypedColumn column in TrainingRows.Columns)
+            column.CheckIn(inputSchema, _host);
+        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs);
+    }
+
+    /// <summary>Trains.</summary>
+    /// <param name="input">Packed rows.</param>
+    /// <returns>The trained model. It holds the weights: dispose it when it is no longer needed.</returns>
+    /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch, or a loss is no longer a finite number.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    /// <exception cref="CheckpointException">The checkpoint cannot be read, or the output folder cannot be written.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public DiffusionGemmaTransformer Fit(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using IChannel log = _host.Start("Fit");
+        _cancellation.ThrowIfCancellationRequested();
+        TrainingRows rows = TrainingRows.Read(input, _host);
+        LogRows(log, rows.Summary);
+        if (_options.Lora is null)
+            CheckWritable(_options.OutputFolder!);
+
+        torch.Device device = _options.Device ?? DiffusionGemmaRuntime.DefaultDevice;
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, _options.Precision ?? TrainedWeights.DefaultPrecision(device));
+        var loaded = new LoadedModel(model, Adapter: null);
+        try
+        {
+            if (_options.Lora is { } lora)
+            {
+                loaded = loaded with { Adapter = LoraAdapter.Create(model, lora, _options.Seed ?? FineTuneOptions.DefaultSeed) };
+                model.Adapter = loaded.Adapter;
+                LogAdapter(log, loaded.Adapter!);
+            }
+            FineTuneResult result = FineTuner.Fit(model, rows.Examples, _options, new StepLog(log, _host, _progress), _cancellation);
+            FineTuneSummary summary = rows.Summary with
+            {
+                TrainedTensors = result.TrainedTensors,
+                TrainedParameterCount = result.TrainedParameterCount,
+                History = result.History,
+            };
+            return new DiffusionGemmaTransformer(_host, Keep(loaded, out string folder), folder, _text, _generation, _batchSize, loaded, summary);
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Puts the trained weights where a saved model will find them: an adapter in memory, a whole model in its folder.</summary>
+    private TrainedWeights Keep(LoadedModel trained, out string folder)
+    {
+        folder = Path.GetFullPath(_checkpoint);
+        FileBundle? adapter = null;
+        if (trained.Adapter is not null)
+        {
+            adapter = TrainedWeights.FilesOf(trained.Adapter, _checkpoint);
+        }
+        else
+        {
+            folder = Path.GetFullPath(_options.OutputFolder!);
+            trained.Model.Save(folder);
+        }
+        return new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), adapter, _options.Precision);
+    }
+
+    private static void CheckOutputFolder(string checkpoint, FineTuneOptions options)
+    {
+        if (options.Lora is not null)
+            return;
+        if (string.IsNullOrEmpty(options.OutputFolder))
+            throw new ArgumentException("Full fine-tuning needs FineTuneOptions.OutputFolder: the trained checkpoint goes there, as it is too large for a saved model. Or set FineTuneOptions.Lora.", nameof(options));
+        if (Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.OutputFolder)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoint)))
+            throw new ArgumentException($"FineTuneOptions.OutputFolder is the checkpoint itself ({checkpoint}), which would be lost: name another folder.", nameof(options));
+    }
+
+    /// <summary>Found out before the training, not after it.</summary>
+    private static void CheckWritable(string folder)
+    {
+        string probe = Path.Combine(folder, $".write-{Guid.NewGuid():N}");
+        try
+        {
+            Directory.CreateDirectory(folder);
+            File.WriteAllBytes(probe, []);
+            File.Delete(probe);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"FineTuneOptions.OutputFolder {folder} cannot be written to ({error.Message}): name another folder.", error);
+        }
+    }
+
+    private static void LogRows(IChannel log, FineTuneSummary rows)
+    {
+        Info(log, $"{rows.TrainedRows} of {rows.Rows} rows to train on");
+        if (rows.UnansweredRows > 0)
+            log.Warning($"{rows.UnansweredRows} rows left out: they have no answer (their last message is not the assistant's)");
+        if (rows.LostRows > 0)
+            log.Warning($"{rows.LostRows} rows left out: the cut at the maximum length took all of their answer");
+        if (rows.CutRows > 0)
+            log.Warning($"{rows.CutRows} rows have their answer cut short at the maximum length");
+    }
+
+    private static void LogAdapter(IChannel log, LoraAdapter adapter)
+    {
+        IEnumerable<string> kinds = adapter.Modules.GroupBy(module => module[(module.LastIndexOf('.') + 1)..]).Select(kind => $"{kind.Key} x {kind.Count()}");
+        Info(log, $"LoRA of rank {adapter.Rank} on {adapter.Modules.Count} modules ({string.Join(", ", kinds)}): {adapter.ParameterCount:N0} parameters train");
+    }
+
+    internal static void Info(IChannel log, FormattableString message) => log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>One line a step. Called where the training runs, so that a cancelled MLContext ends it.</summary>
+    private sealed class StepLog(IChannel log, IHost host, IProgress<StepRecord>? next) : IProgress<StepRecord>
+    {
+        public void Report(StepRecord step)
+        {
+            Info(log, $"step {step.Step}  loss {step.Loss:F4} (diffusion {step.DiffusionLoss:F4}, encoder {step.EncoderLoss:F4})  norm {step.GradientNorm:F3}  lr {step.LearningRate:E2}  {step.Seconds:F2} s  {step.TokensPerSecond:F0} tok/s");
+            next?.Report(step);
+            host.CheckAlive();
+        }
+    }
+}

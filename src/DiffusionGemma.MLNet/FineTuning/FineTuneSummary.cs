@@ -1,0 +1,29 @@
+namespace DiffusionGemma;
+
+/// <summary>What a call of Fit did with the rows that it was given, and how training went.</summary>
+public sealed record FineTuneSummary
+{
+    /// <summary>Rows that were read.</summary>
+    public required int Rows { get; init; }
+
+    /// <summary>Rows that were trained on.</summary>
+    public required int TrainedRows { get; init; }
+
+    /// <summary>Rows left out because they have no answer: their last message is not the assistant's.</summary>
+    public required int UnansweredRows { get; init; }
+
+    /// <summary>Rows left out because the cut at the maximum length took all of their answer.</summary>
+    public required int LostRows { get; init; }
+
+    /// <summary>Rows that were trained on, but whose answer was cut short.</summary>
+    public required int CutRows { get; init; }
+
+    /// <summary>What was trained: adapted modules, or the names of the model's tensors.</summary>
+    public IReadOnlyList<string> TrainedTensors { get; init; } = [];
+
+    /// <summary>How many numbers were trained.</summary>
+    public long TrainedParameterCount { get; init; }
+
+    /// <summary>One record a step.</summary>
+    public IReadOnlyList<StepRecord> History { get; init; } = [];
+}

@@ -1,0 +1,61 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>The packed rows of a data view, read once, and what became of those that cannot be trained on.</summary>
+internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, FineTuneSummary Summary)
+{
+    public static IReadOnlyList<TypedColumn> Columns { get; } =
+    [
+        TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask), TypedColumn.Int(ChatColumns.PromptLength),
+        TypedColumn.Int(ChatColumns.CanvasCount), TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
+    ];
+
+    /// <exception cref="TrainingException">No row can be trained on.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public static TrainingRows Read(IDataView input, IHost host)
+    {
+        DataViewSchema.Column[] columns = [.. Columns.Select(column => column.FindIn(input.Schema, host))];
+        var examples = new List<TrainingExample>();
+        int unanswered = 0, lost = 0, cut = 0;
+        using DataViewRowCursor cursor = input.GetRowCursor(columns);
+        Func<int[]> ids = Getters.ReadVector<int>(cursor, columns[0]);
+        Func<bool[]> lossMask = Getters.ReadVector<bool>(cursor, columns[1]);
+        Func<int>[] numbers = [.. columns[2..].Select(column => Getters.ReadValue<int>(cursor, column))];
+        while (RowErrors.MoveNext(cursor))
+        {
+            host.CheckAlive();
+            (int promptLength, int canvasCount, int paddedLength, int cutTokens) = (numbers[0](), numbers[1](), numbers[2](), numbers[3]());
+            if (canvasCount > 0)
+            {
+                examples.Add(new TrainingExample(ids(), lossMask(), promptLength, paddedLength));
+                cut += cutTokens > 0 ? 1 : 0;
+            }
+            else if (cutTokens > 0)
+            {
+                lost++;
+            }
+            else
+            {
+                unanswered++;
+            }
+        }
+
+        int rows = examples.Count + lost + unanswered;
+        if (examples.Count == 0)
+            throw new TrainingException(rows == 0
+                ? "There are no rows to train on: the data view is empty."
+                : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), and {lost} lost all of it to the "
+                    + "cut at the maximum length. Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
+        return new TrainingRows(examples, new FineTuneSummary
+        {
+            Rows = rows,
+            TrainedRows = examples.Count,
+            UnansweredRows = unanswered,
+            LostRows = lost,
+            CutRows = cut,
+        });
+    }
+}

@@ -1,0 +1,64 @@
+using Microsoft.ML;
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Where a trained model's weights are: a checkpoint folder found by name and fingerprint and, after LoRA, the adapter's files in memory.
+/// </summary>
+/// <param name="Checkpoint">The base of the adapter, or the folder that full fine-tuning wrote.</param>
+/// <param name="Adapter">adapter_config.json and adapter_model.safetensors; null after full fine-tuning.</param>
+/// <param name="Precision">What passes are computed in; null: as the device suggests.</param>
+internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle? Adapter, torch.ScalarType? Precision)
+{
+    private const int NoPrecision = -1;
+    private static readonly string[] AdapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
+
+    public static FileBundle FilesOf(LoraAdapter adapter, string baseModelNameOrPath)
+    {
+        using var scratch = new ScratchFolder();
+        adapter.Save(scratch.Path, baseModelNameOrPath);
+        return FileBundle.Read(scratch.Path, AdapterFiles);
+    }
+
+    /// <summary>What a model is computed in where nothing else is asked for.</summary>
+    public static torch.ScalarType DefaultPrecision(torch.Device device) =>
+        device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+
+    /// <summary>Loads the checkpoint's weights and sets the adapter.</summary>
+    public LoadedModel Load(string folder)
+    {
+        torch.Device device = DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice;
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, Precision ?? DefaultPrecision(device));
+        LoraAdapter? adapter = null;
+        try
+        {
+            adapter = Adapter?.AsFolder(files => LoraAdapter.Load(files, model));
+            model.Adapter = adapter;
+            return new LoadedModel(model, adapter);
+        }
+        catch
+        {
+            adapter?.Dispose();
+            model.Dispose();
+            throw;
+        }
+    }
+
+    public void Save(ModelSaveContext ctx)
+    {
+        ctx.SaveNonEmptyString(Checkpoint.Path);
+        ctx.SaveNonEmptyString(Checkpoint.Fingerprint);
+        ctx.Writer.Write(Precision is { } precision ? (int)precision : NoPrecision);
+        ctx.Writer.Write(Adapter is not null);
+        Adapter?.Save(ctx);
+    }
+
+    public static TrainedWeights Load(ModelLoadContext ctx)
+    {
+        var checkpoint = new CheckpointReference(ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
+        int precision = ctx.Reader.ReadInt32();
+        bool hasAdapter = ctx.Reader.ReadBoolean();
+        return new TrainedWeights(checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null : (torch.ScalarType)precision);
+    }
+}

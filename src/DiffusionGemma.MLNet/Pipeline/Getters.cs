@@ -1,0 +1,78 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace DiffusionGemma;
+
+/// <summary>The delegates through which a row hands out its values.</summary>
+internal static class Getters
+{
+    public static ValueGetter<VBuffer<T>> Vector<T>(Func<T[]> values) => (ref VBuffer<T> target) =>
+    {
+        T[] source = values();
+        VBufferEditor<T> editor = VBufferEditor.Create(ref target, source.Length);
+        source.CopyTo(editor.Values);
+        target = editor.Commit();
+    };
+
+    public static ValueGetter<T> Value<T>(Func<T> value) => (ref T target) => target = value();
+
+    public static ValueGetter<ReadOnlyMemory<char>> Text(Func<string> text) => (ref ReadOnlyMemory<char> target) => target = text().AsMemory();
+
+    /// <summary>Reads a vector column of the row that is current when the result is called.</summary>
+    public static Func<T[]> ReadVector<T>(DataViewRow row, DataViewSchema.Column column)
+    {
+        ValueGetter<VBuffer<T>> getter = row.GetGetter<VBuffer<T>>(column);
+        VBuffer<T> buffer = default;
+        return () =>
+        {
+            getter(ref buffer);
+            var values = new T[buffer.Length];
+            buffer.CopyTo(values);
+            return values;
+        };
+    }
+
+    /// <summary>Reads a column of the row that is current when the result is called.</summary>
+    public static Func<T> ReadValue<T>(DataViewRow row, DataViewSchema.Column column)
+        where T : struct
+    {
+        ValueGetter<T> getter = row.GetGetter<T>(column);
+        return () =>
+        {
+            T value = default;
+            getter(ref value);
+            return value;
+        };
+    }
+
+    /// <summary>The same computation, done once for each row however many columns ask for it.</summary>
+    public static Func<T> OncePerRow<T>(DataViewRow row, Func<T> compute)
+    {
+        long position = -1;                                         // that of no row
+        T value = default!;
+        return () =>
+        {
+            if (position != row.Position)
+            {
+                value = compute();
+                position = row.Position;
+            }
+            return value;
+        };
+    }
+
+    /// <summary>
+    /// Where the current row stands in the data that was loaded. ML.NET's row ids survive filters and threads, which positions do not; ids
+    /// of joined or shuffled views may be no plain numbers, and then the position is the best there is.
+    /// </summary>
+    public static Func<ChatPosition> ReadPosition(DataViewRow row)
+    {
+        ValueGetter<DataViewRowId> getId = row.GetIdGetter();
+        return () =>
+        {
+            DataViewRowId id = default;
+            getId(ref id);
+            return new ChatPosition(null, Row: id.High == 0 && id.Low <= long.MaxValue ? (long)id.Low : row.Position);
+        };
+    }
+}

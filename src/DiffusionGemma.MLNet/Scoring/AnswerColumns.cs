@@ -1,0 +1,57 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>The columns that scoring reads and adds.</summary>
+internal static class AnswerColumns
+{
+    private static readonly TypedColumn InputIds = TypedColumn.Ints(ChatColumns.InputIds);
+    private static readonly TypedColumn PromptLength = TypedColumn.Int(ChatColumns.PromptLength);
+
+    public static IReadOnlyList<TypedColumn> Inputs { get; } = [InputIds, PromptLength];
+
+    public static IReadOnlyList<TypedColumn> Outputs { get; } =
+    [
+        TypedColumn.Text(ChatColumns.Response), TypedColumn.Ints(ChatColumns.ResponseIds), TypedColumn.Single(ChatColumns.TokensPerForward),
+        TypedColumn.Int(ChatColumns.Steps),
+    ];
+
+    /// <summary>The input's columns, and after them the outputs.</summary>
+    public static DataViewSchema AddTo(DataViewSchema input)
+    {
+        var builder = new DataViewSchema.Builder();
+        builder.AddColumns(input);
+        foreach (TypedColumn output in Outputs)
+            builder.AddColumn(output.Name, output.Type);
+        return builder.ToSchema();
+    }
+
+    public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
+        [.. Inputs.Select(input => input.FindIn(schema, context))];
+
+    /// <summary>Reads the prompt of the row that is current when the result is called.</summary>
+    public static Func<int[]> ReadPrompt(DataViewRow row, DataViewSchema.Column[] inputs)
+    {
+        Func<int[]> ids = Getters.ReadVector<int>(row, inputs[0]);
+        Func<int> length = Getters.ReadValue<int>(row, inputs[1]);
+        Func<ChatPosition> position = Getters.ReadPosition(row);
+        return () =>
+        {
+            int[] all = ids();
+            int prompt = length();
+            if (prompt < 1 || prompt > all.Length)
+                throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens", position());
+            return all[..prompt];
+        };
+    }
+
+    public static Delegate MakeGetter(int output, Func<Answer> answer) => output switch
+    {
+        0 => Getters.Text(() => answer().Text),
+        1 => Getters.Vector(() => answer().Ids),
+        2 => Getters.Value(() => answer().TokensPerForward),
+        _ => Getters.Value(() => answer().Steps),
+    };
+}

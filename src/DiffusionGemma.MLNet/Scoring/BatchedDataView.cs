@@ -1,0 +1,76 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The input with the model's answers. A cursor reads as many rows ahead as the model answers at once, keeps the columns that are passed
+/// through, and hands the rows out one by one. Where no answer is asked for, the model does not run.
+/// </summary>
+internal sealed class BatchedDataView : IDataView
+{
+    private readonly IHost _host;
+    private readonly IDataView _source;
+    private readonly DiffusionGemmaTransformer _transformer;
+    private readonly DataViewSchema.Column[] _inputs;
+
+    public BatchedDataView(IHost host, IDataView source, DiffusionGemmaTransformer transformer)
+    {
+        _host = host;
+        _source = source;
+        _transformer = transformer;
+        _inputs = AnswerColumns.FindInputs(source.Schema, host);
+        Schema = AnswerColumns.AddTo(source.Schema);
+    }
+
+    public DataViewSchema Schema { get; }
+
+    public bool CanShuffle => _source.CanShuffle;
+
+    public long? GetRowCount() => _source.GetRowCount();
+
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
+    {
+        bool[] active = Active(columnsNeeded);
+        bool answers = active.AsSpan(_source.Schema.Count).Contains(true);
+        IEnumerable<DataViewSchema.Column> needed = _source.Schema.Where(column => active[column.Index] || answers && _inputs.Contains(column));
+        return new BatchedCursor(_host, Schema, active, _source.GetRowCursor(needed, rand), _inputs, answers ? _transformer : null);
+    }
+
+    /// <remarks>
+    /// The second, empty cursor is on purpose. Of a single cursor, a transform further down would split the rows over its threads, reading
+    /// far ahead; several real ones would have the model answer interleaved batches.
+    /// </remarks>
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
+    {
+        DataViewSchema.Column[] needed = [.. columnsNeeded];
+        DataViewRowCursor rows = GetRowCursor(needed, rand);
+        return n <= 1 ? [rows] : [rows, new EmptyCursor(_host, Schema, Active(needed))];
+    }
+
+    private bool[] Active(IEnumerable<DataViewSchema.Column> columnsNeeded)
+    {
+        var active = new bool[Schema.Count];
+        foreach (DataViewSchema.Column column in columnsNeeded)
+            active[column.Index] = true;
+        return active;
+    }
+
+    private sealed class EmptyCursor(IHost host, DataViewSchema schema, bool[] active) : RootCursorBase(host)
+    {
+        public override DataViewSchema Schema => schema;
+
+        public override long Batch => 0;
+
+        public override bool IsColumnActive(DataViewSchema.Column column) => active[column.Index];
+
+        public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column) => (ref TValue _) => throw NoRow();
+
+        public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId _) => throw NoRow();
+
+        protected override bool MoveNextCore() => false;
+
+        private static InvalidOperationException NoRow() => new("The cursor has no rows.");
+    }
+}

@@ -1,0 +1,176 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DiffusionGemma;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(DiffusionGemmaTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma", DiffusionGemmaTransformer.LoaderSignature)]
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A fine-tuned DiffusionGemma. It answers the prompt of every row, <c>InputIds</c> up to <c>PromptLength</c>, and adds <c>Response</c> (text),
+/// <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and <c>Steps</c> (int).
+/// </summary>
+/// <remarks>
+/// Rows are answered <see cref="BatchSize"/> at a time, while they are read, and every pass over the data answers them anew:
+/// <c>mlContext.Data.Cache</c> keeps the columns it is given. Where no column of the answer is read the model does not run. A row's answer
+/// depends on its prompt and <see cref="GenerationOptions.Seed"/>, not on the rows beside it. One row at a time is answered through
+/// <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless <c>PredictionEngineOptions.OwnsTransformer</c> is false.
+/// Any number of threads may use the model; they take turns.
+/// <para>
+/// Saved with <c>mlContext.Model.Save</c>: the adapter, the files of text, and name and fingerprint of the checkpoint, whose weights stay
+/// where they are (<see cref="DiffusionGemmaCheckpoints"/> says how they are found). Weights are read when the first row is answered.
+/// </para>
+/// </remarks>
+public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
+{
+    internal const string LoaderSignature = "DiffusionGemma";
+
+    private static readonly JsonSerializerOptions AsJson = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+
+    private readonly IHost _host;
+    private readonly TrainedWeights _weights;
+    private readonly CheckpointText _text;
+    private readonly string _folder;
+    private readonly Lock _modelInUse = new();
+    private LoadedModel? _loaded;
+    private bool _disposed;
+
+    /// <param name="environment">The environment.</param>
+    /// <param name="weights">How the weights are saved and found.</param>
+    /// <param name="folder">The weights' folder on this machine.</param>
+    /// <param name="text">The checkpoint's files of text.</param>
+    /// <param name="generation">How to answer.</param>
+    /// <param name="batchSize">Prompts at once.</param>
+    /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are needed.</param>
+    /// <param name="summary">What training did.</param>
+    internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string folder, CheckpointText text,
+        GenerationOptions generation, int batchSize, LoadedModel? loaded = null, FineTuneSummary? summary = null)
+    {
+        _host = environment.Register(nameof(DiffusionGemmaTransformer));
+        _weights = weights;
+        _folder = folder;
+        _text = text;
+        _loaded = loaded;
+        Generation = generation;
+        BatchSize = batchSize;
+        Summary = summary;
+    }
+
+    /// <summary>How the model answers.</summary>
+    public GenerationOptions Generation { get; }
+
+    /// <summary>Prompts that are answered at once.</summary>
+    public int BatchSize { get; }
+
+    /// <summary>What training did with the rows, and its history; null in a model that was loaded.</summary>
+    public FineTuneSummary? Summary { get; }
+
+    /// <summary>The model itself; its weights are read if they have not been. This transformer owns it, and scoring on other threads uses it.</summary>
+    public DiffusionGemmaModel Model
+    {
+        get
+        {
+            lock (_modelInUse)
+                return Loaded().Model;
+        }
+    }
+
+    /// <summary>The trained adapter; null after full fine-tuning.</summary>
+    public LoraAdapter? Adapter
+    {
+        get
+        {
+            lock (_modelInUse)
+                return Loaded().Adapter;
+        }
+    }
+
+    /// <summary>Whether the weights are in memory.</summary>
+    internal bool IsLoaded => _loaded is not null;
+
+    private static VersionInfo Version => ModelVersion.Of("DGM MODL", 1, LoaderSignature);
+
+    bool ITransformer.IsRowToRowMapper => true;
+
+    /// <inheritdoc/>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        AnswerColumns.FindInputs(inputSchema, _host);
+        return AnswerColumns.AddTo(inputSchema);
+    }
+
+    /// <inheritdoc/>
+    public IDataView Transform(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        return new BatchedDataView(_host, input, this);
+    }
+
+    /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
+    /// <param name="folder">Created where absent.</param>
+    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
+    /// <exception cref="InvalidOperationException">The model was fine-tuned in full: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="AdapterException">The folder cannot be written.</exception>
+    public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (_weights.Adapter is null)
+            throw new InvalidOperationException($"The model was fine-tuned in full and has no adapter; its weights are the checkpoint {_folder}.");
+        lock (_modelInUse)
+            Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        lock (_modelInUse)
+        {
+            _disposed = true;
+            _loaded?.Dispose();
+            _loaded = null;
+        }
+    }
+
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => new AnswerRowMapper(inputSchema, this, _host);
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version);
+        ctx.Writer.Write(BatchSize);
+        ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
+        _weights.Save(ctx);
+        _text.Save(ctx);
+    }
+
+    private static DiffusionGemmaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        ctx.CheckAtModel(Version);
+        int batchSize = ctx.Reader.ReadInt32();
+        var generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!;
+        TrainedWeights weights = TrainedWeights.Load(ctx);
+        CheckpointText text = CheckpointText.Load(ctx);
+        // Looked for now: a missing checkpoint is an error of loading, not of the first row.
+        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, generation, batchSize);
+    }
+
+    /// <summary>Answers prompts, all at once.</summary>
+    internal IReadOnlyList<Answer> Answer(IReadOnlyList<int[]> prompts)
+    {
+        IReadOnlyList<GenerationResult> results;
+        lock (_modelInUse)
+            results = CanvasGenerator.Generate(Loaded().Model, prompts, Generation);
+        return [.. results.Select(result => new Answer(
+            _text.Tokenizer.Tokenizer.Decode(result.Ids, skipSpecialTokens: true), result.Ids, (float)result.TokensPerForward, result.Steps))];
+    }
+
+    private LoadedModel Loaded()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _loaded ??= _weights.Load(_folder);
+    }
+}

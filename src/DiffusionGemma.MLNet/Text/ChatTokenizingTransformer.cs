@@ -1,0 +1,75 @@
+using DiffusionGemma;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(ChatTokenizingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma chat tokenizer", ChatTokenizingTransformer.LoaderSignature)]
+
+namespace DiffusionGemma;
+
+/// <summary>What <see cref="ChatTokenizingEstimator"/> describes, row by row. Saved with the files of tokenizer and template in it.</summary>
+public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
+{
+    internal const string LoaderSignature = "DiffusionGemmaTokenize";
+
+    private readonly CheckpointText _text;
+
+    internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask)
+        : base(environment.Register(nameof(ChatTokenizingTransformer)))
+    {
+        _text = text;
+        Input = TypedColumn.Text(input);
+        Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask)];
+    }
+
+    internal TypedColumn Input { get; }
+
+    internal TypedColumn[] Outputs { get; }
+
+    private static VersionInfo Version => ModelVersion.Of("DGM TOKS", 1, LoaderSignature);
+
+    /// <inheritdoc/>
+    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
+
+    /// <inheritdoc/>
+    protected override void SaveModel(ModelSaveContext ctx)
+    {
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version);
+        ctx.SaveNonEmptyString(Input.Name);
+        foreach (TypedColumn output in Outputs)
+            ctx.SaveNonEmptyString(output.Name);
+        _text.Save(ctx);
+    }
+
+    private static ChatTokenizingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        ctx.CheckAtModel(Version);
+        (string input, string ids, string mask) = (ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
+        return new ChatTokenizingTransformer(env, CheckpointText.Load(ctx), input, ids, mask);
+    }
+
+    private sealed class Mapper(ChatTokenizingTransformer parent, DataViewSchema schema)
+        : RowMapper<TokenizedChat>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
+    {
+        protected override Func<TokenizedChat> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
+        {
+            Func<ReadOnlyMemory<char>> messages = Getters.ReadValue<ReadOnlyMemory<char>>(row, inputs[0]);
+            Func<ChatPosition> position = Getters.ReadPosition(row);
+            return () =>
+            {
+                try
+                {
+                    return parent._text.Tokenizer.Encode(messages().ToString());
+                }
+                catch (ChatException error)
+                {
+                    throw new ChatDataException(error.Message, position(), error);
+                }
+            };
+        }
+
+        protected override Delegate MakeGetter(int output, Func<TokenizedChat> value) =>
+            output == 0 ? Getters.Vector(() => value().Ids) : Getters.Vector(() => value().AssistantMask);
+    }
+}

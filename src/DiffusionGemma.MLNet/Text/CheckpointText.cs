@@ -1,0 +1,61 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.ML;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A checkpoint's files of text: tokenizer and chat template. They are small beside the weights and travel inside saved models, so that a
+/// loaded model turns text into ids with no folder. The same files are held and parsed once, however many parts of a pipeline use them.
+/// </summary>
+internal sealed class CheckpointText
+{
+    private static readonly string[] FileNames = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+    private static readonly ConcurrentDictionary<string, WeakReference<CheckpointText>> Known = new();
+
+    private readonly FileBundle _files;
+    private readonly Lazy<ChatTokenizer> _tokenizer;
+
+    private CheckpointText(FileBundle files)
+    {
+        _files = files;
+        _tokenizer = new Lazy<ChatTokenizer>(() => files.AsFolder(ChatTokenizer.Load));
+    }
+
+    /// <summary>Parsed when it is first asked for. Many threads may use it.</summary>
+    public ChatTokenizer Tokenizer => _tokenizer.Value;
+
+    /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
+    public static CheckpointText Read(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        string tokenizer = Path.Combine(folder, FileNames[0]);
+        if (!File.Exists(tokenizer))
+            throw new FileNotFoundException($"There is no {FileNames[0]} in {Path.GetFullPath(folder)}: name the folder of a DiffusionGemma checkpoint.", tokenizer);
+        return Shared(FileBundle.Read(folder, FileNames));
+    }
+
+    public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx));
+
+    public void Save(ModelSaveContext ctx) => _files.Save(ctx);
+
+    private static CheckpointText Shared(FileBundle files)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach ((string name, byte[] content) in files.Files)
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(name));
+            hash.AppendData(BitConverter.GetBytes(content.LongLength));
+            hash.AppendData(content);
+        }
+        string key = Convert.ToHexString(hash.GetHashAndReset());
+        WeakReference<CheckpointText> reference = Known.GetOrAdd(key, _ => new WeakReference<CheckpointText>(new CheckpointText(files)));
+        lock (reference)
+        {
+            if (!reference.TryGetTarget(out CheckpointText? text))
+                reference.SetTarget(text = new CheckpointText(files));
+            return text;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+using System.Text.Json;
+using CsCheck;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Parquet;
+using Parquet.Schema;
+using Parquet.Serialization;
+
+namespace DiffusionGemma.Data;
+
+public sealed class ParquetTests
+{
+    private readonly MLContext _ml = new(seed: 1);
+
+    [Theory]
+    [InlineData("gsm8k_pyarrow_gzip.parquet")]
+    [InlineData("gsm8k_pyarrow_zstd.parquet")]
+    [InlineData("gsm8k_pyarrow_snappy.parquet")]
+    [InlineData("gsm8k_pyarrow_none.parquet")]
+    [InlineData("gsm8k_pyarrow_v1_plain.parquet")]
+    [InlineData("gsm8k_pyarrow_v26_delta.parquet")]
+    [InlineData("gsm8k_polars.parquet")]
+    [InlineData("gsm8k_duckdb.parquet")]
+    public void Questions_and_answers_are_what_was_written(string file)
+    {
+        IDataView view = _ml.Data.LoadChatFromParquet(ExpectedData.Path(file), questionColumn: "question", answerColumn: "answer");
+        Assert.Equal(60, view.GetRowCount());
+        JsonElement[] rows = ExpectedData.Rows(view);
+        Assert.Equal(ExpectedData.Questions, rows.Select(row => (row[0].GetProperty("content").GetString()!, row[1].GetProperty("content").GetString()!)));
+        Assert.All(rows, row => Assert.Equal(["user", "assistant"], row.EnumerateArray().Select(message => message.GetProperty("role").GetString())));
+    }
+
+    [Theory]
+    [InlineData("messages_pyarrow.parquet")]
+    [InlineData("messages_polars.parquet")]
+    [InlineData("messages_pyarrow_large.parquet")]
+    [InlineData("messages_json_pyarrow.parquet")]
+    public void Messages_are_what_was_written(string file) =>
+        ExpectedData.AssertChats(ExpectedData.Chats, ExpectedData.Rows(_ml.Data.LoadChatFromParquet(ExpectedData.Path(file))));
+
+    [Fact]
+    public void A_file_without_rows_gives_none()
+    {
+        IDataView view = _ml.Data.LoadChatFromParquet(ExpectedData.Path("gsm8k_empty.parquet"), "question", "answer");
+        Assert.Equal(0, view.GetRowCount());
+        Assert.Empty(ExpectedData.Rows(view));
+    }
+
+    [Fact]
+    public void A_null_question_or_answer_names_its_row()
+    {
+        string file = ExpectedData.Path("gsm8k_nulls.parquet");
+        IDataView view = _ml.Data.LoadChatFromParquet(file, "question", "answer");
+        var error = Assert.Throws<ChatDataException>(() => ExpectedData.Rows(view));
+        Assert.Equal((file, 2L), (error.File, error.Row));
+        Assert.Contains("row 2 (counted from 0): 'question' is null or missing", error.Message);
+        error = Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromParquet(file, "answer", "question")));
+        Assert.Equal((2L, "'question' is null or missing: give it a text, or take the row out"), (error.Row, error.Reason));
+        error = Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromParquet(file, "answer")));
+        Assert.Equal((3L, "'answer' is null or missing: give it a text, or take the row out"), (error.Row, error.Reason));
+    }
+
+    [Theory]
+    [InlineData("broken_truncated.parquet", "cut short")]
+    [InlineData("broken_footer.parquet", "its footer claims")]
+    [InlineData("messages.jsonl", "no parquet file")]
+    public void What_is_no_parquet_file_is_refused_at_once(string file, string reason)
+    {
+        var error = Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(ExpectedData.Path(file), "question", "answer"));
+        Assert.Equal(ExpectedData.Path(file), error.File);
+        Assert.Contains(reason, error.Message);
+    }
+
+    [Fact]
+    public void Columns_are_checked_at_once()
+    {
+        string questions = ExpectedData.Path("gsm8k_polars.parquet"), messages = ExpectedData.Path("messages_pyarrow_large.parquet");
+        Assert.Contains("no column 'prompt'; the file has 'question', 'answer'",
+            Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(questions, "prompt", "answer")).Message);
+        Assert.Contains("no column 'messages'", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(questions)).Message);
+        Assert.Contains("'messages' must be text, it holds a list", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(messages, "messages")).Message);
+        Assert.Contains("'id' must be a list of messages or the JSON text of one, it holds values of Int64",
+            Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(messages, messagesColumn: "id")).Message);
+        Assert.Throws<FileNotFoundException>(() => _ml.Data.LoadChatFromParquet("nowhere.parquet"));
+    }
+
+    [Fact]
+    public void Questions_alone_are_rows_to_answer_and_a_system_prompt_goes_first()
+    {
+        IDataView view = _ml.Data.LoadChatFromParquet(ExpectedData.Path("gsm8k_polars.parquet"), "question", systemPrompt: "Be brief.");
+        JsonElement row = ExpectedData.Rows(view)[5];
+        Assert.Equal(["system", "user"], row.EnumerateArray().Select(message => message.GetProperty("role").GetString()));
+        Assert.Equal(ExpectedData.Questions[5].Question, row[1].GetProperty("content").GetString());
+    }
+
+    [Fact]
+    public async Task Lists_in_structs_in_lists_nulls_and_empty_lists_come_out_as_they_went_in()
+    {
+        var call = new StructField("element", new DataField<string>("name"), new DataField<int?>("count"), new DataField<double?>("weight"), new DataField<bool?>("strict"),
+            new ListField("tags", new DataField<string>("element")));
+        var schema = new ParquetSchema(
+            new ListField("messages", new StructField("element", new DataField<string>("role"), new DataField<string>("content"), new ListField("tool_calls", call))),
+            new DataField<string>("tools"));
+        Dictionary<string, object?> Call(string name, int? count, double? weight, bool? strict, params string[] tags) =>
+            new() { ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict, ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList() };
+        Dictionary<string, object?> Message(string role, string? content, params Dictionary<string, object?>[] calls) =>
+            new() { ["role"] = role, ["content"] = content, ["tool_calls"] = calls.ToList() };
+        List<Dictionary<string, object?>> rows =
+        [
+            new() { ["messages"] = new List<Dictionary<string, object?>> { Message("user", "a"), Message("assistant", null, Call("f", 1, 0.5, true, "x", "y"), Call("g", null, null, null)) }, ["tools"] = null },
+            new() { ["messages"] = new List<Dictionary<string, object?>> { Message("user", "b") }, ["tools"] = "[{\"name\":\"f\"}]" },
+        ];
+        using TemporaryFolder folder = Fixtures.Temporary();
+        await using (FileStream stream = File.Create(folder.File("nested.parquet")))
+            await ParquetSerializer.SerializeUntypedAsync(rows!, schema, stream, cancellationToken: TestContext.Current.CancellationToken);
+
+        Assert.Equal(
+            [
+                """[{"role":"user","content":"a","tool_calls":[]},{"role":"assistant","tool_calls":[{"name":"f","count":1,"weight":0.5,"strict":true,"tags":["x","y"]},{"name":"g","tags":[]}]}]""",
+                """{"messages":[{"role":"user","content":"b","tool_calls":[]}],"tools":[{"name":"f"}]}""",
+            ],
+            _ml.Data.LoadChatFromParquet(folder.File("nested.parquet")).GetColumn<string>("Messages"));
+    }
+
+    [Fact]
+    public void Damaged_files_give_rows_or_a_named_error()
+    {
+        byte[] whole = File.ReadAllBytes(ExpectedData.Path("messages_polars.parquet"));
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string file = folder.File("fuzz.parquet");
+        Gen.Select(Gen.Int[4, whole.Length - 1], Gen.Byte).Sample((at, value) =>
+        {
+            byte[] bytes = [.. whole];
+            bytes[at] = value;
+            File.WriteAllBytes(file, bytes);
+            try
+            {
+                ExpectedData.Rows(_ml.Data.LoadChatFromParquet(file));
+            }
+            catch (ChatDataException error)
+            {
+                Assert.Equal(file, error.File);
+            }
+        }, seed: "0000KWk8UsJ5", iter: 300, threads: 1);
+    }
+}

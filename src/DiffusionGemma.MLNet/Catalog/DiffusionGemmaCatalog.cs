@@ -76,4 +76,17 @@ public sealed class DiffusionGemmaCatalog
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         return new DiffusionGemmaEstimator(_environment, checkpoint, options, generation ?? new GenerationOptions(), batchSize, progress, cancellation);
     }
+
+    /// <summary>Answers with the checkpoint as it is: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="generation">How the model answers; null: as the checkpoint's generation_config.json says.</param>
+    /// <param name="batchSize">Prompts that are answered at once.</param>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
+    public DiffusionGemmaAnswerEstimator Answer(string checkpoint, GenerationOptions? generation = null, int batchSize = 8)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, generation ?? new GenerationOptions(), batchSize);
+    }
 }

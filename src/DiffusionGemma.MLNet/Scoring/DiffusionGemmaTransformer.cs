@@ -110,16 +110,29 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         return new BatchedDataView(_host, input, this);
     }
 
+    /// <summary>The losses that training would see on these rows, with noise drawn as for the first step of a run (<see cref="FineTuner.Evaluate"/>).</summary>
+    /// <param name="input">Packed rows, as for fine-tuning; rows that cannot be trained on are left out.</param>
+    /// <param name="options">Seed, probabilities and micro-batch size are used; null: the defaults.</param>
+    /// <returns>Mean cross-entropies in nats a token.</returns>
+    /// <exception cref="TrainingException">No row can be trained on.</exception>
+    public (double DiffusionLoss, double EncoderLoss) EvaluateLoss(IDataView input, FineTuneOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        TrainingRows rows = TrainingRows.Read(input, _host);
+        lock (_modelInUse)
+            return FineTuner.Evaluate(Loaded().Model, rows.Examples, options);
+    }
+
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
     /// <param name="folder">Created where absent.</param>
     /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
-    /// <exception cref="InvalidOperationException">The model was fine-tuned in full: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
     public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
-            throw new InvalidOperationException($"The model was fine-tuned in full and has no adapter; its weights are the checkpoint {_folder}.");
+            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
             Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
     }

@@ -1,0 +1,60 @@
+using System.Globalization;
+
+namespace DiffusionGemma.Samples;
+
+/// <summary>What both fine-tuning samples are told on the command line.</summary>
+internal sealed record Arguments
+{
+    /// <summary>A folder with train.parquet and test.parquet, columns question and answer.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>The checkpoint to fine-tune.</summary>
+    public required string Checkpoint { get; init; }
+
+    public required int MaxSteps { get; init; }
+
+    /// <summary>Where everything that is made goes.</summary>
+    public required string Out { get; init; }
+
+    /// <summary>Train every weight in place of an adapter.</summary>
+    public bool Full { get; init; }
+
+    /// <summary>Set in the fresh process that the sample starts: the saved model to load.</summary>
+    public string? Load { get; init; }
+
+    public static Arguments? Parse(string[] args, Arguments defaults)
+    {
+        Arguments parsed = defaults;
+        for (int i = 0; i < args.Length; i++)
+        {
+            string? value = i + 1 < args.Length ? args[i + 1] : null;
+            switch (args[i])
+            {
+                case "--full":
+                    parsed = parsed with { Full = true };
+                    continue;
+                case "--data" when value is not null:
+                    parsed = parsed with { Data = value };
+                    break;
+                case "--checkpoint" when value is not null:
+                    parsed = parsed with { Checkpoint = value };
+                    break;
+                case "--max-steps" when int.TryParse(value, CultureInfo.InvariantCulture, out int steps) && steps > 0:
+                    parsed = parsed with { MaxSteps = steps };
+                    break;
+                case "--out" when value is not null:
+                    parsed = parsed with { Out = value };
+                    break;
+                case "--load" when value is not null:
+                    parsed = parsed with { Load = value };
+                    break;
+                default:
+                    Console.Error.WriteLine($"'{args[i]}' is not understood.");
+                    Console.Error.WriteLine("Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--out FOLDER] [--load ZIP]");
+                    return null;
+            }
+            i++;
+        }
+        return parsed;
+    }
+}

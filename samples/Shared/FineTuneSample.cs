@@ -1,0 +1,108 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace DiffusionGemma.Samples;
+
+/// <summary>
+/// What the fine-tuning samples have in common: measure the checkpoint on held-out rows, fine-tune it, measure again, save, and answer from
+/// what was saved in a process that has seen nothing of this.
+/// </summary>
+internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions options, Func<MLContext, string, IDataView> read, int lossRows, int answerRows)
+{
+    private const int Shown = 3;
+    private readonly MLContext _ml = new(seed: 42);
+
+    /// <summary>Runs the sample; told each row's response and the answer that was expected, <paramref name="score"/> counts.</summary>
+    public void Run(Func<string, string, bool>? score)
+    {
+        DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
+        _ml.Log += (_, log) =>
+        {
+            if (log.Kind >= Microsoft.ML.Runtime.ChannelMessageKind.Warning || log.RawMessage.StartsWith("LoRA", StringComparison.Ordinal)
+                || log.RawMessage.Contains("rows to train on", StringComparison.Ordinal))
+                Console.WriteLine(log.RawMessage);
+        };
+        Console.WriteLine(DiffusionGemmaRuntime.Describe());
+        Directory.CreateDirectory(arguments.Out);
+
+        IDataView train = read(_ml, Path.Combine(arguments.Data, "train.parquet"));
+        IDataView heldOut = read(_ml, Path.Combine(arguments.Data, "test.parquet"));
+        var prepare = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.PackCanvas(arguments.Checkpoint, maxLength: 512));
+        IDataView losses = prepare.Fit(train).Transform(_ml.Data.TakeRows(heldOut, lossRows));
+        IDataView questions = _ml.Data.TakeRows(heldOut, answerRows);
+
+        Console.WriteLine("Before:");
+        using (var untrained = prepare.Append(gemma.Answer(arguments.Checkpoint)).Fit(train))
+            Measure(untrained, losses, questions, score);
+
+        FineTuneOptions run = arguments.Full ? options with { Lora = null, OutputFolder = Path.Combine(arguments.Out, "checkpoint") } : options;
+        var clock = Stopwatch.StartNew();
+        using var model = prepare.Append(gemma.FineTune(arguments.Checkpoint, run, progress: new StepPrinter())).Fit(train);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Trained {model.LastTransformer.Summary!.TrainedParameterCount:N0} parameters in {clock.Elapsed.TotalSeconds:F0} s."));
+
+        Console.WriteLine("After:");
+        List<string> answers = Measure(model, losses, questions, score);
+        Save(model, train.Schema, answers);
+    }
+
+    /// <summary>The fresh process: loads the saved model, and answers.</summary>
+    public void Load()
+    {
+        ITransformer loaded = _ml.Model.Load(arguments.Load, out _);
+        IDataView questions = _ml.Data.TakeRows(read(_ml, Path.Combine(arguments.Data, "test.parquet")), Shown);
+        foreach (string answer in loaded.Transform(questions).GetColumn<string>("Response"))
+            Console.WriteLine($"  {OneLine(answer)}");
+    }
+
+    private static List<string> Measure(TransformerChain<DiffusionGemmaTransformer> model, IDataView losses, IDataView questions, Func<string, string, bool>? score)
+    {
+        (double diffusion, double encoder) = model.LastTransformer.EvaluateLoss(losses);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  held-out loss: diffusion {diffusion:F4}, encoder {encoder:F4}"));
+        List<string> answers = [];
+        int right = 0;
+        IDataView answered = model.Transform(questions);
+        foreach ((string messages, string response) in answered.GetColumn<string>("Messages").Zip(answered.GetColumn<string>("Response")))
+        {
+            using JsonDocument document = JsonDocument.Parse(messages);
+            string question = document.RootElement[0].GetProperty("content").GetString()!, expected = document.RootElement[1].GetProperty("content").GetString()!;
+            if (score?.Invoke(response, expected) == true) right++;
+            if (answers.Count < Shown) Console.WriteLine($"  Q: {OneLine(question)}\n  A: {OneLine(response)}");
+            answers.Add(response);
+        }
+        if (score is not null) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  exact match: {right} of {answers.Count} = {100.0 * right / answers.Count:F1} %"));
+        return answers;
+    }
+
+    private void Save(TransformerChain<DiffusionGemmaTransformer> model, DataViewSchema schema, List<string> answers)
+    {
+        // ML.NET truncates the file that it saves to: a new name, then a move, keeps the old model until the new one is whole.
+        string zip = Path.Combine(arguments.Out, "model.zip"), fresh = zip + ".new";
+        _ml.Model.Save(model, schema, fresh);
+        File.Move(fresh, zip, overwrite: true);
+        Console.WriteLine($"Saved {zip}");
+        if (model.LastTransformer.Adapter is not null)
+        {
+            string adapter = Path.Combine(arguments.Out, "adapter");
+            model.LastTransformer.SaveAdapter(adapter);
+            using var again = DiffusionGemmaModel.Load(arguments.Checkpoint);
+            using LoraAdapter loaded = LoraAdapter.Load(adapter, again);
+            Console.WriteLine($"Saved {adapter} (PEFT), and loaded it again: {loaded.Modules.Count} modules of rank {loaded.Rank}");
+        }
+
+        Console.WriteLine("A fresh process loads the saved model and answers:");
+        var start = new ProcessStartInfo(Environment.ProcessPath!, ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
+        string printed = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Console.Write(printed);
+        string[] lines = printed.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        if (process.ExitCode != 0 || !lines.Select(l => l.Trim()).SequenceEqual(answers.Take(Shown).Select(a => OneLine(a).Trim())))
+            throw new InvalidOperationException("The fresh process did not give the answers of this one.");
+        Console.WriteLine("They are this process's own answers.");
+    }
+
+    private static string OneLine(string text) => text.ReplaceLineEndings(" / ");
+}

@@ -1,0 +1,52 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Answers with a checkpoint as it is, untrained.
+/// <list type="table">
+/// <item><term>Reads</term><description><c>InputIds</c> and <c>PromptLength</c></description></item>
+/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c></description></item>
+/// <item><term>Fitting</term><description>reads no row; weights are read when the first row is answered</description></item>
+/// </list>
+/// </summary>
+public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTransformer>
+{
+    private readonly IHost _host;
+    private readonly string _checkpoint;
+    private readonly GenerationOptions _generation;
+    private readonly int _batchSize;
+    private readonly CheckpointText _text;
+
+    internal DiffusionGemmaAnswerEstimator(IHostEnvironment environment, string checkpoint, GenerationOptions generation, int batchSize)
+    {
+        _host = environment.Register(nameof(DiffusionGemmaAnswerEstimator));
+        _checkpoint = checkpoint;
+        _generation = generation;
+        _batchSize = batchSize;
+        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        _text = CheckpointText.Read(checkpoint);
+    }
+
+    /// <inheritdoc/>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        foreach (TypedColumn column in AnswerColumns.Inputs)
+            column.CheckIn(inputSchema, _host);
+        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs);
+    }
+
+    /// <summary>A model that answers with the checkpoint.</summary>
+    /// <param name="input">Its schema is checked; no row is read.</param>
+    public DiffusionGemmaTransformer Fit(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        AnswerColumns.FindInputs(input.Schema, _host);
+        string folder = Path.GetFullPath(_checkpoint);
+        var weights = new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), Adapter: null, Precision: null);
+        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _generation, _batchSize);
+    }
+}

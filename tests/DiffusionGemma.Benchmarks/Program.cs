@@ -1,0 +1,31 @@
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training [--threads N] [--quick]
+// Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
+using DiffusionGemma.Benchmarks;
+
+int threads = 1;
+bool quick = false;
+string? what = null;
+for (int i = 0; i < args.Length; i++)
+{
+    if (args[i] == "--quick") quick = true;
+    else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) i++;
+    else if (what is null && args[i] is ("text" or "training")) what = args[i];
+    else return Usage(args[i]);
+}
+switch (what)
+{
+    case "text":
+        TextBenchmark.Run(quick);
+        return 0;
+    case "training":
+        TrainingBenchmark.Run(threads, quick);
+        return 0;
+    default:
+        return Usage("(nothing)");
+}
+
+static int Usage(string at)
+{
+    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training [--threads N] [--quick]");
+    return 2;
+}

@@ -9,5 +9,5 @@ public readonly record struct TextSpan(int Start, int End)
     public int Length => End - Start;
 
     /// <summary>Whether the two share at least one unit.</summary>
-    public bool Overlaps(TextSpan other) => Start < other.End && other.Start < End;
+    public bool Overlaps(TextSpan other) => Math.Max(Start, other.Start) < Math.Min(End, other.End);
 }

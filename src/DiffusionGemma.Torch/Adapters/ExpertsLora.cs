@@ -4,7 +4,11 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>The deltas of a layer's two expert stacks in one pass; either may be absent.</summary>
-internal sealed record ExpertsLora(ExpertStackLora? GateUp, ExpertStackLora? Down);
+internal sealed record ExpertsLora(ExpertStackLora? GateUp, ExpertStackLora? Down)
+{
+    /// <summary>Whether these are the shapes of deltas of <paramref name="experts"/>.</summary>
+    public bool Fits(Experts experts) => (GateUp?.Fits(experts.GateUp) ?? true) && (Down?.Fits(experts.Down) ?? true);
+}
 
 /// <summary>
 /// Low-rank deltas of an expert stack, in PEFT's layout: A is reshape(E, r, in), experts outermost; B is reshape(out, r, E), experts
@@ -17,6 +21,9 @@ internal sealed record ExpertsLora(ExpertStackLora? GateUp, ExpertStackLora? Dow
 internal sealed record ExpertStackLora(Tensor A, Tensor B, int Experts, double Scale)
 {
     private long Rank => A.shape[0] / Experts;
+
+    /// <summary>Whether this is the shape of a delta of <paramref name="stack"/> [E, out, in].</summary>
+    public bool Fits(Tensor stack) => Experts == stack.shape[0] && B.shape[0] == stack.shape[1] && A.shape[1] == stack.shape[2];
 
     /// <summary>x [T, in] -> [T, out] for one expert.</summary>
     public Tensor Delta(Tensor x, int expert) =>

@@ -9,10 +9,11 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class LoraAdapter : IDisposable
 {
-    private LoraAdapter(PeftConfig config, IReadOnlyList<string> allModules)
+    internal LoraAdapter(PeftConfig config, ModelStack stack)
     {
         Config = config;
-        AllModules = allModules;
+        AllProjections = [.. stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)];
+        AllExperts = [.. stack.Layers.Select(l => l.Experts.Name)];
     }
 
     /// <summary>r.</summary>
@@ -35,7 +36,11 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Expert stacks' common name -> what each pass adds.</summary>
     internal SortedDictionary<string, (ExpertsLora? Encoder, ExpertsLora? Decoder)> ExpertStacks { get; } = new(StringComparer.Ordinal);
 
-    private IReadOnlyList<string> AllModules { get; }
+    /// <summary>Names of all the model's projections that can be adapted.</summary>
+    internal IReadOnlyList<string> AllProjections { get; }
+
+    /// <summary>Names of all the model's expert stacks, one a layer.</summary>
+    internal IReadOnlyList<string> AllExperts { get; }
 
     /// <summary>Reads the folder that PEFT, or <see cref="Save"/>, wrote.</summary>
     /// <param name="folder">Holds adapter_config.json and adapter_model.safetensors.</param>
@@ -44,10 +49,10 @@ public sealed class LoraAdapter : IDisposable
     public static LoraAdapter Load(string folder, DiffusionGemmaModel model) => PeftFolder.Read(folder, model);
 
     /// <summary>Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout.</summary>
-    /// <param name="folder">Created where absent; each file is replaced whole.</param>
+    /// <param name="folder">Created where absent. An adapter that it held stays until the new one is whole.</param>
     /// <param name="baseModelNameOrPath">Stored as it is given: what transformers loads the base from.</param>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
-    public void Save(string folder, string baseModelNameOrPath) => PeftFolder.Write(this, AllModules, folder, baseModelNameOrPath);
+    public void Save(string folder, string baseModelNameOrPath) => PeftFolder.Write(this, folder, baseModelNameOrPath);
 
     /// <summary>Adds the deltas to the model's weights, and takes this adapter off the model where it is set.</summary>
     /// <param name="model">The model the adapter was made for.</param>
@@ -89,8 +94,8 @@ public sealed class LoraAdapter : IDisposable
         options.Validate();
         ScalarType dtype = RotaryEmbedding.AtLeastFloat32(model.DType);
         var linears = model.Stack.Layers.SelectMany(l => l.Linears).ToDictionary(l => l.Name);
-        IReadOnlyList<string> all = [.. linears.Keys];
-        var adapter = new LoraAdapter(new PeftConfig(options.Rank, options.Alpha, options.RankStabilized, options.Dropout), all);
+        var config = new PeftConfig(options.Rank, options.Alpha, options.RankStabilized, options.Dropout);
+        var adapter = new LoraAdapter(config, model.Stack);
         using var generator = new Generator(unchecked((ulong)seed));
         using var scope = NewDisposeScope();
 
@@ -103,12 +108,12 @@ public sealed class LoraAdapter : IDisposable
         }
         Tensor ZeroB(long rows, long columns) => zeros(rows, columns, dtype: dtype, device: model.Device).DetachFromDisposeScope();
         ExpertStackLora Stack(Tensor weight) => new(
-            DrawA(weight.shape[0] * options.Rank, weight.shape[2]), ZeroB(weight.shape[1], options.Rank * weight.shape[0]), (int)weight.shape[0], options.Scale);
+            DrawA(weight.shape[0] * options.Rank, weight.shape[2]), ZeroB(weight.shape[1], options.Rank * weight.shape[0]), (int)weight.shape[0], config.Scale);
 
-        foreach (string name in LoraTargets.Match(options.Targets, all))
+        foreach (string name in LoraTargets.Match(options.Targets, adapter.AllProjections))
         {
             Tensor weight = linears[name].Weight;
-            var pair = new LoraPair(DrawA(options.Rank, weight.shape[1]), ZeroB(weight.shape[0], options.Rank), options.Scale);
+            var pair = new LoraPair(DrawA(options.Rank, weight.shape[1]), ZeroB(weight.shape[0], options.Rank), config.Scale);
             adapter.Pairs[name] = (pair, pair);
         }
         if (options.Experts)
@@ -120,17 +125,18 @@ public sealed class LoraAdapter : IDisposable
         return adapter;
     }
 
-    internal static LoraAdapter Empty(PeftConfig config, DiffusionGemmaModel model) =>
-        new(config, [.. model.Stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)]);
-
     /// <summary>Sets every module's deltas from the adapter, or clears them.</summary>
+    /// <exception cref="ArgumentException">The adapter holds a module that the stack does not have, or has in another shape.</exception>
     internal static void Attach(LoraAdapter? adapter, ModelStack stack)
     {
         var linears = stack.Layers.SelectMany(l => l.Linears).ToDictionary(l => l.Name);
         var experts = stack.Layers.Select(l => l.Experts).ToDictionary(e => e.Name);
-        string? stranger = adapter?.Modules.FirstOrDefault(m => !linears.ContainsKey(m) && !experts.ContainsKey(m));
+        bool Fits(string module) =>
+            linears.TryGetValue(module, out Linear? linear) ? adapter!.Pairs[module] is var (e, d) && (e?.Fits(linear.Weight) ?? true) && (d?.Fits(linear.Weight) ?? true)
+            : experts.TryGetValue(module, out Experts? stacks) && adapter!.ExpertStacks[module] is var (es, ds) && (es?.Fits(stacks) ?? true) && (ds?.Fits(stacks) ?? true);
+        string? stranger = adapter?.Modules.FirstOrDefault(module => !Fits(module));
         if (stranger is not null)
-            throw new ArgumentException($"The adapter holds {stranger}, which this model does not have: it was made for another model.", nameof(adapter));
+            throw new ArgumentException($"The adapter holds {stranger}, which this model does not have, or has in another shape: it was made for another model.", nameof(adapter));
         foreach (Linear linear in linears.Values)
             (linear.EncoderLora, linear.DecoderLora) = adapter is not null && adapter.Pairs.TryGetValue(linear.Name, out var pair) ? pair : default;
         foreach (Experts stacks in experts.Values)

@@ -37,8 +37,6 @@ public sealed record LoraOptions
     /// <summary>Scale by Alpha / √Rank instead (Kalajdzievski 2023, "rsLoRA").</summary>
     public bool RankStabilized { get; init; }
 
-    internal double Scale => RankStabilized ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
-
     internal void Validate()
     {
         if (Rank < 1) throw new ArgumentOutOfRangeException(nameof(Rank), Rank, "LoraOptions.Rank must be at least 1.");

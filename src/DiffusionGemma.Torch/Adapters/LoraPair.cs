@@ -12,6 +12,9 @@ internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
     /// <summary>Probability with which an input is dropped while training; 0 otherwise.</summary>
     public double Dropout { get; set; }
 
+    /// <summary>Whether this is the shape of a delta of <paramref name="weight"/> [out, in].</summary>
+    public bool Fits(Tensor weight) => B.shape[0] == weight.shape[0] && A.shape[1] == weight.shape[1];
+
     /// <summary>x [..., in] -> [..., out].</summary>
     public Tensor Delta(Tensor x) => nn.functional.linear(nn.functional.linear(Dropped(x), A.to(x.dtype)), B.to(x.dtype)) * Scale;
 

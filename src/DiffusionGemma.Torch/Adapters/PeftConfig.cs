@@ -8,6 +8,12 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
 {
     public const string FileName = "adapter_config.json";
 
+    /// <summary>What B A is multiplied by.</summary>
+    public double Scale => RankStabilized ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
+
+    /// <summary>Expert stacks that a file names; see <see cref="ExpertTargets"/>.</summary>
+    public IReadOnlyList<string> TargetParameters { get; private init; } = [];
+
     // Settings that change what the adapter computes. Absent, null, false, 0 or empty they say nothing; otherwise they are refused by name.
     private static readonly string[] Refused =
     [
@@ -52,11 +58,19 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             throw new AdapterException($"{path}: init_lora_weights is '{how}', which changes the base weights and is not supported. Convert the adapter with PEFT first.");
         int rank = Value("r", 0);
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
-        return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0));
+        return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))
+        {
+            TargetParameters = root["target_parameters"] switch
+            {
+                null => [],
+                JsonArray list when list.All(item => item?.GetValueKind() == JsonValueKind.String) => [.. list.Select(item => item!.GetValue<string>())],
+                JsonNode other => throw new AdapterException($"{path}: 'target_parameters' is {other.ToJsonString()}, expected a list of names."),
+            },
+        };
     }
 
     /// <summary>The file's text, keys in PEFT's own (alphabetical) order.</summary>
-    public string ToJson(string baseModelNameOrPath, string? targetModules, bool experts)
+    public string ToJson(string baseModelNameOrPath, string? targetModules, IReadOnlyList<string>? targetParameters)
     {
         var root = new JsonObject
         {
@@ -81,7 +95,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             ["rank_pattern"] = new JsonObject(),
             ["revision"] = null,
             ["target_modules"] = targetModules is null ? new JsonArray() : JsonValue.Create(targetModules),
-            ["target_parameters"] = experts ? new JsonArray("experts.gate_up_proj", "experts.down_proj") : null,
+            ["target_parameters"] = targetParameters is null ? null : new JsonArray([.. targetParameters.Select(name => JsonValue.Create(name))]),
             ["task_type"] = null,
             ["use_dora"] = false,
             ["use_rslora"] = RankStabilized,

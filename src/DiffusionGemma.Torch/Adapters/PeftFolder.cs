@@ -12,80 +12,85 @@ internal static class PeftFolder
     public const string TensorFile = "adapter_model.safetensors";
     private const string Outer = "base_model.model.", Decoder = "model.decoder.", Encoder = "model.encoder.language_model.";
 
+    /// <summary>A module's name in transformers, where each pass has its own; the decoder's is the checkpoint's.</summary>
+    public static string ModuleName(Pass pass, string module) => pass == Pass.Decoder ? module : Encoder + module[Decoder.Length..];
+
     /// <summary>Every tensor of an adapter by its PEFT name, decoder first.</summary>
     public static IEnumerable<KeyValuePair<string, Tensor>> Tensors(LoraAdapter adapter)
     {
-        static string Name(Pass pass, string module) => Outer + (pass == Pass.Decoder ? module : Encoder + module[Decoder.Length..]);
+        static IEnumerable<KeyValuePair<string, Tensor>> Matrices(string name, Tensor a, Tensor b) =>
+            [new($"{Outer}{name}.lora_A.weight", a), new($"{Outer}{name}.lora_B.weight", b)];
+
+        static IEnumerable<KeyValuePair<string, Tensor>> Stacks(string module, ExpertsLora lora)
+        {
+            (string? gateUp, string? down) = ExpertTargets.Wrappers(lora.GateUp is not null, lora.Down is not null);
+            return [.. gateUp is null ? [] : Matrices(module + gateUp, lora.GateUp!.A, lora.GateUp.B), .. down is null ? [] : Matrices(module + down, lora.Down!.A, lora.Down.B)];
+        }
+
         foreach (Pass pass in new[] { Pass.Decoder, Pass.Encoder })
         {
             foreach ((string module, (LoraPair? encoder, LoraPair? decoder)) in adapter.Pairs)
                 if ((pass == Pass.Decoder ? decoder : encoder) is { } pair)
-                {
-                    yield return new($"{Name(pass, module)}.lora_A.weight", pair.A);
-                    yield return new($"{Name(pass, module)}.lora_B.weight", pair.B);
-                }
+                    foreach (var matrix in Matrices(ModuleName(pass, module), pair.A, pair.B)) yield return matrix;
             foreach ((string module, (ExpertsLora? encoder, ExpertsLora? decoder)) in adapter.ExpertStacks)
-                foreach ((string inner, ExpertStackLora? stack) in Stacks(pass == Pass.Decoder ? decoder : encoder))
-                    if (stack is not null)
-                    {
-                        yield return new($"{Name(pass, module)}{inner}.lora_A.weight", stack.A);
-                        yield return new($"{Name(pass, module)}{inner}.lora_B.weight", stack.B);
-                    }
+                if ((pass == Pass.Decoder ? decoder : encoder) is { } stacks)
+                    foreach (var matrix in Stacks(ModuleName(pass, module), stacks)) yield return matrix;
         }
-
-        // PEFT wraps the module once a target parameter; the first wrapped, gate_up_proj, ends up innermost.
-        static IEnumerable<(string, ExpertStackLora?)> Stacks(ExpertsLora? stacks) => [(".base_layer", stacks?.GateUp), ("", stacks?.Down)];
     }
 
-    public static void Write(LoraAdapter adapter, IReadOnlyList<string> allModules, string folder, string baseModelNameOrPath)
+    public static void Write(LoraAdapter adapter, string folder, string baseModelNameOrPath)
     {
         using var scope = NewDisposeScope();
         var tensors = Tensors(adapter).ToDictionary(t => t.Key, t => t.Value.detach().to(ScalarType.Float32).cpu());
-        bool bothPasses = adapter.Pairs.Values.Any(p => p.Encoder is not null) || adapter.ExpertStacks.Values.Any(p => p.Encoder is not null);
-        string? pattern = adapter.Pairs.Count == 0 ? null : LoraTargets.PeftPattern([.. adapter.Pairs.Keys], allModules, bothPasses);
-        string config = adapter.Config.ToJson(baseModelNameOrPath, pattern, adapter.ExpertStacks.Count > 0);
+        bool bothPasses = adapter.Pairs.Values.Any(p => p.Encoder is not null);
+        string? pattern = adapter.Pairs.Count == 0 ? null : LoraTargets.PeftPattern([.. adapter.Pairs.Keys], adapter.AllProjections, bothPasses);
+        string config = adapter.Config.ToJson(baseModelNameOrPath, pattern, ExpertTargets.Of(adapter));
         try
         {
-            Directory.CreateDirectory(folder);
-            SafetensorsFile.Write(Path.Combine(folder, TensorFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
-            string path = Path.Combine(folder, PeftConfig.FileName), temporary = path + ".tmp";
-            File.WriteAllText(temporary, config);
-            File.Move(temporary, path, overwrite: true);
+            using var update = new FolderUpdate(folder);
+            SafetensorsFile.Write(update.PathOf(TensorFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
+            File.WriteAllText(update.PathOf(PeftConfig.FileName), config);
+            update.Commit(isStale: _ => false, key: name => name == PeftConfig.FileName);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new AdapterException($"{folder}: the adapter cannot be written there ({e.Message}). Choose a folder that can be.", e);
+            throw new AdapterException($"{folder}: the adapter cannot be written there ({e.Message}). What was there before is unchanged. Choose a folder that can be written to.", e);
         }
     }
 
     public static LoraAdapter Read(string folder, DiffusionGemmaModel model)
     {
         PeftConfig config = PeftConfig.Load(folder);
-        string path = Path.Combine(folder, TensorFile);
+        using SafetensorsFile file = Open(Path.Combine(folder, TensorFile));
+        using var scope = NewDisposeScope();
+        var reader = new Reader(file, Path.Combine(folder, TensorFile), config, model);
+        var adapter = new LoraAdapter(config, model.Stack);
+        foreach (TransformerLayer layer in model.Stack.Layers)
+        {
+            foreach (Linear linear in layer.Linears)
+            {
+                (LoraPair? encoder, LoraPair? decoder) = (reader.Pair(Pass.Encoder, linear), reader.Pair(Pass.Decoder, linear));
+                if (encoder is not null || decoder is not null) adapter.Pairs[linear.Name] = (encoder, decoder);
+            }
+            (ExpertsLora? encoderStacks, ExpertsLora? decoderStacks) = (reader.Experts(Pass.Encoder, layer.Experts), reader.Experts(Pass.Decoder, layer.Experts));
+            if (encoderStacks is not null || decoderStacks is not null) adapter.ExpertStacks[layer.Experts.Name] = (encoderStacks, decoderStacks);
+        }
+        reader.RequireAllRead();
+        ShareEqualCopies(adapter);
+        foreach ((_, Tensor tensor) in adapter.Parameters()) tensor.DetachFromDisposeScope();
+        return adapter;
+    }
+
+    private static SafetensorsFile Open(string path)
+    {
         if (!File.Exists(path)) throw new AdapterException($"{path} does not exist. Give the folder that PEFT or LoraAdapter.Save wrote.");
-        using SafetensorsFile file = SafetensorsFile.Open(path);
-        var reader = new Reader(file, path, config, model);
-        LoraAdapter adapter = LoraAdapter.Empty(config, model);
         try
         {
-            foreach (TransformerLayer layer in model.Stack.Layers)
-            {
-                foreach (Linear linear in layer.Linears)
-                {
-                    (LoraPair? encoder, LoraPair? decoder) = (reader.Pair(Pass.Encoder, linear), reader.Pair(Pass.Decoder, linear));
-                    if (encoder is not null || decoder is not null) adapter.Pairs[linear.Name] = (encoder, decoder);
-                }
-                (ExpertsLora? encoderStacks, ExpertsLora? decoderStacks) = (reader.Experts(Pass.Encoder, layer.Experts), reader.Experts(Pass.Decoder, layer.Experts));
-                if (encoderStacks is not null || decoderStacks is not null) adapter.ExpertStacks[layer.Experts.Name] = (encoderStacks, decoderStacks);
-            }
-            reader.RequireAllRead();
-            ShareEqualCopies(adapter);
-            return adapter;
+            return SafetensorsFile.Open(path);
         }
-        catch
+        catch (CheckpointException e)
         {
-            adapter.Dispose();
-            throw;
+            throw new AdapterException(e.Message, e);
         }
     }
 
@@ -97,54 +102,45 @@ internal static class PeftFolder
             using Tensor same = a.eq(b).all();
             return same.item<bool>();
         }
+        static bool SamePair(LoraPair? a, LoraPair? b) => a is not null && b is not null && Same(a.A, b.A) && Same(a.B, b.B);
         static bool SameStack(ExpertStackLora? a, ExpertStackLora? b) => a is null && b is null || a is not null && b is not null && Same(a.A, b.A) && Same(a.B, b.B);
+        static bool SameStacks(ExpertsLora? a, ExpertsLora? b) => a is not null && b is not null && SameStack(a.GateUp, b.GateUp) && SameStack(a.Down, b.Down);
 
-        bool shared = adapter.Pairs.Values.All(p => p.Encoder is not null && p.Decoder is not null && Same(p.Encoder.A, p.Decoder.A) && Same(p.Encoder.B, p.Decoder.B))
-            && adapter.ExpertStacks.Values.All(s => s.Encoder is not null && s.Decoder is not null
-                && SameStack(s.Encoder.GateUp, s.Decoder.GateUp) && SameStack(s.Encoder.Down, s.Decoder.Down));
-        if (!shared) return;
+        if (!adapter.Pairs.Values.All(p => SamePair(p.Encoder, p.Decoder)) || !adapter.ExpertStacks.Values.All(s => SameStacks(s.Encoder, s.Decoder))) return;
         foreach (string module in adapter.Pairs.Keys.ToList())
-        {
-            (LoraPair? encoder, LoraPair? decoder) = adapter.Pairs[module];
-            encoder!.A.Dispose();
-            encoder.B.Dispose();
-            adapter.Pairs[module] = (decoder, decoder);
-        }
+            adapter.Pairs[module] = (adapter.Pairs[module].Decoder, adapter.Pairs[module].Decoder);
         foreach (string module in adapter.ExpertStacks.Keys.ToList())
-        {
-            (ExpertsLora? encoder, ExpertsLora? decoder) = adapter.ExpertStacks[module];
-            foreach (ExpertStackLora? stack in new[] { encoder!.GateUp, encoder.Down })
-            {
-                stack?.A.Dispose();
-                stack?.B.Dispose();
-            }
-            adapter.ExpertStacks[module] = (decoder, decoder);
-        }
+            adapter.ExpertStacks[module] = (adapter.ExpertStacks[module].Decoder, adapter.ExpertStacks[module].Decoder);
     }
 
+    /// <summary>Takes an adapter's matrices out of its file; what it returns belongs to the caller's scope.</summary>
     private sealed class Reader(SafetensorsFile file, string path, PeftConfig config, DiffusionGemmaModel model)
     {
         private readonly HashSet<string> _unread = [.. file.Tensors.Keys];
-        private readonly double _scale = config.RankStabilized ? config.Alpha / Math.Sqrt(config.Rank) : config.Alpha / config.Rank;
 
         public LoraPair? Pair(Pass pass, Linear linear)
         {
-            string name = Name(pass, linear.Name);
             long[] shape = linear.Weight.shape;
-            return Matrices(name, [config.Rank, shape[1]], [shape[0], config.Rank]) is (Tensor a, Tensor b) ? new LoraPair(a, b, _scale) : null;
+            return Matrices(ModuleName(pass, linear.Name), [config.Rank, shape[1]], [shape[0], config.Rank]) is (Tensor a, Tensor b)
+                ? new LoraPair(a, b, config.Scale)
+                : null;
         }
 
         public ExpertsLora? Experts(Pass pass, Experts experts)
         {
-            string name = Name(pass, experts.Name);
-            ExpertStackLora? gateUp = Stack($"{name}.base_layer", experts.GateUp), down = Stack(name, experts.Down);
-            return gateUp is null && down is null ? null : new ExpertsLora(gateUp, down);
+            string module = ModuleName(pass, experts.Name);
+            (string? gateUp, string? down) = ExpertTargets.Wrappers(config.TargetParameters, module);
+            var lora = new ExpertsLora(
+                gateUp is null ? null : Stack(module + gateUp, experts.GateUp), down is null ? null : Stack(module + down, experts.Down));
+            return lora is (null, null) ? null : lora;
         }
 
         public void RequireAllRead()
         {
             if (_unread.Count > 0)
-                throw new AdapterException($"{path}: {_unread.Count} tensors belong to nothing that can be adapted here, the first is '{_unread.Order(StringComparer.Ordinal).First()}'. Was the adapter made for another model?");
+                throw new AdapterException(
+                    $"{path}: {_unread.Count} tensors belong to nothing that can be adapted here, the first is '{_unread.Order(StringComparer.Ordinal).First()}'. "
+                    + $"Was the adapter made for another model? (Expert stacks must be named in target_parameters of {PeftConfig.FileName}.)");
             if (file.Tensors.Count == 0) throw new AdapterException($"{path} holds no tensors.");
         }
 
@@ -152,13 +148,13 @@ internal static class PeftFolder
         {
             long experts = weight.shape[0];
             return Matrices(name, [experts * config.Rank, weight.shape[2]], [weight.shape[1], config.Rank * experts]) is (Tensor a, Tensor b)
-                ? new ExpertStackLora(a, b, (int)experts, _scale)
+                ? new ExpertStackLora(a, b, (int)experts, config.Scale)
                 : null;
         }
 
         private (Tensor A, Tensor B)? Matrices(string module, long[] shapeOfA, long[] shapeOfB)
         {
-            string a = $"{module}.lora_A.weight", b = $"{module}.lora_B.weight";
+            string a = $"{Outer}{module}.lora_A.weight", b = $"{Outer}{module}.lora_B.weight";
             if (!file.Tensors.ContainsKey(a) && !file.Tensors.ContainsKey(b)) return null;
             Check(a, shapeOfA);
             Check(b, shapeOfB);
@@ -170,16 +166,14 @@ internal static class PeftFolder
             if (!file.Tensors.TryGetValue(name, out TensorInfo? info)) throw new AdapterException($"{path}: '{name}' is missing; its other half is there.");
             if (!info.Shape.SequenceEqual(expected))
                 throw new AdapterException($"{path}: '{name}' is [{string.Join(',', info.Shape)}], expected [{string.Join(',', expected)}] for this model and r = {config.Rank}.");
-            if (info.DType is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 or ScalarType.Float16))
+            if (!SafetensorsDTypes.IsFloating(info.DType))
                 throw new AdapterException($"{path}: '{name}' is {info.DType}, expected floating-point numbers.");
         }
 
         private Tensor Take(string name)
         {
             _unread.Remove(name);
-            return file.Read(name, model.Device, RotaryEmbedding.AtLeastFloat32(model.DType)).DetachFromDisposeScope();
+            return file.Read(name, model.Device, RotaryEmbedding.AtLeastFloat32(model.DType));
         }
-
-        private static string Name(Pass pass, string module) => Outer + (pass == Pass.Decoder ? module : Encoder + module[Decoder.Length..]);
     }
 }

@@ -11,7 +11,7 @@ namespace DiffusionGemma;
 internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     where T : AutogradFunction<T>, new()
 {
-    private const string FaultKey = "faults";
+    private const string FaultKey = "faults", InputsKey = "inputs";
 
     [ThreadStatic]
     private static List<Tensor>? _handedOut;
@@ -29,6 +29,7 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     {
         ctx.set_materialize_grads(false);
         ctx.save_data(FaultKey, AutogradFaults.OfThisThread);
+        ctx.save_data(InputsKey, v.Length);
         return [.. Forward(ctx, v)];
     }
 
@@ -36,6 +37,7 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     {
         Tensor?[] gradients;
         var faults = (AutogradFaults)ctx.get_data(FaultKey);
+        int inputs = (int)ctx.get_data(InputsKey);
         try
         {
             using var scope = NewDisposeScope();
@@ -47,12 +49,13 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
                 incoming[i] = gradient;
             }
             gradients = Backward(ctx, incoming);
+            if (gradients.Length != inputs) throw new InvalidOperationException($"{Name} gave {gradients.Length} gradients for {inputs} inputs.");
             foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
         }
         catch (Exception e)
         {
             faults.Add(e);
-            gradients = [];
+            gradients = new Tensor?[inputs];                                                 // any other number ends the process
         }
 
         // The engine takes its own references after this returns: what was handed out stays rooted until the next callback on this thread.

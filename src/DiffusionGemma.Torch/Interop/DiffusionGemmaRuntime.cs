@@ -74,7 +74,7 @@ public static class DiffusionGemmaRuntime
     }
 
     /// <summary>The build's mend of the assembly: its JIT optimisations are off, so arguments outlive native calls.</summary>
-    private static bool IsMended => typeof(torch).Assembly.GetCustomAttribute<DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
+    internal static bool IsMended => typeof(torch).Assembly.GetCustomAttribute<DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
 
     private static Exception? LoadFailure()
     {

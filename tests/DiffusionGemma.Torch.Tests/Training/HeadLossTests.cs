@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The chunked loss against the plain one, in float64: the same sums in another order.</summary>
+/// <summary>The chunked loss against the plain one, in float64: the same sums in another order, over up to a million terms.</summary>
 public class HeadLossTests : TorchTest
 {
     [Theory]
@@ -27,8 +27,8 @@ public class HeadLossTests : TorchTest
         Tensor chunked = HeadLoss.Sum(hidden, weight, targets, 30);
         AutogradFaults.Backward(chunked * 0.7);
         Assert.Equal(plain.item<double>(), chunked.item<double>(), 1e-9 * Math.Max(1, plain.item<double>()));
-        if (tokens > 0) Assert.True(Largest(hidden.grad!, hiddenGradient) < 1e-12);
-        Assert.True(Largest(weight.grad!, weightGradient) < 1e-12);
+        if (tokens > 0) Assert.True(Largest(hidden.grad!, hiddenGradient) < 1e-10);
+        Assert.True(Largest(weight.grad!, weightGradient) < 1e-10);
     }
 
     [Fact]

@@ -1,0 +1,125 @@
+using System.Text.Json;
+using DiffusionGemma.Text;
+using DiffusionGemma.Text.Jinja.Values;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A conversation in OpenAI's shape, checked: messages, and what else the chat template is to see (tools, template arguments).
+/// Nothing in it is lost: unknown keys, and whether a number is an int or a float, survive.
+/// </summary>
+public sealed record ChatConversation
+{
+    private const string MessagesKey = "messages";
+    private const string ToolsKey = "tools";
+    private const string ArgumentsKey = "chat_template_kwargs";
+    private const int DeepestJson = 128;
+
+    private static readonly JsonDocumentOptions s_jsonOptions = new() { MaxDepth = DeepestJson };
+
+    private readonly PySequence _messages;
+    private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
+
+    private ChatConversation(PySequence messages, IReadOnlyList<KeyValuePair<string, object?>> arguments) => (_messages, _arguments) = (messages, arguments);
+
+    /// <summary>How many messages there are.</summary>
+    public int MessageCount => _messages.Count;
+
+    /// <summary>Whether the last message is the assistant's, so that there is an answer to learn from.</summary>
+    public bool IsAnswered => _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+
+    /// <summary>What the template sees, but for the special tokens and whether to add a generation prompt.</summary>
+    internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables => [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
+
+    /// <summary>
+    /// Reads a conversation: the messages array alone, or a row's whole object with <c>messages</c>, in which <c>tools</c> and every other key
+    /// become template arguments (those inside <c>chat_template_kwargs</c> too). Null tools are no tools.
+    /// </summary>
+    /// <exception cref="ChatException">It is not JSON or not a conversation; the message says which message is at fault and what is expected.</exception>
+    public static ChatConversation Parse(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, s_jsonOptions);
+            return Read(document.RootElement);
+        }
+        catch (JsonException exception)
+        {
+            throw new ChatException($"The row is not valid JSON: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>A conversation of plain text turns.</summary>
+    /// <exception cref="ChatException">There are no messages.</exception>
+    public static ChatConversation Of(params IReadOnlyList<(string Role, string Content)> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        List<object?> list = [];
+        foreach ((string role, string content) in messages)
+            list.Add(new PyDict { { "role", role }, { "content", content } });
+        return Checked(new PyList(list), []);
+    }
+
+    /// <summary>The same without its last message: what the assistant answered to.</summary>
+    internal ChatConversation WithoutLast() => new(new PyList([.. _messages.Take(_messages.Count - 1)]), _arguments);
+
+    private static ChatConversation Read(JsonElement row)
+    {
+        switch (row.ValueKind)
+        {
+            case JsonValueKind.Array:
+                return Checked((PySequence)JsonValues.Read(row)!, []);
+            case JsonValueKind.Object:
+                PyDict values = JsonValues.ReadObject(row);
+                if (!values.TryGet(MessagesKey, out object? messages))
+                    throw new ChatException("The row has no 'messages': give the messages array, or an object with the key 'messages'.");
+                return Checked(messages, ReadArguments(values));
+            default:
+                throw new ChatException($"The row is {Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
+        }
+    }
+
+    private static ChatConversation Checked(object? messages, IReadOnlyList<KeyValuePair<string, object?>> arguments)
+    {
+        if (messages is not PyList list)
+            throw new ChatException($"'messages' is {PyType.NameOf(messages)}, where a list of messages is expected.");
+        if (list.Count == 0)
+            throw new ChatException("'messages' is empty: a conversation has at least one message.");
+        for (int i = 0; i < list.Count; i++)
+            ChatMessageRules.Check(list[i], i);
+        return new ChatConversation(list, arguments);
+    }
+
+    private static List<KeyValuePair<string, object?>> ReadArguments(PyDict row)
+    {
+        List<KeyValuePair<string, object?>> arguments = [];
+        foreach ((object? key, object? value) in row)
+        {
+            switch ((string)key!)
+            {
+                case MessagesKey:
+                    break;
+                case ToolsKey when value is not (null or PyList):
+                    throw new ChatException($"'tools' is {PyType.NameOf(value)}, where a list of tools or null is expected.");
+                case ArgumentsKey when value is PyDict more:
+                    arguments.AddRange(more.Select(item => new KeyValuePair<string, object?>((string)item.Key!, item.Value)));
+                    break;
+                case ArgumentsKey when value is not null:
+                    throw new ChatException($"'{ArgumentsKey}' is {PyType.NameOf(value)}, where an object or null is expected.");
+                default:
+                    arguments.Add(new((string)key!, value));
+                    break;
+            }
+        }
+        return arguments;
+    }
+
+    private static string Describe(JsonValueKind kind) => kind switch
+    {
+        JsonValueKind.Null => "null",
+        JsonValueKind.String => "a text",
+        JsonValueKind.Number => "a number",
+        _ => "true or false",
+    };
+}

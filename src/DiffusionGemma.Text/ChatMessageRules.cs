@@ -1,0 +1,51 @@
+using DiffusionGemma.Text.Jinja.Values;
+
+namespace DiffusionGemma.Text;
+
+/// <summary>What a message must be, whatever the template makes of it.</summary>
+internal static class ChatMessageRules
+{
+    /// <exception cref="ChatException">It names the message's place, from 0, and what is wrong with it.</exception>
+    public static void Check(object? message, int place)
+    {
+        if (message is not PyDict dict)
+            throw Bad(place, $"is {PyType.NameOf(message)}, where an object with role and content is expected");
+        if (!dict.TryGet("role", out object? role))
+            throw Bad(place, "has no 'role'");
+        if (role is not string { Length: > 0 })
+            throw Bad(place, $"has a 'role' of type {PyType.NameOf(role)}, where a text such as user or assistant is expected");
+        bool hasContent = dict.TryGet("content", out object? content);
+        bool callsTools = dict.TryGet("tool_calls", out object? calls) && calls is not null;
+        if (callsTools && calls is not PyList)
+            throw Bad(place, $"has 'tool_calls' of type {PyType.NameOf(calls)}, where a list is expected");
+        if (!hasContent && !callsTools)
+            throw Bad(place, "has no 'content'");
+        switch (content)
+        {
+            case null or string:
+                break;
+            case PyList parts:
+                CheckParts(parts, place);
+                break;
+            case PyDict when role is "tool":
+                break;      // a tool's result may be an object: templates write it as JSON
+            default:
+                throw Bad(place, $"has 'content' of type {PyType.NameOf(content)}, where a text, null or a list of parts is expected");
+        }
+    }
+
+    private static void CheckParts(PyList parts, int place)
+    {
+        foreach (object? part in parts)
+        {
+            if (part is not PyDict dict || !dict.TryGet("type", out object? type) || type is not string name)
+                throw Bad(place, "has a content part that is no object with a 'type'");
+            if (name != "text")
+                throw Bad(place, $"has a content part of type '{name}': only text parts are supported, this library is text only");
+            if (!dict.TryGet("text", out object? text) || text is not string)
+                throw Bad(place, "has a text part without a 'text'");
+        }
+    }
+
+    private static ChatException Bad(int place, string problem) => new($"messages[{place}] {problem}.");
+}

@@ -1,0 +1,92 @@
+namespace DiffusionGemma;
+
+/// <summary>
+/// A checkpoint's tokenizer and chat template together: conversations to ids and to a mask of what the assistant wrote.
+/// The text is always encoded whole, because tokens merge across the seam of two pieces. One instance may be used by many threads.
+/// </summary>
+public sealed class ChatTokenizer
+{
+    /// <summary>Puts the two together.</summary>
+    public ChatTokenizer(DiffusionGemmaTokenizer tokenizer, ChatTemplate template)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(template);
+        (Tokenizer, Template) = (tokenizer, template);
+    }
+
+    /// <summary>The checkpoint's tokenizer.</summary>
+    public DiffusionGemmaTokenizer Tokenizer { get; }
+
+    /// <summary>The checkpoint's chat template.</summary>
+    public ChatTemplate Template { get; }
+
+    /// <summary>Reads both from a checkpoint's folder.</summary>
+    /// <exception cref="FileNotFoundException">A file is missing; the message names it.</exception>
+    /// <exception cref="InvalidDataException">A file is broken or holds something that is not supported.</exception>
+    /// <exception cref="ChatException">The template cannot be read; the message has the line.</exception>
+    public static ChatTokenizer Load(string folder) => new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder));
+
+    /// <summary>Reads a conversation (<see cref="ChatConversation.Parse"/>) and encodes it.</summary>
+    /// <exception cref="ChatException">The row is malformed, or the template refuses it.</exception>
+    public TokenizedChat Encode(string json) => Encode(ChatConversation.Parse(json));
+
+    /// <summary>
+    /// Ids of the whole conversation. When it is answered, the mask holds what the assistant wrote: what the template's
+    /// <c>{% generation %}</c> blocks cover, or, without such blocks, everything after the last answer's generation prompt.
+    /// When it waits for an answer, the generation prompt is appended and the mask is all false.
+    /// </summary>
+    /// <exception cref="ChatException">
+    /// The template refuses the conversation, or has no generation blocks and its generation prompt does not begin the answered conversation.
+    /// </exception>
+    public TokenizedChat Encode(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        bool isAnswered = conversation.IsAnswered;
+        RenderedChat chat = Template.Render(conversation, addGenerationPrompt: !isAnswered);
+        (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text);
+        if (!isAnswered)
+            return new TokenizedChat(ids, new bool[ids.Length]);
+        return new TokenizedChat(ids, Template.HasGenerationBlocks
+            ? MaskOf(spans, chat.GeneratedSpans)
+            : MaskAfterPrompt(conversation, chat.Text, ids));
+    }
+
+    /// <summary>Ids of the prompt alone: an answered conversation without its answer, and the generation prompt.</summary>
+    /// <exception cref="ChatException">The template refuses the conversation.</exception>
+    public int[] EncodePrompt(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        ChatConversation prompt = conversation.IsAnswered ? conversation.WithoutLast() : conversation;
+        return Tokenizer.EncodeWithSpans(Template.Render(prompt, addGenerationPrompt: true).Text).Ids;
+    }
+
+    /// <summary>Both lists are in order of the text, so one walk finds which tokens overlap a generated span.</summary>
+    private static bool[] MaskOf(TextSpan[] tokens, IReadOnlyList<TextSpan> generated)
+    {
+        bool[] mask = new bool[tokens.Length];
+        int next = 0;
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            while (next < generated.Count && (generated[next].Length == 0 || generated[next].End <= tokens[i].Start))
+                next++;
+            mask[i] = next < generated.Count && tokens[i].Overlaps(generated[next]);
+        }
+        return mask;
+    }
+
+    private bool[] MaskAfterPrompt(ChatConversation conversation, string text, int[] ids)
+    {
+        string prompt = Template.Render(conversation.WithoutLast(), addGenerationPrompt: true).Text;
+        if (!text.StartsWith(prompt, StringComparison.Ordinal))
+            throw NoSeam("the text of its prompt does not begin the text of the conversation");
+        int[] promptIds = Tokenizer.EncodeWithSpans(prompt).Ids;
+        if (!ids.AsSpan().StartsWith(promptIds))
+            throw NoSeam("a token reaches across the end of the prompt");
+        bool[] mask = new bool[ids.Length];
+        mask.AsSpan(promptIds.Length).Fill(true);
+        return mask;
+    }
+
+    private static ChatException NoSeam(string reason) => new(
+        $"What the assistant wrote cannot be told from its prompt: {reason}. Use a chat template that marks it with {{% generation %}} ... {{% endgeneration %}}.");
+}

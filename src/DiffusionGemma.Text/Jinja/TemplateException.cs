@@ -1,0 +1,11 @@
+namespace DiffusionGemma.Text.Jinja;
+
+/// <summary>A template that cannot be read, or that fails on its input. Becomes a <see cref="ChatException"/> at the border.</summary>
+internal class TemplateException(string message) : Exception(message)
+{
+    /// <summary>The template's line, counted from 1, once it is known.</summary>
+    public int? Line { get; set; }
+
+    /// <summary>The template called raise_exception: the message is its own words.</summary>
+    public bool IsRaisedByTemplate { get; init; }
+}

@@ -1,0 +1,20 @@
+using System.Collections;
+
+namespace DiffusionGemma.Text.Jinja.Values;
+
+/// <summary>What dict.keys(), values() and items() give: has a length and can be gone through, but has no places.</summary>
+/// <param name="Name">As Python prints it: dict_keys, dict_values or dict_items.</param>
+/// <param name="Items">What is in it.</param>
+internal sealed record PyDictView(string Name, IReadOnlyList<object?> Items) : IReadOnlyCollection<object?>
+{
+    public int Count => Items.Count;
+
+    public static PyDictView ItemsOf(PyDict dict) => new("dict_items", PairsOf(dict));
+
+    /// <summary>Tuples of key and value.</summary>
+    public static IReadOnlyList<object?> PairsOf(PyDict dict) => [.. dict.Select(item => new PyTuple(item.Key, item.Value))];
+
+    public IEnumerator<object?> GetEnumerator() => Items.GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+}

@@ -1,0 +1,7 @@
+namespace DiffusionGemma.Text.Jinja.Values;
+
+/// <summary>namespace(...): the one object that a template may change, also from inside a loop.</summary>
+internal sealed class PyNamespace(PyDict attributes)
+{
+    public PyDict Attributes => attributes;
+}

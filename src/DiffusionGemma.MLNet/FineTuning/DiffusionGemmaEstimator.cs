@@ -87,7 +87,15 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 TrainedParameterCount = result.TrainedParameterCount,
                 History = result.History,
             };
-            return new DiffusionGemmaTransformer(_host, Keep(loaded, out string folder), folder, _text, _generation, _batchSize, loaded, summary);
+            TrainedWeights weights = Keep(loaded, out string folder);
+            LoadedModel? ready = loaded;
+            if (loaded.Adapter is null && model.DType != model.Config.DType)
+            {
+                // The folder's weights are rounded to the checkpoint's dtype. What answers now must answer as what will be loaded.
+                loaded.Dispose();
+                ready = null;
+            }
+            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _generation, _batchSize, device, ready, summary);
         }
         catch
         {

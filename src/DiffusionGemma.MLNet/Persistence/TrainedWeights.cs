@@ -26,9 +26,8 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
         device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
 
     /// <summary>Loads the checkpoint's weights and sets the adapter.</summary>
-    public LoadedModel Load(string folder)
+    public LoadedModel Load(string folder, torch.Device device)
     {
-        torch.Device device = DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice;
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, Precision ?? DefaultPrecision(device));
         LoraAdapter? adapter = null;
         try

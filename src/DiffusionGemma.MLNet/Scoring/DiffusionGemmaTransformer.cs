@@ -4,6 +4,7 @@ using DiffusionGemma;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using TorchSharp;
 
 [assembly: LoadableClass(typeof(DiffusionGemmaTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma", DiffusionGemmaTransformer.LoaderSignature)]
 
@@ -34,6 +35,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     private readonly TrainedWeights _weights;
     private readonly CheckpointText _text;
     private readonly string _folder;
+    private readonly torch.Device? _device;
     private readonly Lock _modelInUse = new();
     private LoadedModel? _loaded;
     private bool _disposed;
@@ -44,15 +46,17 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     /// <param name="text">The checkpoint's files of text.</param>
     /// <param name="generation">How to answer.</param>
     /// <param name="batchSize">Prompts at once.</param>
+    /// <param name="device">Where the weights go when they are read; null: where loaded models go.</param>
     /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are needed.</param>
     /// <param name="summary">What training did.</param>
     internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string folder, CheckpointText text,
-        GenerationOptions generation, int batchSize, LoadedModel? loaded = null, FineTuneSummary? summary = null)
+        GenerationOptions generation, int batchSize, torch.Device? device = null, LoadedModel? loaded = null, FineTuneSummary? summary = null)
     {
         _host = environment.Register(nameof(DiffusionGemmaTransformer));
         _weights = weights;
         _folder = folder;
         _text = text;
+        _device = device;
         _loaded = loaded;
         Generation = generation;
         BatchSize = batchSize;
@@ -184,6 +188,6 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(_folder);
+        return _loaded ??= _weights.Load(_folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
     }
 }

@@ -136,14 +136,14 @@ public sealed class JsonLinesTests
     public void Lines_longer_than_the_reading_buffer_stay_whole()
     {
         // Lengths around the buffer's 64 KiB and far beyond it, with characters of several bytes across every boundary.
-        Gen.Int[0, 300_000].Array[1, 6].Sample(lengths =>
+        Gen.Int[0, 300_000].Array[1, 6].Check(20, lengths =>
         {
             using TemporaryFolder folder = Fixtures.Temporary("lines");
             string[] contents = [.. lengths.Select((length, i) => string.Concat(Enumerable.Repeat(i % 2 == 0 ? "é🙂" : "x", length / 4)))];
             File.WriteAllLines(folder.File("long.jsonl"), contents.Select(content => JsonSerializer.Serialize(new[] { new { role = "user", content } })));
             IEnumerable<string?> read = ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("long.jsonl"))).Select(row => row[0].GetProperty("content").GetString());
-            return contents.SequenceEqual(read);
-        }, seed: "0000KWk8UsJ5", iter: 20, threads: 1);
+            Assert.Equal(contents, read);
+        });
     }
 
     [Fact]
@@ -160,8 +160,9 @@ public sealed class JsonLinesTests
         string[] lines = File.ReadAllLines(ExpectedData.Path("messages.jsonl"));
         using TemporaryFolder folder = Fixtures.Temporary();
         string file = folder.File("fuzz.jsonl");
-        Gen.Select(Gen.Int[0, lines.Length - 1], Gen.Int[0, 400], Gen.Byte).Sample((line, at, value) =>
+        Gen.Select(Gen.Int[0, lines.Length - 1], Gen.Int[0, 400], Gen.Byte).Check(500, sample =>
         {
+            (int line, int at, byte value) = sample;
             byte[] bytes = Encoding.UTF8.GetBytes(lines[line]);
             bytes[at % bytes.Length] = value;
             File.WriteAllBytes(file, bytes);
@@ -173,6 +174,6 @@ public sealed class JsonLinesTests
             {
                 Assert.Equal(file, error.File);
             }
-        }, seed: "0000KWk8UsJ5", iter: 500, threads: 1);
+        });
     }
 }

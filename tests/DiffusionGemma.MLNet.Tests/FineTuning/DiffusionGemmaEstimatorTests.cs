@@ -69,18 +69,24 @@ public sealed class DiffusionGemmaEstimatorTests
     }
 
     [Fact]
-    public void Full_fine_tuning_leaves_a_checkpoint_in_its_folder_and_the_base_alone()
+    public void Full_fine_tuning_leaves_a_checkpoint_in_its_folder_that_the_saved_model_finds_and_the_base_alone()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string baseFingerprint = CheckpointFingerprint.Compute(TinyChat.Checkpoint);
-        using (DiffusionGemmaTransformer trained = Fit(TinyChat.Lora with { Lora = null, OutputFolder = folder.File("full") }, TinyChat.Questions(_ml, 4)))
+        IDataView data = TinyChat.Questions(_ml, 4);
+        string[] answers;
+        FineTuneOptions options = TinyChat.Lora with { Lora = null, OutputFolder = folder.File("full") };
+        using (TransformerChain<DiffusionGemmaTransformer> model = TinyChat.Preparation(_ml)
+            .Append(_ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick)).Fit(data))
         {
-            Assert.Null(trained.Adapter);
-            Assert.Throws<InvalidOperationException>(() => trained.SaveAdapter(folder.File("adapter")));
+            Assert.Null(model.LastTransformer.Adapter);
+            Assert.Throws<InvalidOperationException>(() => model.LastTransformer.SaveAdapter(folder.File("adapter")));
+            answers = Views.Dump(model.Transform(data), "Response", "ResponseIds");
+            _ml.Model.Save(model, data.Schema, folder.File("model.zip"));
         }
         Assert.Equal(baseFingerprint, CheckpointFingerprint.Compute(TinyChat.Checkpoint));
         Assert.NotEqual(baseFingerprint, CheckpointFingerprint.Compute(folder.File("full")));
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder.File("full"), torch.CPU);
+        Assert.Equal(answers, Views.Dump(_ml.Model.Load(folder.File("model.zip"), out _).Transform(data), "Response", "ResponseIds"));
     }
 
     [Fact]

@@ -29,6 +29,23 @@ internal static class TorchOperators
 
     private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile(Source));
 
+    /// <summary>
+    /// Calls a function of <see cref="Source"/>. Of a number TorchSharp makes a Scalar that nothing roots while the native call runs, so that a
+    /// collection frees it in use; here every Scalar lives in the arguments, and is freed when the call is over.
+    /// </summary>
+    private static object Invoke(string function, params object?[] arguments)
+    {
+        object?[] rooted = Array.ConvertAll(arguments, argument => argument switch
+        {
+            double number => number.ToScalar(),
+            long number => number.ToScalar(),
+            _ => argument,
+        });
+        object result = Unit.Value.invoke(function, rooted!);
+        foreach (Scalar number in rooted.OfType<Scalar>()) number.Dispose();
+        return result;
+    }
+
     /// <summary>softmax(q kᵀ · scale + mask) v, heads on dimension 1; key-value heads may be fewer than query heads (each serves a run of them).</summary>
     /// <param name="q">[B,h,Q,D].</param>
     /// <param name="k">[B,kv,K,D].</param>
@@ -36,18 +53,18 @@ internal static class TorchOperators
     /// <param name="mask">bool, broadcastable to [B,h,Q,K]; true = may be seen. Every query must see something.</param>
     /// <param name="scale">What the scores are multiplied by.</param>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
-        (Tensor)Unit.Value.invoke("attention", q, k, v, mask!, scale);
+        (Tensor)Invoke("attention", q, k, v, mask, scale);
 
     /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
-    public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Unit.Value.invoke("rms_norm", x, weight!, eps);
+    public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Invoke("rms_norm", x, weight, eps);
 
     /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
-    public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Unit.Value.invoke("embedding", weight, ids, paddingId);
+    public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
     /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.</summary>
     public static void FusedAdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
-        Unit.Value.invoke(
+        Invoke(
             "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon);
 }

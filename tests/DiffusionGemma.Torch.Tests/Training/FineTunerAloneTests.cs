@@ -52,11 +52,15 @@ public class FineTunerAloneTests : TorchTest
     [InlineData(false)]
     public void Thirty_steps_leave_no_tensor_behind(bool lora)
     {
-        var counts = new List<long>();
         using var model = Load();
         FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 40 };
-        using (FineTuner.Fit(model, TinyRows.Make(40), options, new Told<StepRecord>(_ => counts.Add(Tensor.TotalCount)))) { }
-        Assert.Equal(counts[9], counts[39]);
+        long before = 0;
+        var progress = new Told<StepRecord>(record =>
+        {
+            if (record.Step == 9) before = Alone.SettledTensors();
+            if (record.Step == 39) Alone.AssertNoMoreTensorsThan(before);
+        });
+        using (FineTuner.Fit(model, TinyRows.Make(40), options, progress)) { }
     }
 
     [Fact]
@@ -70,11 +74,11 @@ public class FineTunerAloneTests : TorchTest
         long before = 0;
         for (int n = 0; n < 6; n++)
         {
-            if (n == 2) before = Tensor.TotalCount;
+            if (n == 2) before = Alone.SettledTensors();
             Run(null);
             Run(new LoraOptions { Experts = true });
         }
-        Assert.Equal(before, Tensor.TotalCount);
+        Alone.AssertNoMoreTensorsThan(before);
     }
 
     [Fact]

@@ -136,26 +136,3 @@ public class CanvasGeneratorTests : TorchTest
         Assert.Equal((expected.Steps, expected.TokensPerForward, expected.Finish), (got.Steps, got.TokensPerForward, got.Finish));
     }
 }
-
-[Collection(Alone.Name)]
-public class CanvasGeneratorAloneTests : TorchTest
-{
-    [Fact]
-    public void Runs_leave_no_tensor_behind()
-    {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        using LoraAdapter adapter = LoraAdapter.Load(Fixtures.Path("written", "adapter"), model);
-        model.Adapter = adapter;
-        void Run() => CanvasGenerator.Generate(model, [[2, 30, 31], [2, 40]], new GenerationOptions { EosTokenIds = [], MaxDenoisingSteps = 3 });
-        Run();
-        long before = Alone.SettledTensors();
-        for (int n = 0; n < 8; n++) Run();
-        Alone.AssertNoMoreTensorsThan(before);
-
-        // A run that fails leaves nothing either.
-        using var cancelled = new CancellationTokenSource();
-        cancelled.Cancel();
-        for (int n = 0; n < 3; n++) Assert.Throws<OperationCanceledException>(() => CanvasGenerator.Generate(model, [[2, 30]], cancellation: cancelled.Token));
-        Alone.AssertNoMoreTensorsThan(before);
-    }
-}

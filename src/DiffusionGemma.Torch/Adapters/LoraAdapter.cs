@@ -131,9 +131,14 @@ public sealed class LoraAdapter : IDisposable
     {
         var linears = stack.Layers.SelectMany(l => l.Linears).ToDictionary(l => l.Name);
         var experts = stack.Layers.Select(l => l.Experts).ToDictionary(e => e.Name);
-        bool Fits(string module) =>
-            linears.TryGetValue(module, out Linear? linear) ? adapter!.Pairs[module] is var (e, d) && (e?.Fits(linear.Weight) ?? true) && (d?.Fits(linear.Weight) ?? true)
-            : experts.TryGetValue(module, out Experts? stacks) && adapter!.ExpertStacks[module] is var (es, ds) && (es?.Fits(stacks) ?? true) && (ds?.Fits(stacks) ?? true);
+        bool Fits(string module)
+        {
+            if (linears.TryGetValue(module, out Linear? linear))
+                return adapter!.Pairs[module] is var (encoder, decoder) && (encoder ?? decoder)!.Fits(linear.Weight) && (decoder ?? encoder)!.Fits(linear.Weight);
+            return experts.TryGetValue(module, out Experts? stacks)
+                && adapter!.ExpertStacks[module] is var (encoderStacks, decoderStacks)
+                && (encoderStacks ?? decoderStacks)!.Fits(stacks) && (decoderStacks ?? encoderStacks)!.Fits(stacks);
+        }
         string? stranger = adapter?.Modules.FirstOrDefault(module => !Fits(module));
         if (stranger is not null)
             throw new ArgumentException($"The adapter holds {stranger}, which this model does not have, or has in another shape: it was made for another model.", nameof(adapter));

@@ -9,8 +9,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class TorchOperators
 {
-    // One operator a function: a TorchScript compile error would end the process, so nothing here is ever built from input. The parser
-    // wants the last line ended.
+    // One operator a function: a TorchScript compile error would end the process, so nothing here is ever built from input.
     private const string Source = """
         def attention(q, k, v, mask: Optional[Tensor], scale: float):
             return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa=True)
@@ -30,38 +29,42 @@ internal static class TorchOperators
 
     private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile(Source));
 
+    /// <summary>
+    /// Calls a function of <see cref="Source"/>. Of a number TorchSharp makes a Scalar that nothing roots while the native call runs, so that a
+    /// collection frees it in use; here every Scalar lives in the arguments, and is freed when the call is over.
+    /// </summary>
+    private static object Invoke(string function, params object?[] arguments)
+    {
+        object?[] rooted = Array.ConvertAll(arguments, argument => argument switch
+        {
+            double number => number.ToScalar(),
+            long number => number.ToScalar(),
+            _ => argument,
+        });
+        object result = Unit.Value.invoke(function, rooted!);
+        foreach (Scalar number in rooted.OfType<Scalar>()) number.Dispose();
+        return result;
+    }
+
     /// <summary>softmax(q kᵀ · scale + mask) v, heads on dimension 1; key-value heads may be fewer than query heads (each serves a run of them).</summary>
     /// <param name="q">[B,h,Q,D].</param>
     /// <param name="k">[B,kv,K,D].</param>
     /// <param name="v">[B,kv,K,D].</param>
     /// <param name="mask">bool, broadcastable to [B,h,Q,K]; true = may be seen. Every query must see something.</param>
     /// <param name="scale">What the scores are multiplied by.</param>
-    public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale)
-    {
-        using Scalar factor = scale;
-        return (Tensor)Unit.Value.invoke("attention", q, k, v, mask!, factor);
-    }
+    public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
+        (Tensor)Invoke("attention", q, k, v, mask, scale);
 
     /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
-    public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps)
-    {
-        using Scalar epsilon = eps;
-        return (Tensor)Unit.Value.invoke("rms_norm", x, weight!, epsilon);
-    }
+    public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Invoke("rms_norm", x, weight, eps);
 
     /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
-    public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId)
-    {
-        using Scalar padding = paddingId;
-        return (Tensor)Unit.Value.invoke("embedding", weight, ids, padding);
-    }
+    public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
     /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.</summary>
     public static void FusedAdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
-        double learningRate, double beta1, double beta2, double weightDecay, double epsilon)
-    {
-        using Scalar rate = learningRate, first = beta1, second = beta2, decay = weightDecay, floor = epsilon;
-        Unit.Value.invoke("fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, rate, first, second, decay, floor);
-    }
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        Invoke(
+            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon);
 }

@@ -82,7 +82,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null)
     {
-        RequireRank2(inputIds, nameof(inputIds));
+        RequireIds(inputIds, nameof(inputIds));
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
             throw new ArgumentException($"attentionMask is [{string.Join(',', attentionMask.shape)}], inputIds [{string.Join(',', inputIds.shape)}]: one flag a new token.", nameof(attentionMask));
         if (past is not null && past.Mask.shape[0] != inputIds.shape[0])
@@ -141,12 +141,14 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal Tensor DecodeHidden(
         Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits, Tensor? selfConditioningMask, Tensor? starts, Tensor? canvasMask = null)
     {
-        RequireRank2(canvasIds, nameof(canvasIds));
+        RequireIds(canvasIds, nameof(canvasIds));
         if (cache.Mask.shape[0] != canvasIds.shape[0])
             throw new ArgumentException($"The cache holds {cache.Mask.shape[0]} rows, canvasIds {canvasIds.shape[0]}.", nameof(cache));
         long[] logitsShape = [.. canvasIds.shape, Config.VocabularySize];
         if (selfConditioningLogits is not null && !selfConditioningLogits.shape.SequenceEqual(logitsShape))
             throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
+        RequirePerRow(selfConditioningMask, canvasIds.shape[0], nameof(selfConditioningMask));
+        RequirePerRow(starts, canvasIds.shape[0], nameof(starts));
 
         using var scope = NewDisposeScope();
         Tensor ids = canvasIds.to(Device);
@@ -167,9 +169,17 @@ public sealed class DiffusionGemmaModel : IDisposable
         _checkpoint.Dispose();
     }
 
-    private static void RequireRank2(Tensor ids, string name)
+    private static void RequireIds(Tensor ids, string name)
     {
         if (ids.dim() != 2 || ids.shape[1] == 0)
             throw new ArgumentException($"{name} is [{string.Join(',', ids.shape)}]: expected [rows, tokens], at least one token.", name);
+        if (ids.dtype is not (ScalarType.Int64 or ScalarType.Int32))
+            throw new ArgumentException($"{name} is {ids.dtype}: expected token ids as int64.", name);
+    }
+
+    private static void RequirePerRow(Tensor? values, long rows, string name)
+    {
+        if (values is not null && !values.shape.SequenceEqual([rows]))
+            throw new ArgumentException($"{name} is [{string.Join(',', values.shape)}], expected [{rows}].", name);
     }
 }

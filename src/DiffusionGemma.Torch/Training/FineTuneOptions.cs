@@ -97,8 +97,8 @@ public sealed record FineTuneOptions
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
         Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "must be in [0,1)");
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "must be in [0,1)");
-        Require(AdamEpsilon > 0, nameof(AdamEpsilon), AdamEpsilon, "must be positive");
-        Require(WeightDecay >= 0, nameof(WeightDecay), WeightDecay, "must not be negative");
+        Require(double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");
+        Require(double.IsFinite(WeightDecay) && WeightDecay >= 0, nameof(WeightDecay), WeightDecay, "must not be negative");
         Require(MaxGradientNorm > 0, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never scaled down)");
         Require(double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, nameof(EncoderLossWeight), EncoderLossWeight, "must not be negative");
         Require(SelfConditioningProbability is >= 0 and <= 1, nameof(SelfConditioningProbability), SelfConditioningProbability, "must be in [0,1]");

@@ -9,7 +9,8 @@ public static class FineTuner
 {
     /// <summary>Trains the model in place: its weights, or (LoRA) an adapter that is then set on it.</summary>
     /// <param name="model">Trained where it is, in the dtype it was loaded as; below float32, float32 master weights are kept beside it. Where
-    /// <see cref="FineTuneOptions.Lora"/> is set and the model has an adapter already, that adapter is trained further.</param>
+    /// <see cref="FineTuneOptions.Lora"/> is set and the model has an adapter already, that adapter is trained further, with its own rank, scale,
+    /// modules and dropout.</param>
     /// <param name="examples">Packed rows (<see cref="CanvasPacking"/>).</param>
     /// <param name="options">How to train.</param>
     /// <param name="progress">Told after every step, on the calling thread's own terms (<see cref="Progress{T}"/> posts).</param>
@@ -23,6 +24,10 @@ public static class FineTuner
     {
         options.Validate();
         Validate(examples, model.Config);
+        if (options.Lora is null && model.Adapter is not null)
+            throw new TrainingException(
+                "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set DiffusionGemmaModel.Adapter to null "
+                + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         long seed = options.Seed ?? FineTuneOptions.DefaultSeed;
         var order = new EpochOrder(examples.Count, options.GlobalBatchSize, seed, options.Shuffle);
         int steps = StepCount(order, examples.Count, options);

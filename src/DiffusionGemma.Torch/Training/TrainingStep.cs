@@ -39,7 +39,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             using var scope = NewDisposeScope();
             Range rows = first..Math.Min(first + options.MicroBatchSize, examples.Count);
             MicroBatch batch = MicroBatch.Build([.. examples.Take(rows)], draws[rows], config.CanvasLength, config.PadTokenId, model.Device);
-            if (options.Lora?.Dropout > 0) manual_seed(unchecked(seed + 104_729L * step + first));
+            if (model.Adapter?.Config.Dropout > 0) manual_seed(unchecked(seed + 104_729L * step + first));
 
             using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
             Tensor? firstLogits = batch.AnySelfConditioned ? FirstPass(batch, cache) : null;

@@ -95,9 +95,9 @@ public class AutogradFunctionTests : TorchTest
             b.grad = null;
         }
         for (int n = 0; n < 5; n++) Once();
-        long before = Tensor.TotalCount;
+        long before = Alone.SettledTensors();
         for (int n = 0; n < 50; n++) Once();
-        Assert.True(Tensor.TotalCount <= before, $"{Tensor.TotalCount - before} tensors more");
+        Alone.AssertNoMoreTensorsThan(before);
     }
 
     private static (Tensor A, Tensor B) Leaves()

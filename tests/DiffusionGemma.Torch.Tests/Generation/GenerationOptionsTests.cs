@@ -1,0 +1,71 @@
+namespace DiffusionGemma;
+
+public class GenerationOptionsTests
+{
+    private static readonly DiffusionGemmaConfig Config = DiffusionGemmaConfig.Load(Fixtures.Checkpoint("tiny-2layer"));
+
+    public static TheoryData<string, GenerationOptions> OutOfRange() => new()
+    {
+        { "MaxNewTokens", new() { MaxNewTokens = 0 } }, { "MaxDenoisingSteps", new() { MaxDenoisingSteps = 0 } }, { "EntropyBound", new() { EntropyBound = -1 } },
+        { "EntropyBound", new() { EntropyBound = double.NaN } }, { "TMin", new() { TMin = -0.1 } }, { "TMin", new() { TMin = double.NaN } },
+        { "TMax", new() { TMin = 0.5, TMax = 0.4 } }, { "TMax", new() { TMin = 0, TMax = 0 } }, { "TMax", new() { TMax = double.PositiveInfinity } },
+        { "StabilityThreshold", new() { StabilityThreshold = -1 } }, { "ConfidenceThreshold", new() { ConfidenceThreshold = double.NaN } },
+        { "EosTokenIds", new() { EosTokenIds = [1, 128] } }, { "PadTokenId", new() { PadTokenId = -1 } },
+    };
+
+    [Theory]
+    [MemberData(nameof(OutOfRange))]
+    public void An_option_out_of_range_is_named(string name, GenerationOptions options)
+    {
+        var error = Assert.Throws<ArgumentOutOfRangeException>(() => ResolvedGenerationOptions.Resolve(options, Fixtures.Checkpoint("tiny-2layer"), Config));
+        Assert.Contains($"GenerationOptions.{name} must", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_folder_decides_what_the_caller_does_not()
+    {
+        ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(new GenerationOptions { TMin = 0.1 }, Fixtures.Checkpoint("tiny-2layer"), Config);
+        Assert.Equal((16, 12, 0.1, 0.1, 0.8), (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
+        Assert.Equal([1, 3], resolved.EosTokenIds);
+        Assert.Equal(0.8, resolved.Temperature(12), 1e-12);                                     // the first step's
+        Assert.Equal(0.1 + 0.7 / 12, resolved.Temperature(1), 1e-12);
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("{}")]
+    [InlineData("""{"max_new_tokens": null, "sampler_config": null, "eos_token_id": null}""")]
+    public void The_references_defaults_fill_the_rest(string? json)
+    {
+        ResolvedGenerationOptions resolved = Resolve(json);
+        Assert.Equal((256, 48, 0.1, 0.4, 0.8), (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
+        Assert.Equal((1, 0.005, 0, 0L), (resolved.StabilityThreshold, resolved.ConfidenceThreshold, resolved.PadTokenId, resolved.Seed));
+        Assert.Equal(Config.EosTokenIds, resolved.EosTokenIds);
+    }
+
+    [Fact]
+    public void One_end_token_need_not_be_a_list() => Assert.Equal([7], Resolve("""{"eos_token_id": 7}""").EosTokenIds);
+
+    [Theory]
+    [InlineData("not json", "not a JSON object")]
+    [InlineData("[1]", "not a JSON object")]
+    [InlineData("""{"t_min": "hot"}""", "'t_min' is \"hot\"")]
+    [InlineData("""{"max_new_tokens": 1.5}""", "'max_new_tokens' is 1.5")]
+    [InlineData("""{"eos_token_id": [1, "x"]}""", "'eos_token_id'")]
+    [InlineData("""{"sampler_config": 3}""", "'sampler_config' is 3")]
+    [InlineData("""{"sampler_config": {"_cls_name": "TopKSamplerConfig"}}""", "the sampler 'TopKSamplerConfig' is not supported")]
+    [InlineData("""{"sampler_config": {"entropy_bound": 0.1}}""", "the sampler '' is not supported")]
+    public void A_file_that_says_something_else_is_named(string json, string message)
+    {
+        string got = Assert.Throws<InvalidDataException>(() => Resolve(json)).Message;
+        Assert.Contains("generation_config.json", got, StringComparison.Ordinal);
+        Assert.Contains(message, got, StringComparison.Ordinal);
+    }
+
+    private static ResolvedGenerationOptions Resolve(string? json)
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        if (json is not null) File.WriteAllText(folder.File("generation_config.json"), json);
+        return ResolvedGenerationOptions.Resolve(null, folder.Path, Config);
+    }
+}

@@ -1,0 +1,119 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Each error names the row, the option or the step, and leaves the model as it was.</summary>
+public class FineTunerErrorTests : TorchTest
+{
+    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+
+    public static TheoryData<string, string> Options() => new()
+    {
+        { nameof(FineTuneOptions.MaxSteps), "0" }, { nameof(FineTuneOptions.Epochs), "0" }, { nameof(FineTuneOptions.GlobalBatchSize), "0" },
+        { nameof(FineTuneOptions.MicroBatchSize), "-1" }, { nameof(FineTuneOptions.LearningRate), "0" }, { nameof(FineTuneOptions.LearningRate), "NaN" },
+        { nameof(FineTuneOptions.InitialLearningRate), "-1" }, { nameof(FineTuneOptions.InitialLearningRate), "1" }, { nameof(FineTuneOptions.MinLearningRate), "1" },
+        { nameof(FineTuneOptions.MinLearningRate), "NaN" }, { nameof(FineTuneOptions.WarmupSteps), "-1" }, { nameof(FineTuneOptions.Beta1), "1" },
+        { nameof(FineTuneOptions.Beta2), "-0.1" }, { nameof(FineTuneOptions.AdamEpsilon), "0" }, { nameof(FineTuneOptions.WeightDecay), "-1" },
+        { nameof(FineTuneOptions.WeightDecay), "Infinity" }, { nameof(FineTuneOptions.AdamEpsilon), "Infinity" }, { nameof(FineTuneOptions.MaxGradientNorm), "0" },
+        { nameof(FineTuneOptions.MaxGradientNorm), "NaN" }, { nameof(FineTuneOptions.EncoderLossWeight), "-1" }, { nameof(FineTuneOptions.EncoderLossWeight), "Infinity" },
+        { nameof(FineTuneOptions.SelfConditioningProbability), "1.5" }, { nameof(FineTuneOptions.NoiseFloor), "NaN" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Options))]
+    public void An_option_out_of_range_is_named(string name, string value)
+    {
+        var options = new FineTuneOptions();
+        var property = typeof(FineTuneOptions).GetProperty(name)!;
+        Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
+        property.SetValue(options, Convert.ChangeType(value, type, System.Globalization.CultureInfo.InvariantCulture));
+        var error = Assert.Throws<ArgumentOutOfRangeException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options));
+        Assert.Contains($"FineTuneOptions.{name} must", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_option_at_its_default_is_in_range() => new FineTuneOptions().Validate();
+
+    [Fact]
+    public void Too_few_rows_and_a_warm_up_too_long_are_named()
+    {
+        Refused("no rows", []);
+        Refused("3 rows do not fill one global batch of 4", TinyRows.Make(3));
+        Refused("WarmupSteps is 10, but the run has only 10 steps", TinyRows.Make(40), TinyRows.Options with { WarmupSteps = 10 });
+        Refused("WarmupSteps is 2, but the run has only 2 steps", TinyRows.Make(8), TinyRows.Options with { WarmupSteps = 2, Epochs = 1 });
+    }
+
+    [Fact]
+    public void A_row_that_cannot_be_trained_is_named()
+    {
+        void RefusedRow(string message, Func<TrainingExample, TrainingExample> change)
+        {
+            List<TrainingExample> rows = [.. TinyRows.Make(8)];
+            rows[5] = change(rows[5]);
+            Refused($"Row 5 {message}", rows);
+        }
+        RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [.. r.InputIds[..^1], 128] });
+        RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [-1, .. r.InputIds[1..]] });
+        RefusedRow("has no supervised token", r => r with { LossMask = new bool[r.LossMask.Length] });
+        RefusedRow($"has {TinyRows.Make(8)[5].InputIds.Length} ids but 3 mask values", r => r with { LossMask = [true, true, true] });
+        RefusedRow("has its first canvas at -1", r => r with { PrefixLength = -1 });
+        RefusedRow("has its first canvas at 999", r => r with { PrefixLength = 999 });
+        RefusedRow("has a padded length of 2", r => r with { PaddedLength = 2 });
+        RefusedRow("has 1 tokens, too few", _ => new TrainingExample([5], [true], 0, 8));
+        RefusedRow("has 513 tokens, more than the model's 512 positions", _ => new TrainingExample(new int[513], [.. Enumerable.Repeat(true, 513)], 0, 513));
+    }
+
+    [Fact]
+    public void A_target_that_matches_nothing_is_named_and_leaves_no_adapter()
+    {
+        var options = TinyRows.Options with { Lora = new LoraOptions { Targets = ["q_proj", "query"] } };
+        Assert.Contains("'query'", Assert.Throws<ArgumentException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options)).Message, StringComparison.Ordinal);
+        Assert.Null(_model.Adapter);
+    }
+
+    [Fact]
+    public void Full_fine_tuning_under_an_adapter_is_refused()
+    {
+        using LoraAdapter adapter = LoraAdapter.Create(_model, new LoraOptions(), seed: 1);
+        _model.Adapter = adapter;
+        Refused("The model has an adapter", TinyRows.Make(40));
+        Assert.Same(adapter, _model.Adapter);
+    }
+
+    [Theory]
+    [InlineData("model.decoder.self_conditioning.down_proj.weight", "diffusion loss", true)]
+    [InlineData("model.decoder.layers.1.mlp.up_proj.weight", "diffusion loss", false)]
+    [InlineData("model.encoder.language_model.layers.1.layer_scalar", "encoder loss", false)]
+    public void A_loss_that_is_no_number_names_step_term_and_rows(string broken, string term, bool conditioned)
+    {
+        using (no_grad()) _model.Stack.Parameters[broken][0] = double.NaN;
+        var before = _model.Stack.Embedding.clone();
+        FineTuneOptions options = TinyRows.Options with { SelfConditioningProbability = conditioned ? 1 : 0, Shuffle = false };
+        string message = Refused("Step 0: the", TinyRows.Make(40), options);
+        Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
+        Assert.Equal(0, Largest(_model.Stack.Embedding, before));
+        Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
+    }
+
+    [Fact]
+    public void A_run_that_diverges_names_its_step()
+    {
+        FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30, MinLearningRate = 0, MaxSteps = 10 };
+        string message = Refused("is not a finite number", TinyRows.Make(40), options);
+        Assert.Matches(@"^Step [1-9]: the (diffusion loss|encoder loss|gradient norm) ", message);
+    }
+
+    public override void Dispose()
+    {
+        _model.Dispose();
+        base.Dispose();
+    }
+
+    private string Refused(string message, IReadOnlyList<TrainingExample> rows, FineTuneOptions? options = null)
+    {
+        string got = Assert.Throws<TrainingException>(() => FineTuner.Fit(_model, rows, options ?? TinyRows.Options)).Message;
+        Assert.Contains(message, got, StringComparison.Ordinal);
+        return got;
+    }
+}

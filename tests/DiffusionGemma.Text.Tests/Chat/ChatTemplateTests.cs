@@ -77,7 +77,7 @@ public sealed class ChatTemplateTests
     [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
     [InlineData("{{ 'x' * 9999999999 }}")]
     [InlineData("{{ [1] * 9999999999 }}")]
-    [InlineData("{{ 10 ** 10 ** 10 }}")]
+    [InlineData("{{ 10 ** (10 ** 10) }}")]
     [InlineData("{{ 'x'.center(999999999) }}")]
     [InlineData("{{ '%999999999d' % 1 }}")]
     [InlineData("{{ ('x' * 99999).replace('x', 'y' * 99999) }}")]

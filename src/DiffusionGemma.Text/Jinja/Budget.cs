@@ -8,7 +8,7 @@ internal sealed class Budget
     /// <summary>UTF-16 units of the longest text that a template may build.</summary>
     public const int LongestText = 1 << 26;
 
-    private const long MostSteps = 50_000_000;
+    private const long MostSteps = 20_000_000;
     private const int DeepestCall = 200;
     private const int UnitsPerStep = 16;
 

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Unicode;
 
 namespace DiffusionGemma.Text.Tokenization;
 
@@ -8,8 +9,6 @@ namespace DiffusionGemma.Text.Tokenization;
 /// </summary>
 internal sealed class TokenDecoder(Vocabulary vocabulary, bool marksSpaces)
 {
-    private static readonly UTF8Encoding s_strictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
     public string Decode(IEnumerable<int> ids, bool skipSpecialTokens)
     {
         StringBuilder text = new();
@@ -39,8 +38,8 @@ internal sealed class TokenDecoder(Vocabulary vocabulary, bool marksSpaces)
             return;
         byte[] bytes = [.. run];
         run.Clear();
-        if (System.Text.Unicode.Utf8.IsValid(bytes))
-            text.Append(s_strictUtf8.GetString(bytes));
+        if (Utf8.IsValid(bytes))
+            text.Append(Encoding.UTF8.GetString(bytes));
         else
             text.Append('\uFFFD', bytes.Length);
     }

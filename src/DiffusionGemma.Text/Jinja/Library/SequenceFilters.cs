@@ -128,7 +128,7 @@ internal static class SequenceFilters
         Func<object?, object?> key = attribute is null && given[2] is string several
             ? item => new PyList([.. several.Split(',').Select(name => Attribute(name, ignoresCase)(item))])
             : Attribute(attribute, ignoresCase);
-        return new PyList(Sorted(interpreter, Items(interpreter, value), key, IsSet(given[0])));
+        return new PyList(PySort.By(Items(interpreter, value), key, IsSet(given[0]), interpreter.Budget));
     }
 
     private static object DictSort(Interpreter interpreter, object? value, Arguments arguments)
@@ -144,7 +144,7 @@ internal static class SequenceFilters
             _ => throw new TemplateException("You can only sort by either \"key\" or \"value\""),
         };
         bool ignoresCase = !IsSet(given[0]);
-        return new PyList(Sorted(interpreter, PyDictView.PairsOf(dict), pair => FoldCase(((PyTuple)pair!)[place], ignoresCase), IsSet(given[2])));
+        return new PyList(PySort.By(PyDictView.PairsOf(dict), pair => FoldCase(((PyTuple)pair!)[place], ignoresCase), IsSet(given[2]), interpreter.Budget));
     }
 
     private static object Unique(Interpreter interpreter, object? value, Arguments arguments)
@@ -174,7 +174,7 @@ internal static class SequenceFilters
         List<object?> groups = [];
         List<object?> group = [];
         object? current = null;
-        foreach (object? item in Sorted(interpreter, Items(interpreter, value), key, reverse: false))
+        foreach (object? item in PySort.By(Items(interpreter, value), key, reverse: false, interpreter.Budget))
         {
             object? own = key(item);
             if (group.Count > 0 && !PyCompare.AreEqual(current, own, interpreter.Budget))
@@ -257,23 +257,6 @@ internal static class SequenceFilters
             at += count;
         }
         return new PyIterator(parts);
-    }
-
-    /// <summary>Stable, and stable in reverse too, as Python's sorted is.</summary>
-    private static List<object?> Sorted(Interpreter interpreter, IReadOnlyList<object?> items, Func<object?, object?> key, bool reverse)
-    {
-        Comparer<object?> comparer = Comparer<object?>.Create((left, right) => PyCompare.Order(left, right, interpreter.Budget));
-        object?[] keys = [.. items.Select(key)];
-        IEnumerable<int> order = Enumerable.Range(0, keys.Length);
-        order = reverse ? order.OrderByDescending(place => keys[place], comparer) : order.OrderBy(place => keys[place], comparer);
-        try
-        {
-            return [.. order.Select(place => items[place])];
-        }
-        catch (InvalidOperationException exception) when (exception.InnerException is TemplateException inner)
-        {
-            throw inner;
-        }
     }
 
     /// <summary>Reads <c>a.b.0</c> of an item; without a path, the item itself.</summary>

@@ -56,24 +56,9 @@ internal static class PyCase
     public static string Upper(string text) => Map(text, static rune => s_special.TryGetValue(rune.Value, out var special)
         ? special.Upper : Rune.ToUpperInvariant(rune).ToString());
 
-    public static string Lower(string text)
-    {
-        if (!text.AsSpan().ContainsAny(CapitalDottedI, CapitalSigma))
-            return Map(text, static rune => Rune.ToLowerInvariant(rune).ToString());
-        StringBuilder lower = new(text.Length);
-        int at = 0;
-        foreach (Rune rune in text.EnumerateRunes())
-        {
-            lower.Append(rune.Value switch
-            {
-                CapitalDottedI => "i\u0307",
-                CapitalSigma => EndsWord(text, at) ? "\u03c2" : "\u03c3",
-                _ => Rune.ToLowerInvariant(rune).ToString(),
-            });
-            at += rune.Utf16SequenceLength;
-        }
-        return lower.ToString();
-    }
+    public static string Lower(string text) => text.AsSpan().ContainsAny(CapitalDottedI, CapitalSigma)
+        ? MapInPlace(text, static (rune, text, at) => LowerAt(rune, text, at))
+        : Map(text, static rune => Rune.ToLowerInvariant(rune).ToString());
 
     /// <summary>str.capitalize: the first character as a title has it, the rest small.</summary>
     public static string Capitalize(string text)
@@ -87,19 +72,17 @@ internal static class PyCase
     /// <summary>str.title: each run of letters capitalized.</summary>
     public static string Title(string text)
     {
-        StringBuilder title = new(text.Length);
         bool inWord = false;
-        string lower = Lower(text);
-        foreach (Rune rune in lower.EnumerateRunes())
+        return MapInPlace(text, (rune, text, at) =>
         {
-            title.Append(inWord ? rune.ToString() : TitleOf(rune.ToString()));
+            string mapped = inWord ? LowerAt(rune, text, at) : TitleOf(rune.ToString());
             inWord = IsCased(rune);
-        }
-        return title.ToString();
+            return mapped;
+        });
     }
 
-    public static string SwapCase(string text) => Map(text, static rune =>
-        Rune.IsUpper(rune) ? Lower(rune.ToString()) : Rune.IsLower(rune) ? Upper(rune.ToString()) : rune.ToString());
+    public static string SwapCase(string text) => MapInPlace(text, static (rune, text, at) =>
+        Rune.IsUpper(rune) ? LowerAt(rune, text, at) : Rune.IsLower(rune) ? Upper(rune.ToString()) : rune.ToString());
 
     /// <summary>Whether the character has capitals and smalls.</summary>
     public static bool IsCased(Rune rune) => Rune.IsUpper(rune) || Rune.IsLower(rune)
@@ -118,6 +101,14 @@ internal static class PyCase
             _ => Upper(character),
         };
 
+    /// <summary>The small form of a character, for which its place in the text matters.</summary>
+    private static string LowerAt(Rune rune, string text, int at) => rune.Value switch
+    {
+        CapitalDottedI => "i\u0307",
+        CapitalSigma => EndsWord(text, at) ? "\u03c2" : "\u03c3",
+        _ => Rune.ToLowerInvariant(rune).ToString(),
+    };
+
     /// <summary>A sigma is final when a letter stands before it and none behind.</summary>
     private static bool EndsWord(string text, int at)
     {
@@ -133,11 +124,17 @@ internal static class PyCase
             || char.GetUnicodeCategory(unit) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.Format;
     }
 
-    private static string Map(string text, Func<Rune, string> map)
+    private static string Map(string text, Func<Rune, string> map) => MapInPlace(text, (rune, _, _) => map(rune));
+
+    private static string MapInPlace(string text, Func<Rune, string, int, string> map)
     {
         StringBuilder mapped = new(text.Length);
+        int at = 0;
         foreach (Rune rune in text.EnumerateRunes())
-            mapped.Append(map(rune));
+        {
+            mapped.Append(map(rune, text, at));
+            at += rune.Utf16SequenceLength;
+        }
         return mapped.ToString();
     }
 }

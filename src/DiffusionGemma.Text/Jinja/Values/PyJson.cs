@@ -57,8 +57,7 @@ internal sealed class PyJson(bool asciiOnly, string? indent, string itemSeparato
             _text.Append("{}");
             return;
         }
-        IEnumerable<KeyValuePair<object?, object?>> items = sortKeys
-            ? dict.OrderBy(item => item.Key, Comparer<object?>.Create((left, right) => PyCompare.Order(left, right, budget))) : dict;
+        IEnumerable<KeyValuePair<object?, object?>> items = sortKeys ? PySort.By(dict, item => item.Key, reverse: false, budget) : dict;
         _text.Append('{');
         int count = 0;
         foreach ((object? key, object? value) in items)

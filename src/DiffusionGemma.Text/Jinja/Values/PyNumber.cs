@@ -28,7 +28,7 @@ internal static class PyNumber
         _ => (double)(BigInteger)value!,
     };
 
-    public static object Normalize(BigInteger value) => value >= long.MinValue && value <= long.MaxValue ? (long)value : value;
+    public static object Normalize(BigInteger value) => value >= long.MinValue && value <= long.MaxValue ? (object)(long)value : value;
 
     /// <summary>An argument that must be an int of a sensible size.</summary>
     public static int ToIndex(object? value, string what) => value switch

@@ -1,0 +1,150 @@
+namespace DiffusionGemma.Tests.Chat;
+
+public sealed class ChatTemplateTests
+{
+    private static readonly ChatConversation s_chat = ChatConversation.Of(("user", "q"), ("assistant", "a"));
+
+    [Fact]
+    public void TheFileComesBeforeTheConfigAndTheDefaultOfANamedListIsTaken()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        Assert.Contains("chat_template", Assert.Throws<FileNotFoundException>(() => ChatTemplate.Load(folder.Path)).Message);
+
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": "config {{ eos_token }}", "eos_token": "<e>"}""");
+        Assert.Equal("config <e>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+
+        File.WriteAllText(folder.File("tokenizer_config.json"),
+            """{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named {{ bos_token }}"}], "bos_token": {"content": "<b>"}}""");
+        Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": [{"name": "other", "template": "no"}]}""");
+        Assert.Contains("default", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": 5}""");
+        Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path));
+        File.WriteAllText(folder.File("tokenizer_config.json"), "{");
+        Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path));
+
+        File.WriteAllText(folder.File("tokenizer_config.json"), "{}");
+        File.WriteAllText(folder.File("chat_template.jinja"), "file {{ pad_token is defined }}");
+        Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+    }
+
+    [Theory]
+    [InlineData("x\n\n{% nosuch %}", 3, "nosuch")]
+    [InlineData("{% if true %}\n{{ 1 | nosuch }}{% endif %}", 2, "nosuch")]
+    [InlineData("\n{% for x in y %}", 2, "endfor")]
+    [InlineData("{% include 'x' %}", 1, "include")]
+    [InlineData("a\n{# b\nc #}\n{{ 'd\ne' }}\n{{ ( }}", 6, "")]
+    public void ATemplateThatCannotBeReadSaysWhere(string source, int line, string named)
+    {
+        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source));
+        Assert.Equal(line, error.TemplateLine);
+        Assert.Contains($"line {line}", error.Message);
+        Assert.Contains(named, error.Message);
+    }
+
+    [Theory]
+    [InlineData("a\n\n{{ nothing.more }}", 3, "'nothing' is undefined")]
+    [InlineData("{% macro f(x) %}\n{{ x.y.z }}\n{% endmacro %}\n{{ f(messages[0]) }}", 2, "'dict object' has no attribute 'y'")]
+    [InlineData("{% for m in messages %}\n{% if m.role == 'assistant' %}\n{{ m.content + 1 }}{% endif %}{% endfor %}", 3, "'str' and 'int'")]
+    [InlineData("{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}\n{{ f() }}", 1, "generation")]
+    public void ATemplateThatFailsSaysWhere(string source, int line, string named)
+    {
+        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        Assert.Equal(line, error.TemplateLine);
+        Assert.Contains(named, error.Message);
+        Assert.Null(error.TemplateWords);
+    }
+
+    [Fact]
+    public void TheTemplatesOwnWordsArePassedOn()
+    {
+        ChatTemplate template = ChatTemplate.Parse("{% for m in messages %}\n{% if m.role != 'user' %}{{ raise_exception('Only users, not ' + m.role) }}{% endif %}{% endfor %}");
+        ChatException error = Assert.Throws<ChatException>(() => template.Render(s_chat, false));
+        Assert.Equal(("Only users, not assistant", 2), (error.TemplateWords, error.TemplateLine));
+        Assert.Contains("Only users, not assistant", error.Message);
+    }
+
+    /// <summary>Each would run for ever, or fill the memory, or the stack.</summary>
+    [Theory]
+    [InlineData("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")]
+    [InlineData("{% for a in range(99999) %}{% for b in range(99999) %}{{ 'xxxxxxxxxxxxxxxx' }}{% endfor %}{% endfor %}")]
+    [InlineData("{% set ns = namespace(s='x') %}{% for a in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}")]
+    [InlineData("{% set ns = namespace(s='x') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
+    [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}")]
+    [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s | tojson | length }}")]
+    [InlineData("{% set ns = namespace(s=[1], t=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}")]
+    [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
+    [InlineData("{{ 'x' * 9999999999 }}")]
+    [InlineData("{{ [1] * 9999999999 }}")]
+    [InlineData("{{ 10 ** (10 ** 10) }}")]
+    [InlineData("{{ 'x'.center(999999999) }}")]
+    [InlineData("{{ '%999999999d' % 1 }}")]
+    [InlineData("{{ ('x' * 99999).replace('x', 'y' * 99999) }}")]
+    [InlineData("{{ (range(99999) | list).index(-1) }}{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}")]
+    [InlineData("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}")]
+    [InlineData("{% macro f(x) %}{% for a in [1] %}{% if true %}{{ (x | upper) ~ [f(x)] | join }}{% endif %}{% endfor %}{% endmacro %}{{ f('x') }}")]
+    [InlineData("{% for x in [[[1]]] recursive %}{{ loop([x]) }}{% endfor %}")]
+    [InlineData("{% set ns = namespace(s=[]) %}{% for a in range(99999) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s }}")]
+    [InlineData("{% set ns = namespace(n=9) %}{% for a in range(999) %}{% set ns.n = ns.n * ns.n %}{% endfor %}")]
+    public void ATemplateCannotHangFillOrOverrunTheProcess(string source)
+    {
+        ChatException? error = null;
+        // A thread of the thread pool's size of stack or less: the guard must not depend on a deep one.
+        Thread thread = new(() => error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false)) as ChatException, maxStackSize: 1 << 20);
+        thread.Start();
+        Assert.True(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.NotNull(error);
+    }
+
+    [Theory]
+    [InlineData("{{ ", "(", " }}")]
+    [InlineData("{{ ", "[", " }}")]
+    [InlineData("{{ ", "not ", "x }}")]
+    [InlineData("{{ ", "-", "1 }}")]
+    [InlineData("{{ 1", " + 1", " }}")]
+    [InlineData("{{ x", ".x", " }}")]
+    [InlineData("{{ x", "|trim", " }}")]
+    [InlineData("", "{% if true %}", "")]
+    [InlineData("{{ 1", " if 1 else 1", " }}")]
+    public void DeepNestingIsNoStackOverflow(string before, string repeated, string after)
+    {
+        string source = before + string.Concat(Enumerable.Repeat(repeated, 100_000)) + after;
+        Exception? error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        Assert.True(error is null or ChatException, error?.ToString());
+    }
+
+    [Fact]
+    public void BrokenTemplatesFailOnlyWithTheTypedError()
+    {
+        Random random = new(3);
+        string[] sources = [.. Directory.GetFiles(TestFiles.Path("goldens", "templates")).Select(File.ReadAllText), ChatTemplate.Load(Fixtures.Checkpoint("tiny-chat")).Source];
+        ChatConversation[] chats = [s_chat, ChatConversation.Parse("""[{"role": "system", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": {"a": [1.5, null]}}]""")];
+        string[] pieces = ["{%", "%}", "{{", "}}", "-", "|", "(", ")", "[", "]", "'", " in ", " is ", ":", ",", "~", "loop", "1", ".", " if ", " else ", "*", "{#", "messages", "none", "not "];
+        for (int round = 0; round < 2000; round++)
+        {
+            string text = sources[random.Next(sources.Length)];
+            for (int change = random.Next(1, 4); change > 0; change--)
+            {
+                int at = random.Next(text.Length);
+                text = text[..at] + pieces[random.Next(pieces.Length)] + text[Math.Min(text.Length, at + random.Next(12))..];
+            }
+            try
+            {
+                ChatTemplate.Parse(text).Render(chats[round % 2], round % 4 < 2);
+            }
+            catch (ChatException exception)
+            {
+                Assert.True(exception.TemplateLine > 0, $"{exception.Message} in {text}");
+            }
+        }
+    }
+
+    [Fact]
+    public void ManyThreadsRenderTheSame()
+    {
+        ChatTemplate template = ChatTemplate.Parse(File.ReadAllText(TestFiles.Path("goldens", "templates", "turns_with_tools.jinja")));
+        string expected = template.Render(s_chat, true).Text;
+        Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(s_chat, true).Text));
+    }
+}

@@ -7,7 +7,7 @@ Arguments? arguments = Arguments.Parse(args, new Arguments
 {
     Data = Repository.File("datasets", "gsm8k"),
     Checkpoint = Repository.File("datasets", "tiny-chat"),
-    MaxSteps = 60,
+    MaxSteps = 120,
     Out = Repository.File("out", "gsm8k"),
 });
 if (arguments is null) return 2;

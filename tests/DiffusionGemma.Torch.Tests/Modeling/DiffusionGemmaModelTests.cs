@@ -87,15 +87,6 @@ public class DiffusionGemmaModelTests : TorchTest
     }
 
     [Fact]
-    public void Rows_can_be_taken_out_of_a_cache()
-    {
-        Tensor ids = Ids(3, 12), canvas = Ids(1, 16);
-        using EncoderCache cache = _model.Encode(ids), alone = _model.Encode(ids.narrow(0, 2, 1));
-        cache.SelectRows(tensor(new long[] { 2 }));
-        Assert.True(Largest(_model.Decode(canvas, cache), _model.Decode(canvas, alone)) <= Rounding);
-    }
-
-    [Fact]
     public void Arguments_that_do_not_fit_are_named()
     {
         using EncoderCache cache = _model.Encode(Ids(2, 12));

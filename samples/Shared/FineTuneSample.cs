@@ -59,8 +59,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
 
     private static List<string> Measure(TransformerChain<DiffusionGemmaTransformer> model, IDataView losses, IDataView questions, Func<string, string, bool>? score)
     {
-        (double diffusion, double encoder) = model.LastTransformer.EvaluateLoss(losses);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  held-out loss: diffusion {diffusion:F4}, encoder {encoder:F4}"));
+        EvaluationRecord loss = model.LastTransformer.EvaluateLoss(losses);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  held-out loss: diffusion {loss.DiffusionLoss:F4}, encoder {loss.EncoderLoss:F4}"));
         List<string> answers = [];
         int right = 0;
         IDataView answered = model.Transform(questions);

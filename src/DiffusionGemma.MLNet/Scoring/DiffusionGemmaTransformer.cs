@@ -114,17 +114,16 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         return new BatchedDataView(_host, input, this);
     }
 
-    /// <summary>The losses that training would see on these rows, with noise drawn as for the first step of a run (<see cref="FineTuner.Evaluate"/>).</summary>
+    /// <summary>Losses on rows that were not trained on, at fixed noise levels (<see cref="FineTuner.Evaluate"/>).</summary>
     /// <param name="input">Packed rows, as for fine-tuning; rows that cannot be trained on are left out.</param>
-    /// <param name="options">Seed, probabilities and micro-batch size are used; null: the defaults.</param>
-    /// <returns>Mean cross-entropies in nats a token.</returns>
+    /// <param name="seed">What the corruption follows from.</param>
     /// <exception cref="TrainingException">No row can be trained on.</exception>
-    public (double DiffusionLoss, double EncoderLoss) EvaluateLoss(IDataView input, FineTuneOptions? options = null)
+    public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(input);
         TrainingRows rows = TrainingRows.Read(input, _host);
         lock (_modelInUse)
-            return FineTuner.Evaluate(Loaded().Model, rows.Examples, options);
+            return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
     }
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>

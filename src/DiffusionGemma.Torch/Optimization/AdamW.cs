@@ -51,6 +51,34 @@ internal sealed class AdamW : IDisposable
         foreach (Slot slot in _slots) slot.Publish();
     }
 
+    /// <summary>Weights and moments of each parameter, in the order in which they were given; owned by this optimiser.</summary>
+    public IReadOnlyList<(Tensor Master, Tensor FirstMoment, Tensor SecondMoment)> State() => [.. _slots.Select(s => (s.Master, s.FirstMoment, s.SecondMoment))];
+
+    /// <summary>Goes on from the state that <see cref="State"/> now holds, after that many steps.</summary>
+    public void Restored(int steps)
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (Slot slot in _slots) slot.Steps.fill_(steps);
+        Publish();
+    }
+
+    /// <summary>Gives the parameters their masters' values, and throws accumulated gradients away.</summary>
+    public void Publish()
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (Slot slot in _slots) slot.Publish();
+    }
+
+    /// <summary>Throws accumulated gradients away.</summary>
+    public void DropGradients()
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (Slot slot in _slots) slot.Gradient.zero_();
+    }
+
     public void Dispose()
     {
         foreach (Slot slot in _slots) slot.Dispose();

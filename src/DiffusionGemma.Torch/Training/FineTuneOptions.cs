@@ -32,6 +32,12 @@ public sealed record FineTuneOptions
     /// <summary>Steps of linear warm-up; less than the run's steps.</summary>
     public int WarmupSteps { get; init; } = 25;
 
+    /// <summary>How the rate falls after the warm-up.</summary>
+    public LearningRateDecay Decay { get; init; } = LearningRateDecay.Cosine;
+
+    /// <summary>For <see cref="LearningRateDecay.WarmupStableDecay"/>: the part of the run, from its end, over which the rate falls.</summary>
+    public double DecayFraction { get; init; } = 0.2;
+
     /// <summary>Decay of AdamW's first moment.</summary>
     public double Beta1 { get; init; } = 0.95;
 
@@ -77,6 +83,21 @@ public sealed record FineTuneOptions
     /// <summary>Where full fine-tuning through ML.NET puts the trained checkpoint; required there, unused with <see cref="Lora"/>.</summary>
     public string? OutputFolder { get; init; }
 
+    /// <summary>Where and when the run writes what it can be resumed from; null: never.</summary>
+    public RunCheckpointOptions? Checkpoints { get; init; }
+
+    /// <summary>Held-out rows that the run is measured on; null: none.</summary>
+    public EvaluationOptions? Evaluation { get; init; }
+
+    /// <summary>
+    /// Before the first step, a forward and backward pass over the longest rows, whose gradients are thrown away: too little memory shows at
+    /// once and not hours later.
+    /// </summary>
+    public bool DryRun { get; init; } = true;
+
+    /// <summary>A cancelled run returns the model as of its last whole step; false: it throws.</summary>
+    public bool ReturnOnCancellation { get; init; }
+
     internal const int DefaultSeed = 42;
 
     internal void Validate()
@@ -95,6 +116,9 @@ public sealed record FineTuneOptions
         Require(InitialLearningRate >= 0 && InitialLearningRate <= LearningRate, nameof(InitialLearningRate), InitialLearningRate, "must lie between 0 and LearningRate");
         Require(MinLearningRate >= 0 && MinLearningRate <= LearningRate, nameof(MinLearningRate), MinLearningRate, "must lie between 0 and LearningRate");
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
+        Require(DecayFraction is > 0 and <= 1, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
+        Require(Enum.IsDefined(Decay), nameof(Decay), Decay, "must be one of the named ways");
+        Checkpoints?.Validate();
         Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "must be in [0,1)");
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "must be in [0,1)");
         Require(double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");

@@ -1,10 +1,26 @@
 namespace DiffusionGemma;
 
+/// <summary>Why a run ended.</summary>
+public enum RunEnd
+{
+    /// <summary>All of its steps are done.</summary>
+    Finished,
+
+    /// <summary>Held-out losses no longer fell.</summary>
+    StoppedEarly,
+
+    /// <summary>Cancelled, with <see cref="FineTuneOptions.ReturnOnCancellation"/>.</summary>
+    Cancelled,
+}
+
 /// <summary>What a run leaves beside the model that it trained in place.</summary>
 public sealed class FineTuneResult : IDisposable
 {
-    internal FineTuneResult(IReadOnlyList<StepRecord> history, LoraAdapter? adapter, IReadOnlyList<string> trained, long trainedParameters)
+    internal FineTuneResult(IReadOnlyList<StepRecord> history, LoraAdapter? adapter, IReadOnlyList<string> trained, long trainedParameters,
+        IReadOnlyList<EvaluationRecord> evaluations, RunEnd end)
     {
+        Evaluations = evaluations;
+        End = end;
         History = history;
         Adapter = adapter;
         TrainedTensors = trained;
@@ -13,6 +29,12 @@ public sealed class FineTuneResult : IDisposable
 
     /// <summary>One record a step.</summary>
     public IReadOnlyList<StepRecord> History { get; }
+
+    /// <summary>One record an evaluation.</summary>
+    public IReadOnlyList<EvaluationRecord> Evaluations { get; }
+
+    /// <summary>Why the run ended.</summary>
+    public RunEnd End { get; }
 
     /// <summary>The trained adapter, set on the model; null after full fine-tuning.</summary>
     public LoraAdapter? Adapter { get; }

@@ -27,6 +27,9 @@ public sealed record StepRecord
     /// <summary>Tokens of the rows of the global batch (prompt, response, fill).</summary>
     public required long Tokens { get; init; }
 
+    /// <summary>Of <see cref="Seconds"/>, the time that the step waited for its rows and draws to be made ready.</summary>
+    public double WaitSeconds { get; init; }
+
     /// <summary>Wall-clock time of the step.</summary>
     public required double Seconds { get; init; }
 

@@ -22,4 +22,18 @@ public class LearningRateScheduleTests
         Assert.Equal(0.75, new LearningRateSchedule(0.5, 1, 0, 2, 8).Rate(1));
         Assert.Equal(1, new LearningRateSchedule(0, 1, 0, WarmupSteps: 0, TotalSteps: 8).Rate(0));      // no warm-up: the peak at once
     }
+
+    [Theory]
+    [InlineData(LearningRateDecay.Linear, 4, 1.0)]
+    [InlineData(LearningRateDecay.Linear, 8, 0.55)]
+    [InlineData(LearningRateDecay.Linear, 6, 0.775)]
+    [InlineData(LearningRateDecay.Linear, 12, 0.1)]
+    [InlineData(LearningRateDecay.Constant, 2, 0.5)]
+    [InlineData(LearningRateDecay.Constant, 12, 1.0)]
+    [InlineData(LearningRateDecay.WarmupStableDecay, 9, 1.0)]                                   // the last quarter, 3 of 12 steps, decays
+    [InlineData(LearningRateDecay.WarmupStableDecay, 10, 0.7)]
+    [InlineData(LearningRateDecay.WarmupStableDecay, 12, 0.1)]
+    [InlineData(LearningRateDecay.WarmupStableDecay, 20, 0.1)]
+    public void Other_ways_down(LearningRateDecay decay, int step, double rate) =>
+        Assert.Equal(rate, new LearningRateSchedule(0, 1, 0.1, WarmupSteps: 4, TotalSteps: 12, decay, DecayFraction: 0.25).Rate(step), 1e-12);
 }

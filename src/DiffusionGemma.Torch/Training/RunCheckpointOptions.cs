@@ -1,0 +1,47 @@
+namespace DiffusionGemma;
+
+/// <summary>Where and when a run writes what it can be resumed from.</summary>
+public sealed record RunCheckpointOptions
+{
+    /// <summary><see cref="Resume"/> from the newest checkpoint of <see cref="Folder"/>, or from the start where it holds none.</summary>
+    public const string Latest = "latest";
+
+    /// <summary>A folder for this run alone; each checkpoint is a folder step-NNNNNN in it, there whole or not at all.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>.</summary>
+    public int EverySteps { get; init; } = 100;
+
+    /// <summary>How many of the newest are kept.</summary>
+    public int Keep { get; init; } = 2;
+
+    /// <summary>A checkpoint's folder, or <see cref="Latest"/>; null: a new run, whose folder must hold no checkpoint.</summary>
+    public string? Resume { get; init; }
+
+    /// <summary>
+    /// Names of options, as an error names them, that may differ from the resumed run's. Its losses then no longer equal those of a run that was
+    /// never stopped.
+    /// </summary>
+    public IReadOnlyList<string> AcceptChanged { get; init; } = [];
+
+    /// <summary>Asks a run for a checkpoint after its current step, from any thread; null: it is never asked.</summary>
+    public CheckpointRequest? Request { get; init; }
+
+    internal void Validate()
+    {
+        ArgumentException.ThrowIfNullOrEmpty(Folder, "FineTuneOptions.Checkpoints.Folder");
+        ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Checkpoints.EverySteps");
+        ArgumentOutOfRangeException.ThrowIfLessThan(Keep, 1, "FineTuneOptions.Checkpoints.Keep");
+    }
+}
+
+/// <summary>A request for a checkpoint out of turn.</summary>
+public sealed class CheckpointRequest
+{
+    private int _asked;
+
+    /// <summary>Asks; the run answers after its current step.</summary>
+    public void Make() => Interlocked.Exchange(ref _asked, 1);
+
+    internal bool Take() => Interlocked.Exchange(ref _asked, 0) == 1;
+}

@@ -1,0 +1,28 @@
+namespace DiffusionGemma;
+
+/// <summary>What a packed row must be before it is trained or evaluated on.</summary>
+internal static class TrainingRowChecks
+{
+    /// <exception cref="TrainingException">There is no row, or one is malformed; the message names it.</exception>
+    public static void Require(IReadOnlyList<TrainingExample> examples, DiffusionGemmaConfig config, string where = "")
+    {
+        if (examples.Count == 0) throw new TrainingException($"{where}There are no rows to train on.");
+        for (int row = 0; row < examples.Count; row++)
+            if (Fault(examples[row], config) is string fault)
+                throw new TrainingException($"{where}Row {row} {fault}.");
+    }
+
+    private static string? Fault(TrainingExample example, DiffusionGemmaConfig config)
+    {
+        int length = example.InputIds.Length;
+        return length > config.MaxPositionEmbeddings ? $"has {length} tokens, more than the model's {config.MaxPositionEmbeddings} positions"
+            : length < 2 ? $"has {length} tokens, too few"
+            : example.LossMask.Length != length ? $"has {length} ids but {example.LossMask.Length} mask values"
+            : example.PrefixLength < 0 || example.PrefixLength >= length ? $"has its first canvas at {example.PrefixLength}, outside its {length} tokens"
+            : example.PaddedLength < length ? $"has a padded length of {example.PaddedLength}, less than its {length} tokens"
+            : !example.LossMask.Contains(true) ? "has no supervised token"
+            : example.InputIds.Any(id => id < 0 || id >= config.VocabularySize)
+                ? $"has an id outside the vocabulary of {config.VocabularySize}: is it tokenized for another checkpoint?"
+                : null;
+    }
+}

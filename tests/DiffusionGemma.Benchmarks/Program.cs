@@ -2,6 +2,12 @@
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
 
+if (args is ["training-one", var kind, var precision, var algorithm, var count, var small])
+{
+    TrainingBenchmark.Measure(kind, precision, algorithm, int.Parse(count), bool.Parse(small));
+    return 0;
+}
+
 int threads = 1;
 bool quick = false;
 string? what = null;

@@ -1,11 +1,12 @@
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 
 namespace DiffusionGemma;
 
 /// <summary>
 /// A file's bytes as read-only memory, for as long as this is not disposed: no page of it is held that the system wants back.
 /// </summary>
-internal sealed unsafe class MappedFile : IDisposable
+internal sealed unsafe partial class MappedFile : IDisposable
 {
     private readonly MemoryMappedFile file;
     private readonly MemoryMappedViewAccessor view;
@@ -58,6 +59,21 @@ internal sealed unsafe class MappedFile : IDisposable
     }
 
     public ReadOnlySpan<byte> Bytes(long offset, int length) => new(At(offset), length);
+
+    /// <summary>
+    /// Takes pages that were read out of the process: a checkpoint that was copied to where it computes would otherwise count twice in the
+    /// process's memory. They come back from the file when they are read again.
+    /// </summary>
+    public void Forget(long offset, long length)
+    {
+        if (!OperatingSystem.IsLinux()) return;                          // elsewhere the system takes them when it wants them
+        const int dontNeed = 4;
+        long page = Environment.SystemPageSize, first = ((long)At(offset) + page - 1) / page * page, end = (long)At(offset + length) / page * page;
+        if (end > first) _ = madvise((nint)first, (nuint)(end - first), dontNeed);
+    }
+
+    [LibraryImport("libc")]
+    private static partial int madvise(nint address, nuint length, int advice);
 
     public void Dispose()
     {

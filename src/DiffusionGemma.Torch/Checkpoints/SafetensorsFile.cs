@@ -77,7 +77,9 @@ public sealed class SafetensorsFile : IDisposable
         Device place = device ?? CPU;
         if (info.Length == 0) return empty([.. info.Shape], target, place);
         using Tensor mapped = Map(info);
-        return mapped.to(target, place, copy: true);
+        Tensor read = mapped.to(target, place, copy: true);
+        files[Path.GetFileName(info.File)].Forget(info.Offset, info.Length);
+        return read;
     }
 
     /// <summary>

@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019). Parameters below float32 have a float32 master copy
-/// here, and their gradients are added up in float32. A parameter that a step did not reach has gradient zero, not no gradient: its moments
+/// here, and their gradients are added up in float32; of others the backward adds gradients up in place. A parameter that a step did not reach has gradient zero, not no gradient: its moments
 /// decay and its weights too.
 /// </summary>
 internal sealed class AdamW : IDisposable
@@ -88,6 +88,7 @@ internal sealed class AdamW : IDisposable
     private sealed class Slot : IDisposable
     {
         private readonly Tensor _parameter;
+        private readonly bool _isWide;
 
         public Slot(Tensor parameter)
         {
@@ -95,8 +96,10 @@ internal sealed class AdamW : IDisposable
             using var scope = NewDisposeScope();
             _parameter = parameter;
             ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameter.dtype);
-            Master = (parameter.dtype == dtype ? parameter.detach() : parameter.detach().to(dtype)).DetachFromDisposeScope();
+            _isWide = parameter.dtype == dtype;
+            Master = (_isWide ? parameter.detach() : parameter.detach().to(dtype)).DetachFromDisposeScope();
             Gradient = zeros_like(Master).DetachFromDisposeScope();
+            if (_isWide) parameter.grad = Gradient;
             FirstMoment = zeros_like(Master).DetachFromDisposeScope();
             SecondMoment = zeros_like(Master).DetachFromDisposeScope();
             Steps = zeros([], dtype: ScalarType.Float32, device: parameter.device).DetachFromDisposeScope();
@@ -116,14 +119,14 @@ internal sealed class AdamW : IDisposable
         public void Accumulate()
         {
             using var scope = NewDisposeScope();
-            if (_parameter.grad is not { } gradient) return;
+            if (_isWide || _parameter.grad is not { } gradient) return;
             Gradient.add_(gradient);
             _parameter.grad = null;
         }
 
         public void Publish()
         {
-            if (_parameter.dtype != Master.dtype) _parameter.copy_(Master);
+            if (!_isWide) _parameter.copy_(Master);
             Gradient.zero_();
         }
 

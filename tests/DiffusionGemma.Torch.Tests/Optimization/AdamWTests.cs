@@ -32,7 +32,7 @@ public class AdamWTests : TorchTest
                     plain[n].Add(Doubles(gradient));
                 }
                 optimizer.AccumulateGradients();
-                Assert.All(parameters, p => Assert.Null(p.grad));
+                if (dtype == ScalarType.BFloat16) Assert.All(parameters, p => Assert.Null(p.grad));     // moved to float32
             }
             double norm = Math.Sqrt(plain.Sum(p => p.Gradient.Sum(g => g * g)));
             Assert.Equal(norm, optimizer.ClipGradients(1.5), 1e-6 * norm);

@@ -38,6 +38,9 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
+    /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
+    public bool RecomputesActivations { get; set; }
+
     public static ModelStack Read(Checkpoint checkpoint, Device device, ScalarType dtype)
     {
         var parameters = new Dictionary<string, Tensor>();
@@ -78,13 +81,18 @@ internal sealed class ModelStack : IDisposable
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
         var fresh = new List<KeyValues>();
+        bool recompute = RecomputesActivations && is_grad_enabled();
+        if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
         for (int n = 0; n < Layers.Count; n++)
         {
             // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
-            (Tensor hidden, KeyValues keyValues) = Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);
+            (Tensor hidden, KeyValues? keyValues) = recompute
+                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass)
+                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);
             x = hidden.MoveToOuterDisposeScope();
+            if (keyValues is null) continue;
             keyValues.Keys.MoveToOuterDisposeScope();
             keyValues.Values.MoveToOuterDisposeScope();
             fresh.Add(keyValues);

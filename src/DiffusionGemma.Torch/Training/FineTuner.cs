@@ -29,6 +29,8 @@ public static class FineTuner
             throw new TrainingException(
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
+        if (options.ActivationCheckpointing && options.Lora is not null && (model.Adapter?.Config.Dropout ?? options.Lora.Dropout) > 0)
+            throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
         long seed = options.Seed ?? FineTuneOptions.DefaultSeed;
         int steps = StepCount(examples.Count, options);
 
@@ -43,12 +45,14 @@ public static class FineTuner
         {
             foreach (Tensor parameter in trained.Values) parameter.requires_grad_(true);
             adapter?.Train(true);
+            model.Stack.RecomputesActivations = options.ActivationCheckpointing;
             end = run.Run(progress, cancellation);
             finished = true;
         }
         finally
         {
             adapter?.Train(false);
+            model.Stack.RecomputesActivations = false;
             foreach (Tensor parameter in trained.Values)
             {
                 parameter.grad = null;

@@ -48,9 +48,9 @@ public class FineTunerAloneTests : TorchTest
     public void Runs_leave_no_tensor_behind()
     {
         using var model = Load();
-        void Run(LoraOptions? lora)
+        void Run(LoraOptions? lora, bool recompute = false)
         {
-            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2 })) model.Adapter = null;
+            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, ActivationCheckpointing = recompute })) model.Adapter = null;
         }
         long before = 0;
         for (int n = 0; n < 6; n++)
@@ -58,6 +58,8 @@ public class FineTunerAloneTests : TorchTest
             if (n == 2) before = Alone.SettledTensors();
             Run(null);
             Run(new LoraOptions { Experts = true });
+            Run(null, recompute: true);
+            Run(new LoraOptions(), recompute: true);
         }
         Alone.AssertNoMoreTensorsThan(before);
     }

@@ -1,0 +1,63 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A layer whose activations are thrown away after the forward pass and computed again for the backward: what stays of a layer is its input
+/// and its fresh keys and values. Gradients are the plain ones, those that reach the encoder through its cache too.
+/// </summary>
+internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
+{
+    private const string CallKey = "call";
+
+    /// <summary>
+    /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
+    /// decoder's keys and values, which nobody reads, are not there.
+    /// </summary>
+    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass)
+    {
+        // The scope that made angles and mask ends with the pass: the backward has references of its own.
+        var call = new Call(layer, angles.Cos.alias().DetachFromDisposeScope(), angles.Sin.alias().DetachFromDisposeScope(), mask.alias().DetachFromDisposeScope(), pass);
+        Tensor[] outputs = past is null ? Run(call, x) : Run(call, x, past.Keys, past.Values);
+        return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
+    }
+
+    protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var call = (Call)inputs[0];
+        Tensor[] tensors = [.. inputs.Skip(1).Cast<Tensor>()];
+        context.save_data(CallKey, call);
+        context.save_for_backward([.. tensors]);
+        using var scope = NewDisposeScope();
+        return [.. call.Outputs(tensors).Select(t => t.MoveToOuterDisposeScope())];
+    }
+
+    protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
+    {
+        using var call = (Call)context.get_data(CallKey);
+        Tensor[] inputs = [.. context.get_saved_variables().Select(t => t.detach().requires_grad_(true))];
+        Tensor[] outputs;
+        using (enable_grad()) outputs = call.Outputs(inputs);
+        (Tensor Output, Tensor Gradient)[] reached = [.. outputs.Zip(gradients).Where(o => o.Second is not null).Select(o => (o.First, o.Second!))];
+        autograd.backward([.. reached.Select(r => r.Output)], [.. reached.Select(r => r.Gradient)]);
+        return [null, .. inputs.Select(i => i.grad)];
+    }
+
+    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor Mask, Pass Pass) : IDisposable
+    {
+        public Tensor[] Outputs(Tensor[] inputs)
+        {
+            KeyValues? past = inputs.Length == 1 ? null : new KeyValues(inputs[1], inputs[2]);
+            (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, Pass);
+            return Pass == Pass.Decoder ? [hidden] : [hidden, fresh.Keys, fresh.Values];
+        }
+
+        public void Dispose()
+        {
+            Cos.Dispose();
+            Sin.Dispose();
+            Mask.Dispose();
+        }
+    }
+}

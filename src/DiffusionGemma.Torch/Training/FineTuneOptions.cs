@@ -17,8 +17,11 @@ public sealed record FineTuneOptions
     /// <summary>Rows an optimiser step. An incomplete last batch of an epoch is dropped.</summary>
     public int GlobalBatchSize { get; init; } = 8;
 
-    /// <summary>Rows a forward and backward pass; gradients of the micro-batches of a step add up.</summary>
+    /// <summary>Rows a forward and backward pass at most; gradients of the micro-batches of a step add up. Rows of like length go together.</summary>
     public int MicroBatchSize { get; init; } = 1;
+
+    /// <summary>Tokens a forward and backward pass at most, padding included; null: <see cref="MicroBatchSize"/> alone decides.</summary>
+    public int? MicroBatchTokens { get; init; }
 
     /// <summary>The rate at the end of the warm-up.</summary>
     public double LearningRate { get; init; } = 1.5e-4;
@@ -118,6 +121,7 @@ public sealed record FineTuneOptions
         Require(Epochs >= 1, nameof(Epochs), Epochs, "must be at least 1");
         Require(GlobalBatchSize >= 1, nameof(GlobalBatchSize), GlobalBatchSize, "must be at least 1");
         Require(MicroBatchSize >= 1, nameof(MicroBatchSize), MicroBatchSize, "must be at least 1");
+        Require(MicroBatchTokens is null or >= 1, nameof(MicroBatchTokens), MicroBatchTokens, "must be at least 1, or null");
         Require(double.IsFinite(LearningRate) && LearningRate > 0, nameof(LearningRate), LearningRate, "must be a positive number");
         Require(InitialLearningRate >= 0 && InitialLearningRate <= LearningRate, nameof(InitialLearningRate), InitialLearningRate, "must lie between 0 and LearningRate");
         Require(MinLearningRate >= 0 && MinLearningRate <= LearningRate, nameof(MinLearningRate), MinLearningRate, "must lie between 0 and LearningRate");

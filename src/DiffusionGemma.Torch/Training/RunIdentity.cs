@@ -24,6 +24,7 @@ internal static class RunIdentity
             [nameof(o.Shuffle)] = o.Shuffle.ToString(),
             [nameof(o.GlobalBatchSize)] = Text(o.GlobalBatchSize),
             [nameof(o.MicroBatchSize)] = Text(o.MicroBatchSize),
+            [nameof(o.MicroBatchTokens)] = o.MicroBatchTokens?.ToString(CultureInfo.InvariantCulture) ?? "any",
             [nameof(o.LearningRate)] = Text(o.LearningRate),
             [nameof(o.InitialLearningRate)] = Text(o.InitialLearningRate),
             [nameof(o.MinLearningRate)] = Text(o.MinLearningRate),

@@ -28,7 +28,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         long scored = examples.Zip(draws, (e, d) => (long)Canvas(e, d).Count(supervised => supervised)).Sum();
         long pairs = examples.Sum(e => e.InputIds.Length - 1L);
         double diffusion = 0, encoder = 0;
-        foreach (int[] rows in Enumerable.Range(0, examples.Count).Chunk(options.MicroBatchSize))
+        foreach (int[] rows in MicroBatchPlan.Split([.. examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens))
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();

@@ -1,0 +1,30 @@
+namespace DiffusionGemma;
+
+/// <summary>
+/// How a global batch is split into micro-batches: rows of like length together, so that little is padded. Draws and denominators belong to
+/// the global batch, so the split changes nothing but the order in which gradients are added up.
+/// <code>
+/// lengths 30 90 31 88, at most 2 rows     as they come  [30 90] [31 88]   62 + 57 = 119 padded tokens
+///                                         sorted        [90 88] [31 30]    2 +  1 =   3
+/// </code>
+/// </summary>
+internal static class MicroBatchPlan
+{
+    /// <param name="lengths">Tokens of each row.</param>
+    /// <param name="maxRows">Rows a micro-batch at most; with 1 the rows stay in their order.</param>
+    /// <param name="maxTokens">Tokens a micro-batch at most, padding included; a longer row is alone. Null: any number.</param>
+    /// <returns>Indices of rows.</returns>
+    public static IReadOnlyList<int[]> Split(IReadOnlyList<int> lengths, int maxRows, int? maxTokens)
+    {
+        if (maxRows == 1) return [.. Enumerable.Range(0, lengths.Count).Select(row => new[] { row })];
+        var batches = new List<List<int>>();
+        foreach (int row in Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]))
+        {
+            // Sorted, so the first row of a micro-batch is the longest: all are padded to it.
+            if (batches.Count == 0 || batches[^1].Count == maxRows || (long)(batches[^1].Count + 1) * lengths[batches[^1][0]] > (maxTokens ?? long.MaxValue))
+                batches.Add([]);
+            batches[^1].Add(row);
+        }
+        return [.. batches.Select(batch => batch.ToArray())];
+    }
+}

@@ -28,10 +28,13 @@ internal sealed class BpeEncoder
         _marksSpaces = file.MarksSpaces;
     }
 
-    public void Encode(ReadOnlySpan<char> text, TokenSink sink)
+    /// <param name="text">Any text.</param>
+    /// <param name="sink">Where the ids go.</param>
+    /// <param name="barred">Places where no added token may begin: its text is ordinary text there.</param>
+    public void Encode(ReadOnlySpan<char> text, TokenSink sink, HashSet<int>? barred = null)
     {
         int done = 0;
-        while (_addedTokens.TryFind(text, done, out int start, out int length, out int id))
+        while (_addedTokens.TryFind(text, done, barred, out int start, out int length, out int id))
         {
             EncodePlain(text, done, start, sink);
             sink.Add(id, new TextSpan(start, start + length));

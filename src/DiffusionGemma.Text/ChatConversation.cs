@@ -64,6 +64,11 @@ public sealed record ChatConversation
     /// <summary>The same without its last message: what the assistant answered to.</summary>
     internal ChatConversation WithoutLast() => new(new PyList([.. _messages.Take(_messages.Count - 1)]), _arguments);
 
+    /// <summary>The same with every text in it changed, names included.</summary>
+    internal ChatConversation WithTexts(Func<string, string> change) => new(
+        (PySequence)PyTexts.Change(_messages, change)!,
+        [.. _arguments.Select(argument => new KeyValuePair<string, object?>(argument.Key, PyTexts.Change(argument.Value, change)))]);
+
     private static ChatConversation Read(JsonElement row)
     {
         switch (row.ValueKind)

@@ -1,3 +1,5 @@
+using DiffusionGemma.Text;
+
 namespace DiffusionGemma;
 
 /// <summary>
@@ -6,12 +8,19 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class ChatTokenizer
 {
+    private readonly SpecialTextEscape? _escape;
+
     /// <summary>Puts the two together.</summary>
-    public ChatTokenizer(DiffusionGemmaTokenizer tokenizer, ChatTemplate template)
+    /// <param name="tokenizer">The checkpoint's tokenizer.</param>
+    /// <param name="template">The checkpoint's chat template.</param>
+    /// <param name="options">Null: as transformers does.</param>
+    public ChatTokenizer(DiffusionGemmaTokenizer tokenizer, ChatTemplate template, ChatTokenizerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(template);
         (Tokenizer, Template) = (tokenizer, template);
+        if (options?.EscapeSpecialTokens == true)
+            _escape = new SpecialTextEscape(tokenizer.AddedTokens);
     }
 
     /// <summary>The checkpoint's tokenizer.</summary>
@@ -24,7 +33,11 @@ public sealed class ChatTokenizer
     /// <exception cref="FileNotFoundException">A file is missing; the message names it.</exception>
     /// <exception cref="InvalidDataException">A file is broken or holds something that is not supported.</exception>
     /// <exception cref="ChatException">The template cannot be read; the message has the line.</exception>
-    public static ChatTokenizer Load(string folder) => new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder));
+    public static ChatTokenizer Load(string folder) => Load(folder, new ChatTokenizerOptions());
+
+    /// <summary>Reads both from a checkpoint's folder.</summary>
+    /// <inheritdoc cref="Load(string)" path="/exception"/>
+    public static ChatTokenizer Load(string folder, ChatTokenizerOptions options) => new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder), options);
 
     /// <summary>Reads a conversation (<see cref="ChatConversation.Parse"/>) and encodes it.</summary>
     /// <exception cref="ChatException">The row is malformed, or the template refuses it.</exception>
@@ -42,8 +55,7 @@ public sealed class ChatTokenizer
     {
         ArgumentNullException.ThrowIfNull(conversation);
         bool isAnswered = conversation.IsAnswered;
-        RenderedChat chat = Template.Render(conversation, addGenerationPrompt: !isAnswered);
-        (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text);
+        (RenderedChat chat, int[] ids, TextSpan[] spans) = RenderAndEncode(conversation, addGenerationPrompt: !isAnswered);
         if (!isAnswered)
             return new TokenizedChat(ids, new bool[ids.Length]);
         return new TokenizedChat(ids, Template.HasGenerationBlocks
@@ -57,7 +69,15 @@ public sealed class ChatTokenizer
     {
         ArgumentNullException.ThrowIfNull(conversation);
         ChatConversation prompt = conversation.IsAnswered ? conversation.WithoutLast() : conversation;
-        return Tokenizer.EncodeWithSpans(Template.Render(prompt, addGenerationPrompt: true).Text).Ids;
+        return RenderAndEncode(prompt, addGenerationPrompt: true).Ids;
+    }
+
+    private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(ChatConversation conversation, bool addGenerationPrompt)
+    {
+        RenderedChat chat = Template.Render(conversation, addGenerationPrompt);
+        HashSet<int>? barred = _escape?.FindBarred(conversation, chat.Text, Template.Source, marked => Template.Render(marked, addGenerationPrompt).Text);
+        (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text, barred);
+        return (chat, ids, spans);
     }
 
     /// <summary>Both lists are in order of the text, so one walk finds which tokens overlap a generated span.</summary>
@@ -76,10 +96,9 @@ public sealed class ChatTokenizer
 
     private bool[] MaskAfterPrompt(ChatConversation conversation, string text, int[] ids)
     {
-        string prompt = Template.Render(conversation.WithoutLast(), addGenerationPrompt: true).Text;
-        if (!text.StartsWith(prompt, StringComparison.Ordinal))
+        (RenderedChat prompt, int[] promptIds, _) = RenderAndEncode(conversation.WithoutLast(), addGenerationPrompt: true);
+        if (!text.StartsWith(prompt.Text, StringComparison.Ordinal))
             throw NoSeam("the text of its prompt does not begin the text of the conversation");
-        int[] promptIds = Tokenizer.EncodeWithSpans(prompt).Ids;
         if (!ids.AsSpan().StartsWith(promptIds))
             throw NoSeam("a token reaches across the end of the prompt");
         bool[] mask = new bool[ids.Length];

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using DiffusionGemma.Text.Tokenization;
 using Microsoft.ML.Tokenizers;
 
@@ -19,13 +20,14 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 
     private readonly Vocabulary _vocabulary;
     private readonly BpeEncoder _encoder;
-    private readonly TokenDecoder _decoder;
+    private readonly bool _marksSpaces;
 
     private DiffusionGemmaTokenizer(TokenizerFile file, SpecialTokens special)
     {
         _vocabulary = file.Vocabulary;
         _encoder = new BpeEncoder(file);
-        _decoder = new TokenDecoder(file.Vocabulary, file.MarksSpaces);
+        _marksSpaces = file.MarksSpaces;
+        AddedTokens = file.AddedTokens;
         BosId = IdOfSpecial(special, "bos_token");
         EosId = IdOfSpecial(special, "eos_token");
         PadId = IdOfSpecial(special, "pad_token");
@@ -83,7 +85,12 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     public string Decode(IEnumerable<int> ids, bool skipSpecialTokens)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        return _decoder.Decode(ids, skipSpecialTokens);
+        TokenDecoder decoder = CreateDecoder(skipSpecialTokens);
+        StringBuilder text = new();
+        foreach (int id in ids)
+            decoder.Append(id, text);
+        decoder.End(text);
+        return text.ToString();
     }
 
     /// <summary>Text of ids, special tokens included.</summary>
@@ -105,12 +112,19 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         return OperationStatus.Done;
     }
 
+    /// <summary>Tokens that are found in the raw text.</summary>
+    internal IReadOnlyList<AddedToken> AddedTokens { get; }
+
+    /// <summary>A decoder of one text.</summary>
+    internal TokenDecoder CreateDecoder(bool skipSpecialTokens) => new(_vocabulary, _marksSpaces, skipSpecialTokens);
+
     /// <summary>The tokens of a text and what each covers.</summary>
     /// <param name="text">Any text.</param>
-    internal (int[] Ids, TextSpan[] Spans) EncodeWithSpans(ReadOnlySpan<char> text)
+    /// <param name="barred">Places where no added token may begin.</param>
+    internal (int[] Ids, TextSpan[] Spans) EncodeWithSpans(ReadOnlySpan<char> text, HashSet<int>? barred = null)
     {
         TokenSink sink = new(withSpans: true);
-        _encoder.Encode(text, sink);
+        _encoder.Encode(text, sink, barred);
         return ([.. sink.Ids], [.. sink.Spans!]);
     }
 

@@ -24,23 +24,28 @@ internal sealed class AddedTokenTrie
         _firstCharacters = SearchValues.Create([.. _root.Children.Keys]);
     }
 
-    /// <summary>The first added token at or after <paramref name="from"/>; false when there is none.</summary>
-    public bool TryFind(ReadOnlySpan<char> text, int from, out int start, out int length, out int id)
+    /// <summary>The first added token at or after <paramref name="from"/>, but for those that begin at a barred place; false when there is none.</summary>
+    public bool TryFind(ReadOnlySpan<char> text, int from, HashSet<int>? barred, out int start, out int length, out int id)
     {
-        for (start = from; start < text.Length; start++)
+        for (start = from; TryFindStart(text, start, out start); start++)
         {
-            int step = text[start..].IndexOfAny(_firstCharacters);
-            if (step < 0)
-                break;
-            start += step;
-            if (TryMatch(text[start..], out length, out id))
+            if (barred?.Contains(start) != true && TryMatch(text[start..], out length, out id))
                 return true;
         }
         (start, length, id) = (text.Length, 0, -1);
         return false;
     }
 
-    private bool TryMatch(ReadOnlySpan<char> text, out int length, out int id)
+    /// <summary>The first place at or after <paramref name="from"/> whose character begins some token.</summary>
+    public bool TryFindStart(ReadOnlySpan<char> text, int from, out int start)
+    {
+        int step = from < text.Length ? text[from..].IndexOfAny(_firstCharacters) : -1;
+        start = step < 0 ? text.Length : from + step;
+        return step >= 0;
+    }
+
+    /// <summary>The longest token that the text begins with.</summary>
+    public bool TryMatch(ReadOnlySpan<char> text, out int length, out int id)
     {
         (length, id) = (0, -1);
         Node? node = _root;

@@ -10,6 +10,7 @@ namespace DiffusionGemma.Text.Tokenization;
 internal sealed class BpeEncoder
 {
     private const int MostSymbolsPerUnit = 3;       // UTF-8 bytes of one UTF-16 unit
+    private const int LongestPooledPiece = 1 << 14;
 
     private readonly Vocabulary _vocabulary;
     private readonly AddedTokenTrie _addedTokens;
@@ -27,10 +28,13 @@ internal sealed class BpeEncoder
         _marksSpaces = file.MarksSpaces;
     }
 
-    public void Encode(ReadOnlySpan<char> text, TokenSink sink)
+    /// <param name="text">Any text.</param>
+    /// <param name="sink">Where the ids go.</param>
+    /// <param name="barred">Places where no added token may begin: its text is ordinary text there.</param>
+    public void Encode(ReadOnlySpan<char> text, TokenSink sink, HashSet<int>? barred = null)
     {
         int done = 0;
-        while (_addedTokens.TryFind(text, done, out int start, out int length, out int id))
+        while (_addedTokens.TryFind(text, done, barred, out int start, out int length, out int id))
         {
             EncodePlain(text, done, start, sink);
             sink.Add(id, new TextSpan(start, start + length));
@@ -61,31 +65,44 @@ internal sealed class BpeEncoder
 
     private void EncodePiece(ReadOnlySpan<char> text, TextSpan piece, TokenSink sink)
     {
-        // The cache holds ids alone: with spans every piece is merged.
-        if (sink.Spans is not null || piece.Length > PieceCache.LongestPiece)
+        if (piece.Length > LongestPooledPiece)
         {
-            MergePiece(text, piece, sink);
+            // Nothing so large is left in the pool, and the worst case would be three times what is needed.
+            AddMerged(text, piece, new Symbol[CountSymbols(text[piece.Start..piece.End])], sink);
             return;
         }
         ReadOnlySpan<char> units = text[piece.Start..piece.End];
-        if (_cache.TryGet(units, out ReadOnlySpan<int> ids))
+        bool isCached = piece.Length <= PieceCache.LongestPiece;
+        if (isCached && _cache.TryGet(units, out ReadOnlySpan<Symbol> known))
         {
-            sink.Ids.AddRange(ids);
+            sink.Add(known, piece.Start);
             return;
         }
-        int before = sink.Ids.Count;
-        MergePiece(text, piece, sink);
-        _cache.Put(units, [.. sink.Ids[before..]]);
+        Symbol[] rented = ArrayPool<Symbol>.Shared.Rent(piece.Length * MostSymbolsPerUnit);
+        ReadOnlySpan<Symbol> merged = AddMerged(text, piece, rented, sink);
+        if (isCached)
+            _cache.Put(units, Array.ConvertAll(merged.ToArray(), symbol => symbol.MovedBy(-piece.Start)));
+        ArrayPool<Symbol>.Shared.Return(rented);
     }
 
-    private void MergePiece(ReadOnlySpan<char> text, TextSpan piece, TokenSink sink)
+    private ReadOnlySpan<Symbol> AddMerged(ReadOnlySpan<char> text, TextSpan piece, Symbol[] room, TokenSink sink)
     {
-        Symbol[] rented = ArrayPool<Symbol>.Shared.Rent(piece.Length * MostSymbolsPerUnit);
-        int count = ReadSymbols(text, piece, rented);
-        count = _merger.Merge(rented.AsSpan(0, count));
-        foreach (Symbol symbol in rented.AsSpan(0, count))
-            sink.Add(symbol.Id, symbol.Span);
-        ArrayPool<Symbol>.Shared.Return(rented);
+        int count = ReadSymbols(text, piece, room);
+        count = _merger.Merge(room.AsSpan(0, count));
+        sink.Add(room.AsSpan(0, count), movedBy: 0);
+        return room.AsSpan(0, count);
+    }
+
+    private int CountSymbols(ReadOnlySpan<char> piece)
+    {
+        int count = 0;
+        for (int at = 0; at < piece.Length;)
+        {
+            int character = ReadCharacter(piece[at..], out int length);
+            count += _vocabulary.IdOfCharacter(character) >= 0 ? 1 : new Rune(character).Utf8SequenceLength;
+            at += length;
+        }
+        return count;
     }
 
     private int ReadSymbols(ReadOnlySpan<char> text, TextSpan piece, Span<Symbol> symbols)

@@ -13,19 +13,20 @@ internal sealed class PieceCache
 
     private readonly Entry?[] _entries = new Entry?[Slots];
 
-    public bool TryGet(ReadOnlySpan<char> piece, out ReadOnlySpan<int> ids)
+    /// <summary>The piece's tokens, with spans counted from its start.</summary>
+    public bool TryGet(ReadOnlySpan<char> piece, out ReadOnlySpan<Symbol> tokens)
     {
         Entry? entry = Volatile.Read(ref _entries[SlotOf(piece)]);
         if (entry is not null && piece.SequenceEqual(entry.Piece))
         {
-            ids = entry.Ids;
+            tokens = entry.Tokens;
             return true;
         }
-        ids = default;
+        tokens = default;
         return false;
     }
 
-    public void Put(ReadOnlySpan<char> piece, int[] ids) => Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), ids));
+    public void Put(ReadOnlySpan<char> piece, Symbol[] tokens) => Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), tokens));
 
     private static int SlotOf(ReadOnlySpan<char> piece)
     {
@@ -35,5 +36,5 @@ internal sealed class PieceCache
         return (int)(hash ^ (hash >> 15)) & (Slots - 1);
     }
 
-    private sealed record Entry(string Piece, int[] Ids);
+    private sealed record Entry(string Piece, Symbol[] Tokens);
 }

@@ -8,4 +8,6 @@ internal readonly record struct Symbol(int Id, TextSpan Span)
     public bool IsGone => Id < 0;
 
     public Symbol JoinedWith(Symbol right, int id) => new(id, new TextSpan(Span.Start, right.Span.End));
+
+    public Symbol MovedBy(int units) => new(Id, new TextSpan(Span.Start + units, Span.End + units));
 }

@@ -4,40 +4,36 @@ using System.Text.Unicode;
 namespace DiffusionGemma.Text.Tokenization;
 
 /// <summary>
-/// Ids to text: ▁ becomes a space, a run of byte tokens is read as UTF-8. A run that isn't valid UTF-8 gives one U+FFFD for each byte
-/// of the whole run, as the reference does. An id that has no token gives nothing.
+/// Ids of one text to its characters: ▁ becomes a space, a run of byte tokens is read as UTF-8. A run that isn't valid UTF-8 gives one U+FFFD
+/// for each byte of the whole run, as the reference does: it is written when it ends. An id that has no token gives nothing.
 /// </summary>
-internal sealed class TokenDecoder(Vocabulary vocabulary, bool marksSpaces)
+internal sealed class TokenDecoder(Vocabulary vocabulary, bool marksSpaces, bool skipsSpecialTokens)
 {
-    public string Decode(IEnumerable<int> ids, bool skipSpecialTokens)
+    private readonly List<byte> _run = [];
+
+    public void Append(int id, StringBuilder text)
     {
-        StringBuilder text = new();
-        List<byte> run = [];
-        foreach (int id in ids)
+        if (vocabulary.TokenOf(id) is not { } token || (skipsSpecialTokens && vocabulary.IsSpecial(id)))
+            return;
+        int value = vocabulary.ByteOf(id);
+        if (value >= 0)
         {
-            if (vocabulary.TokenOf(id) is not { } token || (skipSpecialTokens && vocabulary.IsSpecial(id)))
-                continue;
-            int value = vocabulary.ByteOf(id);
-            if (value >= 0)
-            {
-                run.Add((byte)value);
-                continue;
-            }
-            EndRun(run, text);
-            text.Append(token);
-            if (marksSpaces)
-                text.Replace(Vocabulary.SpaceMark, ' ', text.Length - token.Length, token.Length);
+            _run.Add((byte)value);
+            return;
         }
-        EndRun(run, text);
-        return text.ToString();
+        End(text);
+        text.Append(token);
+        if (marksSpaces)
+            text.Replace(Vocabulary.SpaceMark, ' ', text.Length - token.Length, token.Length);
     }
 
-    private static void EndRun(List<byte> run, StringBuilder text)
+    /// <summary>Writes the bytes that still wait.</summary>
+    public void End(StringBuilder text)
     {
-        if (run.Count == 0)
+        if (_run.Count == 0)
             return;
-        byte[] bytes = [.. run];
-        run.Clear();
+        byte[] bytes = [.. _run];
+        _run.Clear();
         if (Utf8.IsValid(bytes))
             text.Append(Encoding.UTF8.GetString(bytes));
         else

@@ -12,4 +12,16 @@ internal sealed class TokenSink(bool withSpans)
         Ids.Add(id);
         Spans?.Add(span);
     }
+
+    /// <param name="tokens">Tokens of one piece.</param>
+    /// <param name="movedBy">Where their spans are counted from.</param>
+    public void Add(ReadOnlySpan<Symbol> tokens, int movedBy)
+    {
+        foreach (Symbol token in tokens)
+            Ids.Add(token.Id);
+        if (Spans is null)
+            return;
+        foreach (Symbol token in tokens)
+            Spans.Add(token.MovedBy(movedBy).Span);
+    }
 }

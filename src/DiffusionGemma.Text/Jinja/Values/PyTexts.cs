@@ -1,0 +1,22 @@
+namespace DiffusionGemma.Text.Jinja.Values;
+
+/// <summary>All texts inside a value that came from JSON.</summary>
+internal static class PyTexts
+{
+    /// <summary>The same value with other texts, those of its names included.</summary>
+    public static object? Change(object? value, Func<string, string> change) => value switch
+    {
+        string text => change(text),
+        PySequence sequence => sequence.With([.. sequence.Select(item => Change(item, change))]),
+        PyDict dict => ChangeDict(dict, change),
+        _ => value,
+    };
+
+    private static PyDict ChangeDict(PyDict dict, Func<string, string> change)
+    {
+        PyDict changed = [];
+        foreach ((object? name, object? value) in dict)
+            changed[Change(name, change)] = Change(value, change);
+        return changed;
+    }
+}

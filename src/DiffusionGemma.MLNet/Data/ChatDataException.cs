@@ -12,6 +12,8 @@ public sealed class ChatDataException : FormatException
         Row = position.Row;
     }
 
+    internal ChatPosition Position => new(File, Line, Row);
+
     /// <summary>What is wrong, without the place.</summary>
     public string Reason { get; }
 

@@ -1,21 +1,25 @@
+using System.Collections.Immutable;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>Conversations as a data view with one text column, read anew by every cursor.</summary>
+/// <summary>Conversations as a data view with one text column, read anew by every cursor. Bad rows are left out as far as the options allow.</summary>
 internal sealed class ChatDataView : IDataView
 {
     private readonly IHost _host;
     private readonly IChatSource _source;
+    private readonly ChatDataOptions _options;
+    private IReadOnlyList<ChatDataException> _skipped = [];
 
-    public ChatDataView(IHostEnvironment environment, IChatSource source, string column)
+    public ChatDataView(IHostEnvironment environment, IChatSource source, ChatDataOptions options)
     {
         _host = environment.Register(nameof(ChatDataView));
         _source = source;
+        _options = options;
         var schema = new DataViewSchema.Builder();
-        schema.AddColumn(column, TextDataViewType.Instance);
+        schema.AddColumn(options.OutputColumn, TextDataViewType.Instance);
         Schema = schema.ToSchema();
     }
 
@@ -23,7 +27,10 @@ internal sealed class ChatDataView : IDataView
 
     public bool CanShuffle => false;
 
-    public long? GetRowCount() => _source.RowCount;
+    public long? GetRowCount() => _options.MaxErrors == 0 ? _source.RowCount : null;
+
+    /// <summary>The rows that were left out by the pass that last met one or came to its end.</summary>
+    public IReadOnlyList<ChatDataException> Skipped => Volatile.Read(ref _skipped);
 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
         new Cursor(this, active: columnsNeeded.Any(column => column.Index == 0));
@@ -34,7 +41,10 @@ internal sealed class ChatDataView : IDataView
 
     private sealed class Cursor(ChatDataView view, bool active) : RootCursorBase(view._host)
     {
-        private readonly IEnumerator<string> _rows = view._source.Rows().GetEnumerator();
+        private readonly IEnumerator<RawChatRow> _rows = view._source.Rows().GetEnumerator();
+        private ImmutableList<ChatDataException> _skipped = [];
+        private long _number = -1;
+        private string _text = "";
 
         public override DataViewSchema Schema => view.Schema;
 
@@ -46,18 +56,46 @@ internal sealed class ChatDataView : IDataView
             return active;
         }
 
-        /// <summary>The row's number, counted from 0 over all files: what later steps call the row in their errors.</summary>
-        public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = new DataViewRowId((ulong)Position, 0);
+        /// <summary>The row's number, counted from 0 over all files and with the rows left out: what later steps call the row in their errors.</summary>
+        public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = new DataViewRowId((ulong)_number, 0);
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
             CheckColumn(column);
-            ValueGetter<ReadOnlyMemory<char>> getter = (ref ReadOnlyMemory<char> value) => value = _rows.Current.AsMemory();
+            ValueGetter<ReadOnlyMemory<char>> getter = (ref ReadOnlyMemory<char> value) => value = _text.AsMemory();
             return getter as ValueGetter<TValue>
                 ?? throw new InvalidOperationException($"Column '{column.Name}' is text: its getter's type is ReadOnlyMemory<char>, not {typeof(TValue)}.");
         }
 
-        protected override bool MoveNextCore() => _rows.MoveNext();
+        protected override bool MoveNextCore()
+        {
+            while (_rows.MoveNext())
+            {
+                _number++;
+                try
+                {
+                    _text = ChatRow.Read(_rows.Current, view._options);
+                    return true;
+                }
+                catch (ChatDataException error) when (view._options.MaxErrors > 0)
+                {
+                    Skip(error);
+                }
+            }
+            if (!_skipped.IsEmpty)
+                Ch.Warning($"{_skipped.Count} of {_number + 1} rows were left out, as they are no conversations");
+            Volatile.Write(ref view._skipped, _skipped);
+            return false;
+        }
+
+        private void Skip(ChatDataException error)
+        {
+            if (_skipped.Count == view._options.MaxErrors)
+                throw new ChatDataException($"{error.Reason} ({_skipped.Count} bad rows were left out before it, and {nameof(ChatDataOptions.MaxErrors)} allows no more)", error.Position, error);
+            _skipped = _skipped.Add(error);
+            Volatile.Write(ref view._skipped, _skipped);
+            Ch.Warning($"row left out: {error.Message}");
+        }
 
         protected override void Dispose(bool disposing)
         {

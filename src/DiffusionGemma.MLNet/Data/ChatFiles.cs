@@ -1,20 +1,30 @@
 namespace DiffusionGemma;
 
+/// <summary>The files that paths and patterns name.</summary>
 internal static class ChatFiles
 {
     /// <summary>The files, each of which must be there now: a pipeline that is built on them should not fail hours later.</summary>
-    public static string[] Check(IEnumerable<string> paths)
+    /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
+    public static string[] Find(IEnumerable<string> paths)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        string[] files = [.. paths];
+        string[] files = [.. paths.SelectMany(FindOne)];
         if (files.Length == 0)
             throw new ArgumentException("No file of chat data is named.", nameof(paths));
-        foreach (string file in files)
-        {
-            ArgumentException.ThrowIfNullOrEmpty(file, nameof(paths));
-            if (!File.Exists(file))
-                throw new FileNotFoundException($"There is no file of chat data at {Path.GetFullPath(file)}.", file);
-        }
         return files;
+    }
+
+    private static IEnumerable<string> FindOne(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        // First of all a name: files may have the pattern's characters in theirs.
+        if (File.Exists(path))
+            return [path];
+        if (Directory.Exists(path))
+            throw new ArgumentException($"{Path.GetFullPath(path)} is a folder: name its files, for example {Path.Combine(path, "*.jsonl")}.", nameof(path));
+        if (!FilePattern.IsPattern(path))
+            throw new FileNotFoundException($"There is no file of chat data at {Path.GetFullPath(path)}.", path);
+        IReadOnlyCollection<string> found = FilePattern.Find(path);
+        return found.Count > 0 ? found : throw new FileNotFoundException($"No file of chat data matches {Path.GetFullPath(path)}.", path);
     }
 }

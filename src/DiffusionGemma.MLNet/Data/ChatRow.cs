@@ -12,17 +12,27 @@ namespace DiffusionGemma;
 internal static class ChatRow
 {
     private const string MessagesKey = "messages";
-    private const string ShareGptKey = "conversations";
-    private const string ToolsKey = "tools";
+    public const string ShareGptKey = "conversations";
 
-    // The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
+    /// <summary>What a chat template takes beside the messages, in tables often as JSON text: a column has one type, these have many.</summary>
+    public static readonly string[] TemplateKeys = ["tools", "chat_template_kwargs"];
+
+    /// <summary>Where data sets keep what is seen or heard.</summary>
+    public static readonly string[] MediaKeys = ["image", "images", "audio", "audios", "video", "videos"];
+
+    // As deep as a conversation may be. The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
+    private static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
     private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
-    public static string Read(ReadOnlyMemory<byte> json, ChatDataOptions options, ChatPosition position)
+    /// <exception cref="ChatDataException">The row is no conversation.</exception>
+    public static string Read(RawChatRow raw, ChatDataOptions options)
     {
+        ChatPosition position = raw.Position;
+        if (raw.Fault is { } fault)
+            throw new ChatDataException(fault, position, raw.Cause);
         try
         {
-            using var document = JsonDocument.Parse(json);
+            using var document = JsonDocument.Parse(raw.Json, Reading);
             string text = Read(document.RootElement, options);
             ChatConversation.Parse(text);
             return text;
@@ -48,6 +58,8 @@ internal static class ChatRow
 
     private static string Read(JsonElement row, ChatDataOptions options)
     {
+        if (row.ValueKind == JsonValueKind.Object)
+            CheckIsText(row);
         if (options.QuestionColumn is not null)
             return ReadQuestion(row, options.QuestionColumn, options);
         if (row.ValueKind == JsonValueKind.Array)
@@ -56,10 +68,20 @@ internal static class ChatRow
 
         string key = options.MessagesColumn;
         if (TryGet(row, key, out JsonElement messages))
-            return WithOtherKeys(row, key, InText(messages, key, value => value.GetRawText()));
+            return WithOtherKeys(row, InText(messages, key, value => value.GetRawText()), key);
         if (TryGet(row, ShareGptKey, out messages))
-            return WithOtherKeys(row, ShareGptKey, InText(messages, ShareGptKey, ShareGpt.ToMessages));
-        throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}'); it has {Keys(row)}");
+            return WithOtherKeys(row, InText(messages, ShareGptKey, ShareGpt.ToMessages), ShareGptKey);
+        if (TryGet(row, Alpaca.InstructionKey, out _))
+            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey);
+        throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
+    }
+
+    /// <summary>Images and the like may stand beside the messages in place of among them.</summary>
+    private static void CheckIsText(JsonElement row)
+    {
+        foreach (string key in MediaKeys)
+            Require(!TryGet(row, key, out JsonElement value) || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
+                () => $"the row has '{key}': this library is text only; take out what is not text, or the row");
     }
 
     private static string ReadQuestion(JsonElement row, string questionKey, ChatDataOptions options)
@@ -79,7 +101,7 @@ internal static class ChatRow
         });
     }
 
-    private static string Text(JsonElement row, string key)
+    public static string Text(JsonElement row, string key)
     {
         Require(TryGet(row, key, out JsonElement value), () => $"'{key}' is null or missing: give it a text, or take the row out");
         Require(value.ValueKind == JsonValueKind.String, () => $"'{key}' must be text, it is {Describe(value)}");
@@ -93,7 +115,7 @@ internal static class ChatRow
             return read(value);
         try
         {
-            using var inner = JsonDocument.Parse(value.GetString()!);
+            using var inner = JsonDocument.Parse(value.GetString()!, Reading);
             return read(inner.RootElement);
         }
         catch (JsonException error)
@@ -102,9 +124,9 @@ internal static class ChatRow
         }
     }
 
-    private static string WithOtherKeys(JsonElement row, string messagesKey, string messages)
+    private static string WithOtherKeys(JsonElement row, string messages, params string[] used)
     {
-        JsonProperty[] others = [.. row.EnumerateObject().Where(property => !property.NameEquals(messagesKey) && property.Value.ValueKind != JsonValueKind.Null)];
+        JsonProperty[] others = [.. row.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null && !used.Any(property.NameEquals))];
         if (others.Length == 0)
             return messages;
         return Write(writer =>
@@ -118,16 +140,15 @@ internal static class ChatRow
         });
     }
 
-    /// <summary>As it stands, but tools in a string that holds JSON (many data sets: a table column has one type, tools have many) as that JSON.</summary>
     private static void WriteOther(Utf8JsonWriter writer, JsonProperty other)
     {
-        if (!other.NameEquals(ToolsKey) || other.Value.ValueKind != JsonValueKind.String)
+        if (other.Value.ValueKind != JsonValueKind.String || TemplateKeys.FirstOrDefault(other.NameEquals) is not { } key)
         {
             other.WriteTo(writer);
             return;
         }
-        writer.WritePropertyName(ToolsKey);
-        writer.WriteRawValue(InText(other.Value, ToolsKey, value => value.GetRawText()));
+        writer.WritePropertyName(key);
+        writer.WriteRawValue(InText(other.Value, key, value => value.GetRawText()));
     }
 
     public static string Write(Action<Utf8JsonWriter> write)

@@ -27,9 +27,11 @@ internal sealed class ParquetFile : IDisposable
 
     public long RowCount { get; }
 
-    public static ParquetFile Open(string path)
+    public static ParquetFile Open(string path) => Open(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read));
+
+    /// <summary>The same from a stream, which becomes the file's own.</summary>
+    internal static ParquetFile Open(string path, Stream stream)
     {
-        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
         try
         {
             CheckEnds(stream, path);
@@ -81,7 +83,7 @@ internal sealed class ParquetFile : IDisposable
     /// A parquet file ends in its footer, the footer's length and the magic bytes. Checked here because a reader that trusts the length
     /// asks for as much memory.
     /// </summary>
-    private static void CheckEnds(FileStream stream, string path)
+    private static void CheckEnds(Stream stream, string path)
     {
         const int TailLength = 8;
         Span<byte> head = stackalloc byte[4], tail = stackalloc byte[TailLength];

@@ -46,10 +46,17 @@ internal abstract class ParquetLeaf : IDisposable
         {
             RawColumnData<ReadOnlyMemory<char>> text => new Leaf<ReadOnlyMemory<char>>(text, field, static (writer, value) => writer.WriteStringValue(value.Span)),
             RawColumnData<bool> truth => new Leaf<bool>(truth, field, static (writer, value) => writer.WriteBooleanValue(value)),
+            RawColumnData<sbyte> number => new Leaf<sbyte>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<byte> number => new Leaf<byte>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<short> number => new Leaf<short>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<ushort> number => new Leaf<ushort>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
             RawColumnData<int> number => new Leaf<int>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<uint> number => new Leaf<uint>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
             RawColumnData<long> number => new Leaf<long>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
-            RawColumnData<float> number => new Leaf<float>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
-            RawColumnData<double> number => new Leaf<double>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            RawColumnData<ulong> number => new Leaf<ulong>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
+            // As Python reads it: widened, so that 0.1f is 0.10000000149011612.
+            RawColumnData<float> number => new Leaf<float>(number, field, static (writer, value) => JsonNumber.WriteFloat(writer, value)),
+            RawColumnData<double> number => new Leaf<double>(number, field, JsonNumber.WriteFloat),
             _ => throw Unsupported(column, field),
         };
     }

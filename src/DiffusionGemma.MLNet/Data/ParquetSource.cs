@@ -5,15 +5,12 @@ namespace DiffusionGemma;
 /// <summary>Conversations from parquet files, one after another, a row group in memory at a time.</summary>
 internal sealed class ParquetSource : IChatSource
 {
-    private const string ShareGptColumn = "conversations";
-    private const string ToolsColumn = "tools";
-
     private readonly string[] _paths;
     private readonly ChatDataOptions _options;
 
     public ParquetSource(IEnumerable<string> paths, ChatDataOptions options)
     {
-        _paths = ChatFiles.Check(paths);
+        _paths = ChatFiles.Find(paths);
         _options = options;
         long rows = 0;
         foreach (string path in _paths)
@@ -27,28 +24,46 @@ internal sealed class ParquetSource : IChatSource
 
     public long? RowCount { get; }
 
-    public IEnumerable<string> Rows()
+    public IEnumerable<RawChatRow> Rows()
     {
         foreach (string path in _paths)
         {
             using ParquetFile file = ParquetFile.Open(path);
             long number = 0;
             foreach (ReadOnlyMemory<byte> row in file.ReadRows(Columns(file)))
-                yield return ChatRow.Read(row, _options, new ChatPosition(path, Row: number++));
+                yield return new RawChatRow(row, new ChatPosition(path, Row: number++));
         }
     }
 
     /// <summary>The columns that the options ask for; every other column stays unread.</summary>
     private Field[] Columns(ParquetFile file)
     {
+        if (file.Columns.FirstOrDefault(column => ChatRow.MediaKeys.Contains(column.Name)) is { } media)
+            throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again without it and the rows that need it", new ChatPosition(file.Path));
         if (_options.QuestionColumn is { } question)
             return _options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
-        Field messages = file.Find(_options.MessagesColumn) ?? file.Find(ShareGptColumn)
-            ?? throw Missing(file, _options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
+        return [.. MessageColumns(file), .. TemplateColumns(file)];
+    }
+
+    private Field[] MessageColumns(ParquetFile file)
+    {
+        if ((file.Find(_options.MessagesColumn) ?? file.Find(ChatRow.ShareGptKey)) is not { } messages)
+        {
+            if (file.Find(Alpaca.InstructionKey) is null)
+                throw Missing(file, _options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
+            string[] optional = [Alpaca.InputKey, Alpaca.OutputKey];
+            return [Text(file, Alpaca.InstructionKey), .. optional.Where(name => file.Find(name) is not null).Select(name => Text(file, name))];
+        }
         if (messages is not ListField && !ParquetFile.IsText(messages))
             throw new ChatDataException($"column '{messages.Name}' must be a list of messages or the JSON text of one, it holds {ParquetFile.Describe(messages)}", new ChatPosition(file.Path));
-        return file.Find(ToolsColumn) is { } tools ? [messages, tools] : [messages];
+        return [messages];
     }
+
+    private IEnumerable<Field> TemplateColumns(ParquetFile file) =>
+    [
+        .. ChatRow.TemplateKeys.Except(_options.TemplateColumns).Select(file.Find).OfType<Field>(),
+        .. _options.TemplateColumns.Select(name => file.Find(name) ?? throw Missing(file, name, $"correct {nameof(ChatDataOptions.TemplateColumns)}")),
+    ];
 
     private static Field Text(ParquetFile file, string name)
     {

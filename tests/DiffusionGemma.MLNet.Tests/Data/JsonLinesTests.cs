@@ -65,7 +65,7 @@ public sealed class JsonLinesTests
         [
             "'messages' is a text that is not JSON",
             "'messages' is empty",
-            "the row has no 'messages' (and no 'conversations'); it has 'text'",
+            "the row has no 'messages' (and no 'conversations' or 'instruction'); it has 'text'",
             "messages[0] has no 'role'",
             "messages[0] has no 'content'",
             "messages[0] is int, where an object",
@@ -96,7 +96,7 @@ public sealed class JsonLinesTests
     [InlineData("""{"conversations": [{"from": "human"}]}""", "turn 0 has no 'value'")]
     [InlineData("""{"conversations": [{"from": "human", "value": 3}]}""", "'value' of turn 0 must be text, it is the number 3")]
     [InlineData("""{"conversations": []}""", "the list 'conversations' is empty")]
-    [InlineData("{}", "the row has no 'messages' (and no 'conversations'); it has no keys")]
+    [InlineData("{}", "the row has no 'messages' (and no 'conversations' or 'instruction'); it has no keys")]
     [InlineData("7", "a row is an object with 'messages', this one is the number 7")]
     public void Other_wrong_rows_have_a_reason_too(string row, string reason)
     {

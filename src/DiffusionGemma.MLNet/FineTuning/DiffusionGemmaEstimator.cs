@@ -86,6 +86,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 TrainedTensors = result.TrainedTensors,
                 TrainedParameterCount = result.TrainedParameterCount,
                 History = result.History,
+                Evaluations = result.Evaluations,
+                End = result.End,
             };
             TrainedWeights weights = Keep(loaded, out string folder);
             LoadedModel? ready = loaded;

@@ -24,6 +24,12 @@ public sealed record FineTuneSummary
     /// <summary>How many numbers were trained.</summary>
     public long TrainedParameterCount { get; init; }
 
+    /// <summary>One record an evaluation on held-out rows (<see cref="FineTuneOptions.Evaluation"/>).</summary>
+    public IReadOnlyList<EvaluationRecord> Evaluations { get; init; } = [];
+
+    /// <summary>Why training ended.</summary>
+    public RunEnd End { get; init; }
+
     /// <summary>One record a step.</summary>
     public IReadOnlyList<StepRecord> History { get; init; } = [];
 }

@@ -21,6 +21,7 @@ public static class HistoryExtensions
             Column(nameof(StepRecord.LearningRate), step => step.LearningRate),
             Column(nameof(StepRecord.Tokens), step => step.Tokens),
             Column(nameof(StepRecord.Seconds), step => step.Seconds),
+            Column(nameof(StepRecord.WaitSeconds), step => step.WaitSeconds),
             Column(nameof(StepRecord.TokensPerSecond), step => step.TokensPerSecond),
             Column(nameof(StepRecord.PeakBytes), step => step.PeakBytes));
 

@@ -8,6 +8,18 @@ if (args is ["training-one", var kind, var precision, var algorithm, var count, 
     return 0;
 }
 
+if (args is ["plan", var folder, .. var rest])
+{
+    DiffusionGemma.DiffusionGemmaConfig config = DiffusionGemma.DiffusionGemmaConfig.Load(folder);
+    var options = new DiffusionGemma.FineTuneOptions
+    {
+        Lora = rest.Contains("--full") ? null : new DiffusionGemma.LoraOptions(), ActivationCheckpointing = rest.Contains("--checkpointing"),
+    };
+    int tokens = rest.SkipWhile(a => a != "--tokens").Skip(1).FirstOrDefault() is { } given ? int.Parse(given) : 1024;
+    Console.Write(DiffusionGemma.TrainingPlan.Of(config, options, TorchSharp.torch.ScalarType.BFloat16, tokens));
+    return 0;
+}
+
 int threads = 1;
 bool quick = false;
 string? what = null;

@@ -18,13 +18,14 @@ internal static class TrainingBenchmark
         foreach (string kind in new[] { "full", "lora" })
             foreach (string precision in new[] { "fp32", "bf16" })
             {
-                (double seconds, double gib) ours = InOwnProcess(kind, precision, "ours", threads, quick);
-                (double seconds, double gib) reference = InOwnProcess(kind, precision, "reference", threads, quick);
+                (double seconds, double gib, double planned) ours = InOwnProcess(kind, precision, "ours", threads, quick);
+                (double seconds, double gib, double planned) reference = InOwnProcess(kind, precision, "reference", threads, quick);
                 string name = $"training.{kind}.{precision}";
                 Figure.Print($"{name}.seconds", ours.seconds, "s");
                 Figure.Print($"{name}.peak_gib", ours.gib, "GiB");
                 Figure.Print($"{name}.ratio_time", reference.seconds / ours.seconds, "x");
                 Figure.Print($"{name}.ratio_memory", ours.gib / reference.gib, "x");
+                Figure.Print($"{name}.plan_ratio", ours.planned, "x");
             }
     }
 
@@ -32,6 +33,8 @@ internal static class TrainingBenchmark
     public static void Measure(string kind, string precision, string algorithm, int threads, bool quick)
     {
         torch.ScalarType dtype = precision == "bf16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+        DiffusionGemmaRuntime.EnsureUsable();
+        long before = WorkingSet(p => p.WorkingSet64);
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick), dtype: dtype);
         torch.set_num_threads(threads);
         LoraOptions? lora = kind == "lora" ? new LoraOptions() : null;
@@ -56,11 +59,18 @@ internal static class TrainingBenchmark
                 times.Add(clock.Elapsed.TotalSeconds);
             }
         }
-        using Process process = Process.GetCurrentProcess();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{times.Skip(1).Min()} {process.PeakWorkingSet64 / (double)(1 << 30)}"));
+        long peak = WorkingSet(p => p.PeakWorkingSet64);
+        var plan = TrainingPlan.Of(model.Config, new FineTuneOptions { Lora = lora, GlobalBatchSize = Rows }, dtype, rows.Max(r => r.InputIds.Length));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{times.Skip(1).Min()} {peak / (double)(1 << 30)} {plan.TotalBytes / (double)(peak - before)}"));
     }
 
-    private static (double Seconds, double Gib) InOwnProcess(string kind, string precision, string algorithm, int threads, bool quick)
+    private static long WorkingSet(Func<Process, long> read)
+    {
+        using Process process = Process.GetCurrentProcess();
+        return read(process);
+    }
+
+    private static (double Seconds, double Gib, double Planned) InOwnProcess(string kind, string precision, string algorithm, int threads, bool quick)
     {
         string[] arguments = ["training-one", kind, precision, algorithm, threads.ToString(CultureInfo.InvariantCulture), quick.ToString()];
         using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
@@ -69,6 +79,6 @@ internal static class TrainingBenchmark
         if (process.ExitCode != 0) throw new InvalidOperationException($"{string.Join(' ', arguments)} failed.");
         Figure.Note($"{kind} {precision} {algorithm}: {output.Trim()}");
         double[] numbers = [.. output.Split(' ').Select(n => double.Parse(n, CultureInfo.InvariantCulture))];
-        return (numbers[0], numbers[1]);
+        return (numbers[0], numbers[1], numbers[2]);
     }
 }

@@ -70,7 +70,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
             CheckWritable(_options.OutputFolder!);
 
         torch.Device device = _options.Device ?? DiffusionGemmaRuntime.DefaultDevice;
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, _options.Precision ?? TrainedWeights.DefaultPrecision(device));
+        torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
+        FineTuner.RequireMemory(DiffusionGemmaConfig.Load(_checkpoint), _options, precision, rows.Examples);
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, precision);
         var loaded = new LoadedModel(model, Adapter: null);
         try
         {

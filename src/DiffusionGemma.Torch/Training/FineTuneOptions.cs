@@ -104,6 +104,9 @@ public sealed record FineTuneOptions
     /// </summary>
     public bool DryRun { get; init; } = true;
 
+    /// <summary>Bytes that the run may take of its device (<see cref="TrainingPlan"/>); more is an error before anything is loaded. Null: not looked at.</summary>
+    public long? MemoryBudget { get; init; }
+
     /// <summary>A cancelled run returns the model as of its last whole step; false: it throws.</summary>
     public bool ReturnOnCancellation { get; init; }
 

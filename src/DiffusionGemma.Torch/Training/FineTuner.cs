@@ -31,6 +31,7 @@ public static class FineTuner
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         if (options.ActivationCheckpointing && options.Lora is not null && (model.Adapter?.Config.Dropout ?? options.Lora.Dropout) > 0)
             throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
+        RequireMemory(model.Config, options, model.DType, examples);
         long seed = options.Seed ?? FineTuneOptions.DefaultSeed;
         int steps = StepCount(examples.Count, options);
 
@@ -81,11 +82,23 @@ public static class FineTuner
         return HeldOutEvaluation.Run(model, examples, seed, step: 0, cancellation);
     }
 
-    /// <summary>Everything but the routers and the layer scalars.</summary>
+    /// <exception cref="TrainingException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
+    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, IReadOnlyList<TrainingExample> examples)
+    {
+        if (options.MemoryBudget is not long budget) return;
+        var plan = TrainingPlan.Of(config, options, dtype, examples.Max(e => e.InputIds.Length));
+        if (plan.TotalBytes > budget)
+            throw new TrainingException(
+                $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.MemoryBudget of {budget / 1e9:F1} GB: lower MicroBatchSize or PackCanvas' "
+                + $"maxLength, set ActivationCheckpointing, compute in bfloat16, or train with LoRA.\n{plan}");
+    }
+
+    /// <summary>Whether full fine-tuning trains a tensor: everything but the routers and the layer scalars.</summary>
+    internal static bool Trains(string name) =>
+        !name.Contains(".router.", StringComparison.Ordinal) && !name.EndsWith(".layer_scalar", StringComparison.Ordinal);
+
     private static Dictionary<string, Tensor> FullParameters(DiffusionGemmaModel model) =>
-        model.Stack.Parameters
-            .Where(p => !p.Key.Contains(".router.", StringComparison.Ordinal) && !p.Key.EndsWith(".layer_scalar", StringComparison.Ordinal))
-            .ToDictionary(p => p.Key, p => p.Value);
+        model.Stack.Parameters.Where(p => Trains(p.Key)).ToDictionary(p => p.Key, p => p.Value);
 
     private static int StepCount(int rows, FineTuneOptions options)
     {

@@ -13,7 +13,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class HeadLoss : AutogradFunction<HeadLoss>
 {
-    private const long ChunkElements = 1 << 21;
+    internal const long ChunkElements = 1 << 21;
 
     /// <param name="hidden">[N,H].</param>
     /// <param name="weight">The head [V,H].</param>

@@ -1,0 +1,56 @@
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+public class TrainingPlanTests : TorchTest
+{
+    private static readonly DiffusionGemmaConfig Released = DiffusionGemmaConfig.Parse(ReleasedConfig.Json(perLayer: false), "config.json");
+
+    [Fact]
+    public void The_real_size_is_the_published_one()
+    {
+        TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024);
+        Assert.Equal(18_585_600, lora.TrainedParameters);                                  // 18.59 M: rank 16 on attention and dense projections
+        Assert.Equal(22_837_985_280, lora.ExpertParameters);
+        Assert.Equal(2 * lora.Parameters, lora.WeightBytes);
+
+        TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
+        // Master weights and two moments in float32, gradients in float32 and, while a backward runs, in bfloat16.
+        Assert.Equal(18 * full.TrainedParameters, full.TrainingStateBytes);
+        Assert.True(full.StepFlops > lora.StepFlops);
+    }
+
+    [Fact]
+    public void Less_is_kept_with_checkpointing_and_smaller_micro_batches()
+    {
+        long Activations(FineTuneOptions options) => TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024).ActivationBytes;
+        var options = new FineTuneOptions { MicroBatchSize = 4 };
+        Assert.Equal(4 * Activations(options with { MicroBatchSize = 1 }), Activations(options));
+        Assert.Equal(Activations(options with { MicroBatchSize = 2 }), Activations(options with { MicroBatchTokens = 2048 }));
+        Assert.True(Activations(options with { ActivationCheckpointing = true }) < Activations(options) / 10);
+    }
+
+    [Fact]
+    public void The_trained_parameters_are_those_of_a_run()
+    {
+        foreach (LoraOptions? lora in new[] { null, new LoraOptions { Rank = 3 }, new LoraOptions { Experts = true, Targets = ["q_proj"] } })
+        {
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
+            FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 1 };
+            using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), options);
+            Assert.Equal(result.TrainedParameterCount, TrainingPlan.Of(model.Config, options, torch.ScalarType.Float32, 26).TrainedParameters);
+            model.Adapter = null;
+        }
+    }
+
+    [Fact]
+    public void A_run_beyond_its_budget_does_not_start()
+    {
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
+        var error = Assert.Throws<TrainingException>(() => FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 100_000 }));
+        Assert.Contains("MemoryBudget", error.Message, StringComparison.Ordinal);
+        Assert.Contains("activations", error.Message, StringComparison.Ordinal);
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 1L << 30, MaxSteps = 1 });
+        Assert.Single(result.History);
+    }
+}

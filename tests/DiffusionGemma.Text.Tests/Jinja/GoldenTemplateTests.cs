@@ -1,5 +1,4 @@
 using System.Text.Json;
-using DiffusionGemma.Text.Jinja.Values;
 
 namespace DiffusionGemma.Tests.Jinja;
 
@@ -10,11 +9,8 @@ public sealed class GoldenTemplateTests
 {
     private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(TestFiles.Path("goldens", "goldens.json"))).RootElement;
 
-    private static readonly Dictionary<string, ChatTemplate> s_templates = Directory.GetFiles(TestFiles.Path("goldens", "templates"))
-        .ToDictionary(path => Path.GetFileNameWithoutExtension(path), path => ChatTemplate.Parse(File.ReadAllText(path), new FixedClock()));
-
     public static IEnumerable<TheoryDataRow<string, int>> Cases() =>
-        from string @group in (string[])["expressions", "templates", "fuzz"]
+        from string @group in (string[])["expressions", "templates"]
         from int place in Enumerable.Range(0, s_golden.GetProperty(@group).GetArrayLength())
         select new TheoryDataRow<string, int>(@group, place);
 
@@ -44,22 +40,9 @@ public sealed class GoldenTemplateTests
     {
         bool prompt = golden.TryGetProperty("add_generation_prompt", out JsonElement given) && given.GetBoolean();
         ChatTemplate template = golden.TryGetProperty("template", out JsonElement name)
-            ? s_templates[name.GetString()!]
-            : ChatTemplate.Parse(golden.GetProperty("source").GetString()!, new FixedClock());
+            ? JinjaReference.Templates[name.GetString()!]
+            : ChatTemplate.Parse(golden.GetProperty("source").GetString()!, JinjaReference.Clock);
         JsonElement row = golden.TryGetProperty("row", out JsonElement own) ? own : s_golden.GetProperty("row");
-        // Straight to the variables: the goldens hold rows too that a conversation's rules would refuse.
-        List<KeyValuePair<string, object?>> variables =
-        [
-            new("tools", null), new("documents", null), new("bos_token", "<bos>"), new("eos_token", "<eos>"), new("pad_token", "<pad>"), new("unk_token", "<unk>"),
-            .. JsonValues.ReadObject(row).Select(item => new KeyValuePair<string, object?>((string)item.Key!, item.Value)),
-        ];
-        return template.Render(variables, prompt);
-    }
-
-    private sealed class FixedClock : TimeProvider
-    {
-        public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.Parse(s_golden.GetProperty("date").GetString() + " 12:00 +00:00");
+        return JinjaReference.Render(template, row, prompt);
     }
 }

@@ -1,14 +1,21 @@
 """Goldens for the Jinja interpreter: what Python's jinja2 renders, configured as transformers configures it for chat templates.
 
-    python3 make_goldens.py          # writes goldens.json beside itself; needs jinja2 (Debian: python3-jinja2)
+    python3 make_goldens.py [--out FOLDER]     # writes goldens.json and fuzz.jsonl.gz, beside itself if no folder is given
+    python3 make_goldens.py --show N           # prints generated row N and what each template makes of it
 
-Three groups: `expressions` (small templates, one construct each), `templates` (the files in templates/, over the conversations below),
-`fuzz` (the same files over generated conversations). Spans of generation blocks are in UTF-16 units.
+It needs jinja2 (Debian: python3-jinja2). Three groups: `expressions` (small templates, one construct each), `templates` (the files in
+templates/, over the conversations below), and the fuzz: the same files over generated conversations, of which each line of fuzz.jsonl.gz is
+one, with a hash of all the results. Spans of generation blocks are in UTF-16 units.
 `error` is null, "raise" (raise_exception, with its words in `words`), or "error" (anything else that fails).
 """
+import datetime
+import functools
+import gzip
+import hashlib
 import json
 import pathlib
 import random
+import sys
 from contextlib import contextmanager
 
 import jinja2
@@ -16,7 +23,7 @@ import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 HERE = pathlib.Path(__file__).parent
-DATE = "10 Jun 2026"
+NOW = datetime.datetime(2026, 6, 10, 12)
 
 
 class Raised(jinja2.exceptions.TemplateError):
@@ -62,11 +69,16 @@ def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=Fa
 ENVIRONMENT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTracker, jinja2.ext.loopcontrols])
 ENVIRONMENT.filters["tojson"] = tojson
 ENVIRONMENT.globals["raise_exception"] = raise_exception
-ENVIRONMENT.globals["strftime_now"] = lambda format: DATE
+ENVIRONMENT.globals["strftime_now"] = NOW.strftime
 
 
 def units(text, place):
     return len(text[:place].encode("utf-16-le")) // 2
+
+
+@functools.cache
+def compiled(source):
+    return ENVIRONMENT.from_string(source)
 
 
 def render(source, row, add_generation_prompt):
@@ -75,7 +87,7 @@ def render(source, row, add_generation_prompt):
     variables["add_generation_prompt"] = add_generation_prompt
     blocks, spans = [], []
     try:
-        template = ENVIRONMENT.from_string(source)
+        template = compiled(source)
         with ENVIRONMENT.track(blocks, spans):
             for block in template.generate(**variables):
                 blocks.append(block)
@@ -288,60 +300,137 @@ ROWS = [
 
 
 def generated(random):
-    """A conversation of any shape that passes for one."""
+    """A conversation of any shape that passes for one, and a few that do not."""
     words = ["Hello", "1+1=2", " spaced ", "\n\nlines\n", "naïve 日本", "🙂👍", "<turn|>", "</think>x", "<think>\ny\n</think>\n\nz", "{{ x }}", "it's \"q\"", "\t", "", "ß ÄÖ", "\\n", "\u00a0"]
     text = lambda: " ".join(random.choices(words, k=random.randrange(0, 5)))
+    chance = lambda share: random.random() < share
 
     def value(depth=0):
         kind = random.randrange(9 if depth < 3 else 7)
-        return [lambda: None, lambda: random.random() < 0.5, lambda: random.randrange(-5, 10 ** random.randrange(1, 22)), lambda: random.choice([0.5, 1.0, -0.0, 1e20, 1e-7, 3.14]),
+        return [lambda: None, lambda: chance(0.5), lambda: random.randrange(-5, 10 ** random.randrange(1, 22)), lambda: random.choice([0.5, 1.0, -0.0, 1e20, 1e-7, 3.14]),
                 text, text, lambda: random.choice(words), lambda: [value(depth + 1) for _ in range(random.randrange(4))],
                 lambda: {random.choice(["a", "B", "c d", "é", "_x", "items"]): value(depth + 1) for _ in range(random.randrange(4))}][kind]()
 
+    def part():
+        if chance(0.06):
+            return random.choice([dict(type="image"), dict(type="thinking", thinking=text()), dict(type="text"), text(), None])
+        return dict(type="text", text=text())
+
     def content():
-        return [dict(type="text", text=text()) for _ in range(random.randrange(1, 3))] if random.random() < 0.15 else text()
+        if chance(0.03):
+            return value()                          # no content at all, or of an odd type
+        return [part() for _ in range(random.randrange(1, 4))] if chance(0.15) else text()
+
+    def schema(depth=0):
+        kind = random.choice(["string", "integer", "number", "boolean", "array", "object", ["string", "null"], "null", None])
+        spec = dict(type=kind) if kind else dict(oneOf=[schema(depth + 1), dict(type="string", description="one")]) if depth < 2 else {}
+        if kind == "string" and chance(0.4):
+            spec["enum"] = random.sample(["celsius", "é", "a b", "\"q\""], random.randrange(1, 4))
+        if kind == "array" and chance(0.8):
+            spec["items"] = schema(depth + 1) if depth < 2 else dict(type="string")
+        if kind == "object" and depth < 2 and chance(0.7):
+            spec["properties"] = {name: schema(depth + 1) for name in random.sample(["x", "Y", "z z"], random.randrange(3))}
+        for key, make in (("description", text), ("default", value), ("nullable", lambda: chance(0.5)), ("minItems", lambda: 1), ("x-odd", value)):
+            if chance(0.2):
+                spec[key] = make()
+        return spec
+
+    def tool():
+        if chance(0.4):
+            return random.choice([WEATHER, NOTHING])
+        function = dict(name=random.choice(["calc", "get_weather", "look-up"]), description=random.choice([text(), None, "Looks it up."]))
+        function["parameters"] = dict(type="object", properties={name: schema() for name in random.sample(["city", "Unit", "n", "opts"], random.randrange(4))})
+        if chance(0.6):
+            function["parameters"]["required"] = random.sample(["city", "n", "none"], random.randrange(3))
+        for key, make in (("strict", lambda: True), ("return", lambda: dict(type="string", description="What it gives"))):
+            if chance(0.2):
+                function[key] = make()
+        return function if chance(0.1) else dict(type="function", function=function)
 
     messages = []
-    if random.random() < 0.3:
-        messages.append(dict(role=random.choice(["system", "developer"]), content=content()))
+    if chance(0.4):
+        messages.append(dict(role=random.choice(["system", "system", "developer"]), content=content()))
     for turn in range(random.randrange(1, 5)):
         messages.append(user(content()))
-        if random.random() < 0.3:
+        while chance(0.3):
             ids = [random.choice(["abcdefgh1", "c1", "123456789"]) for _ in range(random.choice([1, 1, 2]))]
-            arguments = lambda: json.dumps(value()) if random.random() < 0.2 else {k: value() for k in random.sample(["city", "Unit", "n"], random.randrange(3))}
-            messages.append(assistant(random.choice([None, text()]), tool_calls=[call(random.choice(["get_weather", "nothing"]), arguments(), id) for id in ids]))
-            messages += [dict(role="tool", tool_call_id=id, content=text() if random.random() < 0.8 else {"v": value()}) for id in ids]
+            arguments = lambda: json.dumps(value()) if chance(0.2) else {k: value() for k in random.sample(["city", "Unit", "n"], random.randrange(3))}
+            calls = [call(random.choice(["get_weather", "nothing"]), arguments(), id) for id in ids]
+            if chance(0.08):
+                calls = [random.choice([dict(name="bare", arguments=value()), dict(function=dict(name="no arguments")), dict(id="c1", function=dict(name="f", arguments=None))])]
+            message = assistant(random.choice([None, "", text()]), tool_calls=calls)
+            if chance(0.2):
+                message[random.choice(["reasoning", "reasoning_content", "thinking"])] = text()
+            messages.append(message)
+            for id in ids:
+                result = dict(role="tool", tool_call_id=id, content=text() if chance(0.8) else {"v": value()})
+                if chance(0.3):
+                    result["name"] = "get_weather"
+                messages.append(result)
         answer = assistant(content())
-        if random.random() < 0.2:
+        if chance(0.2):
             answer[random.choice(["reasoning", "reasoning_content"])] = random.choice([text(), None])
-        if random.random() < 0.1:
+        if chance(0.1):
             answer["extra"] = value()
+        if chance(0.1):
+            answer["tool_calls"] = random.choice([None, []])
         messages.append(answer)
-    if random.random() < 0.3:
+    if chance(0.3):
         messages.pop()
-    if random.random() < 0.05:
-        messages.append(dict(role=random.choice(["critic", "model"]), content=text()))
+    if chance(0.05):
+        messages.append(dict(role=random.choice(["critic", "model", "tool", "ipython"]), content=text()))
     row = dict(messages=messages or [user("x")])
-    if random.random() < 0.3:
-        row["tools"] = random.choice([[WEATHER], [WEATHER, NOTHING], [NOTHING], []])
-    if random.random() < 0.3:
-        row["enable_thinking"] = random.random() < 0.5
+    if chance(0.4):
+        row["tools"] = [tool() for _ in range(random.randrange(4))]
+    for key, make in (("enable_thinking", lambda: chance(0.5)), ("reasoning_effort", lambda: random.choice(["low", "high"])), ("date_string", lambda: "1 May 2026"),
+                      ("documents", lambda: [dict(title=text(), text=text())]), ("custom_tools", lambda: random.choice([None, [WEATHER]]))):
+        if chance(0.3 if key == "enable_thinking" else 0.08):
+            row[key] = make()
     return row
 
 
+FUZZ_ROWS = 2400
+SEED = 20260610
+
+
+def fuzz(files):
+    """Generated rows, and for each a hash of what all templates make of it: the texts themselves would fill the repository."""
+    draw = random.Random(SEED)
+    kinds = {None: 0, "raise": 0, "error": 0}
+    for _ in range(FUZZ_ROWS):
+        row, prompt = generated(draw), draw.random() < 0.5
+        results = {name: render(source, row, prompt) for name, source in files.items()}
+        for result in results.values():
+            kinds[result["error"]] += 1
+        yield dict(row, add_generation_prompt=prompt), results
+    print("fuzz", FUZZ_ROWS, kinds)
+
+
+def fingerprint(results):
+    def one(result):
+        spans = ";".join(f"{start},{end}" for start, end in result.get("spans", []))
+        return "\0".join([result["error"] or "", result.get("words", result.get("text", "")), spans])
+    return hashlib.sha256("\1".join(one(results[name]) for name in sorted(results)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def main():
-    draw = random.Random(20260610)
     files = {path.stem: path.read_text(encoding="utf-8") for path in sorted((HERE / "templates").glob("*.jinja"))}
+    if len(sys.argv) == 3 and sys.argv[1] == "--show":
+        row, results = list(fuzz(files))[int(sys.argv[2])]
+        print(json.dumps(dict(row=row, results=results), indent=1, ensure_ascii=False))
+        return
+    out = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 and sys.argv[1] == "--out" else HERE
     case = lambda name, source, row, prompt: dict(template=name, row=row, add_generation_prompt=prompt, **render(source, row, prompt))
     goldens = dict(
-        reference=f"jinja2 {jinja2.__version__}, ImmutableSandboxedEnvironment(trim_blocks, lstrip_blocks), loopcontrols", date=DATE, row=ROW,
+        reference=f"jinja2 {jinja2.__version__}, ImmutableSandboxedEnvironment(trim_blocks, lstrip_blocks), loopcontrols", row=ROW,
         expressions=[dict(source=source, **render(source, ROW, False)) for source in expressions()],
-        templates=[case(name, source, row, prompt) for name, source in files.items() for row in ROWS for prompt in (False, True)],
-        fuzz=[case(name, files[name], generated(draw), draw.random() < 0.5) for name in draw.choices(list(files), k=400)])
+        templates=[case(name, source, row, prompt) for name, source in files.items() for row in ROWS for prompt in (False, True)])
     # Surrogates cannot be written as UTF-8: everything outside ASCII is escaped.
-    (HERE / "goldens.json").write_text(json.dumps(goldens, separators=(",", ":")) + "\n")
-    for group in ("expressions", "templates", "fuzz"):
+    (out / "goldens.json").write_text(json.dumps(goldens, separators=(",", ":")) + "\n")
+    for group in ("expressions", "templates"):
         print(group, len(goldens[group]), {kind: sum(c["error"] == kind for c in goldens[group]) for kind in (None, "raise", "error")})
+    lines = [json.dumps(dict(row, fingerprint=fingerprint(results)), separators=(",", ":")) for row, results in fuzz(files)]
+    (out / "fuzz.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -124,10 +124,10 @@ internal static class SequenceFilters
     {
         object?[] given = arguments.Bind("sort", 0, "reverse", "case_sensitive", "attribute");
         bool ignoresCase = !IsSet(given[1]);
-        object? attribute = given[2] is string names && names.Contains(',') ? null : given[2];
-        Func<object?, object?> key = attribute is null && given[2] is string several
-            ? item => new PyList([.. several.Split(',').Select(name => Attribute(name, ignoresCase)(item))])
-            : Attribute(attribute, ignoresCase);
+        // The key is a list even of one attribute: lists are ordered by what differs first, so that equal keys need no order.
+        object?[] attributes = given[2] is string names ? names.Split(',') : [given[2]];
+        Func<object?, object?>[] keys = [.. attributes.Select(attribute => Attribute(attribute, ignoresCase))];
+        Func<object?, object?> key = item => new PyList([.. keys.Select(read => read(item))]);
         return new PyList(PySort.By(Items(interpreter, value), key, IsSet(given[0]), interpreter.Budget));
     }
 

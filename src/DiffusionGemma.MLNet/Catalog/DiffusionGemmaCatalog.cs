@@ -15,26 +15,37 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
     /// <param name="outputIds">Vector of int: the token ids.</param>
     /// <param name="outputMask">Vector of bool, as long: true for what the assistant said.</param>
+    /// <param name="escapeSpecialTokens">
+    /// Take the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, for that text. False, as in transformers: it becomes the token.
+    /// </param>
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
     /// <exception cref="InvalidDataException">Its tokenizer or template is broken or not supported.</exception>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, string inputColumn = ChatColumns.Messages, string outputIds = ChatColumns.InputIds,
-        string outputMask = ChatColumns.AssistantMask)
+        string outputMask = ChatColumns.AssistantMask, bool escapeSpecialTokens = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(inputColumn);
         ArgumentException.ThrowIfNullOrEmpty(outputIds);
         ArgumentException.ThrowIfNullOrEmpty(outputMask);
         CheckpointText text = CheckpointText.Read(checkpoint);
         _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
-        return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, inputColumn, outputIds, outputMask));
+        return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, inputColumn, outputIds, outputMask, escapeSpecialTokens));
     }
 
     /// <summary>The mask of the last turn alone, and where the prompt ends: <see cref="ResponseMaskingEstimator"/>.</summary>
     /// <param name="inputColumn">Vector of bool: true for what the assistant said, in every turn.</param>
     /// <param name="outputMask">Vector of bool, as long: true for the last turn's tokens.</param>
     /// <param name="promptLength">Int: the tokens before them.</param>
+    /// <param name="allTurns">Must be false; named because other trainers have it.</param>
+    /// <exception cref="ArgumentException"><paramref name="allTurns"/>: a row has one response, which canvases are counted from.</exception>
     public ResponseMaskingEstimator MaskResponse(string inputColumn = ChatColumns.AssistantMask, string outputMask = ChatColumns.LossMask,
-        string promptLength = ChatColumns.PromptLength)
+        string promptLength = ChatColumns.PromptLength, bool allTurns = false)
     {
+        if (allTurns)
+        {
+            throw new ArgumentException(
+                "A row trains one response, its last turn: canvases are packed from where that response starts, and an earlier turn would fall across their edges. "
+                + "To train on every turn give a row for each, cut after that turn.", nameof(allTurns));
+        }
         ArgumentException.ThrowIfNullOrEmpty(inputColumn);
         ArgumentException.ThrowIfNullOrEmpty(outputMask);
         ArgumentException.ThrowIfNullOrEmpty(promptLength);
@@ -52,10 +63,7 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(padMultiple ?? 1, 1, nameof(padMultiple));
-        int canvasLength = DiffusionGemmaConfig.Load(checkpoint).CanvasLength;
-        int eosId = CheckpointText.Read(checkpoint).Tokenizer.Tokenizer.EosId
-            ?? throw new ArgumentException($"The tokenizer of {checkpoint} names no eos_token, with which canvases are filled: add it to tokenizer_config.json.", nameof(checkpoint));
-        var options = new PackingOptions(canvasLength, eosId, maxLength, padMultiple ?? canvasLength);
+        PackingOptions options = PackingOptions.For(checkpoint, maxLength, padMultiple);
         return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, options));
     }
 
@@ -88,5 +96,38 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, generation ?? new GenerationOptions(), batchSize);
+    }
+
+    /// <summary>One conversation as training would see it: ids, pieces, what is supervised, canvases and what is cut off.</summary>
+    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
+    /// <param name="maxLength">Tokens a row at most.</param>
+    /// <param name="escapeSpecialTokens">As for <see cref="TokenizeChat"/>.</param>
+    /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
+    /// <exception cref="ArgumentException">The length is not positive, or the checkpoint names no end token.</exception>
+    /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
+    public ChatPreview Preview(string checkpoint, string conversation, int maxLength = 1024, bool escapeSpecialTokens = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentNullException.ThrowIfNull(conversation);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        return ChatPreview.Of(CheckpointText.Read(checkpoint).For(escapeSpecialTokens), conversation, PackingOptions.For(checkpoint, maxLength));
+    }
+
+    /// <summary>What training would make of a data set: lengths, canvases, rows that it would cut or leave out. Reads all rows once; the model is not needed.</summary>
+    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="data">Conversations.</param>
+    /// <param name="maxLength">Tokens a row at most.</param>
+    /// <param name="inputColumn">Text: the conversation as JSON.</param>
+    /// <param name="escapeSpecialTokens">As for <see cref="TokenizeChat"/>.</param>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    /// <exception cref="ArgumentException">The data has no such column, the length is not positive, or the checkpoint names no end token.</exception>
+    /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
+    public ChatDataSummary Summarize(string checkpoint, IDataView data, int maxLength = 1024, string inputColumn = ChatColumns.Messages, bool escapeSpecialTokens = false)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        IDataView masked = TokenizeChat(checkpoint, inputColumn, escapeSpecialTokens: escapeSpecialTokens).Append(MaskResponse()).Fit(data).Transform(data);
+        return ChatDataSummary.Of(masked, PackingOptions.For(checkpoint, maxLength));
     }
 }

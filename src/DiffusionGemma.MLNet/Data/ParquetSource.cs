@@ -16,7 +16,7 @@ internal sealed class ParquetSource : IChatSource
         foreach (string path in _paths)
         {
             using ParquetFile file = ParquetFile.Open(path);
-            Columns(file);
+            Columns(file, options);
             rows += file.RowCount;
         }
         RowCount = rows;
@@ -30,27 +30,27 @@ internal sealed class ParquetSource : IChatSource
         {
             using ParquetFile file = ParquetFile.Open(path);
             long number = 0;
-            foreach (ReadOnlyMemory<byte> row in file.ReadRows(Columns(file)))
+            foreach (ReadOnlyMemory<byte> row in file.ReadRows(Columns(file, _options)))
                 yield return new RawChatRow(row, new ChatPosition(path, Row: number++));
         }
     }
 
     /// <summary>The columns that the options ask for; every other column stays unread.</summary>
-    private Field[] Columns(ParquetFile file)
+    internal static Field[] Columns(ParquetFile file, ChatDataOptions options)
     {
         if (file.Columns.FirstOrDefault(column => ChatRow.MediaKeys.Contains(column.Name)) is { } media)
             throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again without it and the rows that need it", new ChatPosition(file.Path));
-        if (_options.QuestionColumn is { } question)
-            return _options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
-        return [.. MessageColumns(file), .. TemplateColumns(file)];
+        if (options.QuestionColumn is { } question)
+            return options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
+        return [.. MessageColumns(file, options), .. TemplateColumns(file, options)];
     }
 
-    private Field[] MessageColumns(ParquetFile file)
+    private static Field[] MessageColumns(ParquetFile file, ChatDataOptions options)
     {
-        if ((file.Find(_options.MessagesColumn) ?? file.Find(ChatRow.ShareGptKey)) is not { } messages)
+        if ((file.Find(options.MessagesColumn) ?? file.Find(ChatRow.ShareGptKey)) is not { } messages)
         {
             if (file.Find(Alpaca.InstructionKey) is null)
-                throw Missing(file, _options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
+                throw Missing(file, options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
             string[] optional = [Alpaca.InputKey, Alpaca.OutputKey];
             return [Text(file, Alpaca.InstructionKey), .. optional.Where(name => file.Find(name) is not null).Select(name => Text(file, name))];
         }
@@ -59,10 +59,10 @@ internal sealed class ParquetSource : IChatSource
         return [messages];
     }
 
-    private IEnumerable<Field> TemplateColumns(ParquetFile file) =>
+    private static IEnumerable<Field> TemplateColumns(ParquetFile file, ChatDataOptions options) =>
     [
-        .. ChatRow.TemplateKeys.Except(_options.TemplateColumns).Select(file.Find).OfType<Field>(),
-        .. _options.TemplateColumns.Select(name => file.Find(name) ?? throw Missing(file, name, $"correct {nameof(ChatDataOptions.TemplateColumns)}")),
+        .. ChatRow.TemplateKeys.Except(options.TemplateColumns).Select(file.Find).OfType<Field>(),
+        .. options.TemplateColumns.Select(name => file.Find(name) ?? throw Missing(file, name, $"correct {nameof(ChatDataOptions.TemplateColumns)}")),
     ];
 
     private static Field Text(ParquetFile file, string name)

@@ -12,12 +12,17 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaTokenize";
 
-    private readonly CheckpointText _text;
+    // From this layout on, the saved model says whether special tokens are escaped.
+    private const ushort Layout = 2;
 
-    internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask)
+    private readonly CheckpointText _text;
+    private readonly bool _escapeSpecialTokens;
+
+    internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask, bool escapeSpecialTokens)
         : base(environment.Register(nameof(ChatTokenizingTransformer)))
     {
         _text = text;
+        _escapeSpecialTokens = escapeSpecialTokens;
         Input = TypedColumn.Text(input);
         Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask)];
     }
@@ -26,7 +31,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
 
     internal TypedColumn[] Outputs { get; }
 
-    private static VersionInfo Version => ModelVersion.Of("DGM TOKS", 1, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Of("DGM TOKS", Layout, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -39,6 +44,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         ctx.SaveNonEmptyString(Input.Name);
         foreach (TypedColumn output in Outputs)
             ctx.SaveNonEmptyString(output.Name);
+        ctx.Writer.Write(_escapeSpecialTokens);
         _text.Save(ctx);
     }
 
@@ -46,7 +52,8 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
     {
         ctx.CheckAtModel(Version);
         (string input, string ids, string mask) = (ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
-        return new ChatTokenizingTransformer(env, CheckpointText.Load(ctx), input, ids, mask);
+        bool escapes = (ushort)ctx.Header.ModelVerWritten >= Layout && ctx.Reader.ReadBoolean();
+        return new ChatTokenizingTransformer(env, CheckpointText.Load(ctx), input, ids, mask, escapes);
     }
 
     private sealed class Mapper(ChatTokenizingTransformer parent, DataViewSchema schema)
@@ -56,11 +63,12 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         {
             Func<ReadOnlyMemory<char>> messages = Getters.ReadValue<ReadOnlyMemory<char>>(row, inputs[0]);
             Func<ChatPosition> position = Getters.ReadPosition(row);
+            ChatTokenizer tokenizer = parent._text.For(parent._escapeSpecialTokens);
             return () =>
             {
                 try
                 {
-                    return parent._text.Tokenizer.Encode(messages().ToString());
+                    return tokenizer.Encode(messages().ToString());
                 }
                 catch (ChatException error)
                 {

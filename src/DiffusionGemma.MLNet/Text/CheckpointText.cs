@@ -16,15 +16,20 @@ internal sealed class CheckpointText
 
     private readonly FileBundle _files;
     private readonly Lazy<ChatTokenizer> _tokenizer;
+    private readonly Lazy<ChatTokenizer> _escaping;
 
     private CheckpointText(FileBundle files)
     {
         _files = files;
         _tokenizer = new Lazy<ChatTokenizer>(() => files.AsFolder(ChatTokenizer.Load));
+        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template, new ChatTokenizerOptions { EscapeSpecialTokens = true }));
     }
 
     /// <summary>Parsed when it is first asked for. Many threads may use it.</summary>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
+
+    /// <summary>The same one that takes a special token's text inside a message for text, or not.</summary>
+    public ChatTokenizer For(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
 
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
     public static CheckpointText Read(string folder)

@@ -44,7 +44,8 @@ public sealed record ChatConversation
             using JsonDocument document = JsonDocument.Parse(json, s_jsonOptions);
             return Read(document.RootElement);
         }
-        catch (JsonException exception)
+        // ArgumentException is what the JSON reader throws for half a surrogate pair in the text itself.
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
             throw new ChatException($"The row is not valid JSON: {exception.Message}", exception);
         }

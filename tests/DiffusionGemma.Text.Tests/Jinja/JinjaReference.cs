@@ -11,8 +11,12 @@ internal static class JinjaReference
     public static TimeProvider Clock { get; } = new FixedClock();
 
     /// <summary>The files of goldens/templates by name.</summary>
-    public static IReadOnlyDictionary<string, ChatTemplate> Templates { get; } =
-        Directory.GetFiles(TestFiles.Path("goldens", "templates")).ToDictionary(path => Path.GetFileNameWithoutExtension(path), path => ChatTemplate.Parse(File.ReadAllText(path), Clock));
+    public static IReadOnlyDictionary<string, ChatTemplate> Templates { get; } = ReadTemplates(TestFiles.Path("goldens", "templates"));
+
+    /// <summary>All *.jinja files below a folder, by their path in it.</summary>
+    public static IReadOnlyDictionary<string, ChatTemplate> ReadTemplates(string folder) =>
+        Directory.GetFiles(folder, "*.jinja", SearchOption.AllDirectories).ToDictionary(
+            path => Path.GetRelativePath(folder, path).Replace('\\', '/')[..^".jinja".Length], path => ChatTemplate.Parse(File.ReadAllText(path), Clock));
 
     /// <summary>Straight to the variables: the goldens hold rows too that a conversation's rules would refuse.</summary>
     public static RenderedChat Render(ChatTemplate template, JsonElement row, bool addGenerationPrompt) => template.Render(

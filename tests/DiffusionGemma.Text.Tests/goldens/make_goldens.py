@@ -1,17 +1,18 @@
 """Goldens for the Jinja interpreter: what Python's jinja2 renders, configured as transformers configures it for chat templates.
 
-    python3 make_goldens.py [--out FOLDER]     # writes goldens.json and fuzz.jsonl.gz, beside itself if no folder is given
-    python3 make_goldens.py --show N           # prints generated row N and what each template makes of it
+    python3 make_goldens.py                    # writes goldens.json and fuzz.jsonl.gz beside itself
 
 It needs jinja2 (Debian: python3-jinja2). Three groups: `expressions` (small templates, one construct each), `templates` (the files in
 templates/, over the conversations below), and the fuzz: the same files over generated conversations, of which each line of fuzz.jsonl.gz is
 one, with a hash of all the results. Spans of generation blocks are in UTF-16 units.
 `error` is null, "raise" (raise_exception, with its words in `words`), or "error" (anything else that fails).
 """
+import argparse
 import datetime
 import functools
 import gzip
 import hashlib
+import itertools
 import json
 import pathlib
 import random
@@ -393,44 +394,58 @@ FUZZ_ROWS = 2400
 SEED = 20260610
 
 
-def fuzz(files):
-    """Generated rows, and for each a hash of what all templates make of it: the texts themselves would fill the repository."""
-    draw = random.Random(SEED)
+def fuzz(files, seed, rows):
+    """Generated rows, and what each template makes of them."""
+    draw = random.Random(seed)
     kinds = {None: 0, "raise": 0, "error": 0}
-    for _ in range(FUZZ_ROWS):
+    for _ in range(rows):
         row, prompt = generated(draw), draw.random() < 0.5
         results = {name: render(source, row, prompt) for name, source in files.items()}
         for result in results.values():
             kinds[result["error"]] += 1
         yield dict(row, add_generation_prompt=prompt), results
-    print("fuzz", FUZZ_ROWS, kinds)
+    print("fuzz", rows, kinds)
+
+
+def describe(result):
+    spans = ";".join(f"{start},{end}" for start, end in result.get("spans", []))
+    return "\0".join([result["error"] or "", result.get("words", result.get("text", "")), spans])
 
 
 def fingerprint(results):
-    def one(result):
-        spans = ";".join(f"{start},{end}" for start, end in result.get("spans", []))
-        return "\0".join([result["error"] or "", result.get("words", result.get("text", "")), spans])
-    return hashlib.sha256("\1".join(one(results[name]) for name in sorted(results)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256("\1".join(describe(results[name]) for name in sorted(results)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def main():
-    files = {path.stem: path.read_text(encoding="utf-8") for path in sorted((HERE / "templates").glob("*.jinja"))}
-    if len(sys.argv) == 3 and sys.argv[1] == "--show":
-        row, results = list(fuzz(files))[int(sys.argv[2])]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--show", type=int, metavar="N", help="print generated row N and what each template makes of it, and write nothing")
+    parser.add_argument("--fuzz-only", type=pathlib.Path, metavar="FILE", help="write the fuzz alone, with whole results in place of hashes")
+    parser.add_argument("--templates", type=pathlib.Path, default=HERE / "templates", metavar="FOLDER", help="other templates: all *.jinja below it")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--rows", type=int, default=FUZZ_ROWS)
+    options = parser.parse_args()
+    files = {path.relative_to(options.templates).as_posix().removesuffix(".jinja"): path.read_text(encoding="utf-8")
+             for path in sorted(options.templates.rglob("*.jinja"))}
+    if options.show is not None:
+        row, results = next(itertools.islice(fuzz(files, options.seed, options.rows), options.show, None))
         print(json.dumps(dict(row=row, results=results), indent=1, ensure_ascii=False))
         return
-    out = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 and sys.argv[1] == "--out" else HERE
+    if options.fuzz_only:
+        lines = [json.dumps(dict(row=row, results={name: describe(result) for name, result in results.items()})) for row, results in fuzz(files, options.seed, options.rows)]
+        options.fuzz_only.write_text("\n".join(lines) + "\n")
+        return
     case = lambda name, source, row, prompt: dict(template=name, row=row, add_generation_prompt=prompt, **render(source, row, prompt))
     goldens = dict(
         reference=f"jinja2 {jinja2.__version__}, ImmutableSandboxedEnvironment(trim_blocks, lstrip_blocks), loopcontrols", row=ROW,
         expressions=[dict(source=source, **render(source, ROW, False)) for source in expressions()],
         templates=[case(name, source, row, prompt) for name, source in files.items() for row in ROWS for prompt in (False, True)])
     # Surrogates cannot be written as UTF-8: everything outside ASCII is escaped.
-    (out / "goldens.json").write_text(json.dumps(goldens, separators=(",", ":")) + "\n")
+    (HERE / "goldens.json").write_text(json.dumps(goldens, separators=(",", ":")) + "\n")
     for group in ("expressions", "templates"):
         print(group, len(goldens[group]), {kind: sum(c["error"] == kind for c in goldens[group]) for kind in (None, "raise", "error")})
-    lines = [json.dumps(dict(row, fingerprint=fingerprint(results)), separators=(",", ":")) for row, results in fuzz(files)]
-    (out / "fuzz.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
+    # The texts themselves would fill the repository: of them only a hash.
+    lines = [json.dumps(dict(row, fingerprint=fingerprint(results)), separators=(",", ":")) for row, results in fuzz(files, options.seed, options.rows)]
+    (HERE / "fuzz.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,17 @@ internal sealed class StatementParser
     public static Block Parse(string source, out bool hasGeneration)
     {
         StatementParser parser = new(source);
-        Block template = parser.ParseUntil();
-        hasGeneration = parser._hasGeneration;
-        return template;
+        try
+        {
+            Block template = parser.ParseUntil();
+            hasGeneration = parser._hasGeneration;
+            return template;
+        }
+        catch (TemplateException exception)
+        {
+            exception.Line ??= parser._tokens.Line;
+            throw;
+        }
     }
 
     /// <summary>Statements up to a tag of one of these names, which is left as the current token; without names, to the end.</summary>

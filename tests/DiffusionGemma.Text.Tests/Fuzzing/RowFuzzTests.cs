@@ -1,0 +1,44 @@
+using System.Text.Json.Nodes;
+using DiffusionGemma.Tests.Jinja;
+
+namespace DiffusionGemma.Tests.Fuzzing;
+
+public sealed class RowFuzzTests
+{
+    private static readonly string[] s_pieces = ["{", "}", "[", "]", "\"", ",", ":", "\\", "null", "1.5", "\\ud800", "\\u0000", "<turn|>", "<|turn>", "\"role\":", "\"content\":", "\"messages\":", "🙂", "\u00a0", "<"];
+
+    /// <summary>Whatever stands in the row, it becomes ids and a mask of their length, or is refused with the typed error.</summary>
+    [Fact]
+    public void BrokenRowsFailOnlyWithTheTypedError()
+    {
+        string[] rows = GeneratedConversationTests.ReadLines(TestFiles.Path("goldens", "fuzz.jsonl.gz"));
+        DiffusionGemmaTokenizer tokenizer = DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
+        ChatTokenizerOptions escapes = new() { EscapeSpecialTokens = true };
+        ChatTokenizer[] tokenizers =
+        [
+            .. JinjaReference.Templates.Values.Append(ChatTemplate.Load(Fixtures.Checkpoint("tiny-chat")))
+                .SelectMany(template => (ChatTokenizer[])[new(tokenizer, template), new(tokenizer, template, escapes)]),
+        ];
+        int round = 0;
+        Fuzzer.Run(
+            "row",
+            random =>
+            {
+                string row = rows[random.Next(rows.Length)];
+                return random.Next(3) == 0 ? Mutations.OfText(row, random, s_pieces) : Mutations.OfJson(JsonNode.Parse(row)!, random);
+            },
+            input =>
+            {
+                ChatTokenizer chat = tokenizers[round++ % tokenizers.Length];
+                try
+                {
+                    TokenizedChat encoded = chat.Encode(input);
+                    Assert.Equal(encoded.Ids.Length, encoded.AssistantMask.Length);
+                }
+                catch (ChatException exception)
+                {
+                    Assert.NotEmpty(exception.Message);
+                }
+            });
+    }
+}

@@ -1,0 +1,39 @@
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace DiffusionGemma.Tests.Fuzzing;
+
+public sealed class TokenizerFileFuzzTests
+{
+    private static readonly string[] s_pieces = ["{", "}", "[", "]", "\"", ",", ":", "0", "x", "\\", "null", "true", "1e9", "<eos>", "\\ud800", "\uFEFF", "▁", "-", "\"id\":", "[\"a\",\"b\"],"];
+
+    /// <summary>Whatever stands in the file, it is read and used, or refused with the typed error.</summary>
+    [Fact]
+    public void BrokenFilesFailOnlyWithTheTypedError()
+    {
+        string source = File.ReadAllText(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));
+        JsonNode json = JsonNode.Parse(source)!;
+        // Without most of its merges the same file is read ten times as often.
+        JsonNode small = json.DeepClone();
+        small["model"]!["merges"] = new JsonArray([.. json["model"]!["merges"]!.AsArray().Take(50).Select(merge => merge!.DeepClone())]);
+        using TemporaryFolder folder = Fixtures.Temporary();
+        Fuzzer.Run(
+            "tokenizer.json",
+            random => random.Next(3) == 0 ? Mutations.OfText(random.Next(4) == 0 ? source : small.ToJsonString(), random, s_pieces) : Mutations.OfJson(small, random),
+            input =>
+            {
+                File.WriteAllText(folder.File("tokenizer.json"), input, new UTF8Encoding(false));
+                try
+                {
+                    DiffusionGemmaTokenizer tokenizer = DiffusionGemmaTokenizer.Load(folder.File("tokenizer.json"));
+                    const string Text = "some <eos> text 日本 🙂\n\n";
+                    tokenizer.Decode(tokenizer.EncodeToIds(Text), skipSpecialTokens: true);
+                    tokenizer.EncodeToTokens(Text, out _);
+                }
+                catch (InvalidDataException exception)
+                {
+                    Assert.Contains("tokenizer.json", exception.Message);
+                }
+            });
+    }
+}

@@ -20,6 +20,9 @@ internal static class TorchOperators
         def embedding(weight, ids, padding_id: int):
             return torch.embedding(weight, ids, padding_id, False, False)
 
+        def mm_into(a, b, result):
+            return torch.mm(a, b, out=result)
+
         def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
                         lr: float, beta1: float, beta2: float, weight_decay: float, eps: float):
             unused: List[Tensor] = []
@@ -60,6 +63,12 @@ internal static class TorchOperators
 
     /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
+
+    /// <summary>a b into memory that is there already; a view's strides are honoured.</summary>
+    public static void MatrixProductInto(Tensor a, Tensor b, Tensor result)
+    {
+        using Tensor same = (Tensor)Invoke("mm_into", a, b, result);
+    }
 
     /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.</summary>
     public static void FusedAdamW(

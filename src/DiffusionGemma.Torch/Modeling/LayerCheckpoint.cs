@@ -15,10 +15,10 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
     /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
     /// decoder's keys and values, which nobody reads, are not there.
     /// </summary>
-    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass)
+    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
     {
         // The scope that made angles and mask ends with the pass: the backward has references of its own.
-        var call = new Call(layer, angles.Cos.alias().DetachFromDisposeScope(), angles.Sin.alias().DetachFromDisposeScope(), mask.alias().DetachFromDisposeScope(), pass);
+        var call = new Call(layer, angles.Cos.alias().DetachFromDisposeScope(), angles.Sin.alias().DetachFromDisposeScope(), mask?.alias().DetachFromDisposeScope(), pass);
         Tensor[] outputs = past is null ? Run(call, x) : Run(call, x, past.Keys, past.Values);
         return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
     }
@@ -44,7 +44,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         return [null, .. inputs.Select(i => i.grad)];
     }
 
-    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor Mask, Pass Pass) : IDisposable
+    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, Pass Pass) : IDisposable
     {
         public Tensor[] Outputs(Tensor[] inputs)
         {
@@ -57,7 +57,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         {
             Cos.Dispose();
             Sin.Dispose();
-            Mask.Dispose();
+            Mask?.Dispose();
         }
     }
 }

@@ -9,7 +9,6 @@ internal sealed class ModelStack : IDisposable
     private const string Prefix = "model.decoder.";
     private readonly DiffusionGemmaConfig _config;
     private readonly Tensor _finalNorm;
-    private readonly double _embeddingScale;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
     private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters)
@@ -19,7 +18,7 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            _embeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+            EmbeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
         Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
@@ -33,6 +32,9 @@ internal sealed class ModelStack : IDisposable
 
     /// <summary>[V,H]: the table, and the tied head.</summary>
     public Tensor Embedding { get; }
+
+    /// <summary>√H, rounded to the table's dtype: what a look-up is multiplied by.</summary>
+    public double EmbeddingScale { get; }
 
     public SelfConditioning SelfConditioning { get; }
 
@@ -58,13 +60,13 @@ internal sealed class ModelStack : IDisposable
     }
 
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Embed(Tensor ids) => TorchOperators.Embedding(Embedding, ids, _config.PadTokenId) * _embeddingScale;
+    public Tensor Embed(Tensor ids) => TorchOperators.Embedding(Embedding, ids, _config.PadTokenId) * EmbeddingScale;
 
     /// <summary>softmax(logits) · table · √H [B,C,H]; zero in rows that <paramref name="mask"/> [B] excludes.</summary>
     public Tensor ExpectedEmbedding(Tensor logits, Tensor? mask)
     {
         Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
-        Tensor soft = nn.functional.linear(probabilities, Embedding.t()) * _embeddingScale;
+        Tensor soft = nn.functional.linear(probabilities, Embedding.t()) * EmbeddingScale;
         return mask is null ? soft : soft * mask.to(soft.dtype).view(-1, 1, 1);
     }
 
@@ -73,10 +75,11 @@ internal sealed class ModelStack : IDisposable
     /// <param name="positions">[B,S].</param>
     /// <param name="past">Cached keys and values a layer, or null.</param>
     /// <param name="pass">Encoder or decoder.</param>
-    /// <param name="mask">[B,1,S,past+S] for an attention kind; asked once a kind.</param>
+    /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
+    /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask)
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
@@ -88,6 +91,11 @@ internal sealed class ModelStack : IDisposable
             // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
+            if (keysOnly && n == Layers.Count - 1)
+            {
+                Layers[n].Remember(x, past?[n], angles[shape], pass);
+                continue;
+            }
             (Tensor hidden, KeyValues? keyValues) = recompute
                 ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass)
                 : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);

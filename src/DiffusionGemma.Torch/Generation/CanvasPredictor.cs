@@ -11,14 +11,11 @@ namespace DiffusionGemma;
 /// tanh(y) = 2σ(2y) - 1, and a constant does not change a softmax: the scores here are (2 cap / T) · σ(2x / cap), of which the largest is then
 /// subtracted. A sigmoid costs a fifth of a tanh.
 /// </remarks>
-internal sealed class CanvasPredictor(DiffusionGemmaModel model) : IDisposable
+/// <param name="model">The model.</param>
+/// <param name="chunkElements">Scores held at once, 256 MiB in float32; never less than one row's.</param>
+/// <param name="sliceElements">On a CPU elementwise work is done on so many scores at a time, which stay in its cache.</param>
+internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 21) : IDisposable
 {
-    /// <summary>Scores held at once: 256 MiB in float32; never less than one row's.</summary>
-    private const long ChunkElements = 1L << 26;
-
-    /// <summary>On a CPU elementwise work is done on so many scores at a time, which stay in its cache.</summary>
-    private const long SliceElements = 1L << 21;
-
     /// <summary>Columns of one product on a CPU: measured a third faster than one product over a whole vocabulary.</summary>
     private const int ProductColumns = 1024;
 
@@ -28,6 +25,8 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model) : IDisposable
 
     private DiffusionGemmaModel Model { get; } = model;
 
+    private long SliceElements { get; } = sliceElements;
+
     /// <summary>Predicts every row, chunk by chunk, in order.</summary>
     /// <param name="hidden">[rows,C,H], after the final norm.</param>
     /// <param name="temperatures">[rows].</param>
@@ -36,7 +35,7 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model) : IDisposable
     public void Predict(Tensor hidden, IReadOnlyList<double> temperatures, bool whole, Action<Chunk> visit)
     {
         int rows = (int)hidden.shape[0], canvas = _config.CanvasLength, vocabulary = _config.VocabularySize;
-        int step = whole ? rows : (int)Math.Max(1, ChunkElements / ((long)canvas * vocabulary));
+        int step = whole ? rows : (int)Math.Max(1, chunkElements / ((long)canvas * vocabulary));
         for (int first = 0; first < rows; first += step)
         {
             using var scope = NewDisposeScope();
@@ -88,7 +87,7 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model) : IDisposable
             Canvas = predictor._config.CanvasLength;
             bool rounds = predictor.Model.DType != predictor._wide;
             Tensor inverse = tensor(temperatures.Select(t => 1 / t).ToArray(), predictor._wide, scores.device).view(-1, 1, 1).expand(-1, Canvas, -1).reshape(-1, 1);
-            long positions = scores.shape[0], slice = scores.device.type == DeviceType.CPU ? Math.Max(1, SliceElements / scores.shape[1]) : positions;
+            long positions = scores.shape[0], slice = scores.device.type == DeviceType.CPU ? Math.Max(1, predictor.SliceElements / scores.shape[1]) : positions;
             List<Tensor> best = [], totals = [], entropies = [], rounded = [];
             for (long start = 0; start < positions; start += slice)
             {
@@ -155,7 +154,7 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model) : IDisposable
         {
             var proposals = new Proposals(new int[Canvas], new double[Canvas]);
             int[] positions = [.. Enumerable.Range(0, Canvas).Where(i => candidates[i])];
-            foreach (int[] some in positions.Chunk((int)Math.Max(1, SliceElements / _weights.shape[1])))
+            foreach (int[] some in positions.Chunk((int)Math.Max(1, _predictor.SliceElements / _weights.shape[1])))
             {
                 using var scope = NewDisposeScope();
                 Tensor weights = _weights.index_select(0, tensor(Array.ConvertAll(some, i => (long)(row * Canvas) + i), device: _weights.device)), ids = null!;

@@ -85,6 +85,21 @@ public sealed class DiffusionGemmaCatalog
         return new DiffusionGemmaEstimator(_environment, checkpoint, options, generation ?? new GenerationOptions(), batchSize, progress, cancellation);
     }
 
+    /// <summary>
+    /// Packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>; rows that cannot be trained on are left out. The caller
+    /// disposes them.
+    /// </summary>
+    /// <param name="packed">What <see cref="PackCanvas"/> made.</param>
+    /// <param name="maxBytesInMemory">Beyond this the rows are kept in a temporary file.</param>
+    /// <param name="scratchFolder">Where that file is made; null: the system's folder for temporary files.</param>
+    /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public PackedRowStore PackedRows(IDataView packed, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
+    {
+        ArgumentNullException.ThrowIfNull(packed);
+        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), maxBytesInMemory, scratchFolder).Examples;
+    }
+
     /// <summary>Answers with the checkpoint as it is: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
     /// <param name="generation">How the model answers; null: as the checkpoint's generation_config.json says.</param>

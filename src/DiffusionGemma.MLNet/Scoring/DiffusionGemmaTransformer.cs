@@ -121,7 +121,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(input);
-        TrainingRows rows = TrainingRows.Read(input, _host);
+        using TrainingRows rows = TrainingRows.Read(input, _host);
         lock (_modelInUse)
             return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
     }
@@ -138,6 +138,23 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
             throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
             Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+    }
+
+    /// <summary>Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.</summary>
+    /// <param name="folder">Created where absent; not the checkpoint's own.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="CheckpointException">The folder cannot be written.</exception>
+    public void SaveMerged(string folder, long? maxShardBytes = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (_weights.Adapter is null)
+            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
+        lock (_modelInUse)
+        {
+            LoadedModel loaded = Loaded();
+            loaded.Adapter!.SaveMerged(loaded.Model, folder, maxShardBytes);
+        }
     }
 
     /// <summary>Frees the weights.</summary>

@@ -134,8 +134,11 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="folder">Created where absent. What it held before stays until the new files are whole.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void Save(string folder, long? maxShardBytes = null) =>
-        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes);
+    public void Save(string folder, long? maxShardBytes = null) => Save(folder, maxShardBytes, null);
+
+    /// <summary>The same with some tensors passed through a function on their way.</summary>
+    internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits) =>
+        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
 
     /// <summary>The decoder's hidden state [B,C,H] after the final norm; <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.</summary>
     internal Tensor DecodeHidden(

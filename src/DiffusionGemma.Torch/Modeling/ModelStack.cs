@@ -40,6 +40,9 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
+    /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
+    public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
+
     /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
     public bool RecomputesActivations { get; set; }
 

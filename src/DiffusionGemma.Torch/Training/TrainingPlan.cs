@@ -108,8 +108,9 @@ public sealed record TrainingPlan
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         string[] modules = [.. shapes.Keys.Where(k => k.Contains(".layers.", StringComparison.Ordinal) && k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
         long linears = LoraTargets.Match(lora.Targets, modules).Sum(m => lora.Rank * (shapes[m + ".weight"][0] + shapes[m + ".weight"][1]));
-        long stacks = !lora.Experts ? 0 : shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value[0] * lora.Rank * (s.Value[1] + s.Value[2]));
-        return linears + stacks;
+        long stacks = !lora.Experts ? 0 : shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value[0] * (lora.ExpertRank ?? lora.Rank) * (s.Value[1] + s.Value[2]));
+        long conditioning = !lora.SelfConditioning ? 0 : shapes.Where(s => LoraTargets.IsDecoderOnly(s.Key) && s.Value.Length == 2).Sum(s => lora.Rank * (s.Value[0] + s.Value[1]));
+        return linears + stacks + conditioning;
     }
 
     /// <summary>2 a weight and token forward; backward as much for inputs, and as much again for weights that train.</summary>

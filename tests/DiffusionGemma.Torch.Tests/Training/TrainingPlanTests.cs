@@ -47,7 +47,9 @@ public class TrainingPlanTests : TorchTest
     public void A_run_beyond_its_budget_does_not_start()
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
-        var error = Assert.Throws<TrainingException>(() => FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 100_000 }));
+        var error = Assert.Throws<MemoryBudgetException>(() => FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 100_000 }));
+        Assert.Equal(100_000, error.Budget);
+        Assert.True(error.Plan.TotalBytes > 100_000);
         Assert.Contains("MemoryBudget", error.Message, StringComparison.Ordinal);
         Assert.Contains("activations", error.Message, StringComparison.Ordinal);
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 1L << 30, MaxSteps = 1 });

@@ -39,8 +39,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         Tensor[] inputs = [.. context.get_saved_variables().Select(t => t.detach().requires_grad_(true))];
         Tensor[] outputs;
         using (enable_grad()) outputs = call.Outputs(inputs);
-        (Tensor Output, Tensor Gradient)[] reached = [.. outputs.Zip(gradients).Where(o => o.Second is not null).Select(o => (o.First, o.Second!))];
-        autograd.backward([.. reached.Select(r => r.Output)], [.. reached.Select(r => r.Gradient)]);
+        AutogradFaults.Backward([.. outputs.Zip(gradients)]);
         return [null, .. inputs.Select(i => i.grad)];
     }
 

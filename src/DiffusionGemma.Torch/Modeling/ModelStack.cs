@@ -9,7 +9,7 @@ internal sealed class ModelStack : IDisposable
     private const string Prefix = "model.decoder.";
     private readonly DiffusionGemmaConfig _config;
     private readonly Tensor _finalNorm;
-    private readonly double _embeddingScale;
+    private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
     private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters)
@@ -19,7 +19,7 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            _embeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+            _table = new EmbeddingTable(Embedding, scale.item<double>(), config.PadTokenId);    // rounded to the table's dtype: part of the model
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
         Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
@@ -58,15 +58,10 @@ internal sealed class ModelStack : IDisposable
     }
 
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Embed(Tensor ids) => TorchOperators.Embedding(Embedding, ids, _config.PadTokenId) * _embeddingScale;
+    public Tensor Embed(Tensor ids) => _table.Rows(ids);
 
-    /// <summary>softmax(logits) · table · √H [B,C,H]; zero in rows that <paramref name="mask"/> [B] excludes.</summary>
-    public Tensor ExpectedEmbedding(Tensor logits, Tensor? mask)
-    {
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
-        Tensor soft = nn.functional.linear(probabilities, Embedding.t()) * _embeddingScale;
-        return mask is null ? soft : soft * mask.to(soft.dtype).view(-1, 1, 1);
-    }
+    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
+    public Tensor ExpectedEmbedding(Tensor logits) => _table.Expected(logits);
 
     /// <summary>All layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>

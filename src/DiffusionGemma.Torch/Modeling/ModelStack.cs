@@ -92,7 +92,7 @@ internal sealed class ModelStack : IDisposable
             keyValues.Values.MoveToOuterDisposeScope();
             fresh.Add(keyValues);
         }
-        return (TorchOperators.RmsNorm(x, _finalNorm, _config.RmsNormEpsilon), fresh);
+        return (RmsNorm.Of(x, _finalNorm, _config.RmsNormEpsilon), fresh);
     }
 
     public void Dispose()
@@ -109,7 +109,7 @@ internal sealed class ModelStack : IDisposable
         return new TransformerLayer(
             shape,
             new Attention(
-                shape, _config.NumAttentionHeads, Project(attention + "q_proj"), Project(attention + "k_proj"),
+                shape, _config.NumAttentionHeads, shape.Kind == AttentionKind.Sliding ? _config.SlidingWindow : null, Project(attention + "q_proj"), Project(attention + "k_proj"),
                 shape.Kind == AttentionKind.Sliding ? Project(attention + "v_proj") : null, Project(attention + "o_proj"),
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),

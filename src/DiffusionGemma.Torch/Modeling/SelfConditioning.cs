@@ -13,8 +13,8 @@ internal sealed class SelfConditioning(Tensor preNorm, GatedMlp mlp, double epsi
     /// <param name="rows">[n], the rows that <paramref name="soft"/> is of; null: all.</param>
     public Tensor Forward(Tensor embeddings, Tensor? soft, Tensor? rows)
     {
-        Tensor? mixedIn = soft is null ? null : mlp.Forward(TorchOperators.RmsNorm(soft, preNorm, epsilon), Pass.Decoder);
+        Tensor? mixedIn = soft is null ? null : mlp.Forward(RmsNorm.Of(soft, preNorm, epsilon), Pass.Decoder);
         Tensor mixed = mixedIn is null ? embeddings : rows is null ? embeddings + mixedIn : embeddings.index_add(0, rows, mixedIn, 1);
-        return TorchOperators.RmsNorm(mixed, null, epsilon);
+        return RmsNorm.Of(mixed, null, epsilon);
     }
 }

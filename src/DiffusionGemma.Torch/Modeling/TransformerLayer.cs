@@ -20,7 +20,7 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
     /// <param name="pass">Encoder or decoder: each has a layer scalar, and may have an adapter, of its own.</param>
     public (Tensor Hidden, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass)
     {
-        Tensor Norm(Tensor y, Tensor weight) => TorchOperators.RmsNorm(y, weight, epsilon);
+        Tensor Norm(Tensor y, Tensor weight) => RmsNorm.Of(y, weight, epsilon);
 
         (Tensor attended, KeyValues fresh) = attention.Forward(Norm(x, norms.Input), past, angles, mask, pass);
         Tensor residual = x + Norm(attended, norms.PostAttention);

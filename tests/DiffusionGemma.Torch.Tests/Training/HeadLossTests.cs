@@ -10,7 +10,7 @@ public class HeadLossTests : TorchTest
     [InlineData(0, 16)]
     [InlineData(1, 16)]
     [InlineData(7, 40)]
-    [InlineData(300, 1 << 15)]                              // several chunks: 128 rows each
+    [InlineData(300, 1 << 15)]                              // two chunks, many blocks
     public void Loss_and_gradients_equal_the_plain_ones(int tokens, int vocabulary)
     {
         using var generator = new Generator(3);

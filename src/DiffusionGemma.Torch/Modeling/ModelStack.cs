@@ -69,12 +69,15 @@ internal sealed class ModelStack : IDisposable
     /// <param name="past">Cached keys and values a layer, or null.</param>
     /// <param name="pass">Encoder or decoder.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind; asked once a kind.</param>
+    /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask)
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask, Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
+        Tensor? routed = real?.flatten().nonzero().flatten();
+        if (routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
         bool recompute = RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
@@ -84,8 +87,8 @@ internal sealed class ModelStack : IDisposable
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
             (Tensor hidden, KeyValues? keyValues) = recompute
-                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass)
-                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);
+                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass, routed)
+                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass, routed);
             x = hidden.MoveToOuterDisposeScope();
             if (keyValues is null) continue;
             keyValues.Keys.MoveToOuterDisposeScope();

@@ -7,7 +7,7 @@ namespace DiffusionGemma.Benchmarks;
 /// The recipe's algorithm on the same operators: every canvas of the response decoded in both passes, both passes always, experts in a loop
 /// with a gather each, logits whole, AdamW tensor by tensor. What is measured against it is the algorithm, not a library.
 /// </summary>
-internal sealed class ReferenceAlgorithm : IDisposable
+internal sealed partial class ReferenceAlgorithm : IDisposable
 {
     private readonly DiffusionGemmaConfig _config;
     private readonly IReadOnlyDictionary<string, Tensor> _weights;
@@ -17,13 +17,13 @@ internal sealed class ReferenceAlgorithm : IDisposable
     private readonly Dictionary<int, RotaryEmbedding> _rotary;
     private int _steps;
 
-    public ReferenceAlgorithm(DiffusionGemmaModel model, LoraAdapter? adapter)
+    public ReferenceAlgorithm(DiffusionGemmaModel model, LoraAdapter? adapter, bool trains = true)
     {
         _config = model.Config;
         _weights = model.Stack.Parameters;
         if (adapter is not null)
             foreach ((string name, (_, LoraPair? pair)) in adapter.Pairs) _lora[name] = pair!;
-        _trained = adapter is not null
+        _trained = !trains ? [] : adapter is not null
             ? [.. adapter.Parameters().Select(p => p.Value)]
             : [.. _weights.Where(w => !w.Key.Contains(".router.") && !w.Key.EndsWith("layer_scalar")).Select(w => w.Value)];
         foreach (Tensor parameter in _trained)
@@ -113,15 +113,15 @@ internal sealed class ReferenceAlgorithm : IDisposable
             LayerShape shape = _config.Layer(n);
             (Tensor Cos, Tensor Sin) angles = _rotary[n].Angles(positions, x.dtype);
             Tensor input = Norm(x, p + ".input_layernorm");
-            Tensor Heads(string name, int count) => Linear(input, $"{p}.self_attn.{name}").view(1, -1, count, shape.HeadDim).transpose(1, 2);
+            Tensor Heads(string name, int count) => Linear(input, $"{p}.self_attn.{name}").view(x.shape[0], -1, count, shape.HeadDim).transpose(1, 2);
             Tensor q = RotaryEmbedding.Rotate(Norm(Heads("q_proj", _config.NumAttentionHeads), p + ".self_attn.q_norm"), angles);
             Tensor k0 = Heads("k_proj", shape.KeyValueHeads), v0 = shape.Kind == AttentionKind.Sliding ? Heads("v_proj", shape.KeyValueHeads) : k0;
             var own = new KeyValues(RotaryEmbedding.Rotate(Norm(k0, p + ".self_attn.k_norm"), angles), Norm(v0));
             KeyValues seen = past is null ? own : past[n].Append(own);
-            Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask(shape.Kind), 1.0).transpose(1, 2).reshape(1, x.shape[1], -1);
+            Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask(shape.Kind), 1.0).transpose(1, 2).reshape(x.shape[0], x.shape[1], -1);
             Tensor r = x + Norm(Linear(attended, p + ".self_attn.o_proj"), p + ".post_attention_layernorm");
             Tensor dense = Norm(Gated(Norm(r, p + ".pre_feedforward_layernorm"), p + ".mlp"), p + ".post_feedforward_layernorm_1");
-            Tensor chosen = Norm(ExpertLoop(r[0], Norm(r, p + ".pre_feedforward_layernorm_2")[0], p).unsqueeze(0), p + ".post_feedforward_layernorm_2");
+            Tensor chosen = Norm(ExpertLoop(r.flatten(0, 1), Norm(r, p + ".pre_feedforward_layernorm_2").flatten(0, 1), p).view(r.shape), p + ".post_feedforward_layernorm_2");
             string scalar = pass == Pass.Encoder ? $"model.encoder.language_model.layers.{n}.layer_scalar" : p + ".layer_scalar";
             x = (r + Norm(dense + chosen, p + ".post_feedforward_layernorm")) * _weights[scalar];
             fresh.Add(own);

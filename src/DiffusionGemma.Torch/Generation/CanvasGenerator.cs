@@ -1,4 +1,4 @@
-using TorchSharp;
+using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -9,175 +9,152 @@ namespace DiffusionGemma;
 /// </summary>
 public static class CanvasGenerator
 {
-    /// <summary>Answers a batch of prompts.</summary>
+    /// <summary>Answers prompts, all in one batch.</summary>
     /// <param name="model">The model, with or without an adapter.</param>
     /// <param name="prompts">Token ids of each prompt, generation prompt included; of any lengths, none empty.</param>
     /// <param name="options">Null entries: the checkpoint folder's.</param>
-    /// <param name="noise">All that is random; null: by <see cref="GenerationOptions.Seed"/> and each row's prompt, whatever else is in the batch.</param>
-    /// <param name="drafts">Told after every decoder pass.</param>
+    /// <param name="noise">All that is random, for the whole batch: rows then keep pace, canvas by canvas, as in the reference. Null: each row
+    /// draws its own, by <see cref="GenerationOptions.Seed"/> and its prompt, whatever else is in the batch.</param>
+    /// <param name="drafts">Told after every decoder pass, row by row.</param>
     /// <param name="cancellation">Looked at before every decoder pass.</param>
     /// <returns>One result a prompt, in order.</returns>
     /// <exception cref="ArgumentException">A prompt is empty, too long or holds an id outside the vocabulary; or an option is out of range.</exception>
+    /// <exception cref="InvalidDataException">The folder's generation_config.json asks for what is not supported.</exception>
     /// <exception cref="InvalidOperationException">A logit is not a finite number.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
+    [OverloadResolutionPriority(1)]                                                                         // what an empty collection expression means
     public static IReadOnlyList<GenerationResult> Generate(
         DiffusionGemmaModel model, IReadOnlyList<int[]> prompts, GenerationOptions? options = null, INoiseSource? noise = null,
         IProgress<DenoisingStep>? drafts = null, CancellationToken cancellation = default)
     {
-        var o = ResolvedGenerationOptions.Resolve(options, model.Folder, model.Config);
-        int length = model.Config.CanvasLength, canvases = (o.MaxNewTokens + length - 1) / length;
-        Validate(prompts, canvases * length, model.Config);
-        if (prompts.Count == 0) return [];
-        using SeededNoise? seeded = noise is null ? new SeededNoise(prompts, o.Seed) : null;
-        noise ??= seeded!;
-
-        using IDisposable quiet = no_grad();
-        using var run = NewDisposeScope();
-        int rows = prompts.Count;
-        (Tensor unread, Tensor unreadMask) = LeftPadded(prompts, o.PadTokenId);
-        bool[] ended = new bool[rows];
-        int[] passes = new int[rows];
-        List<int>[] answers = [.. prompts.Select(_ => new List<int>())];
-        EncoderCache? cache = null;
+        ArgumentNullException.ThrowIfNull(prompts);
+        if (noise is null) return Generate(model, [.. prompts.Select(ids => new GenerationRequest(ids))], options, batchSize: int.MaxValue, drafts, cancellation);
+        using var batch = new DenoisingBatch(model);
+        DenoisingRow[] rows = Rows(model, [.. prompts.Select(ids => new GenerationRequest(ids))], options);
         try
         {
-            for (int canvas = 0; canvas < canvases && ended.Contains(false); canvas++)
+            if (rows.Length > 0) InStep(model, batch, rows, noise, drafts, cancellation);
+        }
+        catch (OperationCanceledException) when (rows.All(row => row.Options.ReturnOnCancellation))
+        {
+        }
+        return [.. rows.Select(row => row.Result())];
+    }
+
+    /// <summary>Answers requests, at most <paramref name="batchSize"/> at a time: when one is done, another takes its place.</summary>
+    /// <param name="model">The model, with or without an adapter.</param>
+    /// <param name="requests">Prompts, and what is known of their answers.</param>
+    /// <param name="options">For all requests, where their own are null.</param>
+    /// <param name="batchSize">Rows denoised together.</param>
+    /// <param name="drafts">Told after every decoder pass, row by row.</param>
+    /// <param name="cancellation">Looked at before every decoder pass.</param>
+    /// <returns>One result a request, in order.</returns>
+    /// <exception cref="ArgumentException">A request cannot be answered, or an option is out of range.</exception>
+    /// <exception cref="InvalidDataException">The folder's generation_config.json asks for what is not supported.</exception>
+    /// <exception cref="InvalidOperationException">A logit is not a finite number.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
+    public static IReadOnlyList<GenerationResult> Generate(
+        DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options = null, int batchSize = 8,
+        IProgress<DenoisingStep>? drafts = null, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        DenoisingRow[] rows = Rows(model, requests, options);
+        using var batch = new DenoisingBatch(model);
+        // Longest first: rows that are encoded together are of like lengths, and the last to finish are the short ones.
+        var waiting = new Queue<DenoisingRow>(rows.OrderByDescending(row => row.Prompt.Length));
+        int[] prefix = SharedPrefix.Of(requests);
+        try
+        {
+            while (waiting.Count > 0 || batch.Rows.Count > 0)
             {
-                using var scope = NewDisposeScope();
-                cache = model.Encode(unread, unreadMask, cache);
-                unread = Append(Denoise(canvas, cache)).MoveToOuterDisposeScope();
-                unreadMask = ones_like(unread, ScalarType.Bool).MoveToOuterDisposeScope();
+                cancellation.ThrowIfCancellationRequested();
+                var joining = new List<DenoisingRow>();
+                while (waiting.Count > 0 && batch.Rows.Count + joining.Count < batchSize) joining.Add(waiting.Dequeue());
+                batch.Admit(joining, prefix);
+                foreach (DenoisingRow row in joining) row.BeginCanvas();
+                if (batch.Rows.Any(row => !row.Finished)) batch.Step(watch: drafts is null ? null : (_, step) => drafts.Report(step));
+                Turn(batch, committed: null);
             }
+        }
+        catch (OperationCanceledException) when (rows.All(row => row.Options.ReturnOnCancellation))
+        {
         }
         finally
         {
-            cache?.Dispose();
+            foreach (DenoisingRow row in rows) row.Dispose();
         }
-        return [.. Enumerable.Range(0, rows).Select(Result)];
+        return [.. rows.Select(row => row.Result())];
+    }
 
-        // One canvas, from random tokens to the settled draft [rows,C].
-        Tensor Denoise(int canvas, EncoderCache encoded)
+    /// <summary>Answers one request, and tells of every denoising step and finished canvas on the way; the model is in use until the stream ends.</summary>
+    /// <param name="model">The model, with or without an adapter.</param>
+    /// <param name="request">The prompt.</param>
+    /// <param name="options">Where the request's own are null.</param>
+    /// <param name="cancellation">Looked at before every decoder pass. Who stops reading cancels too.</param>
+    /// <exception cref="ArgumentException">The request cannot be answered, or an option is out of range.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
+    public static async IAsyncEnumerable<GenerationUpdate> StreamAsync(
+        DiffusionGemmaModel model, GenerationRequest request, GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        await using var queue = new GenerationQueue(model, options, batchSize: 1);
+        await foreach (GenerationUpdate update in queue.StreamAsync(request, cancellation).ConfigureAwait(false))
+            yield return update;
+    }
+
+    /// <summary>After a pass: rows whose answer is complete leave, the others whose canvas is finished start the next.</summary>
+    internal static void Turn(DenoisingBatch batch, Action<DenoisingRow, CanvasUpdate>? committed)
+    {
+        var next = new Dictionary<DenoisingRow, int[]>();
+        foreach (DenoisingRow row in batch.Rows.Where(row => row.Finished).ToArray())
         {
-            using var scope = NewDisposeScope();
-            bool[] done = [.. ended];
-            seeded?.SetFinished(done);
-            Tensor tokens = noise.Canvas(rows, length, model.Config.VocabularySize).to(model.Device);
-            Tensor? conditioning = null, best = null;
-            var history = new Queue<Tensor>();
-            Tensor doneRows = zeros(rows, dtype: ScalarType.Bool, device: model.Device);
-            for (int step = 0; step < o.MaxDenoisingSteps; step++)
+            (CanvasUpdate update, int[] encoded) = row.Commit();
+            committed?.Invoke(row, update);
+            if (row.Ended) batch.Remove(row);
+            else next[row] = encoded;
+        }
+        if (next.Count == 0) return;
+        batch.Append(next);
+        foreach (DenoisingRow row in next.Keys) row.BeginCanvas();
+    }
+
+    /// <summary>All rows canvas by canvas, waiting for each other as the reference does: a recorded source holds draws for that.</summary>
+    private static void InStep(
+        DiffusionGemmaModel model, DenoisingBatch batch, DenoisingRow[] rows, INoiseSource noise, IProgress<DenoisingStep>? drafts, CancellationToken cancellation)
+    {
+        int length = model.Config.CanvasLength, canvases = rows.Max(row => (row.Options.MaxNewTokens + length - 1) / length);
+        batch.Admit(rows);
+        for (int canvas = 0; canvas < canvases && rows.Any(row => !row.Ended); canvas++)
+        {
+            using (Tensor random = noise.Canvas(rows.Length, length, model.Config.VocabularySize).cpu())
+                for (int row = 0; row < rows.Length; row++)
+                    rows[row].BeginCanvas(Array.ConvertAll(random[row].to(ScalarType.Int64).data<long>().ToArray(), id => (int)id));
+            while (rows.Any(row => !row.Finished))
             {
                 cancellation.ThrowIfCancellationRequested();
-                using var pass = NewDisposeScope();
-                for (int row = 0; row < rows; row++) passes[row] += done[row] ? 0 : 1;
-
-                // Predict.
-                Tensor logits = model.Decode(tokens, encoded, conditioning) / o.Temperature(o.MaxDenoisingSteps - step);
-                RequireFinite(logits, canvas, step);
-                Tensor sampled = noise.Sample(logits.softmax(-1)).to(model.Device);
-                Tensor draft = logits.argmax(-1), entropies = EntropyBoundSampler.Entropy(logits);
-
-                // Settle what is surest, redraw the rest.
-                Tensor accepted = EntropyBoundSampler.Accept(entropies, o.EntropyBound);
-                Tensor next = where(accepted, sampled, noise.Canvas(rows, length, model.Config.VocabularySize).to(model.Device));
-
-                // Rows that are done with this canvas stay as they were.
-                if (conditioning is not null)
-                {
-                    Tensor keep = doneRows.unsqueeze(-1);
-                    (draft, next) = (where(keep, best!, draft), where(keep, tokens, next));
-                    logits = where(keep.unsqueeze(-1), conditioning.to(logits.dtype), logits);
-                }
-
-                // A row is done when its draft has not moved for a while and its distributions are sharp.
-                Tensor stable = ones(rows, dtype: ScalarType.Bool, device: model.Device);
-                foreach (Tensor earlier in history) stable = stable.logical_and(earlier.eq(draft).all(-1));
-                if (history.Count < o.StabilityThreshold) stable = zeros_like(stable);
-                Tensor meanEntropies = EntropyBoundSampler.Entropy(logits).mean([-1]);
-                doneRows = doneRows.logical_or(stable.logical_and(meanEntropies < o.ConfidenceThreshold)).MoveToOuterDisposeScope();
-                bool[] finished = doneRows.cpu().data<bool>().ToArray();
-                for (int row = 0; row < rows; row++) done[row] = ended[row] || finished[row];
-                seeded?.SetFinished(done);
-
-                tokens = next.MoveToOuterDisposeScope();
-                best = draft.MoveToOuterDisposeScope();
-                conditioning?.Dispose();                                                     // [rows,C,V]: never two at once
-                conditioning = logits.to(model.DType).MoveToOuterDisposeScope();
-                if (o.StabilityThreshold > 0)
-                {
-                    if (history.Count == o.StabilityThreshold) history.Dequeue();
-                    history.Enqueue(best);
-                }
-                drafts?.Report(new DenoisingStep(
-                    canvas, step, Ids(best), [.. Flags(accepted)], meanEntropies.to(ScalarType.Float64).cpu().data<double>().ToArray(), finished));
-
-                // The reference also waits for rows that ended in an earlier canvas, and a recorded source holds draws for that.
-                if (!(seeded is null ? finished : done).Contains(false)) break;
+                batch.Step(noise, (_, step) => drafts?.Report(step));
             }
-            return best!.MoveToOuterDisposeScope();
+            batch.Append(rows.ToDictionary(row => row, row => row.Commit().Encoded));
         }
+    }
 
-        // Adds a canvas to the answers; a row ends with its first end token. Returns what is encoded next [rows,C]: padding after a row's end.
-        Tensor Append(Tensor best)
+    private static DenoisingRow[] Rows(DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(requests);
+        var file = new GenerationConfigFile(model.Folder);
+        ResolvedGenerationOptions common = ResolvedGenerationOptions.Resolve(options, file, model.Config);
+        var rows = new List<DenoisingRow>();
+        try
         {
-            IReadOnlyList<int[]> ids = Ids(best);
-            for (int row = 0; row < rows; row++)
-            {
-                int end = ended[row] ? -1 : Array.FindIndex(ids[row], o.EosTokenIds.Contains), kept = ended[row] ? 0 : end < 0 ? length : end + 1;
-                answers[row].AddRange(ids[row][..kept]);
-                ids[row].AsSpan(kept).Fill(o.PadTokenId);
-                ended[row] |= end >= 0;
-            }
-            return tensor(ids.SelectMany(row => row.Select(id => (long)id)).ToArray(), device: model.Device).view(rows, length);
+            foreach (GenerationRequest request in requests)
+                rows.Add(new DenoisingRow(
+                    rows.Count, request, request.Options is null ? common : ResolvedGenerationOptions.Resolve(request.Options.Over(options), file, model.Config), model.Config));
         }
-
-        GenerationResult Result(int row)
+        catch
         {
-            int[] ids = [.. answers[row]];
-            double tokens = ids.Count(id => id != o.PadTokenId);
-            return new GenerationResult(ids, passes[row], tokens / passes[row], ended[row] ? FinishReason.End : FinishReason.Length);
+            foreach (DenoisingRow row in rows) row.Dispose();
+            throw;
         }
-    }
-
-    private static void Validate(IReadOnlyList<int[]> prompts, int newTokens, DiffusionGemmaConfig config)
-    {
-        for (int row = 0; row < prompts.Count; row++)
-        {
-            if (prompts[row].Length == 0) throw new ArgumentException($"Prompt {row} is empty.", nameof(prompts));
-            if (prompts[row].Length + newTokens > config.MaxPositionEmbeddings)
-                throw new ArgumentException($"Prompt {row} has {prompts[row].Length} tokens; with {newTokens} new ones that is more than the model's {config.MaxPositionEmbeddings} positions. Shorten it, or lower MaxNewTokens.", nameof(prompts));
-            if (prompts[row].Any(id => id < 0 || id >= config.VocabularySize))
-                throw new ArgumentException($"Prompt {row} holds an id outside the vocabulary of {config.VocabularySize}: is it tokenized for another checkpoint?", nameof(prompts));
-        }
-    }
-
-    private static (Tensor Ids, Tensor Mask) LeftPadded(IReadOnlyList<int[]> prompts, int padId)
-    {
-        int width = prompts.Max(p => p.Length);
-        long[,] ids = new long[prompts.Count, width];
-        bool[,] mask = new bool[prompts.Count, width];
-        for (int row = 0; row < prompts.Count; row++)
-            for (int i = 0, pad = width - prompts[row].Length; i < width; i++)
-                (ids[row, i], mask[row, i]) = i < pad ? (padId, false) : (prompts[row][i - pad], true);
-        return (tensor(ids), tensor(mask));
-    }
-
-    private static void RequireFinite(Tensor logits, int canvas, int step)
-    {
-        using Tensor finite = logits.isfinite().all(-1).all(-1).cpu();
-        int row = Array.IndexOf(finite.data<bool>().ToArray(), false);
-        if (row >= 0) throw new InvalidOperationException($"Row {row}, canvas {canvas}, step {step}: a logit is not a finite number. Are the weights, or the adapter, damaged?");
-    }
-
-    private static IReadOnlyList<int[]> Ids(Tensor ids)
-    {
-        using Tensor host = ids.to(ScalarType.Int32).cpu();
-        return [.. host.data<int>().ToArray().Chunk((int)ids.shape[1])];
-    }
-
-    private static IEnumerable<bool[]> Flags(Tensor flags)
-    {
-        using Tensor host = flags.cpu();
-        return host.data<bool>().ToArray().Chunk((int)flags.shape[1]);
+        return [.. rows];
     }
 }

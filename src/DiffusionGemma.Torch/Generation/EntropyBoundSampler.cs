@@ -1,28 +1,31 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace DiffusionGemma;
 
 /// <summary>
 /// Accepts the k positions of lowest entropy with entropy_1 + ... + entropy_k - entropy_k ≤ bound (transformers' EntropyBoundSampler): the
-/// joint uncertainty of what is settled at once is bounded, and the first position past the bound is accepted too.
+/// joint uncertainty of what is settled at once is bounded, and the first position past the bound is accepted too. Nothing stays settled.
 /// </summary>
-internal static class EntropyBoundSampler
+internal sealed class EntropyBoundSampler(double bound) : ICanvasSampler
 {
-    /// <summary>Entropy of softmax(logits) in nats; [...,V] -> [...].</summary>
-    public static Tensor Entropy(Tensor logits)
+    private bool[] _accepted = [];
+
+    public bool IsComplete => false;
+
+    public bool[] Candidates(ReadOnlySpan<double> entropies)
     {
-        using var scope = NewDisposeScope();
-        Tensor logProbabilities = nn.functional.log_softmax(logits, -1);
-        return (-(logProbabilities.exp() * logProbabilities).sum(-1)).MoveToOuterDisposeScope();
+        double[] sorted = entropies.ToArray();
+        int[] order = [.. Enumerable.Range(0, sorted.Length)];
+        Array.Sort(sorted, order);
+        _accepted = new bool[sorted.Length];
+        double before = 0;
+        for (int k = 0; k < sorted.Length && before <= bound; before += sorted[k++]) _accepted[order[k]] = true;
+        return _accepted;
     }
 
-    /// <summary>entropies [rows,C] -> bool [rows,C].</summary>
-    public static Tensor Accept(Tensor entropies, double bound)
+    public bool[] Settle(int step, int[] tokens, int[] random, Proposals proposals)
     {
-        using var scope = NewDisposeScope();
-        (Tensor sorted, Tensor order) = entropies.sort(-1);
-        Tensor within = sorted.cumsum(-1) - sorted <= bound;
-        return zeros_like(within).scatter(-1, order, within).MoveToOuterDisposeScope();
+        for (int i = 0; i < tokens.Length; i++) tokens[i] = _accepted[i] ? proposals.Tokens[i] : random[i];
+        return _accepted;
     }
+
+    public int[] Draft(int[] mostLikely, int[] tokens) => mostLikely;
 }

@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
-
 namespace DiffusionGemma;
 
 /// <summary>Generation options with every value decided: the caller's, else generation_config.json's, else the default.</summary>
@@ -10,15 +7,29 @@ internal sealed record ResolvedGenerationOptions
 
     public required int MaxDenoisingSteps { get; init; }
 
+    public required CanvasSampler Sampler { get; init; }
+
     public required double EntropyBound { get; init; }
+
+    public required double CommitThreshold { get; init; }
+
+    public required int MinimumCommits { get; init; }
+
+    public required double? EditThreshold { get; init; }
 
     public required double TMin { get; init; }
 
     public required double TMax { get; init; }
 
+    public required int TopK { get; init; }
+
+    public required double TopP { get; init; }
+
     public required int StabilityThreshold { get; init; }
 
     public required double ConfidenceThreshold { get; init; }
+
+    public required IStopCriterion? StopCriterion { get; init; }
 
     public required IReadOnlyList<int> EosTokenIds { get; init; }
 
@@ -26,101 +37,86 @@ internal sealed record ResolvedGenerationOptions
 
     public required long Seed { get; init; }
 
+    public required bool ReturnOnCancellation { get; init; }
+
+    /// <summary>Nothing is drawn: the most likely token is proposed.</summary>
+    public bool Greedy => TMax == 0;
+
     /// <summary>The divisor of the logits with <paramref name="remaining"/> steps to go, this one included.</summary>
-    public double Temperature(int remaining) => TMin + (TMax - TMin) * remaining / MaxDenoisingSteps;
+    public double Temperature(int remaining) => Greedy ? 1 : TMin + (TMax - TMin) * remaining / MaxDenoisingSteps;
 
     /// <exception cref="InvalidDataException">generation_config.json cannot be read, or asks for what is not supported.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
-    public static ResolvedGenerationOptions Resolve(GenerationOptions? given, string folder, DiffusionGemmaConfig config)
+    public static ResolvedGenerationOptions Resolve(GenerationOptions? given, string folder, DiffusionGemmaConfig config) =>
+        Resolve(given, new GenerationConfigFile(folder), config);
+
+    /// <inheritdoc cref="Resolve(GenerationOptions?, string, DiffusionGemmaConfig)"/>
+    public static ResolvedGenerationOptions Resolve(GenerationOptions? given, GenerationConfigFile file, DiffusionGemmaConfig config)
     {
         given ??= new GenerationOptions();
-        var file = new ConfigFile(Path.Combine(folder, "generation_config.json"));
         var resolved = new ResolvedGenerationOptions
         {
             MaxNewTokens = given.MaxNewTokens ?? file.Integer("max_new_tokens") ?? 256,
             MaxDenoisingSteps = given.MaxDenoisingSteps ?? file.Integer("max_denoising_steps") ?? 48,
+            Sampler = given.Sampler ?? CanvasSampler.EntropyBound,
             EntropyBound = given.EntropyBound ?? file.EntropyBound() ?? 0.1,
+            CommitThreshold = given.CommitThreshold ?? 0.95,
+            MinimumCommits = given.MinimumCommits ?? 1,
+            EditThreshold = given.EditThreshold,
             TMin = given.TMin ?? file.Number("t_min") ?? 0.4,
             TMax = given.TMax ?? file.Number("t_max") ?? 0.8,
+            TopK = given.TopK ?? file.Integer("top_k") ?? 0,
+            TopP = given.TopP ?? file.Number("top_p") ?? 1,
             StabilityThreshold = given.StabilityThreshold ?? file.Integer("stability_threshold") ?? 1,
             ConfidenceThreshold = given.ConfidenceThreshold ?? file.Number("confidence_threshold") ?? 0.005,
+            StopCriterion = given.StopCriterion,
             EosTokenIds = given.EosTokenIds ?? file.Integers("eos_token_id") ?? config.EosTokenIds,
             PadTokenId = given.PadTokenId ?? file.Integer("pad_token_id") ?? config.PadTokenId,
             Seed = given.Seed ?? 0,
+            ReturnOnCancellation = given.ReturnOnCancellation ?? false,
         };
-        resolved.Validate(config);
+        resolved.Validate(given, config);
         return resolved;
     }
 
-    private void Validate(DiffusionGemmaConfig config)
+    /// <summary>The rules that finish a canvas early.</summary>
+    public bool IsFinished(CanvasState canvas) =>
+        (canvas.StableSteps >= StabilityThreshold && canvas.MeanEntropy < ConfidenceThreshold) | (StopCriterion?.IsFinished(canvas) ?? false);
+
+    /// <summary>A sampler for one canvas.</summary>
+    /// <param name="pinned">[C]: positions that are settled from the start.</param>
+    public ICanvasSampler NewSampler(bool[] pinned) => Sampler == CanvasSampler.EntropyBound
+        ? new EntropyBoundSampler(EntropyBound)
+        : new BlockRefinementSampler(pinned, MaxDenoisingSteps, CommitThreshold, MinimumCommits, EditThreshold);
+
+    private void Validate(GenerationOptions given, DiffusionGemmaConfig config)
     {
-        static void Require(bool holds, string option, object value, string rule)
+        static void Require(bool holds, string option, object? value, string rule)
         {
             if (!holds) throw new ArgumentOutOfRangeException($"GenerationOptions.{option}", value, $"GenerationOptions.{option} {rule}.");
         }
 
+        void ForBlockRefinement(string option, object? value) =>
+            Require(value is null || Sampler == CanvasSampler.BlockRefinement, option, value, "is of the block refinement sampler: set Sampler to BlockRefinement, or leave it out");
+
         Require(MaxNewTokens >= 1, nameof(MaxNewTokens), MaxNewTokens, "must be at least 1");
         Require(MaxDenoisingSteps >= 1, nameof(MaxDenoisingSteps), MaxDenoisingSteps, "must be at least 1");
+        Require(Enum.IsDefined(Sampler), nameof(Sampler), Sampler, "must be one of the named samplers");
         Require(EntropyBound >= 0, nameof(EntropyBound), EntropyBound, "must not be negative");
+        Require(given.EntropyBound is null || Sampler == CanvasSampler.EntropyBound, nameof(EntropyBound), EntropyBound, "is of the entropy bound sampler: set Sampler to EntropyBound, or leave it out");
+        ForBlockRefinement(nameof(CommitThreshold), given.CommitThreshold);
+        ForBlockRefinement(nameof(MinimumCommits), given.MinimumCommits);
+        ForBlockRefinement(nameof(EditThreshold), given.EditThreshold);
+        Require(CommitThreshold >= 0, nameof(CommitThreshold), CommitThreshold, "must not be negative (above 1: the quota alone commits)");
+        Require(MinimumCommits >= 0, nameof(MinimumCommits), MinimumCommits, "must not be negative");
+        Require(EditThreshold is not < 0 and not double.NaN, nameof(EditThreshold), EditThreshold, "must not be negative");
         Require(double.IsFinite(TMin) && TMin >= 0, nameof(TMin), TMin, "must not be negative");
-        Require(double.IsFinite(TMax) && TMax >= TMin && Temperature(1) > 0, nameof(TMax), TMax, "must not be less than TMin, and not zero");
+        Require(double.IsFinite(TMax) && TMax >= TMin, nameof(TMax), TMax, "must not be less than TMin");
+        Require(TopK >= 0, nameof(TopK), TopK, "must not be negative (0: all tokens)");
+        Require(TopP is > 0 and <= 1, nameof(TopP), TopP, "must be in (0,1] (1: all tokens)");
         Require(StabilityThreshold >= 0, nameof(StabilityThreshold), StabilityThreshold, "must not be negative");
         Require(!double.IsNaN(ConfidenceThreshold), nameof(ConfidenceThreshold), ConfidenceThreshold, "must be a number");
         Require(EosTokenIds.All(id => id >= 0 && id < config.VocabularySize), nameof(EosTokenIds), string.Join(",", EosTokenIds), $"must lie within the vocabulary of {config.VocabularySize}");
         Require(PadTokenId >= 0 && PadTokenId < config.VocabularySize, nameof(PadTokenId), PadTokenId, $"must lie within the vocabulary of {config.VocabularySize}");
-    }
-
-    /// <summary>generation_config.json; an absent file or entry is null.</summary>
-    private sealed class ConfigFile
-    {
-        private readonly string _path;
-        private readonly JsonObject _root = [];
-
-        public ConfigFile(string path)
-        {
-            _path = path;
-            if (!File.Exists(path)) return;
-            try
-            {
-                _root = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new JsonException("not an object");
-            }
-            catch (JsonException e)
-            {
-                throw new InvalidDataException($"{path} is not a JSON object ({e.Message}). Restore the file from the checkpoint.", e);
-            }
-        }
-
-        public int? Integer(string key) => Value<int>(_root, key);
-
-        public double? Number(string key) => Value<double>(_root, key);
-
-        public IReadOnlyList<int>? Integers(string key) =>
-            _root[key] switch
-            {
-                null => null,
-                JsonArray list => [.. list.Select(item => item is JsonValue value && value.TryGetValue(out int id) ? id : throw Wrong(key, list))],
-                _ => [Integer(key)!.Value],
-            };
-
-        public double? EntropyBound()
-        {
-            const string Key = "sampler_config", Sampler = "EntropyBoundSamplerConfig";
-            if (_root[Key] is null) return null;
-            if (_root[Key] is not JsonObject sampler) throw Wrong(Key, _root[Key]!);
-            string? kind = (sampler["_cls_name"] as JsonValue)?.TryGetValue(out string? name) == true ? name : null;
-            if (kind != Sampler) throw new InvalidDataException($"{_path}: the sampler '{kind}' is not supported; only {Sampler} is.");
-            return Value<double>(sampler, "entropy_bound");
-        }
-
-        private T? Value<T>(JsonObject from, string key)
-            where T : struct =>
-            from[key] switch
-            {
-                null => null,
-                JsonValue value when value.TryGetValue(out T number) => number,
-                JsonNode other => throw Wrong(key, other),
-            };
-
-        private InvalidDataException Wrong(string key, JsonNode found) => new($"{_path}: '{key}' is {found.ToJsonString()}, expected a number.");
     }
 }

@@ -33,6 +33,9 @@ internal static class TorchOperators
         def softmax_(x):
             return torch._softmax(x, -1, False, out=x)
 
+        def mm_into(a, b, result):
+            return torch.mm(a, b, out=result)
+
         def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
                         lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, divisor: Optional[Tensor]):
             unused: List[Tensor] = []
@@ -89,6 +92,12 @@ internal static class TorchOperators
 
     /// <summary>softmax over the last dimension, in place.</summary>
     public static void SoftmaxInPlace(Tensor x) => ((Tensor)Invoke("softmax_", x)).Dispose();
+
+    /// <summary>a b into memory that is there already; a view's strides are honoured.</summary>
+    public static void MatrixProductInto(Tensor a, Tensor b, Tensor result)
+    {
+        using Tensor same = (Tensor)Invoke("mm_into", a, b, result);
+    }
 
     /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.
     /// Gradients are divided by <paramref name="divisor"/> (a float32 scalar) on the way, where there is one.</summary>

@@ -18,23 +18,26 @@ internal sealed class Attention(
     /// <param name="x">[B,S,H], normed.</param>
     /// <param name="past">Keys and values of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
-    /// <param name="mask">[B,1,S,past+S], true = may be seen.</param>
+    /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
     /// <param name="pass">Which adapter applies.</param>
-    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass)
+    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
     {
-        long batch = x.shape[0], length = x.shape[1];
-        Tensor Heads(Tensor projected, long count) => projected.view(batch, length, count, shape.HeadDim).transpose(1, 2);
+        KeyValues fresh = KeysAndValues(x, angles, pass);
+        Tensor q = RotaryEmbedding.Rotate(RmsNorm.Of(Heads(query.Forward(x, pass), heads), queryNorm, epsilon), angles);
+        KeyValues seen = past is null ? fresh : past.Append(fresh);
+        Tensor attended = past is null && pass == Pass.Encoder && mask is not null
+            ? Causal(q, seen, mask)
+            : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
+        return (output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass), fresh);
+    }
 
-        Tensor q = Heads(query.Forward(x, pass), heads);
+    /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>
+    public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, Pass pass)
+    {
         Tensor rawKeys = Heads(key.Forward(x, pass), shape.KeyValueHeads);
         Tensor rawValues = value is null ? rawKeys : Heads(value.Forward(x, pass), shape.KeyValueHeads);
-        q = RotaryEmbedding.Rotate(RmsNorm.Of(q, queryNorm, epsilon), angles);
-        var fresh = new KeyValues(
+        return new KeyValues(
             RotaryEmbedding.Rotate(RmsNorm.Of(rawKeys, keyNorm, epsilon), angles), RmsNorm.Of(rawValues, null, epsilon));
-
-        KeyValues seen = past is null ? fresh : past.Append(fresh);
-        Tensor attended = past is null && pass == Pass.Encoder ? Causal(q, seen, mask) : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
-        return (output.Forward(attended.transpose(1, 2).reshape(batch, length, -1), pass), fresh);
     }
 
     /// <summary>
@@ -60,10 +63,15 @@ internal sealed class Attention(
         }
         return cat(blocks, 2);
     }
+
+    private Tensor Heads(Tensor projected, long count) => projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim).transpose(1, 2);
 }
 
 /// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>
-internal sealed record KeyValues(Tensor Keys, Tensor Values)
+internal record KeyValues(Tensor Keys, Tensor Values)
 {
-    public KeyValues Append(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
+    /// <summary>All that is seen once newer ones have come; a cache that is written in place does it in its own way.</summary>
+    public virtual KeyValues Append(KeyValues newer) => Concatenate(newer);
+
+    public KeyValues Concatenate(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
 }

@@ -97,7 +97,7 @@ public sealed class DiffusionGemmaModel : IDisposable
 
         (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
             _stack.Embed(ids), positions, past?.Layers, Pass.Encoder,
-            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), attentionMask is null ? null : mask);
+            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), real: attentionMask is null ? null : mask);
         List<KeyValues> layers = past is null ? fresh : [.. past.Layers.Zip(fresh, (old, newer) => old.Append(newer))];
         if (past is null) return new EncoderCache(layers, keyMask.alias(), keyPositions, hidden);
         past.Replace(layers, keyMask, keyPositions, hidden);
@@ -164,7 +164,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         return _stack.Run(
             embedded, positions, cache.Layers, Pass.Decoder,
             kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas),
-            canvasMask is null ? null : wholeCanvas).Hidden.MoveToOuterDisposeScope();
+            real: canvasMask is null ? null : wholeCanvas).Hidden.MoveToOuterDisposeScope();
     }
 
     /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>

@@ -15,11 +15,11 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
     /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
     /// decoder's keys and values, which nobody reads, are not there.
     /// </summary>
-    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass, Tensor? real)
+    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass, Tensor? real)
     {
         // The scope that made angles and masks ends with the pass: the backward has references of its own.
         static Tensor Kept(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
-        var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), Kept(mask), pass, real is null ? null : Kept(real));
+        var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), pass, real is null ? null : Kept(real));
         Tensor[] outputs = past is null ? Run(call, x) : Run(call, x, past.Keys, past.Values);
         return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
     }
@@ -44,7 +44,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         return [null, .. inputs.Select(i => i.grad)];
     }
 
-    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor Mask, Pass Pass, Tensor? Real) : IDisposable
+    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, Pass Pass, Tensor? Real) : IDisposable
     {
         public Tensor[] Outputs(Tensor[] inputs)
         {
@@ -57,7 +57,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         {
             Cos.Dispose();
             Sin.Dispose();
-            Mask.Dispose();
+            Mask?.Dispose();
             Real?.Dispose();
         }
     }

@@ -19,7 +19,8 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            _table = new EmbeddingTable(Embedding, scale.item<double>(), config.PadTokenId);    // rounded to the table's dtype: part of the model
+            EmbeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+        _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
         Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
@@ -33,6 +34,9 @@ internal sealed class ModelStack : IDisposable
 
     /// <summary>[V,H]: the table, and the tied head.</summary>
     public Tensor Embedding { get; }
+
+    /// <summary>√H, rounded to the table's dtype: what a look-up is multiplied by.</summary>
+    public double EmbeddingScale { get; }
 
     public SelfConditioning SelfConditioning { get; }
 
@@ -68,11 +72,13 @@ internal sealed class ModelStack : IDisposable
     /// <param name="positions">[B,S].</param>
     /// <param name="past">Cached keys and values a layer, or null.</param>
     /// <param name="pass">Encoder or decoder.</param>
-    /// <param name="mask">[B,1,S,past+S] for an attention kind; asked once a kind.</param>
+    /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
+    /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
     /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask, Tensor? real = null)
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
+        Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
@@ -86,6 +92,11 @@ internal sealed class ModelStack : IDisposable
             // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
+            if (keysOnly && n == Layers.Count - 1)
+            {
+                Layers[n].Remember(x, past?[n], angles[shape], pass);
+                continue;
+            }
             (Tensor hidden, KeyValues? keyValues) = recompute
                 ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass, routed)
                 : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass, routed);

@@ -16,11 +16,11 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
     /// <param name="x">[B,S,H].</param>
     /// <param name="past">Keys and values of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
-    /// <param name="mask">[B,1,S,past+S], true = may be seen.</param>
+    /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
     /// <param name="pass">Encoder or decoder: each has a layer scalar, and may have an adapter, of its own.</param>
     /// <param name="real">Which of the B·S tokens are no padding, [n] int64; null: all. The others are routed to no expert.</param>
     public (Tensor Hidden, KeyValues Fresh) Forward(
-        Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor mask, Pass pass, Tensor? real = null)
+        Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass, Tensor? real = null)
     {
         Tensor Norm(Tensor y, Tensor weight) => RmsNorm.Of(y, weight, epsilon);
 
@@ -35,6 +35,10 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
         Tensor sum = dense + Norm(chosen.view(residual.shape), norms.PostFeedForward2);
         return ((residual + Norm(sum, norms.PostFeedForward)) * (pass == Pass.Encoder ? norms.EncoderScalar : norms.DecoderScalar), fresh);
     }
+
+    /// <summary>Appends x's keys and values to a cache, and no more.</summary>
+    public void Remember(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Pass pass) =>
+        past?.Append(attention.KeysAndValues(RmsNorm.Of(x, norms.Input, epsilon), angles, pass));
 }
 
 /// <summary>A layer's seven norm weights [H] and its two scalars [1], one a pass.</summary>

@@ -1,10 +1,8 @@
 using CsCheck;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-public class EntropyBoundSamplerTests : TorchTest
+public class EntropyBoundSamplerTests
 {
     /// <summary>Entropies in eighths, so that sums are exact and ties occur; among equals the sort's order is free, so only their number counts.</summary>
     [Fact]
@@ -12,7 +10,7 @@ public class EntropyBoundSamplerTests : TorchTest
         Property.Holds(Gen.Select(Gen.Int[0, 24].Array[1, 12], Gen.Int[0, 40]), 500, drawn =>
         {
             (int[] eighths, int bound) = drawn;
-            bool[] got = EntropyBoundSampler.Accept(tensor(eighths.Select(e => e / 8.0).ToArray()).unsqueeze(0), bound / 8.0).data<bool>().ToArray();
+bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e => e / 8.0).ToArray());
 
             int count = 0, before = 0;
             foreach (int entropy in eighths.Order())
@@ -25,20 +23,15 @@ public class EntropyBoundSamplerTests : TorchTest
         });
 
     [Fact]
-    public void Rows_do_not_touch_each_other()
+    public void What_is_not_accepted_is_redrawn()
     {
-        Tensor entropies = tensor(new[,] { { 0.05, 3.0, 0.04 }, { 2.0, 1.0, 4.0 } });
-        Assert.Equal([true, true, true, false, true, false], EntropyBoundSampler.Accept(entropies, 0.1).data<bool>().ToArray());
-        Assert.Equal([false, false, true, false, true, false], EntropyBoundSampler.Accept(entropies, 0.0).data<bool>().ToArray());
-    }
-
-    [Fact]
-    public void Entropy_is_in_nats()
-    {
-        Tensor logits = tensor(new[,] { { 0.0, 0.0, 0.0, 0.0 }, { 1000.0, 0.0, 0.0, 0.0 }, { Math.Log(3), 0.0, -1000.0, -1000.0 } });
-        double[] got = EntropyBoundSampler.Entropy(logits).data<double>().ToArray();
-        Assert.Equal(Math.Log(4), got[0], 1e-12);
-        Assert.Equal(0, got[1], 1e-12);
-        Assert.Equal(-(0.75 * Math.Log(0.75) + 0.25 * Math.Log(0.25)), got[2], 1e-12);
+        var sampler = new EntropyBoundSampler(0.1);
+        Assert.Equal([true, true, true, false], sampler.Candidates([0.05, 0.06, 0.0, 3.0]));
+        int[] tokens = [1, 2, 3, 4];
+        bool[] settled = sampler.Settle(0, tokens, [91, 92, 93, 94], new Proposals([11, 12, 13, 14], [1, 1, 1, 1]));
+        Assert.Equal([11, 12, 13, 94], tokens);
+        Assert.Equal([true, true, true, false], settled);
+        Assert.Equal([5, 6, 7, 8], sampler.Draft([5, 6, 7, 8], tokens));
+        Assert.Equal([false, false, true, false], new EntropyBoundSampler(0.0).Candidates([0.05, 0.06, 0.0, 3.0]).Select((a, i) => a && i != 0).ToArray());
     }
 }

@@ -1,0 +1,31 @@
+namespace DiffusionGemma;
+
+/// <summary>Refuses a prompt that cannot be answered, and says why.</summary>
+internal static class GenerationRequestChecks
+{
+    /// <exception cref="ArgumentException">What is wrong, and with which prompt.</exception>
+    public static void Require(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
+    {
+        void Check(bool holds, string message)
+        {
+            if (!holds) throw new ArgumentException($"Prompt {index} {message}", "prompts");
+        }
+
+        int canvas = config.CanvasLength, tokens = (options.MaxNewTokens + canvas - 1) / canvas * canvas, length = request.Prompt.Length;
+        bool Known(int id) => id >= 0 && id < config.VocabularySize;
+        Check(length > 0, "is empty.");
+        Check(length + (long)tokens <= config.MaxPositionEmbeddings, $"has {length} tokens; with {tokens} new ones that is more than the model's {config.MaxPositionEmbeddings} positions. Shorten it, or lower MaxNewTokens.");
+        Check(request.Prompt.All(Known), $"holds an id outside the vocabulary of {config.VocabularySize}: is it tokenized for another checkpoint?");
+        Check(request.SharedPrefixLength >= 0 && request.SharedPrefixLength <= length, $"has a SharedPrefixLength of {request.SharedPrefixLength}, but {length} tokens.");
+        if (request.Draft is { } draft)
+        {
+            Check(draft.Count <= tokens, $"has a draft of {draft.Count} tokens, more than the {tokens} new ones: raise MaxNewTokens.");
+            Check(draft.All(Known), $"has a draft with an id outside the vocabulary of {config.VocabularySize}.");
+        }
+        if (request.Pinned is { } pinned)
+        {
+            Check(pinned.Keys.All(p => p >= 0 && p < options.MaxNewTokens), $"pins a token at a position outside the {options.MaxNewTokens} new ones: raise MaxNewTokens.");
+            Check(pinned.Values.All(Known), $"pins an id outside the vocabulary of {config.VocabularySize}.");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+namespace DiffusionGemma;
+
+/// <summary>Which way positions of a canvas are settled.</summary>
+public enum CanvasSampler
+{
+    /// <summary>The positions of lowest entropy, up to a bound on their joint entropy; the rest is redrawn (transformers' EntropyBoundSampler).</summary>
+    EntropyBound,
+
+    /// <summary>
+    /// Positions whose proposal is likely enough are committed, at least so many a step that all are when the steps are used up; committed tokens
+    /// may be edited (diffusers' BlockRefinementScheduler under uniform corruption).
+    /// </summary>
+    BlockRefinement,
+}
+
+/// <summary>One row's sampler: settles positions of a canvas after every decoder pass. Made anew for every canvas.</summary>
+internal interface ICanvasSampler
+{
+    /// <summary>[C]: positions whose proposal has to be drawn; no other is looked at.</summary>
+    /// <param name="entropies">[C], in nats; 0 where a token is pinned.</param>
+    bool[] Candidates(ReadOnlySpan<double> entropies);
+
+    /// <summary>Takes what it settles from the proposals.</summary>
+    /// <param name="step">Which pass over the canvas, from 0.</param>
+    /// <param name="tokens">[C]: what the decoder saw; overwritten with what it is to see next.</param>
+    /// <param name="random">[C]: what replaces tokens that are not settled.</param>
+    /// <param name="proposals">The candidates' tokens and their probabilities; [C] each.</param>
+    /// <returns>[C]: the settled positions.</returns>
+    bool[] Settle(int step, int[] tokens, int[] random, Proposals proposals);
+
+    /// <summary>What the canvas would say if it were finished now, from the most likely tokens; after <see cref="Settle"/>.</summary>
+    int[] Draft(int[] mostLikely, int[] tokens);
+
+    /// <summary>Nothing is left to be settled.</summary>
+    bool IsComplete { get; }
+}
+
+/// <summary>A drawn token and its probability for every candidate position; [C] each.</summary>
+internal readonly record struct Proposals(int[] Tokens, double[] Probabilities);

@@ -22,25 +22,23 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private readonly IHost _host;
     private readonly string _checkpoint;
     private readonly FineTuneOptions _options;
-    private readonly GenerationOptions _generation;
-    private readonly int _batchSize;
+    private readonly AnswerOptions _answers;
     private readonly CheckpointText _text;
     private readonly IProgress<StepRecord>? _progress;
     private readonly CancellationToken _cancellation;
 
-    internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, GenerationOptions generation, int batchSize,
+    internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, AnswerOptions answers,
         IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
-        _generation = generation;
-        _batchSize = batchSize;
+        _answers = answers;
         _progress = progress;
         _cancellation = cancellation;
         _options.Validate();
         CheckOutputFolder(checkpoint, options);
-        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        answers.Validate(checkpoint);
         _text = CheckpointText.Read(checkpoint);
     }
 
@@ -50,7 +48,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         ArgumentNullException.ThrowIfNull(inputSchema);
         foreach (TypedColumn column in TrainingRows.Columns)
             column.CheckIn(inputSchema, _host);
-        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs);
+        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_answers));
     }
 
     /// <summary>Trains.</summary>
@@ -110,7 +108,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 loaded.Dispose();
                 ready = null;
             }
-            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _generation, _batchSize, device, ready, summary);
+            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, device, ready, summary);
         }
         catch
         {

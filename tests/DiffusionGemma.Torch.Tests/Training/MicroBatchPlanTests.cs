@@ -13,6 +13,14 @@ public class MicroBatchPlanTests
     }
 
     [Fact]
+    public void No_more_is_padded_than_with_rows_as_they_come() => Property.Holds(Gen.Select(Gen.Int[1, 60].Array[1, 20], Gen.Int[2, 6]), count: 500, drawn =>
+    {
+        (int[] lengths, int maxRows) = drawn;
+        int Padded(IEnumerable<int[]> batches) => batches.Sum(rows => rows.Length * rows.Max(row => lengths[row]));
+        Assert.True(Padded(MicroBatchPlan.Split(lengths, maxRows, null)) <= Padded(Enumerable.Range(0, lengths.Length).Chunk(maxRows)));
+    });
+
+    [Fact]
     public void Every_row_once_and_within_the_limits() => Property.Holds(
         Gen.Select(Gen.Int[1, 60].Array[1, 20], Gen.Int[1, 6], Gen.Int[0, 150]), count: 500,
         drawn =>

@@ -61,7 +61,7 @@ public sealed record TrainingPlan
         long kept = options.ActivationCheckpointing
             ? config.NumHiddenLayers * tokens * (config.HiddenSize + 2 * KeyWidth(config, 0)) + tokens * LayerElements(config, 0)
             : Enumerable.Range(0, config.NumHiddenLayers).Sum(n => tokens * LayerElements(config, n));
-        long chunk = Math.Max(1, HeadLoss.ChunkElements / config.VocabularySize) * config.VocabularySize * wide;
+        long chunk = HeadLoss.Chunk(config.VocabularySize) * config.VocabularySize * wide;
         long firstPass = options.SelfConditioningProbability > 0 ? 3L * rows * config.CanvasLength * config.VocabularySize * wide : 0;
         return new TrainingPlan
         {

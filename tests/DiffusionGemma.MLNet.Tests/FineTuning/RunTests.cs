@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using TorchSharp;
@@ -49,6 +50,23 @@ public sealed class RunTests
         (StepRecord[] steps, string[] answers, _) = Fit(Lora with { ReturnOnCancellation = true }, cancelAfter: 3);
         Assert.Equal(whole[..3].Select(s => s.Loss), steps.Select(s => s.Loss));
         Assert.NotEmpty(answers);
+    }
+
+    /// <summary>ML.NET's own way to end an experiment, which it keeps internal.</summary>
+    [Fact]
+    public void A_cancelled_context_ends_it_with_a_checkpoint()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        var ml = new MLContext(seed: 7);
+        MethodInfo cancel = typeof(MLContext).GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic)!;
+        IDataView data = TinyChat.Questions(ml, 6), packed = TinyChat.Preparation(ml).Fit(data).Transform(data);
+        var progress = new Immediate<StepRecord>(step =>
+        {
+            if (step.Step == 1) cancel.Invoke(ml, null);
+        });
+        FineTuneOptions options = Lora with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path } };
+        Assert.ThrowsAny<OperationCanceledException>(() => ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, progress: progress).Fit(packed));
+        Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.Path).Select(Path.GetFileName));
     }
 
     [Fact]

@@ -34,6 +34,7 @@ internal sealed class TrainingRun(
             ? null
             : new RunCheckpoint(options.Checkpoints, RunIdentity.Of(model, examples, options, steps, seed), _names, optimizer, best, Note);
         RunState? state = checkpoint?.Restore();
+        if (state is not null && options.Lora is null) model.Changed.UnionWith(_names);                   // even if no step is left to do
         History.Start(state?.History ?? [], state?.Evaluations ?? []);
         try
         {

@@ -58,7 +58,7 @@ public sealed class ChatTokenizer
         (RenderedChat chat, int[] ids, TextSpan[] spans) = RenderAndEncode(conversation, addGenerationPrompt: !isAnswered);
         if (!isAnswered)
             return new TokenizedChat(ids, new bool[ids.Length]);
-        return new TokenizedChat(ids, Template.HasGenerationBlocks
+        return new TokenizedChat(ids, Template.For(conversation).HasGenerationBlocks
             ? MaskOf(spans, chat.GeneratedSpans)
             : MaskAfterPrompt(conversation, chat.Text, ids));
     }
@@ -75,7 +75,7 @@ public sealed class ChatTokenizer
     private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(ChatConversation conversation, bool addGenerationPrompt)
     {
         RenderedChat chat = Template.Render(conversation, addGenerationPrompt);
-        HashSet<int>? barred = _escape?.FindBarred(conversation, chat.Text, Template.Source, marked => Template.Render(marked, addGenerationPrompt).Text);
+        HashSet<int>? barred = _escape?.FindBarred(conversation, chat.Text, Template.For(conversation).Source, marked => Template.Render(marked, addGenerationPrompt).Text);
         (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text, barred);
         return (chat, ids, spans);
     }

@@ -11,8 +11,8 @@ namespace DiffusionGemma;
 /// </summary>
 /// <remarks>
 /// <para>A stream has an update for each finished canvas, and what it says never changes: drafts are not text yet (see
-/// <see cref="DiffusionGemmaChatOptions.StreamDrafts"/>). The last update has the finish reason and the <see cref="UsageContent"/>; its
-/// AdditionalProperties are <c>TokensPerForward</c> and <c>Steps</c> (decoder passes).</para>
+/// <see cref="DiffusionGemmaChatOptions.StreamDrafts"/>). The last update has the finish reason and the <see cref="UsageContent"/>, which
+/// counts decoder passes too (<see cref="StepCount"/>): output tokens over them are the tokens per forward.</para>
 /// <para><see cref="ChatOptions"/>:</para>
 /// <list type="bullet">
 /// <item>Instructions, and system messages at the beginning: one system turn. MaxOutputTokens, TopP, TopK and Seed are those of <see cref="GenerationOptions"/>;
@@ -33,6 +33,9 @@ public sealed class DiffusionGemmaChatClient : IChatClient
 {
     /// <summary>The <see cref="ErrorContent.ErrorCode"/> of a tool call that cannot be used.</summary>
     public const string MalformedCallCode = "malformed_tool_call";
+
+    /// <summary>The <see cref="UsageDetails.AdditionalCounts"/> of decoder passes.</summary>
+    public const string StepCount = "Steps";
 
     private const string Provider = "diffusiongemma";
     private readonly IGenerationEngine _engine;
@@ -170,10 +173,10 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             OutputTokenCount = parser.Tokens,
             TotalTokenCount = request.Generation.Prompt.Length + parser.Tokens,
             ReasoningTokenCount = parser.ThoughtTokens,
+            AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
         }));
         ChatResponseUpdate final = Update(last);
         final.FinishReason = parser.CallsTools ? ChatFinishReason.ToolCalls : isCut ? ChatFinishReason.Length : ChatFinishReason.Stop;
-        final.AdditionalProperties = new AdditionalPropertiesDictionary { ["TokensPerForward"] = steps == 0 ? 0 : parser.Tokens / (double)steps, ["Steps"] = steps };
         yield return final;
 
         ChatResponseUpdate Update(IList<AIContent> contents) => new(ChatRole.Assistant, contents) { ResponseId = id, MessageId = id, ModelId = _modelId, CreatedAt = created };

@@ -12,6 +12,8 @@ internal static class ConversationWriter
     /// <summary>JSON's union of a type and null is `nullable`, as Gemma's declarations have it; a schema that is true or false has no type to write.</summary>
     private static readonly AIJsonSchemaTransformCache s_schemas = new(new AIJsonSchemaTransformOptions { ConvertBooleanSchemas = true, UseNullableKeyword = true });
 
+    private static readonly JsonSerializerOptions s_compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
+
     /// <param name="messages">The history; the assistant's turn is next.</param>
     /// <param name="systemText">What the request adds to the system turn.</param>
     /// <param name="tools">Tools to declare.</param>
@@ -108,7 +110,7 @@ internal static class ConversationWriter
             null => "",
             JsonObject => json,
             JsonValue value when value.GetValueKind() == JsonValueKind.String => json,
-            _ => json.ToJsonString(AIJsonUtilities.DefaultOptions),
+            _ => json.ToJsonString(s_compact),
         };
     }
 
@@ -127,7 +129,7 @@ internal static class ConversationWriter
     {
         try
         {
-            return JsonSerializer.SerializeToNode(value, AIJsonUtilities.DefaultOptions.GetTypeInfo(value?.GetType() ?? typeof(object)));
+            return JsonSerializer.SerializeToNode(value, s_compact);
         }
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {

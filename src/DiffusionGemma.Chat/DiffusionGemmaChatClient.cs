@@ -11,7 +11,7 @@ namespace DiffusionGemma;
 /// </summary>
 /// <remarks>
 /// <para>A stream has an update for each finished canvas, and what it says never changes: drafts are not text yet (see
-/// <see cref="DiffusionGemmaChatOptions.StreamDrafts"/>). The last update has the finish reason and the <see cref="UsageContent"/>, which
+/// <see cref="StreamsDrafts"/>). The last update has the finish reason and the <see cref="UsageContent"/>, which
 /// counts decoder passes too (<see cref="StepCount"/>): output tokens over them are the tokens per forward.</para>
 /// <para><see cref="ChatOptions"/>:</para>
 /// <list type="bullet">
@@ -20,7 +20,7 @@ namespace DiffusionGemma;
 /// <item>Tools: functions, as the chat template's <c>tools</c>. ToolMode None declares none, and a call is an error content; Required pins
 /// the tokens that begin a call. AllowMultipleToolCalls false ends the answer with its first call.</item>
 /// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves thoughts out.
-/// AdditionalProperties are template arguments.</item>
+/// AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked at.</item>
 /// <item>StopSequences end the text; ResponseFormat JSON is asked for in the system turn, and not enforced.</item>
 /// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are ignored.</item>
 /// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or other data in messages
@@ -37,57 +37,63 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <summary>The <see cref="UsageDetails.AdditionalCounts"/> of decoder passes.</summary>
     public const string StepCount = "Steps";
 
-    private const string Provider = "diffusiongemma";
-    private readonly IGenerationEngine _engine;
+    private readonly IAnswerEngine _engine;
     private readonly ChatTokenizer _tokenizer;
     private readonly ChatRequestReader _requests;
     private readonly ChatClientMetadata _metadata;
-    private readonly string _modelId;
-    private readonly bool _streamsDrafts;
-    private readonly DiffusionGemmaModel? _model;
-    private readonly IDisposable?[] _owned;
     private int _disposed;
 
-    /// <summary>Answers with a loaded model, which stays its owner's; while the client lives, nobody else may use it.</summary>
-    /// <param name="model">The model, with or without an adapter.</param>
-    /// <param name="tokenizer">The checkpoint's tokenizer and chat template.</param>
-    /// <param name="options">Null: the checkpoint's own values.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
-    public DiffusionGemmaChatClient(DiffusionGemmaModel model, ChatTokenizer tokenizer, DiffusionGemmaChatOptions? options = null)
-        : this(Engine(model, options), tokenizer, NamedAfter(model.Folder, options), model)
+    /// <summary>Answers through a queue.</summary>
+    /// <param name="queue">A queue over a loaded model.</param>
+    /// <param name="tokenizer">The checkpoint's tokenizer and chat template. With <see cref="ChatTokenizerOptions.EscapeSpecialTokens"/>, no message can bring
+    /// control tokens.</param>
+    /// <param name="modelId">What the model is called in responses and telemetry.</param>
+    /// <param name="ownsQueue">Whether disposing the client disposes the queue.</param>
+    public DiffusionGemmaChatClient(GenerationQueue queue, ChatTokenizer tokenizer, string? modelId = null, bool ownsQueue = false)
+        : this(new QueueEngine(queue ?? throw new ArgumentNullException(nameof(queue)), ownsQueue), tokenizer, modelId)
     {
     }
 
-    internal DiffusionGemmaChatClient(IGenerationEngine engine, ChatTokenizer tokenizer, DiffusionGemmaChatOptions options, DiffusionGemmaModel? model = null, params IDisposable?[] owned)
+    internal DiffusionGemmaChatClient(IAnswerEngine engine, ChatTokenizer tokenizer, string? modelId)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        (_engine, _tokenizer, _model, _owned) = (engine, tokenizer, model, owned);
-        (_modelId, _streamsDrafts) = (options.ModelId ?? Provider, options.StreamDrafts);
-        _requests = new ChatRequestReader(tokenizer, _modelId);
-        _metadata = new ChatClientMetadata(Provider, defaultModelId: _modelId);
+        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(tokenizer, modelId));
+        _metadata = new ChatClientMetadata("diffusiongemma", defaultModelId: modelId);
     }
 
-    /// <summary>Loads a checkpoint to chat with; disposing the client frees it.</summary>
-    /// <param name="folder">A Hugging Face folder with weights, tokenizer.json and chat template.</param>
-    /// <param name="options">Null: the checkpoint's own values.</param>
-    /// <param name="adapter">A PEFT folder to add to it.</param>
-    /// <param name="device">Null: the CPU.</param>
-    /// <param name="dtype">Null: the checkpoint's.</param>
-    /// <exception cref="CheckpointException">The checkpoint is malformed.</exception>
-    /// <exception cref="AdapterException">The adapter is malformed, or does not fit.</exception>
-    /// <exception cref="FileNotFoundException">A file of the tokenizer is missing.</exception>
+    /// <summary>
+    /// Whether streams also tell of every denoising step: by an update without contents, whose <see cref="ChatResponseUpdate.RawRepresentation"/> is a
+    /// <see cref="DraftUpdate"/>. False: updates append committed text alone.
+    /// </summary>
+    public bool StreamsDrafts { get; init; }
+
+    /// <summary>Loads a checkpoint; the client owns the model, and frees it when it is disposed.</summary>
+    /// <param name="checkpoint">A Hugging Face folder: weights, tokenizer and chat template.</param>
+    /// <param name="device">Null: the first CUDA device, or the CPU where there is none.</param>
+    /// <param name="dtype">Null: bfloat16 on CUDA, float32 on the CPU.</param>
+    /// <param name="options">For all requests, where their own are null.</param>
+    /// <param name="batchSize">Requests answered together.</param>
+    /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
+    /// <param name="adapter">A PEFT folder to add to the model.</param>
+    /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
+    /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
+    /// <exception cref="FileNotFoundException">The folder has no tokenizer or chat template.</exception>
+    /// <exception cref="InvalidDataException">Its tokenizer, template or generation_config.json is broken or not supported.</exception>
     public static DiffusionGemmaChatClient Load(
-        string folder, DiffusionGemmaChatOptions? options = null, string? adapter = null, torch.Device? device = null, torch.ScalarType? dtype = null)
+        string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null, int batchSize = 8, bool streamsDrafts = false,
+        string? adapter = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        // What is quickly read, and quickly found missing, first.
-        ChatTokenizer tokenizer = ChatTokenizer.Load(folder, new ChatTokenizerOptions { EscapeSpecialTokens = options?.EscapeSpecialTokens ?? false });
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, dtype);
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        device ??= DiffusionGemmaRuntime.DefaultDevice;
+        // What is quickly read, and quickly found missing, comes first.
+        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype ?? (device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32));
         LoraAdapter? lora = null;
         try
         {
             if (adapter is not null) model.Adapter = lora = LoraAdapter.Load(adapter, model);
-            return new DiffusionGemmaChatClient(Engine(model, options), tokenizer, NamedAfter(folder, options), model, lora, model);
+            var engine = new QueueEngine(new GenerationQueue(model, options, batchSize), ownsQueue: true, lora, model);
+            return new DiffusionGemmaChatClient(engine, tokenizer, NameOf(checkpoint)) { StreamsDrafts = streamsDrafts };
         }
         catch
         {
@@ -114,32 +120,35 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(messages);
-        return Stream(messages, options, _streamsDrafts, cancellationToken);
+        return Stream(messages, options, StreamsDrafts, cancellationToken);
     }
 
     /// <summary>
-    /// This client, its <see cref="ChatClientMetadata"/>, <see cref="DiffusionGemmaModel"/>, <see cref="ChatTokenizer"/>,
+    /// This client, its <see cref="ChatClientMetadata"/>, <see cref="GenerationQueue"/>, <see cref="DiffusionGemmaModel"/>, <see cref="ChatTokenizer"/>,
     /// <see cref="DiffusionGemmaTokenizer"/> or <see cref="ChatTemplate"/>; null for other types, and for any key.
     /// </summary>
     public object? GetService(Type serviceType, object? serviceKey = null)
     {
         ArgumentNullException.ThrowIfNull(serviceType);
         if (serviceKey is not null) return null;
-        object?[] services = [this, _metadata, _model, _tokenizer, _tokenizer.Tokenizer, _tokenizer.Template];
+        GenerationQueue? queue = (_engine as QueueEngine)?.Queue;
+        object?[] services = [this, _metadata, queue, queue?.Model, _tokenizer, _tokenizer.Tokenizer, _tokenizer.Template];
         return services.FirstOrDefault(serviceType.IsInstanceOfType);
     }
 
-    /// <summary>Ends the running answers with an <see cref="ObjectDisposedException"/>, and frees the model if the client loaded it.</summary>
+    /// <summary>Frees what the client owns: running answers then end with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        _engine.Dispose();
-        foreach (IDisposable? owned in _owned) owned?.Dispose();
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) _engine.Dispose();
     }
+
+    /// <summary>What a checkpoint is called: its folder's name.</summary>
+    internal static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     private async IAsyncEnumerable<ChatResponseUpdate> Stream(
         IEnumerable<ChatMessage> messages, ChatOptions? options, bool drafts, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         ChatRequest request = _requests.Read(this, messages, options);
         var parser = new ResponseParser(_tokenizer.Tokenizer, request.Parsing);
         string id = $"response_{Guid.NewGuid():N}";
@@ -151,13 +160,11 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             switch (update)
             {
                 case DraftUpdate when drafts:
-                    ChatResponseUpdate draft = Update([]);
-                    draft.RawRepresentation = update;
-                    yield return draft;
+                    yield return Update([], update);
                     break;
                 case CanvasUpdate canvas:
                     steps += canvas.Steps;
-                    if (parser.Append(canvas.Ids) is { Count: > 0 } contents) yield return Update(contents);
+                    if (parser.Append(canvas.Ids) is { Count: > 0 } contents) yield return Update(contents, update);
                     break;
                 case CompletedUpdate completed:
                     result = completed.Result;
@@ -175,23 +182,13 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             ReasoningTokenCount = parser.ThoughtTokens,
             AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
         }));
-        ChatResponseUpdate final = Update(last);
+        ChatResponseUpdate final = Update(last, result);
         final.FinishReason = parser.CallsTools ? ChatFinishReason.ToolCalls : isCut ? ChatFinishReason.Length : ChatFinishReason.Stop;
         yield return final;
 
-        ChatResponseUpdate Update(IList<AIContent> contents) => new(ChatRole.Assistant, contents) { ResponseId = id, MessageId = id, ModelId = _modelId, CreatedAt = created };
-    }
-
-    private static QueueEngine Engine(DiffusionGemmaModel model, DiffusionGemmaChatOptions? options)
-    {
-        ArgumentNullException.ThrowIfNull(model);
-        options ??= new DiffusionGemmaChatOptions();
-        return new QueueEngine(new GenerationQueue(model, options.Generation, options.BatchSize));
-    }
-
-    private static DiffusionGemmaChatOptions NamedAfter(string folder, DiffusionGemmaChatOptions? options)
-    {
-        options ??= new DiffusionGemmaChatOptions();
-        return options.ModelId is not null ? options : options with { ModelId = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))) };
+        ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)
+        {
+            ResponseId = id, MessageId = id, ModelId = _metadata.DefaultModelId, CreatedAt = created, RawRepresentation = raw,
+        };
     }
 }

@@ -10,12 +10,13 @@ public static class DiffusionGemmaChatExtensions
     /// lives, nobody else may use it. The model of a pipeline: <c>transformer.Model.AsIChatClient()</c>.
     /// </summary>
     /// <param name="model">The model, with or without an adapter.</param>
-    /// <param name="options">Null: the checkpoint's own values.</param>
+    /// <param name="options">For all requests, where their own are null; null entries: the checkpoint folder's.</param>
+    /// <param name="batchSize">Requests answered together.</param>
     /// <exception cref="FileNotFoundException">The model's folder has no tokenizer or chat template.</exception>
-    public static DiffusionGemmaChatClient AsIChatClient(this DiffusionGemmaModel model, DiffusionGemmaChatOptions? options = null)
+    public static DiffusionGemmaChatClient AsIChatClient(this DiffusionGemmaModel model, GenerationOptions? options = null, int batchSize = 8)
     {
         ArgumentNullException.ThrowIfNull(model);
-        ChatTokenizer tokenizer = ChatTokenizer.Load(model.Folder, new ChatTokenizerOptions { EscapeSpecialTokens = options?.EscapeSpecialTokens ?? false });
-        return new DiffusionGemmaChatClient(model, tokenizer, options);
+        ChatTokenizer tokenizer = ChatTokenizer.Load(model.Folder);
+        return new DiffusionGemmaChatClient(new GenerationQueue(model, options, batchSize), tokenizer, DiffusionGemmaChatClient.NameOf(model.Folder), ownsQueue: true);
     }
 }

@@ -38,4 +38,7 @@ public static class ChatColumns
 
     /// <summary>Int: passes of the decoder that the answer took.</summary>
     public const string Steps = "Steps";
+
+    /// <summary>Text: why a row has no answer, and empty where it has one; only with <see cref="RowFailure.EmptyAnswer"/>.</summary>
+    public const string ResponseError = "ResponseError";
 }

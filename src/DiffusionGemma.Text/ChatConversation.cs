@@ -28,6 +28,16 @@ public sealed record ChatConversation
     /// <summary>Whether the last message is the assistant's, so that there is an answer to learn from.</summary>
     public bool IsAnswered => _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
 
+    /// <summary>The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.</summary>
+    public string? Answer => IsAnswered && ((PyDict)_messages[^1]!).TryGet("content", out object? content)
+        ? content switch
+        {
+            string text => text,
+            PySequence parts => string.Concat(parts.OfType<PyDict>().Select(part => part.TryGet("text", out object? text) ? text as string : null)),
+            _ => null,
+        }
+        : null;
+
     /// <summary>What the template sees, but for the special tokens and whether to add a generation prompt.</summary>
     internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables => [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
 

@@ -29,6 +29,35 @@ internal static class DenoisingBenchmark
             Figure.Print($"{name}.ratio_memory", ours["peak"] / reference["peak"], "x");
             Figure.Print($"{name}.managed_bytes_per_step", ours["allocated"], "B");
         }
+        Dictionary<string, double> memory = InOwnProcess(1, "memory", threads, quick: true);
+        Figure.Print("denoising.generations2000.growth_mib", memory["growth"], "MiB");
+        Figure.Print("denoising.managed_bytes_per_step.8_steps", memory["short"], "B");
+        Figure.Print("denoising.managed_bytes_per_step.64_steps", memory["long"], "B");
+    }
+
+    /// <summary>The process's memory after 200 and after 2 000 generations of the small shape, and what a step allocates in short and long runs.</summary>
+    private static void MeasureMemory(DiffusionGemmaModel model)
+    {
+        var random = new Random(1);
+        int Id() => random.Next(8, model.Config.VocabularySize);
+        int[][] Prompts() => [[.. Enumerable.Range(0, random.Next(1, 64)).Select(_ => Id())]];
+        var options = new GenerationOptions { MaxNewTokens = model.Config.CanvasLength, MaxDenoisingSteps = 2, EosTokenIds = [] };
+        long Resident()
+        {
+            using Process process = Process.GetCurrentProcess();
+            return process.WorkingSet64;
+        }
+        double Allocated(int steps)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            CanvasGenerator.Generate(model, Prompts(), options with { MaxNewTokens = 1, MaxDenoisingSteps = steps, ConfidenceThreshold = -1 });
+            return (GC.GetAllocatedBytesForCurrentThread() - before) / (double)steps;
+        }
+        for (int n = 0; n < 200; n++) CanvasGenerator.Generate(model, Prompts(), options);
+        long early = Resident();
+        for (int n = 200; n < 2000; n++) CanvasGenerator.Generate(model, Prompts(), options);
+        double growth = (Resident() - early) / (double)(1 << 20);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"growth {growth} short {Allocated(8)} long {Allocated(64)}"));
     }
 
     /// <summary>The child's part: the fastest of some runs, and the process's peak memory.</summary>
@@ -37,6 +66,11 @@ internal static class DenoisingBenchmark
         DiffusionGemmaRuntime.EnsureUsable();
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick));
         set_num_threads(threads);
+        if (algorithm == "memory")
+        {
+            MeasureMemory(model);
+            return;
+        }
         var random = new Random(1);
         int[][] prompts = [.. Enumerable.Range(0, batch).Select(_ => Enumerable.Range(0, Prompt).Select(_ => random.Next(8, model.Config.VocabularySize)).ToArray())];
         var options = new GenerationOptions { MaxNewTokens = model.Config.CanvasLength, MaxDenoisingSteps = Steps, ConfidenceThreshold = 1e-9, EosTokenIds = [] };

@@ -82,7 +82,7 @@ public sealed class DecoratorTests
     public async Task ACachedAnswerIsNotAskedForAgain(bool streaming)
     {
         ScriptedEngine engine = new(_ => TestChat.Ids("<|channel>thought\nHm.\n<channel|>It rains 🌧. <|tool_call>call:f{a:<|\"|>b<|\"|>}<tool_call|><|tool_response>").Chunk(3));
-        using IChatClient client = TestChat.Client(engine, new DiffusionGemmaChatOptions { StreamDrafts = true }).AsBuilder().UseDistributedCache(new MemoryCache()).Build();
+        using IChatClient client = TestChat.Client(engine, streamsDrafts: true).AsBuilder().UseDistributedCache(new MemoryCache()).Build();
         ChatResponse first = await Ask(), second = await Ask();
         Assert.Single(engine.Requests);
         Assert.Equal("thought: Hm.\ntext: It rains 🌧. \ncall: f {\"a\":\"b\"}", TestChat.Describe(first.Messages[0].Contents));

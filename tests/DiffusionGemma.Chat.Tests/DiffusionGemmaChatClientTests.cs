@@ -93,7 +93,7 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task DraftsComeWhereAskedForAndAreNoText()
     {
         ScriptedEngine engine = new(_ => TestChat.Ids("It rains.<turn|>").Chunk(3));
-        using DiffusionGemmaChatClient client = TestChat.Client(engine, new DiffusionGemmaChatOptions { StreamDrafts = true });
+        using DiffusionGemmaChatClient client = TestChat.Client(engine, streamsDrafts: true);
         List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(s_question).ToListAsync();
         List<ChatResponseUpdate> drafts = [.. updates.Where(update => update.RawRepresentation is DraftUpdate)];
         Assert.Equal(engine.Canvases, drafts.Count);
@@ -159,7 +159,7 @@ public sealed class DiffusionGemmaChatClientTests
     }
 
     [Fact]
-    public void DisposingEndsTheEngineOnce()
+    public async Task DisposingEndsTheEngineAndTheClient()
     {
         ScriptedEngine engine = new(_ => []);
         DiffusionGemmaChatClient client = TestChat.Client(engine);
@@ -167,5 +167,6 @@ public sealed class DiffusionGemmaChatClientTests
         client.Dispose();
         client.Dispose();
         Assert.True(engine.IsDisposed);
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync(s_question));
     }
 }

@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 namespace DiffusionGemma;
 
 /// <summary>An engine that says what it is told, a canvas at a time, and notes what it was asked.</summary>
-internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>> answer, FinishReason finish = FinishReason.End) : IGenerationEngine
+internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>> answer, FinishReason finish = FinishReason.End) : IAnswerEngine
 {
     /// <summary>Decoder passes that a canvas takes.</summary>
     public const int StepsPerCanvas = 2;

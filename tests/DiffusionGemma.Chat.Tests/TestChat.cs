@@ -56,17 +56,16 @@ internal static class TestChat
 
     public static string Text(IEnumerable<int> ids) => Tokenizer.Decode(ids);
 
-    public static DiffusionGemmaChatClient Client(ScriptedEngine engine, DiffusionGemmaChatOptions? options = null, DiffusionGemmaModel? model = null) =>
-        new(engine, Chat, options ?? new DiffusionGemmaChatOptions { ModelId = Model }, model);
+    public static DiffusionGemmaChatClient Client(ScriptedEngine engine, bool streamsDrafts = false) => new(engine, Chat, Model) { StreamsDrafts = streamsDrafts };
 
     /// <summary>A client that always says this, in canvases of some tokens.</summary>
     public static DiffusionGemmaChatClient Saying(string text, int canvas = 4) => Client(new ScriptedEngine(_ => Ids(text).Chunk(canvas)));
 
     /// <summary>The request that a client would make.</summary>
-    public static ChatRequest Read(IEnumerable<ChatMessage> messages, ChatOptions? options = null, ChatTokenizer? chat = null)
+    public static ChatRequest Read(IEnumerable<ChatMessage> messages, ChatOptions? options = null)
     {
         using DiffusionGemmaChatClient client = Saying("");
-        return new ChatRequestReader(chat ?? Chat, Model).Read(client, messages, options);
+        return new ChatRequestReader(Chat, Model).Read(client, messages, options);
     }
 
     /// <summary>The prompt's text that a request comes to.</summary>

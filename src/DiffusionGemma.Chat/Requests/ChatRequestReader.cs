@@ -9,7 +9,7 @@ internal sealed record ChatRequest(GenerationRequest Generation, ParserSettings 
 /// Messages and options to a request. Every member of <see cref="ChatOptions"/> is honoured, refused, or here said to be ignored:
 /// <see cref="ChatOptions.AllowBackgroundResponses"/> is a permission that is not made use of.
 /// </summary>
-internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string modelId)
+internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId)
 {
     /// <param name="client">Whom <see cref="ChatOptions.RawRepresentationFactory"/> is told of.</param>
     /// <param name="messages">The conversation.</param>
@@ -67,10 +67,10 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string modelId)
 
     private static IEnumerable<KeyValuePair<string, object?>> TemplateArguments(ChatOptions options)
     {
-        const string Thinking = "enable_thinking";
-        if (options.Reasoning?.Effort is { } effort && options.AdditionalProperties?.ContainsKey(Thinking) != true)
-            yield return new(Thinking, effort != ReasoningEffort.None);
-        foreach (KeyValuePair<string, object?> property in options.AdditionalProperties ?? []) yield return property;
+        const string More = "chat_template_kwargs";
+        if (options.Reasoning?.Effort is { } effort) yield return new("enable_thinking", effort != ReasoningEffort.None);
+        // Last, because the caller's own word counts.
+        if (options.AdditionalProperties?.TryGetValue(More, out object? arguments) == true) yield return new(More, arguments);
     }
 
     private static GenerationOptions GenerationOptionsOf(IChatClient client, ChatOptions options)

@@ -36,12 +36,7 @@ internal static class ConversationWriter
 
         JsonObject row = new() { ["messages"] = rows };
         if (tools.Count > 0) row["tools"] = new JsonArray([.. tools.Select(Declare)]);
-        foreach ((string name, object? value) in arguments)
-        {
-            if (row.ContainsKey(name) || name is "tools")
-                throw new ArgumentException($"ChatOptions.AdditionalProperties: '{name}' is not free to be a template argument: give messages and tools as such.", nameof(arguments));
-            row[name] = Json(value, $"ChatOptions.AdditionalProperties['{name}']");
-        }
+        foreach ((string name, object? value) in arguments) row[name] = Json(value, $"The template argument '{name}'");
         return ChatConversation.Parse(row.ToJsonString());
     }
 

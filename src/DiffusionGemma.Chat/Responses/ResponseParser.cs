@@ -12,8 +12,8 @@ namespace DiffusionGemma.Chat;
 /// </code>
 /// </summary>
 /// <remarks>
-/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the token. Markers that are
-/// out of place are left out, as is every other special token. A call that cannot be read becomes an <see cref="ErrorContent"/> with the code
+/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the token. (In a
+/// call's quoted argument it stays text.) Markers that are out of place are left out, as is every other special token. A call that cannot be read becomes an <see cref="ErrorContent"/> with the code
 /// <see cref="DiffusionGemmaChatClient.MalformedCallCode"/>.
 /// </remarks>
 internal sealed class ResponseParser
@@ -28,6 +28,7 @@ internal sealed class ResponseParser
     private readonly StringBuilder _call = new();
     private List<AIContent> _contents = [];
     private Part _part;
+    private bool _quoted;
 
     public ResponseParser(DiffusionGemmaTokenizer tokenizer, ParserSettings settings)
     {
@@ -99,11 +100,12 @@ internal sealed class ResponseParser
         if (_part == Part.Call)
         {
             _call.Append(c);
-            if (c == '>' && Markers.TryFindAtEnd(_call.ToString(Math.Max(0, _call.Length - Markers.LongestText), Math.Min(_call.Length, Markers.LongestText)), out string text))
-            {
-                _call.Length -= text.Length;
-                OnMarker(Markers.ByText[text]);
-            }
+            int recent = Math.Min(_call.Length, Markers.LongestText);
+            if (c != '>' || !Markers.TryFindAtEnd(_call.ToString(_call.Length - recent, recent), out string text)) return;
+            // Within a quoted argument, other markers that are spelled out are what the model has to say.
+            if (_quoted && text != Markers.Quote) return;
+            _call.Length -= text.Length;
+            OnMarker(Markers.ByText[text]);
         }
         else if ((_part == Part.Text ? _text : _thoughtSink).Add(c, out Marker? marker, out bool stopped))
         {
@@ -122,6 +124,7 @@ internal sealed class ResponseParser
                 break;
             case Marker.Quote when _part == Part.Call:
                 _call.Append(Markers.Quote);
+                _quoted = !_quoted;
                 break;
             case Marker.Quote:
                 OnCharacter('"');
@@ -188,6 +191,7 @@ internal sealed class ResponseParser
     {
         string text = _call.ToString();
         _call.Clear();
+        _quoted = false;
         try
         {
             foreach ((string name, Dictionary<string, object?> arguments) in ToolCallReader.Read(text))

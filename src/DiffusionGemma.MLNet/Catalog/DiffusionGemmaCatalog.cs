@@ -82,7 +82,39 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        return new DiffusionGemmaEstimator(_environment, checkpoint, options, generation ?? new GenerationOptions(), batchSize, progress, cancellation);
+        return FineTune(checkpoint, options, new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize }, progress, cancellation);
+    }
+
+    /// <summary>Fine-tunes the checkpoint, and answers with what came of it: <see cref="DiffusionGemmaEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
+    /// <param name="answers">How the fitted model answers.</param>
+    /// <param name="progress">Told after every step.</param>
+    /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
+    /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
+    public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, AnswerOptions answers,
+        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(answers);
+        return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, progress, cancellation);
+    }
+
+    /// <summary>
+    /// Packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>; rows that cannot be trained on are left out. The caller
+    /// disposes them.
+    /// </summary>
+    /// <param name="packed">What <see cref="PackCanvas"/> made.</param>
+    /// <param name="maxBytesInMemory">Beyond this the rows are kept in a temporary file.</param>
+    /// <param name="scratchFolder">Where that file is made; null: the system's folder for temporary files.</param>
+    /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public PackedRowStore PackedRows(IDataView packed, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
+    {
+        ArgumentNullException.ThrowIfNull(packed);
+        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), maxBytesInMemory, scratchFolder).Examples;
     }
 
     /// <summary>Answers with the checkpoint as it is: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
@@ -95,7 +127,40 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, generation ?? new GenerationOptions(), batchSize);
+        return Answer(checkpoint, new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize });
+    }
+
+    /// <summary>Answers with the checkpoint as it is: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="options">How the model answers.</param>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
+    public DiffusionGemmaAnswerEstimator Answer(string checkpoint, AnswerOptions options)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        ArgumentNullException.ThrowIfNull(options);
+        return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, options);
+    }
+
+    /// <summary>Holds answers against what was expected: exact match, tokens a decoder pass, seconds, and a result a row. Reads the data once.</summary>
+    /// <param name="scored">Rows with answers: what a <see cref="DiffusionGemmaTransformer"/> made of conversations that end with the expected answer.</param>
+    /// <param name="match">When an answer counts as right.</param>
+    /// <param name="expectedColumn">Text: what is expected; null: the assistant's last turn in <see cref="ChatColumns.Messages"/>.</param>
+    /// <exception cref="ArgumentException">The data has no such column.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public AnswerMetrics Evaluate(IDataView scored, AnswerMatch match = AnswerMatch.Number, string? expectedColumn = null) =>
+        Evaluate(scored, new AnswerEvaluationOptions { Match = match, ExpectedColumn = expectedColumn });
+
+    /// <summary>Holds answers against what was expected: exact match, tokens a decoder pass, seconds, and a result a row. Reads the data once.</summary>
+    /// <param name="scored">Rows with answers.</param>
+    /// <param name="options">What is compared, and how.</param>
+    /// <exception cref="ArgumentException">The data has no such column, or an option does not fit the others.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public AnswerMetrics Evaluate(IDataView scored, AnswerEvaluationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(scored);
+        ArgumentNullException.ThrowIfNull(options);
+        return AnswerEvaluator.Evaluate(_environment, scored, options);
     }
 
     /// <summary>One conversation as training would see it: ids, pieces, what is supervised, canvases and what is cut off.</summary>

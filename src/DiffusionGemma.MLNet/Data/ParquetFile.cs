@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text.Json;
 using Parquet;
+using Parquet.Meta;
 using Parquet.Schema;
 
 namespace DiffusionGemma;
@@ -12,9 +13,11 @@ internal sealed class ParquetFile : IDisposable
     private static ReadOnlySpan<byte> Magic => "PAR1"u8;
 
     private readonly ParquetReader _reader;
+    private readonly long _length;
 
-    private ParquetFile(string path, ParquetReader reader)
+    private ParquetFile(string path, ParquetReader reader, long length)
     {
+        _length = length;
         Path = path;
         _reader = reader;
         Columns = reader.Schema.Fields;
@@ -35,7 +38,7 @@ internal sealed class ParquetFile : IDisposable
         try
         {
             CheckEnds(stream, path);
-            return Checked(path, row: null, () => new ParquetFile(path, ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult()));
+            return Checked(path, row: null, () => new ParquetFile(path, ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult(), stream.Length));
         }
         catch
         {
@@ -65,6 +68,7 @@ internal sealed class ParquetFile : IDisposable
         long number = 0;
         for (int group = 0; group < _reader.RowGroupCount; group++)
         {
+            Checked(Path, number, () => CheckCounts(group));
             using ParquetRowGroupReader groupReader = Checked(Path, number, () => _reader.OpenRowGroupReader(group));
             using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns));
             for (long row = 0; row < groupReader.RowCount; row++)
@@ -81,7 +85,7 @@ internal sealed class ParquetFile : IDisposable
 
     /// <summary>
     /// A parquet file ends in its footer, the footer's length and the magic bytes. Checked here because a reader that trusts the length
-    /// asks for as much memory.
+    /// asks for as much memory, and one that trusts what the footer holds reads on for ever.
     /// </summary>
     private static void CheckEnds(Stream stream, string path)
     {
@@ -92,7 +96,6 @@ internal sealed class ParquetFile : IDisposable
         stream.ReadExactly(head);
         stream.Seek(-TailLength, SeekOrigin.End);
         stream.ReadExactly(tail);
-        stream.Seek(0, SeekOrigin.Begin);
         if (!head.SequenceEqual(Magic))
             throw new ChatDataException("this is no parquet file: it does not begin with PAR1", new ChatPosition(path));
         if (!tail[4..].SequenceEqual(Magic))
@@ -100,6 +103,26 @@ internal sealed class ParquetFile : IDisposable
         uint footer = BinaryPrimitives.ReadUInt32LittleEndian(tail);
         if (footer > stream.Length - head.Length - TailLength)
             throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; fetch it again", new ChatPosition(path));
+        byte[] metadata = new byte[footer];
+        stream.Seek(-TailLength - (long)footer, SeekOrigin.End);
+        stream.ReadExactly(metadata);
+        stream.Seek(0, SeekOrigin.Begin);
+        if (!ParquetFooter.IsWhole(metadata))
+            throw new ChatDataException("the parquet file is damaged: its footer is not whole; fetch it again", new ChatPosition(path));
+    }
+
+    /// <summary>A reader makes room for as many values as are claimed; nulls and repeated values do take few bytes, but not so few.</summary>
+    private void CheckCounts(int group)
+    {
+        const long Plausible = 1 << 24, PerByte = 4096;
+        foreach (ColumnChunk column in _reader.Metadata!.RowGroups[group].Columns)
+        {
+            if (column.MetaData is not { } data) continue;
+            if (data.NumValues < 0 || data.NumValues > Math.Max(Plausible, PerByte * Math.Min(data.TotalCompressedSize, _length)))
+                throw new InvalidDataException($"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
+        }
+        long rows = _reader.Metadata.RowGroups[group].NumRows;
+        if (rows < 0) throw new InvalidDataException($"row group {group} claims {rows} rows; fetch the file again");
     }
 
     private static void Checked(string path, long? row, Action read) => Checked(path, row, () =>

@@ -14,6 +14,7 @@ namespace DiffusionGemma;
 /// <item><term>Rows without an answer</term><description>left out and counted; none left is an error</description></item>
 /// <item><term>Reports</term><description>one line a step to <c>MLContext.Log</c>, and records to an <see cref="IProgress{T}"/></description></item>
 /// <item><term>Same data, options and seed</term><description>same losses</description></item>
+/// <item><term>Stopped and called again</term><description>goes on where it was, with <see cref="FineTuneOptions.Checkpoints"/> and <c>Resume</c></description></item>
 /// </list>
 /// </summary>
 public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransformer>
@@ -21,25 +22,23 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private readonly IHost _host;
     private readonly string _checkpoint;
     private readonly FineTuneOptions _options;
-    private readonly GenerationOptions _generation;
-    private readonly int _batchSize;
+    private readonly AnswerOptions _answers;
     private readonly CheckpointText _text;
     private readonly IProgress<StepRecord>? _progress;
     private readonly CancellationToken _cancellation;
 
-    internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, GenerationOptions generation, int batchSize,
+    internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, AnswerOptions answers,
         IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
-        _generation = generation;
-        _batchSize = batchSize;
+        _answers = answers;
         _progress = progress;
         _cancellation = cancellation;
         _options.Validate();
         CheckOutputFolder(checkpoint, options);
-        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        answers.Validate(checkpoint);
         _text = CheckpointText.Read(checkpoint);
     }
 
@@ -49,29 +48,31 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         ArgumentNullException.ThrowIfNull(inputSchema);
         foreach (TypedColumn column in TrainingRows.Columns)
             column.CheckIn(inputSchema, _host);
-        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs);
+        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_answers));
     }
 
     /// <summary>Trains.</summary>
     /// <param name="input">Packed rows.</param>
     /// <returns>The trained model. It holds the weights: dispose it when it is no longer needed.</returns>
-    /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch, or a loss is no longer a finite number.</exception>
+    /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch or cannot be kept, a loss is no longer a finite number, or a
+    /// checkpoint of the run cannot be resumed.</exception>
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>; nothing was loaded.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="CheckpointException">The checkpoint cannot be read, or the output folder cannot be written.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, after a checkpoint was written where <see cref="FineTuneOptions.Checkpoints"/> is set.</exception>
     public DiffusionGemmaTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
         using IChannel log = _host.Start("Fit");
         _cancellation.ThrowIfCancellationRequested();
-        TrainingRows rows = TrainingRows.Read(input, _host);
+        using TrainingRows rows = TrainingRows.Read(input, _host, _options.MaxRowBytesInMemory, _options.ScratchFolder);
         LogRows(log, rows.Summary);
         if (_options.Lora is null)
             CheckWritable(_options.OutputFolder!);
 
         torch.Device device = _options.Device ?? DiffusionGemmaRuntime.DefaultDevice;
         torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
-        FineTuner.RequireMemory(DiffusionGemmaConfig.Load(_checkpoint), _options, precision, rows.Examples);
+        FineTuner.RequireMemory(DiffusionGemmaConfig.Load(_checkpoint), _options, precision, rows.LongestRow);
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, precision);
         var loaded = new LoadedModel(model, Adapter: null);
         try
@@ -82,13 +83,21 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 model.Adapter = loaded.Adapter;
                 LogAdapter(log, loaded.Adapter!);
             }
-            FineTuneResult result = FineTuner.Fit(model, rows.Examples, _options, new StepLog(log, _host, _progress), _cancellation);
+            FineTuneOptions options = _options with
+            {
+                Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),
+                Evaluation = _options.Evaluation is { } evaluation
+                    ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
+                    : null,
+            };
+            FineTuneResult result = FineTuner.Fit(model, rows.Examples, options, new StepLog(log, _host, _progress), _cancellation);
             FineTuneSummary summary = rows.Summary with
             {
                 TrainedTensors = result.TrainedTensors,
                 TrainedParameterCount = result.TrainedParameterCount,
                 History = result.History,
                 Evaluations = result.Evaluations,
+                Notices = result.Notices,
                 End = result.End,
             };
             TrainedWeights weights = Keep(loaded, out string folder);
@@ -99,7 +108,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 loaded.Dispose();
                 ready = null;
             }
-            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _generation, _batchSize, device, ready, summary);
+            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, device, ready, summary);
         }
         catch
         {
@@ -168,7 +177,20 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Info(log, $"LoRA of rank {adapter.Rank} on {adapter.Modules.Count} modules ({string.Join(", ", kinds)}): {adapter.ParameterCount:N0} parameters train");
     }
 
+    private static void LogEvaluation(IChannel log, EvaluationRecord record) =>
+        Info(log, $"after {record.Step} steps  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4})");
+
     internal static void Info(IChannel log, FormattableString message) => log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Acts at once, then tells another.</summary>
+    private sealed class Told<T>(Action<T> act, IProgress<T>? next) : IProgress<T>
+    {
+        public void Report(T value)
+        {
+            act(value);
+            next?.Report(value);
+        }
+    }
 
     /// <summary>One line a step. Called where the training runs, so that a cancelled MLContext ends it.</summary>
     private sealed class StepLog(IChannel log, IHost host, IProgress<StepRecord>? next) : IProgress<StepRecord>

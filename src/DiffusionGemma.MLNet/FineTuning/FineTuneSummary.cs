@@ -27,6 +27,9 @@ public sealed record FineTuneSummary
     /// <summary>One record an evaluation on held-out rows (<see cref="FineTuneOptions.Evaluation"/>).</summary>
     public IReadOnlyList<EvaluationRecord> Evaluations { get; init; } = [];
 
+    /// <summary>What was told to <see cref="FineTuneOptions.Notices"/>.</summary>
+    public IReadOnlyList<string> Notices { get; init; } = [];
+
     /// <summary>Why training ended.</summary>
     public RunEnd End { get; init; }
 

@@ -5,7 +5,10 @@ using Microsoft.ML.Runtime;
 namespace DiffusionGemma;
 
 /// <summary>The packed rows of a data view, read once, and what became of those that cannot be trained on.</summary>
-internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, FineTuneSummary Summary)
+/// <param name="Examples">The rows.</param>
+/// <param name="LongestRow">Tokens of the longest.</param>
+/// <param name="Summary">What there was.</param>
+internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, FineTuneSummary Summary) : IDisposable
 {
     public static IReadOnlyList<TypedColumn> Columns { get; } =
     [
@@ -13,13 +16,32 @@ internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, Fin
         TypedColumn.Int(ChatColumns.CanvasCount), TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
     ];
 
-    /// <exception cref="TrainingException">No row can be trained on.</exception>
+    /// <param name="input">Packed rows.</param>
+    /// <param name="host">Asked whether to go on.</param>
+    /// <param name="maxBytesInMemory">As for <see cref="PackedRowStore"/>.</param>
+    /// <param name="scratchFolder">As for <see cref="PackedRowStore"/>.</param>
+    /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    public static TrainingRows Read(IDataView input, IHost host)
+    public static TrainingRows Read(IDataView input, IHost host, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
+    {
+        var examples = new PackedRowStore(maxBytesInMemory, scratchFolder);
+        try
+        {
+            return Read(input, host, examples);
+        }
+        catch
+        {
+            examples.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose() => Examples.Dispose();
+
+    private static TrainingRows Read(IDataView input, IHost host, PackedRowStore examples)
     {
         DataViewSchema.Column[] columns = [.. Columns.Select(column => column.FindIn(input.Schema, host))];
-        var examples = new List<TrainingExample>();
-        int unanswered = 0, lost = 0, cut = 0;
+        int unanswered = 0, lost = 0, cut = 0, longest = 0;
         using DataViewRowCursor cursor = input.GetRowCursor(columns);
         Func<int[]> ids = Getters.ReadVector<int>(cursor, columns[0]);
         Func<bool[]> lossMask = Getters.ReadVector<bool>(cursor, columns[1]);
@@ -30,7 +52,9 @@ internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, Fin
             (int promptLength, int canvasCount, int paddedLength, int cutTokens) = (numbers[0](), numbers[1](), numbers[2](), numbers[3]());
             if (canvasCount > 0)
             {
-                examples.Add(new TrainingExample(ids(), lossMask(), promptLength, paddedLength));
+                var example = new TrainingExample(ids(), lossMask(), promptLength, paddedLength);
+                examples.Add(example);
+                longest = Math.Max(longest, example.InputIds.Length);
                 cut += cutTokens > 0 ? 1 : 0;
             }
             else if (cutTokens > 0)
@@ -49,7 +73,7 @@ internal sealed record TrainingRows(IReadOnlyList<TrainingExample> Examples, Fin
                 ? "There are no rows to train on: the data view is empty."
                 : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), and {lost} lost all of it to the "
                     + "cut at the maximum length. Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
-        return new TrainingRows(examples, new FineTuneSummary
+        return new TrainingRows(examples, longest, new FineTuneSummary
         {
             Rows = rows,
             TrainedRows = examples.Count,

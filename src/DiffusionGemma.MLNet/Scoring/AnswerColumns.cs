@@ -12,18 +12,22 @@ internal static class AnswerColumns
 
     public static IReadOnlyList<TypedColumn> Inputs { get; } = [InputIds, PromptLength];
 
-    public static IReadOnlyList<TypedColumn> Outputs { get; } =
+    private static readonly TypedColumn[] Always =
     [
         TypedColumn.Text(ChatColumns.Response), TypedColumn.Ints(ChatColumns.ResponseIds), TypedColumn.Single(ChatColumns.TokensPerForward),
         TypedColumn.Int(ChatColumns.Steps),
     ];
 
+    /// <summary>What scoring adds.</summary>
+    public static IReadOnlyList<TypedColumn> Outputs(AnswerOptions options) =>
+        options.GivesErrors ? [.. Always, TypedColumn.Text(ChatColumns.ResponseError)] : Always;
+
     /// <summary>The input's columns, and after them the outputs.</summary>
-    public static DataViewSchema AddTo(DataViewSchema input)
+    public static DataViewSchema AddTo(DataViewSchema input, AnswerOptions options)
     {
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(input);
-        foreach (TypedColumn output in Outputs)
+        foreach (TypedColumn output in Outputs(options))
             builder.AddColumn(output.Name, output.Type);
         return builder.ToSchema();
     }
@@ -31,8 +35,8 @@ internal static class AnswerColumns
     public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
         [.. Inputs.Select(input => input.FindIn(schema, context))];
 
-    /// <summary>Reads the prompt of the row that is current when the result is called.</summary>
-    public static Func<int[]> ReadPrompt(DataViewRow row, DataViewSchema.Column[] inputs)
+    /// <summary>Reads what the row asks that is current when the result is called.</summary>
+    public static Func<Question> ReadQuestion(DataViewRow row, DataViewSchema.Column[] inputs)
     {
         Func<int[]> ids = Getters.ReadVector<int>(row, inputs[0]);
         Func<int> length = Getters.ReadValue<int>(row, inputs[1]);
@@ -41,9 +45,9 @@ internal static class AnswerColumns
         {
             int[] all = ids();
             int prompt = length();
-            if (prompt < 1 || prompt > all.Length)
-                throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens", position());
-            return all[..prompt];
+            return prompt < 1 || prompt > all.Length
+                ? new Question([], position(), $"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens")
+                : new Question(all[..prompt], position(), null);
         };
     }
 
@@ -52,6 +56,7 @@ internal static class AnswerColumns
         0 => Getters.Text(() => answer().Text),
         1 => Getters.Vector(() => answer().Ids),
         2 => Getters.Value(() => answer().TokensPerForward),
-        _ => Getters.Value(() => answer().Steps),
+        3 => Getters.Value(() => answer().Steps),
+        _ => Getters.Text(() => answer().Error),
     };
 }

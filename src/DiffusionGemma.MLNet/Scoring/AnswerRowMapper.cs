@@ -15,7 +15,7 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
         _transformer = transformer;
         _inputs = AnswerColumns.FindInputs(input, context);
         InputSchema = input;
-        OutputSchema = AnswerColumns.AddTo(input);
+        OutputSchema = AnswerColumns.AddTo(input, transformer.Options);
     }
 
     public DataViewSchema InputSchema { get; }
@@ -54,8 +54,8 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
             _active = active;
             if (!active.AsSpan(mapper.InputSchema.Count).Contains(true))
                 return;
-            Func<int[]> prompt = AnswerColumns.ReadPrompt(input, mapper._inputs);
-            _answer = Getters.OncePerRow(input, () => mapper._transformer.Answer([prompt()])[0]);
+            Func<Question> question = AnswerColumns.ReadQuestion(input, mapper._inputs);
+            _answer = Getters.OncePerRow(input, () => mapper._transformer.Answer([question()])[0]);
         }
 
         public override DataViewSchema Schema => _mapper.OutputSchema;

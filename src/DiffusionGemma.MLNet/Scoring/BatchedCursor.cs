@@ -11,7 +11,7 @@ internal sealed class BatchedCursor : RootCursorBase
     private readonly bool[] _active;
     private readonly DataViewRowCursor _input;
     private readonly DiffusionGemmaTransformer? _transformer;
-    private readonly Func<int[]>? _readPrompt;
+    private readonly Func<Question>? _readQuestion;
     private readonly ColumnBuffer?[] _buffers;
     private readonly ValueGetter<DataViewRowId> _getId;
     private readonly DataViewRowId[] _ids;
@@ -35,8 +35,8 @@ internal sealed class BatchedCursor : RootCursorBase
         _active = active;
         _input = input;
         _transformer = transformer;
-        _readPrompt = transformer is null ? null : AnswerColumns.ReadPrompt(input, inputs);
-        int rows = transformer?.BatchSize ?? 1;
+        _readQuestion = transformer is null ? null : AnswerColumns.ReadQuestion(input, inputs);
+        int rows = transformer is null ? 1 : checked(transformer.Options.BatchSize * transformer.Options.BatchesAhead);
         _buffers = [.. input.Schema.Select(column => active[column.Index] ? ColumnBuffer.Create(input, column, rows) : null)];
         _getId = input.GetIdGetter();
         _ids = new DataViewRowId[rows];
@@ -79,11 +79,11 @@ internal sealed class BatchedCursor : RootCursorBase
     private void ReadAhead()
     {
         _row = _count = 0;
-        var prompts = new List<int[]>();
+        var questions = new List<Question>();
         while (_count < _ids.Length && RowErrors.MoveNext(_input))
         {
-            if (_readPrompt is not null)
-                prompts.Add(_readPrompt());
+            if (_readQuestion is not null)
+                questions.Add(_readQuestion());
             foreach (ColumnBuffer? buffer in _buffers)
                 buffer?.Capture(_count);
             _getId(ref _ids[_count++]);
@@ -92,7 +92,7 @@ internal sealed class BatchedCursor : RootCursorBase
             return;
         _host.CheckAlive();
         if (_transformer is not null)
-            _answers = _transformer.Answer(prompts);
+            _answers = _transformer.Answer(questions);
         _batch++;
     }
 

@@ -5,8 +5,8 @@ using Microsoft.ML.Runtime;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The input with the model's answers. A cursor reads as many rows ahead as the model answers at once, keeps the columns that are passed
-/// through, and hands the rows out one by one. Where no answer is asked for, the model does not run.
+/// The input with the model's answers. A cursor reads some batches of rows ahead, keeps the columns that are passed through, and hands the
+/// rows out one by one. Where no answer is asked for, the model does not run.
 /// </summary>
 internal sealed class BatchedDataView : IDataView
 {
@@ -21,7 +21,7 @@ internal sealed class BatchedDataView : IDataView
         _source = source;
         _transformer = transformer;
         _inputs = AnswerColumns.FindInputs(source.Schema, host);
-        Schema = AnswerColumns.AddTo(source.Schema);
+        Schema = AnswerColumns.AddTo(source.Schema, transformer.Options);
     }
 
     public DataViewSchema Schema { get; }

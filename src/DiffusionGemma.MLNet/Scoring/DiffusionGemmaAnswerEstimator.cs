@@ -8,7 +8,7 @@ namespace DiffusionGemma;
 /// Answers with a checkpoint as it is, untrained.
 /// <list type="table">
 /// <item><term>Reads</term><description><c>InputIds</c> and <c>PromptLength</c></description></item>
-/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c></description></item>
+/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>; with <see cref="RowFailure.EmptyAnswer"/> also <c>ResponseError</c></description></item>
 /// <item><term>Fitting</term><description>reads no row; weights are read when the first row is answered</description></item>
 /// </list>
 /// </summary>
@@ -16,17 +16,15 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
 {
     private readonly IHost _host;
     private readonly string _checkpoint;
-    private readonly GenerationOptions _generation;
-    private readonly int _batchSize;
+    private readonly AnswerOptions _options;
     private readonly CheckpointText _text;
 
-    internal DiffusionGemmaAnswerEstimator(IHostEnvironment environment, string checkpoint, GenerationOptions generation, int batchSize)
+    internal DiffusionGemmaAnswerEstimator(IHostEnvironment environment, string checkpoint, AnswerOptions options)
     {
         _host = environment.Register(nameof(DiffusionGemmaAnswerEstimator));
         _checkpoint = checkpoint;
-        _generation = generation;
-        _batchSize = batchSize;
-        ResolvedGenerationOptions.Resolve(generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        _options = options;
+        options.Validate(checkpoint);
         _text = CheckpointText.Read(checkpoint);
     }
 
@@ -36,7 +34,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         ArgumentNullException.ThrowIfNull(inputSchema);
         foreach (TypedColumn column in AnswerColumns.Inputs)
             column.CheckIn(inputSchema, _host);
-        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs);
+        return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_options));
     }
 
     /// <summary>A model that answers with the checkpoint.</summary>
@@ -47,6 +45,6 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         AnswerColumns.FindInputs(input.Schema, _host);
         string folder = Path.GetFullPath(_checkpoint);
         var weights = new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), Adapter: null, Precision: null);
-        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _generation, _batchSize);
+        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);
     }
 }

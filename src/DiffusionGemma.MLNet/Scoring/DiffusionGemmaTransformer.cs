@@ -15,7 +15,7 @@ namespace DiffusionGemma;
 /// <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and <c>Steps</c> (int).
 /// </summary>
 /// <remarks>
-/// Rows are answered <see cref="BatchSize"/> at a time, while they are read, and every pass over the data answers them anew:
+/// Rows are denoised <see cref="BatchSize"/> at a time, while they are read, and every pass over the data answers them anew:
 /// <c>mlContext.Data.Cache</c> keeps the columns it is given. Where no column of the answer is read the model does not run. A row's answer
 /// depends on its prompt and <see cref="GenerationOptions.Seed"/>, not on the rows beside it. One row at a time is answered through
 /// <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless <c>PredictionEngineOptions.OwnsTransformer</c> is false.
@@ -25,7 +25,7 @@ namespace DiffusionGemma;
 /// where they are (<see cref="DiffusionGemmaCheckpoints"/> says how they are found). Weights are read when the first row is answered.
 /// </para>
 /// </remarks>
-public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
+public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposable
 {
     internal const string LoaderSignature = "DiffusionGemma";
 
@@ -44,13 +44,12 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     /// <param name="weights">How the weights are saved and found.</param>
     /// <param name="folder">The weights' folder on this machine.</param>
     /// <param name="text">The checkpoint's files of text.</param>
-    /// <param name="generation">How to answer.</param>
-    /// <param name="batchSize">Prompts at once.</param>
+    /// <param name="options">How to answer.</param>
     /// <param name="device">Where the weights go when they are read; null: where loaded models go.</param>
     /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are needed.</param>
     /// <param name="summary">What training did.</param>
     internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string folder, CheckpointText text,
-        GenerationOptions generation, int batchSize, torch.Device? device = null, LoadedModel? loaded = null, FineTuneSummary? summary = null)
+        AnswerOptions options, torch.Device? device = null, LoadedModel? loaded = null, FineTuneSummary? summary = null)
     {
         _host = environment.Register(nameof(DiffusionGemmaTransformer));
         _weights = weights;
@@ -58,16 +57,18 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         _text = text;
         _device = device;
         _loaded = loaded;
-        Generation = generation;
-        BatchSize = batchSize;
+        Options = options;
         Summary = summary;
     }
 
-    /// <summary>How the model answers.</summary>
-    public GenerationOptions Generation { get; }
+    /// <summary>How the model answers rows.</summary>
+    public AnswerOptions Options { get; }
 
-    /// <summary>Prompts that are answered at once.</summary>
-    public int BatchSize { get; }
+    /// <summary>How an answer is denoised.</summary>
+    public GenerationOptions Generation => Options.Generation;
+
+    /// <summary>Prompts that are denoised together.</summary>
+    public int BatchSize => Options.BatchSize;
 
     /// <summary>What training did with the rows, and its history; null in a model that was loaded.</summary>
     public FineTuneSummary? Summary { get; }
@@ -95,7 +96,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     /// <summary>Whether the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Of("DGM MODL", 1, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Of("DGM MODL", 2, LoaderSignature);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -104,7 +105,7 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
         AnswerColumns.FindInputs(inputSchema, _host);
-        return AnswerColumns.AddTo(inputSchema);
+        return AnswerColumns.AddTo(inputSchema, Options);
     }
 
     /// <inheritdoc/>
@@ -121,9 +122,58 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(input);
-        TrainingRows rows = TrainingRows.Read(input, _host);
+        using TrainingRows rows = TrainingRows.Read(input, _host);
         lock (_modelInUse)
             return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
+    }
+
+    /// <summary>
+    /// Fills gaps in a response: <c>&lt;gap:n&gt;</c> stands for n tokens, what is around it stays as it is given, and the model finds what fits both sides.
+    /// </summary>
+    /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
+    /// <param name="response">For example <c>8 plus &lt;gap:1&gt; is 15.</c></param>
+    /// <exception cref="ChatException">The conversation is malformed or ends with the assistant, or a gap is malformed.</exception>
+    /// <exception cref="ArgumentException">The response is too long for the model.</exception>
+    public TextAnswer Infill(string conversation, string response)
+    {
+        int[] prompt = Prompt(conversation);
+        InfillText text = InfillText.Parse(response, _text.Tokenizer.Tokenizer);
+        var pinned = new Dictionary<int, int>(text.Pinned);
+        int length = text.Length;
+        // What is given to its end is to end there.
+        lock (_modelInUse)
+        {
+            ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(Generation, Loaded().Model.Folder, Loaded().Model.Config);
+            if (!text.EndsOpen && options.EosTokenIds is [var end, ..]) pinned[length++] = end;
+            return Answer(new GenerationRequest(prompt) { Pinned = pinned, Options = new() { MaxNewTokens = length } });
+        }
+    }
+
+    /// <summary>Goes over a draft of a response: denoising starts from its tokens in place of random ones.</summary>
+    /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
+    /// <param name="draft">The response so far.</param>
+    /// <exception cref="ChatException">The conversation is malformed or ends with the assistant.</exception>
+    /// <exception cref="ArgumentException">The draft is longer than <see cref="GenerationOptions.MaxNewTokens"/> allows, or the conversation too long for the model.</exception>
+    public TextAnswer Refine(string conversation, string draft)
+    {
+        ArgumentNullException.ThrowIfNull(draft);
+        return Answer(new GenerationRequest(Prompt(conversation)) { Draft = _text.Tokenizer.Tokenizer.EncodeToIds(draft) });
+    }
+
+    private int[] Prompt(string conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        ChatConversation chat = ChatConversation.Parse(conversation);
+        return !chat.IsAnswered ? _text.Tokenizer.Encode(chat).Ids : throw new ChatException("The conversation ends with the assistant: leave its last message out.");
+    }
+
+    private TextAnswer Answer(GenerationRequest request)
+    {
+        lock (_modelInUse)
+        {
+            GenerationResult result = CanvasGenerator.Generate(Loaded().Model, [request], Generation)[0];
+            return new TextAnswer(Decode(result.Ids), result);
+        }
     }
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
@@ -138,6 +188,23 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
             throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
             Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+    }
+
+    /// <summary>Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.</summary>
+    /// <param name="folder">Created where absent; not the checkpoint's own.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="CheckpointException">The folder cannot be written.</exception>
+    public void SaveMerged(string folder, long? maxShardBytes = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (_weights.Adapter is null)
+            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
+        lock (_modelInUse)
+        {
+            LoadedModel loaded = Loaded();
+            loaded.Adapter!.SaveMerged(loaded.Model, folder, maxShardBytes);
+        }
     }
 
     /// <summary>Frees the weights.</summary>
@@ -159,6 +226,8 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
         ctx.SetVersionInfo(Version);
         ctx.Writer.Write(BatchSize);
         ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
+        ctx.Writer.Write(Options.BatchesAhead);
+        ctx.Writer.Write((int)Options.OnFailure);
         _weights.Save(ctx);
         _text.Save(ctx);
     }
@@ -167,22 +236,46 @@ public sealed class DiffusionGemmaTransformer : ITransformer, IDisposable
     {
         ctx.CheckAtModel(Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!;
+        var options = new AnswerOptions { BatchSize = batchSize, Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
+        if (ctx.Header.ModelVerWritten >= Version.VerWrittenCur)                                    // version 1 had neither
+            options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
         // Looked for now: a missing checkpoint is an error of loading, not of the first row.
-        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, generation, batchSize);
+        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, options);
     }
 
-    /// <summary>Answers prompts, all at once.</summary>
-    internal IReadOnlyList<Answer> Answer(IReadOnlyList<int[]> prompts)
+    /// <summary>Answers rows, a batch at a time; a row that cannot be answered is thrown, or has its reason, as the options say.</summary>
+    internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions)
     {
-        IReadOnlyList<GenerationResult> results;
+        var answers = new Answer?[questions.Count];
+        void Fail(int row, string reason, Exception? inner)
+        {
+            if (!Options.GivesErrors) throw new ChatDataException(reason, questions[row].Position, inner);
+            answers[row] = DiffusionGemma.Answer.Failed(reason);
+        }
+
+        for (int row = 0; row < questions.Count; row++)
+            if (questions[row].Fault is { } fault) Fail(row, fault, null);
+        int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
+        IReadOnlyList<GenerationResult?> results;
         lock (_modelInUse)
-            results = CanvasGenerator.Generate(Loaded().Model, prompts, Generation);
-        return [.. results.Select(result => new Answer(
-            _text.Tokenizer.Tokenizer.Decode(result.Ids, skipSpecialTokens: true), result.Ids, (float)result.TokensPerForward, result.Steps))];
+            results = CanvasGenerator.Generate(
+                Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))], Generation, BatchSize,
+                failed: (index, error) => Fail(asked[index], Reason(error), error), beforePass: _host.CheckAlive, drafts: null, CancellationToken.None);
+        for (int i = 0; i < asked.Length; i++)
+            if (results[i] is { } result)
+                answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);
+        return answers!;
+
+        // The engine counts rows of its call; here the row is named beside it.
+        static string Reason(Exception error) => CountedRow().Replace(error.Message, match => match.Value[0] == 'P' ? "the prompt " : "").Replace(" (Parameter 'prompts')", "", StringComparison.Ordinal);
     }
+
+    private string Decode(int[] ids) => _text.Tokenizer.Tokenizer.Decode(ids, skipSpecialTokens: true);
+
+    [System.Text.RegularExpressions.GeneratedRegex("^(Prompt \\d+ |Row \\d+, )")]
+    private static partial System.Text.RegularExpressions.Regex CountedRow();
 
     private LoadedModel Loaded()
     {

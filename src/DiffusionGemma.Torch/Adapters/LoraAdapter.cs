@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Low-rank deltas for a <see cref="DiffusionGemmaModel"/>: on attention and dense projections, and on expert stacks. Encoder and decoder
+/// Low-rank deltas for a <see cref="DiffusionGemmaModel"/>: on attention and dense projections, on expert stacks, and on self-conditioning. Encoder and decoder
 /// may share one set of values (what this library trains), have one each, or the encoder may go without. Saved and loaded as a PEFT folder.
 /// </summary>
 public sealed class LoraAdapter : IDisposable
@@ -16,10 +16,10 @@ public sealed class LoraAdapter : IDisposable
         AllExperts = [.. stack.Layers.Select(l => l.Experts.Name)];
     }
 
-    /// <summary>r.</summary>
+    /// <summary>r, of all that has none of its own.</summary>
     public int Rank => Config.Rank;
 
-    /// <summary>The numerator of the scale.</summary>
+    /// <summary>The numerator of the scale, of all that has none of its own.</summary>
     public double Alpha => Config.Alpha;
 
     /// <summary>Names of the adapted projections and expert stacks, as in the checkpoint.</summary>
@@ -36,7 +36,7 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Expert stacks' common name -> what each pass adds.</summary>
     internal SortedDictionary<string, (ExpertsLora? Encoder, ExpertsLora? Decoder)> ExpertStacks { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Names of all the model's projections that can be adapted.</summary>
+    /// <summary>Names of all the layers' projections.</summary>
     internal IReadOnlyList<string> AllProjections { get; }
 
     /// <summary>Names of all the model's expert stacks, one a layer.</summary>
@@ -59,27 +59,28 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     public void MergeInto(DiffusionGemmaModel model)
     {
-        foreach ((string name, (object? encoder, object? decoder)) in Pairs.Select(p => (p.Key, ((object?)p.Value.Encoder, (object?)p.Value.Decoder)))
-                     .Concat(ExpertStacks.Select(s => (s.Key, ((object?)s.Value.Encoder, (object?)s.Value.Decoder)))))
-            if (!ReferenceEquals(encoder, decoder))
-                throw new InvalidOperationException($"The adapter holds different values for encoder and decoder on {name}: they cannot be merged into the one stack. Keep the adapter beside the model.");
+        IReadOnlyDictionary<string, Func<Tensor, Tensor>> merged = Merged(model);
         if (ReferenceEquals(model.Adapter, this)) model.Adapter = null;
-
         using IDisposable quiet = no_grad();
-        using var scope = NewDisposeScope();
-        void Add(string parameter, Tensor delta)
+        foreach ((string name, Func<Tensor, Tensor> add) in merged)
         {
-            Tensor weight = model.Stack.Parameters[parameter];
-            weight.copy_(weight.to(delta.dtype) + delta);
-            model.Changed.Add(parameter);
-        }
-        foreach ((string name, (_, LoraPair? pair)) in Pairs) Add($"{name}.weight", pair!.FullDelta());
-        foreach ((string name, (_, ExpertsLora? stacks)) in ExpertStacks)
-        {
-            if (stacks!.GateUp is { } gateUp) Add($"{name}.gate_up_proj", gateUp.FullDelta());
-            if (stacks.Down is { } down) Add($"{name}.down_proj", down.FullDelta());
+            using var scope = NewDisposeScope();
+            Tensor weight = model.Stack.Parameters[name];
+            weight.copy_(add(weight));
+            model.Changed.Add(name);
         }
     }
+
+    /// <summary>
+    /// Writes a Hugging Face folder with the deltas added to the weights: a model that needs no adapter. The sums are made in float32 at least, from the
+    /// weights as the checkpoint has them, and rounded once to the checkpoint's dtype; a tensor at a time, and the model is not changed.
+    /// </summary>
+    /// <param name="model">The model the adapter was made for; whether the adapter is set on it is all one.</param>
+    /// <param name="folder">Created where absent; not the model's own. What it held before stays until the new files are whole.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
+    /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
+    /// <exception cref="CheckpointException">The folder cannot be written.</exception>
+    public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null) => model.Save(folder, maxShardBytes, Merged(model));
 
     /// <summary>Frees the deltas. Take the adapter off its model first.</summary>
     public void Dispose()
@@ -93,35 +94,52 @@ public sealed class LoraAdapter : IDisposable
     {
         options.Validate();
         ScalarType dtype = RotaryEmbedding.AtLeastFloat32(model.DType);
-        var linears = model.Stack.Layers.SelectMany(l => l.Linears).ToDictionary(l => l.Name);
-        var config = new PeftConfig(options.Rank, options.Alpha, options.RankStabilized, options.Dropout);
+        var linears = model.Stack.Linears.ToDictionary(l => l.Name);
+        static PeftPattern OfStacks(double? value, double common) => value is double own && own != common
+            ? new PeftPattern([new("experts.down_proj", own), new("experts.gate_up_proj", own)])
+            : PeftPattern.None;
+        var config = new PeftConfig(options.Rank, options.Alpha, options.RankStabilized, options.Dropout)
+        {
+            RankPattern = OfStacks(options.ExpertRank, options.Rank), AlphaPattern = OfStacks(options.ExpertAlpha, options.Alpha),
+        };
         var adapter = new LoraAdapter(config, model.Stack);
         using var generator = new Generator(unchecked((ulong)seed));
         using var scope = NewDisposeScope();
 
-        Tensor DrawA(long rows, long columns)
+        Tensor DrawA(long rows, long columns, int rank)
         {
             Tensor a = empty(rows, columns, dtype: ScalarType.Float32);
             if (options.Initialization == LoraInitialization.KaimingUniform) a.uniform_(-1 / Math.Sqrt(columns), 1 / Math.Sqrt(columns), generator);
-            else a.normal_(0, Math.Sqrt(2.0 / (columns + options.Rank)), generator);
+            else a.normal_(0, Math.Sqrt(2.0 / (columns + rank)), generator);
             return a.to(dtype).to(model.Device).DetachFromDisposeScope();
         }
         Tensor ZeroB(long rows, long columns) => zeros(rows, columns, dtype: dtype, device: model.Device).DetachFromDisposeScope();
-        ExpertStackLora Stack(Tensor weight) => new(
-            DrawA(weight.shape[0] * options.Rank, weight.shape[2]), ZeroB(weight.shape[1], options.Rank * weight.shape[0]), (int)weight.shape[0], config.Scale);
+        LoraPair Pair(string name)
+        {
+            Tensor weight = linears[name].Weight;
+            return new LoraPair(DrawA(options.Rank, weight.shape[1], options.Rank), ZeroB(weight.shape[0], options.Rank), config.ScaleOf(name));
+        }
+        ExpertStackLora Stack(string name, Tensor weight)
+        {
+            int rank = config.RankOf(name);
+            long experts = weight.shape[0];
+            return new(DrawA(experts * rank, weight.shape[2], rank), ZeroB(weight.shape[1], rank * experts), (int)experts, config.ScaleOf(name));
+        }
 
         foreach (string name in LoraTargets.Match(options.Targets, adapter.AllProjections))
         {
-            Tensor weight = linears[name].Weight;
-            var pair = new LoraPair(DrawA(options.Rank, weight.shape[1]), ZeroB(weight.shape[0], options.Rank), config.Scale);
+            LoraPair pair = Pair(name);
             adapter.Pairs[name] = (pair, pair);
         }
         if (options.Experts)
             foreach (Experts experts in model.Stack.Layers.Select(l => l.Experts))
             {
-                var stacks = new ExpertsLora(Stack(experts.GateUp), Stack(experts.Down));
+                var stacks = new ExpertsLora(Stack($"{experts.Name}.gate_up_proj", experts.GateUp), Stack($"{experts.Name}.down_proj", experts.Down));
                 adapter.ExpertStacks[experts.Name] = (stacks, stacks);
             }
+        if (options.SelfConditioning)
+            foreach (string name in model.Stack.SelfConditioning.Linears.Select(l => l.Name))
+                adapter.Pairs[name] = (null, Pair(name));
         return adapter;
     }
 
@@ -129,22 +147,10 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="ArgumentException">The adapter holds a module that the stack does not have, or has in another shape.</exception>
     internal static void Attach(LoraAdapter? adapter, ModelStack stack)
     {
-        var linears = stack.Layers.SelectMany(l => l.Linears).ToDictionary(l => l.Name);
-        var experts = stack.Layers.Select(l => l.Experts).ToDictionary(e => e.Name);
-        bool Fits(string module)
-        {
-            if (linears.TryGetValue(module, out Linear? linear))
-                return adapter!.Pairs[module] is var (encoder, decoder) && (encoder ?? decoder)!.Fits(linear.Weight) && (decoder ?? encoder)!.Fits(linear.Weight);
-            return experts.TryGetValue(module, out Experts? stacks)
-                && adapter!.ExpertStacks[module] is var (encoderStacks, decoderStacks)
-                && (encoderStacks ?? decoderStacks)!.Fits(stacks) && (decoderStacks ?? encoderStacks)!.Fits(stacks);
-        }
-        string? stranger = adapter?.Modules.FirstOrDefault(module => !Fits(module));
-        if (stranger is not null)
-            throw new ArgumentException($"The adapter holds {stranger}, which this model does not have, or has in another shape: it was made for another model.", nameof(adapter));
-        foreach (Linear linear in linears.Values)
+        adapter?.RequireFits(stack);
+        foreach (Linear linear in stack.Linears)
             (linear.EncoderLora, linear.DecoderLora) = adapter is not null && adapter.Pairs.TryGetValue(linear.Name, out var pair) ? pair : default;
-        foreach (Experts stacks in experts.Values)
+        foreach (Experts stacks in stack.Layers.Select(l => l.Experts))
             (stacks.EncoderLora, stacks.DecoderLora) = adapter is not null && adapter.ExpertStacks.TryGetValue(stacks.Name, out var pair) ? pair : default;
     }
 
@@ -162,5 +168,46 @@ public sealed class LoraAdapter : IDisposable
             foreach (LoraPair? pair in new[] { encoder, decoder })
                 if (pair is not null)
                     pair.Dropout = training ? Config.Dropout : 0;
+    }
+
+    private void RequireFits(ModelStack stack)
+    {
+        var linears = stack.Linears.ToDictionary(l => l.Name);
+        var experts = stack.Layers.Select(l => l.Experts).ToDictionary(e => e.Name);
+        bool Fits(string module)
+        {
+            if (linears.TryGetValue(module, out Linear? linear))
+                return Pairs[module] is var (encoder, decoder) && (encoder ?? decoder)!.Fits(linear.Weight) && (decoder ?? encoder)!.Fits(linear.Weight);
+            return experts.TryGetValue(module, out Experts? stacks)
+                && ExpertStacks[module] is var (encoderStacks, decoderStacks)
+                && (encoderStacks ?? decoderStacks)!.Fits(stacks) && (decoderStacks ?? encoderStacks)!.Fits(stacks);
+        }
+        if (Modules.FirstOrDefault(module => !Fits(module)) is string stranger)
+            throw new ArgumentException($"The adapter holds {stranger}, which this model does not have, or has in another shape: it was made for another model.");
+    }
+
+    /// <summary>What becomes of each adapted weight, in at least float32: W + scale · B A.</summary>
+    private Dictionary<string, Func<Tensor, Tensor>> Merged(DiffusionGemmaModel model)
+    {
+        RequireFits(model.Stack);
+        IEnumerable<(string, object?, object?)> passes =
+            [.. Pairs.Where(p => !LoraTargets.IsDecoderOnly(p.Key)).Select(p => (p.Key, p.Value.Encoder, p.Value.Decoder)), .. ExpertStacks.Select(s => (s.Key, s.Value.Encoder, s.Value.Decoder))];
+        foreach ((string name, object? encoder, object? decoder) in passes)
+            if (!ReferenceEquals(encoder, decoder))
+                throw new InvalidOperationException($"The adapter holds different values for encoder and decoder on {name}: they cannot be merged into the one stack. Keep the adapter beside the model.");
+
+        var merged = new Dictionary<string, Func<Tensor, Tensor>>();
+        void Add(string parameter, Func<Tensor> fullDelta) => merged[parameter] = weight =>
+        {
+            Tensor delta = fullDelta();
+            return weight.to(delta.dtype).to(delta.device) + delta;
+        };
+        foreach ((string name, (_, LoraPair? pair)) in Pairs) Add($"{name}.weight", pair!.FullDelta);
+        foreach ((string name, (_, ExpertsLora? stacks)) in ExpertStacks)
+        {
+            if (stacks!.GateUp is { } gateUp) Add($"{name}.gate_up_proj", gateUp.FullDelta);
+            if (stacks.Down is { } down) Add($"{name}.down_proj", down.FullDelta);
+        }
+        return merged;
     }
 }

@@ -5,6 +5,11 @@ namespace DiffusionGemma;
 /// <summary>Between target names, modules, and the regular expression that PEFT stores.</summary>
 internal static partial class LoraTargets
 {
+    private const string Decoder = "model.decoder.", SelfConditioning = Decoder + "self_conditioning.";
+
+    /// <summary>Whether the encoder has no such module.</summary>
+    public static bool IsDecoderOnly(string module) => module.StartsWith(SelfConditioning, StringComparison.Ordinal);
+
     /// <summary>The projections that the targets name. Every target must name at least one.</summary>
     /// <exception cref="ArgumentException">A target matches nothing.</exception>
     public static IReadOnlyList<string> Match(IReadOnlyList<string> targets, IReadOnlyList<string> modules)
@@ -32,7 +37,22 @@ internal static partial class LoraTargets
     /// <param name="adapted">Names of adapted projections, as in the checkpoint.</param>
     /// <param name="modules">Names of all projections of the layers.</param>
     /// <param name="bothPasses">False: the decoder's alone.</param>
-    public static string PeftPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
+    /// <returns>Null where nothing is adapted.</returns>
+    public static string? PeftPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
+    {
+        string[] own = [.. adapted.Where(IsDecoderOnly)], layers = [.. adapted.Except(own)];
+        string[] patterns =
+        [
+            .. layers.Length == 0 ? Array.Empty<string>() : [LayersPattern(layers, modules, bothPasses)],
+            .. own.Length == 0 ? Array.Empty<string>() : [$@".*decoder\.({string.Join('|', own.Select(m => Regex.Escape(m[Decoder.Length..])))})$"],
+        ];
+        return patterns.Length switch { 0 => null, 1 => patterns[0], _ => $"({string.Join('|', patterns)})" };
+    }
+
+    /// <summary>"self_attn.q_proj" of "model.decoder.layers.3.self_attn.q_proj".</summary>
+    public static string Suffix(string module) => LayerPrefix().Replace(module, "");
+
+    private static string LayersPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
     {
         string stack = bothPasses ? "(language_model|decoder)" : "decoder";
         var suffixes = adapted.Select(Suffix).ToHashSet();
@@ -46,13 +66,10 @@ internal static partial class LoraTargets
         }
         else
         {
-            tail = $"({string.Join('|', adapted.Select(m => Regex.Escape(m["model.decoder.".Length..])))})$";
+            tail = $"({string.Join('|', adapted.Select(m => Regex.Escape(m[Decoder.Length..])))})$";
         }
         return $@".*{stack}\.{tail}";
     }
-
-    /// <summary>"self_attn.q_proj" of "model.decoder.layers.3.self_attn.q_proj".</summary>
-    public static string Suffix(string module) => LayerPrefix().Replace(module, "");
 
     [GeneratedRegex(@"^model\.decoder\.layers\.\d+\.")]
     private static partial Regex LayerPrefix();

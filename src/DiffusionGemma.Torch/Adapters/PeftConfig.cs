@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -8,16 +9,25 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
 {
     public const string FileName = "adapter_config.json";
 
-    /// <summary>What B A is multiplied by.</summary>
-    public double Scale => RankStabilized ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
+    /// <summary>Ranks that differ from <see cref="Rank"/>.</summary>
+    public PeftPattern RankPattern { get; init; } = PeftPattern.None;
+
+    /// <summary>Numerators that differ from <see cref="Alpha"/>.</summary>
+    public PeftPattern AlphaPattern { get; init; } = PeftPattern.None;
 
     /// <summary>Expert stacks that a file names; see <see cref="ExpertTargets"/>.</summary>
     public IReadOnlyList<string> TargetParameters { get; private init; } = [];
 
+    /// <summary>r of a module, or of a parameter of one, by its name in transformers.</summary>
+    public int RankOf(string name) => (int)RankPattern.Of(name, Rank);
+
+    /// <summary>What B A is multiplied by there.</summary>
+    public double ScaleOf(string name) => AlphaPattern.Of(name, Alpha) / (RankStabilized ? Math.Sqrt(RankOf(name)) : RankOf(name));
+
     // Settings that change what the adapter computes. Absent, null, false, 0 or empty they say nothing; otherwise they are refused by name.
     private static readonly string[] Refused =
     [
-        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication",
+        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "modules_to_save", "layer_replication",
         "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config", "megatron_config",
         "alora_invocation_tokens", "trainable_token_indices", "ensure_weight_tying",
     ];
@@ -47,6 +57,18 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             }
         }
 
+        PeftPattern Pattern(string key, bool whole)
+        {
+            try
+            {
+                return PeftPattern.Parse(root[key], whole);
+            }
+            catch (FormatException e)
+            {
+                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}: {e.Message}.", e);
+            }
+        }
+
         if (Value("peft_type", "") != "LORA")
             throw new AdapterException($"{path}: peft_type is '{Value("peft_type", "")}'; only LORA adapters are supported.");
         if (Value("bias", "none") != "none")
@@ -60,6 +82,8 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
         return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))
         {
+            RankPattern = Pattern("rank_pattern", whole: true),
+            AlphaPattern = Pattern("alpha_pattern", whole: false),
             TargetParameters = root["target_parameters"] switch
             {
                 null => [],
@@ -74,7 +98,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     {
         var root = new JsonObject
         {
-            ["alpha_pattern"] = new JsonObject(),
+            ["alpha_pattern"] = AlphaPattern.ToJson(),
             ["auto_mapping"] = new JsonObject
             {
                 ["base_model_class"] = "DiffusionGemmaForBlockDiffusion",
@@ -87,12 +111,12 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             ["init_lora_weights"] = true,
             ["layers_pattern"] = null,
             ["layers_to_transform"] = null,
-            ["lora_alpha"] = Alpha == Math.Floor(Alpha) && Math.Abs(Alpha) < 1e15 ? JsonValue.Create((long)Alpha) : JsonValue.Create(Alpha),
-            ["lora_dropout"] = Dropout,
+            ["lora_alpha"] = Number(Alpha),
+            ["lora_dropout"] = targetParameters is null ? Dropout : 0.0,     // PEFT loads no target_parameters beside a dropout, which is training's alone
             ["modules_to_save"] = null,
             ["peft_type"] = "LORA",
             ["r"] = Rank,
-            ["rank_pattern"] = new JsonObject(),
+            ["rank_pattern"] = RankPattern.ToJson(),
             ["revision"] = null,
             ["target_modules"] = targetModules is null ? new JsonArray() : JsonValue.Create(targetModules),
             ["target_parameters"] = targetParameters is null ? null : new JsonArray([.. targetParameters.Select(name => JsonValue.Create(name))]),
@@ -106,6 +130,17 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             NewLine = "\n",
             Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         }) + "\n";
+    }
+
+    /// <summary>A whole number without a point.</summary>
+    internal static JsonValue Number(double value) => value == Math.Floor(value) && Math.Abs(value) < 1e15 ? JsonValue.Create((long)value) : JsonValue.Create(value);
+
+    /// <summary>For people.</summary>
+    public override string ToString()
+    {
+        FormattableString text = $"rank {Rank}, alpha {Alpha}{(RankStabilized ? ", rank-stabilised" : "")}, dropout {Dropout}";
+        string patterns = $"{(RankPattern.ToString() is { Length: > 0 } ranks ? $", ranks {ranks}" : "")}{(AlphaPattern.ToString() is { Length: > 0 } alphas ? $", alphas {alphas}" : "")}";
+        return text.ToString(CultureInfo.InvariantCulture) + patterns;
     }
 
     private static bool Says(JsonNode? node) => node switch

@@ -43,7 +43,7 @@ internal static class PeftFolder
         using var scope = NewDisposeScope();
         var tensors = Tensors(adapter).ToDictionary(t => t.Key, t => t.Value.detach().to(ScalarType.Float32).cpu());
         bool bothPasses = adapter.Pairs.Values.Any(p => p.Encoder is not null);
-        string? pattern = adapter.Pairs.Count == 0 ? null : LoraTargets.PeftPattern([.. adapter.Pairs.Keys], adapter.AllProjections, bothPasses);
+        string? pattern = LoraTargets.PeftPattern([.. adapter.Pairs.Keys], adapter.AllProjections, bothPasses);
         string config = adapter.Config.ToJson(baseModelNameOrPath, pattern, ExpertTargets.Of(adapter));
         try
         {
@@ -65,15 +65,15 @@ internal static class PeftFolder
         using var scope = NewDisposeScope();
         var reader = new Reader(file, Path.Combine(folder, TensorFile), config, model);
         var adapter = new LoraAdapter(config, model.Stack);
-        foreach (TransformerLayer layer in model.Stack.Layers)
+        foreach (Linear linear in model.Stack.Linears)
         {
-            foreach (Linear linear in layer.Linears)
-            {
-                (LoraPair? encoder, LoraPair? decoder) = (reader.Pair(Pass.Encoder, linear), reader.Pair(Pass.Decoder, linear));
-                if (encoder is not null || decoder is not null) adapter.Pairs[linear.Name] = (encoder, decoder);
-            }
-            (ExpertsLora? encoderStacks, ExpertsLora? decoderStacks) = (reader.Experts(Pass.Encoder, layer.Experts), reader.Experts(Pass.Decoder, layer.Experts));
-            if (encoderStacks is not null || decoderStacks is not null) adapter.ExpertStacks[layer.Experts.Name] = (encoderStacks, decoderStacks);
+            LoraPair? encoder = LoraTargets.IsDecoderOnly(linear.Name) ? null : reader.Pair(Pass.Encoder, linear), decoder = reader.Pair(Pass.Decoder, linear);
+            if (encoder is not null || decoder is not null) adapter.Pairs[linear.Name] = (encoder, decoder);
+        }
+        foreach (Experts experts in model.Stack.Layers.Select(layer => layer.Experts))
+        {
+            (ExpertsLora? encoder, ExpertsLora? decoder) = (reader.Experts(Pass.Encoder, experts), reader.Experts(Pass.Decoder, experts));
+            if (encoder is not null || decoder is not null) adapter.ExpertStacks[experts.Name] = (encoder, decoder);
         }
         reader.RequireAllRead();
         ShareEqualCopies(adapter);
@@ -102,12 +102,16 @@ internal static class PeftFolder
             using Tensor same = a.eq(b).all();
             return same.item<bool>();
         }
-        static bool SamePair(LoraPair? a, LoraPair? b) => a is not null && b is not null && Same(a.A, b.A) && Same(a.B, b.B);
-        static bool SameStack(ExpertStackLora? a, ExpertStackLora? b) => a is null && b is null || a is not null && b is not null && Same(a.A, b.A) && Same(a.B, b.B);
+        static bool SameDelta((Tensor A, Tensor B, double Scale) a, (Tensor A, Tensor B, double Scale) b) =>
+            a.Scale == b.Scale && a.A.shape.SequenceEqual(b.A.shape) && Same(a.A, b.A) && Same(a.B, b.B);
+        static bool SamePair(LoraPair? a, LoraPair? b) => a is not null && b is not null && SameDelta((a.A, a.B, a.Scale), (b.A, b.B, b.Scale));
+        static bool SameStack(ExpertStackLora? a, ExpertStackLora? b) =>
+            a is null && b is null || a is not null && b is not null && SameDelta((a.A, a.B, a.Scale), (b.A, b.B, b.Scale));
         static bool SameStacks(ExpertsLora? a, ExpertsLora? b) => a is not null && b is not null && SameStack(a.GateUp, b.GateUp) && SameStack(a.Down, b.Down);
 
-        if (!adapter.Pairs.Values.All(p => SamePair(p.Encoder, p.Decoder)) || !adapter.ExpertStacks.Values.All(s => SameStacks(s.Encoder, s.Decoder))) return;
-        foreach (string module in adapter.Pairs.Keys.ToList())
+        string[] projections = [.. adapter.Pairs.Keys.Where(module => !LoraTargets.IsDecoderOnly(module))];
+        if (!projections.All(p => SamePair(adapter.Pairs[p].Encoder, adapter.Pairs[p].Decoder)) || !adapter.ExpertStacks.Values.All(s => SameStacks(s.Encoder, s.Decoder))) return;
+        foreach (string module in projections)
             adapter.Pairs[module] = (adapter.Pairs[module].Decoder, adapter.Pairs[module].Decoder);
         foreach (string module in adapter.ExpertStacks.Keys.ToList())
             adapter.ExpertStacks[module] = (adapter.ExpertStacks[module].Decoder, adapter.ExpertStacks[module].Decoder);
@@ -117,13 +121,14 @@ internal static class PeftFolder
     private sealed class Reader(SafetensorsFile file, string path, PeftConfig config, DiffusionGemmaModel model)
     {
         private readonly HashSet<string> _unread = [.. file.Tensors.Keys];
+        private readonly List<string> _adapted = [];
 
         public LoraPair? Pair(Pass pass, Linear linear)
         {
             long[] shape = linear.Weight.shape;
-            return Matrices(ModuleName(pass, linear.Name), [config.Rank, shape[1]], [shape[0], config.Rank]) is (Tensor a, Tensor b)
-                ? new LoraPair(a, b, config.Scale)
-                : null;
+            string name = ModuleName(pass, linear.Name);
+            int rank = config.RankOf(name);
+            return Matrices(name, name, [rank, shape[1]], [shape[0], rank], rank) is (Tensor a, Tensor b) ? new LoraPair(a, b, config.ScaleOf(name)) : null;
         }
 
         public ExpertsLora? Experts(Pass pass, Experts experts)
@@ -131,7 +136,8 @@ internal static class PeftFolder
             string module = ModuleName(pass, experts.Name);
             (string? gateUp, string? down) = ExpertTargets.Wrappers(config.TargetParameters, module);
             var lora = new ExpertsLora(
-                gateUp is null ? null : Stack(module + gateUp, experts.GateUp), down is null ? null : Stack(module + down, experts.Down));
+                gateUp is null ? null : Stack(module + gateUp, $"{module}.gate_up_proj", experts.GateUp),
+                down is null ? null : Stack(module + down, $"{module}.down_proj", experts.Down));
             return lora is (null, null) ? null : lora;
         }
 
@@ -141,31 +147,37 @@ internal static class PeftFolder
                 throw new AdapterException(
                     $"{path}: {_unread.Count} tensors belong to nothing that can be adapted here, the first is '{_unread.Order(StringComparer.Ordinal).First()}'. "
                     + $"Was the adapter made for another model? (Expert stacks must be named in target_parameters of {PeftConfig.FileName}.)");
+            foreach ((string key, PeftPattern pattern) in new[] { ("rank_pattern", config.RankPattern), ("alpha_pattern", config.AlphaPattern) })
+                if (pattern.Stranger(_adapted) is string stranger)
+                    throw new AdapterException($"{PeftConfig.FileName} beside {path}: '{key}' names '{stranger}', which matches nothing that the adapter changes. Take it out, or convert the adapter with PEFT.");
             if (file.Tensors.Count == 0) throw new AdapterException($"{path} holds no tensors.");
         }
 
-        private ExpertStackLora? Stack(string name, Tensor weight)
+        private ExpertStackLora? Stack(string wrapper, string name, Tensor weight)
         {
             long experts = weight.shape[0];
-            return Matrices(name, [experts * config.Rank, weight.shape[2]], [weight.shape[1], config.Rank * experts]) is (Tensor a, Tensor b)
-                ? new ExpertStackLora(a, b, (int)experts, config.Scale)
+            int rank = config.RankOf(name);
+            return Matrices(wrapper, name, [experts * rank, weight.shape[2]], [weight.shape[1], rank * experts], rank) is (Tensor a, Tensor b)
+                ? new ExpertStackLora(a, b, (int)experts, config.ScaleOf(name))
                 : null;
         }
 
-        private (Tensor A, Tensor B)? Matrices(string module, long[] shapeOfA, long[] shapeOfB)
+        // Where the matrices stand, and what patterns know them by: the module, or the parameter that is wrapped.
+        private (Tensor A, Tensor B)? Matrices(string module, string name, long[] shapeOfA, long[] shapeOfB, int rank)
         {
             string a = $"{Outer}{module}.lora_A.weight", b = $"{Outer}{module}.lora_B.weight";
             if (!file.Tensors.ContainsKey(a) && !file.Tensors.ContainsKey(b)) return null;
-            Check(a, shapeOfA);
-            Check(b, shapeOfB);
+            Check(a, shapeOfA, rank);
+            Check(b, shapeOfB, rank);
+            _adapted.Add(name);
             return (Take(a), Take(b));
         }
 
-        private void Check(string name, long[] expected)
+        private void Check(string name, long[] expected, int rank)
         {
             if (!file.Tensors.TryGetValue(name, out TensorInfo? info)) throw new AdapterException($"{path}: '{name}' is missing; its other half is there.");
             if (!info.Shape.SequenceEqual(expected))
-                throw new AdapterException($"{path}: '{name}' is [{string.Join(',', info.Shape)}], expected [{string.Join(',', expected)}] for this model and r = {config.Rank}.");
+                throw new AdapterException($"{path}: '{name}' is [{string.Join(',', info.Shape)}], expected [{string.Join(',', expected)}] for this model and r = {rank}.");
             if (!SafetensorsDTypes.IsFloating(info.DType))
                 throw new AdapterException($"{path}: '{name}' is {info.DType}, expected floating-point numbers.");
         }

@@ -30,10 +30,12 @@ internal static partial class CheckpointWriter
     /// files stay.</param>
     /// <param name="trained">By checkpoint name, of any floating dtype, device and strides; stored in the source's dtype.</param>
     /// <param name="maxShardBytes">Above this the weights are split, at whole tensors. Null: in as many files as the source's.</param>
+    /// <param name="edits">By checkpoint name, what becomes of a tensor, trained or not, on its way to the file; computed one at a time. Null: nothing.</param>
     /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output
     /// folder is the source's.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written; what it held is unchanged.</exception>
-    public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null)
+    public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null,
+        IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits = null)
     {
         if (maxShardBytes <= 0)
             throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
@@ -50,7 +52,7 @@ internal static partial class CheckpointWriter
             using var update = new FolderUpdate(outputFolder);
             foreach (Shard shard in shards)
             {
-                TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained))];
+                TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained, edits))];
                 SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata);
             }
             if (shards is not [{ File: SafetensorsFile.SingleFileName }])
@@ -81,10 +83,21 @@ internal static partial class CheckpointWriter
     }
 
     /// <summary>A stored copy of a tied tensor follows the tensor that it is tied to.</summary>
-    private static TensorSource Source(Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained) =>
-        trained.TryGetValue(CheckpointLayout.TiedTo(name) ?? name, out Tensor? tensor)
-            ? TensorSource.Of(name, tensor, source.Weights.Tensors[name].DType)
-            : TensorSource.Copy(source.Weights, name);
+    private static TensorSource Source(
+        Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained, IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits)
+    {
+        string original = CheckpointLayout.TiedTo(name) ?? name;
+        Tensor? tensor = trained.GetValueOrDefault(original);
+        TensorInfo stored = source.Weights.Tensors[name];
+        if (edits?.GetValueOrDefault(original) is { } edit)
+            return new TensorSource(name, stored.DType, stored.Shape, stream =>
+            {
+                using IDisposable quiet = no_grad();
+                using var scope = NewDisposeScope();
+                TensorSource.Of(name, edit(tensor ?? source.Read(original)), stored.DType).WriteTo(stream);
+            });
+        return tensor is null ? TensorSource.Copy(source.Weights, name) : TensorSource.Of(name, tensor, stored.DType);
+    }
 
     private static IReadOnlyList<Shard> Plan(SafetensorsFile source, long? maxShardBytes)
     {

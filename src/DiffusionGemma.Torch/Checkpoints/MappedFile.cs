@@ -13,11 +13,11 @@ internal sealed unsafe partial class MappedFile : IDisposable
     private readonly byte* start;
     private bool disposed;
 
-    private MappedFile(string path, FileStream stream)
+    private MappedFile(string path, MemoryMappedFile mapping, long length)
     {
         Path = path;
-        Length = stream.Length;
-        file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+        Length = length;
+        file = mapping;
         view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         byte* first = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref first);
@@ -36,7 +36,8 @@ internal sealed unsafe partial class MappedFile : IDisposable
             // Delete: the file may be renamed over while it is mapped, as saving does; the mapping keeps the old bytes.
             stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
             if (stream.Length == 0) throw new CheckpointException(path, "is empty. Fetch or copy it again.");
-            return new MappedFile(path, stream);
+            long length = stream.Length;
+            return Of(path, MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false), length);
         }
         catch (Exception e)
         {
@@ -48,6 +49,20 @@ internal sealed unsafe partial class MappedFile : IDisposable
                 IOException or UnauthorizedAccessException => new CheckpointException(path, $"cannot be read: {e.Message}", e),
                 _ => e,
             };
+        }
+    }
+
+    /// <summary>A mapping that is made already, and is this object's from now on.</summary>
+    public static MappedFile Of(string path, MemoryMappedFile mapping, long length)
+    {
+        try
+        {
+            return new MappedFile(path, mapping, length);
+        }
+        catch
+        {
+            mapping.Dispose();
+            throw;
         }
     }
 

@@ -57,33 +57,62 @@ public static class CanvasGenerator
         DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options = null, int batchSize = 8,
         IProgress<DenoisingStep>? drafts = null, CancellationToken cancellation = default)
     {
+        return [.. Generate(model, requests, options, batchSize, failed: null, beforePass: null, drafts, cancellation).Select(result => result!)];
+    }
+
+    /// <summary>As above, for a caller who goes on without the rows that cannot be answered: their results are null.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="requests">The requests.</param>
+    /// <param name="options">For all of them.</param>
+    /// <param name="batchSize">Rows denoised together.</param>
+    /// <param name="failed">Told which request cannot be answered, and why; null: that is thrown.</param>
+    /// <param name="beforePass">Called before every decoder pass; what it throws ends the run.</param>
+    /// <param name="drafts">Told after every decoder pass, row by row.</param>
+    /// <param name="cancellation">Looked at before every decoder pass.</param>
+    internal static IReadOnlyList<GenerationResult?> Generate(
+        DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options, int batchSize, Action<int, Exception>? failed,
+        Action? beforePass, IProgress<DenoisingStep>? drafts, CancellationToken cancellation)
+    {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        DenoisingRow[] rows = Rows(model, requests, options);
+        DenoisingRow[] rows = Rows(model, requests, options, failed);
+        var results = new GenerationResult?[requests.Count];
+        var failures = new List<DenoisingRow>();
         using var batch = new DenoisingBatch(model);
         // Longest first: rows that are encoded together are of like lengths, and the last to finish are the short ones.
         var waiting = new Queue<DenoisingRow>(rows.OrderByDescending(row => row.Prompt.Length));
-        int[] prefix = SharedPrefix.Of(requests);
+        int[] prefix = SharedPrefix.Of([.. rows.Select(row => requests[row.Index])]);
         try
         {
             while (waiting.Count > 0 || batch.Rows.Count > 0)
             {
                 cancellation.ThrowIfCancellationRequested();
+                beforePass?.Invoke();
                 var joining = new List<DenoisingRow>();
                 while (waiting.Count > 0 && batch.Rows.Count + joining.Count < batchSize) joining.Add(waiting.Dequeue());
                 batch.Admit(joining, prefix);
                 foreach (DenoisingRow row in joining) row.BeginCanvas();
-                if (batch.Rows.Any(row => !row.Finished)) batch.Step(watch: drafts is null ? null : (_, step) => drafts.Report(step));
-                Turn(batch, committed: null);
+                if (batch.Rows.Any(row => !row.Finished))
+                    batch.Step(
+                        watch: drafts is null ? null : (_, step) => drafts.Report(step),
+                        failed: failed is null ? null : (row, error) =>
+                        {
+                            failures.Add(row);
+                            failed(row.Index, error);
+                        });
+                foreach (DenoisingRow row in failures) batch.Remove(row);
+                failures.Clear();
+                Turn(batch, committed: (row, _) => results[row.Index] = row.Ended ? row.Result() : null);
             }
         }
         catch (OperationCanceledException) when (rows.All(row => row.Options.ReturnOnCancellation))
         {
+            foreach (DenoisingRow row in rows) results[row.Index] ??= row.Result();
         }
         finally
         {
             foreach (DenoisingRow row in rows) row.Dispose();
         }
-        return [.. rows.Select(row => row.Result())];
+        return results;
     }
 
     /// <summary>Answers one request, and tells of every denoising step and finished canvas on the way; the model is in use until the stream ends.</summary>
@@ -137,7 +166,7 @@ public static class CanvasGenerator
         }
     }
 
-    private static DenoisingRow[] Rows(DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options)
+    private static DenoisingRow[] Rows(DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options, Action<int, Exception>? failed = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(requests);
@@ -146,9 +175,19 @@ public static class CanvasGenerator
         var rows = new List<DenoisingRow>();
         try
         {
-            foreach (GenerationRequest request in requests)
-                rows.Add(new DenoisingRow(
-                    rows.Count, request, request.Options is null ? common : ResolvedGenerationOptions.Resolve(request.Options.Over(options), file, model.Config), model.Config));
+            for (int index = 0; index < requests.Count; index++)
+            {
+                GenerationRequest request = requests[index];
+                try
+                {
+                    rows.Add(new DenoisingRow(
+                        index, request, request.Options is null ? common : ResolvedGenerationOptions.Resolve(request.Options.Over(options), file, model.Config), model.Config));
+                }
+                catch (ArgumentException e) when (failed is not null)
+                {
+                    failed(index, e);
+                }
+            }
         }
         catch
         {

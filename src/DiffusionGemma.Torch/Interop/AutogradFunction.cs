@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>
 /// The one base of custom autograd functions. TorchSharp's own has traps that abort the process or leak: a managed exception inside a
 /// backward callback, temporaries that no scope owns (on CUDA the backward runs on a thread of libtorch's own), gradients freed by a
-/// collection before the engine took them. Here both directions run in scopes, and an exception comes out of <see cref="AutogradFaults.Backward"/>.
+/// collection before the engine took them. Here both directions run in scopes, and an exception comes out of <see cref="AutogradFaults"/>.
 /// </summary>
 internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     where T : AutogradFunction<T>, new()
@@ -51,6 +51,7 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
             gradients = Backward(ctx, incoming);
             if (gradients.Length != inputs) throw new InvalidOperationException($"{Name} gave {gradients.Length} gradients for {inputs} inputs.");
             foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
+            ctx.Dispose();                                                                   // what was saved: TorchSharp would keep it until the whole graph goes
         }
         catch (Exception e)
         {
@@ -88,10 +89,19 @@ internal sealed class AutogradFaults
     }
 
     /// <summary>loss.backward(), then throws the first exception of a callback, if there was one. Gradients are then unusable.</summary>
-    public static void Backward(Tensor loss)
+    public static void Backward(Tensor loss) => Backward(loss.backward);
+
+    /// <summary>The same, from several tensors whose gradients are known; where one is null, nothing starts from its tensor.</summary>
+    public static void Backward(IReadOnlyList<(Tensor Output, Tensor? Gradient)> roots)
+    {
+        var reached = roots.Where(root => root.Gradient is not null).ToList();
+        if (reached.Count > 0) Backward(() => autograd.backward([.. reached.Select(root => root.Output)], [.. reached.Select(root => root.Gradient!)]));
+    }
+
+    private static void Backward(Action backward)
     {
         AutogradFaults faults = OfThisThread;
-        loss.backward();
+        backward();
         Exception? first;
         lock (faults._gate) (first, faults._first) = (faults._first, null);
         if (first is not null) throw new InvalidOperationException($"A backward function failed: {first.Message}", first);

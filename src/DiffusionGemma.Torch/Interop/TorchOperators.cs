@@ -20,13 +20,26 @@ internal static class TorchOperators
         def embedding(weight, ids, padding_id: int):
             return torch.embedding(weight, ids, padding_id, False, False)
 
+        def sum_of_rows(rows, ids, offsets):
+            sums, a, b, c = torch.embedding_bag(rows, ids, offsets, False, 0, False, None, False)
+            return sums
+
+        def gelu_tanh_backward(gradient, x):
+            return torch.gelu_backward(gradient, x, approximate="tanh")
+
+        def tanh_backward_(gradient, y):
+            return torch.tanh_backward(gradient, y, grad_input=gradient)
+
+        def softmax_(x):
+            return torch._softmax(x, -1, False, out=x)
+
         def mm_into(a, b, result):
             return torch.mm(a, b, out=result)
 
         def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
-                        lr: float, beta1: float, beta2: float, weight_decay: float, eps: float):
+                        lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, divisor: Optional[Tensor]):
             unused: List[Tensor] = []
-            torch._fused_adamw_(p, g, m, v, unused, step, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
+            torch._fused_adamw_(p, g, m, v, unused, step, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False, grad_scale=divisor)
 
         """;
 
@@ -64,16 +77,33 @@ internal static class TorchOperators
     /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
+    /// <summary>Of consecutive runs of <paramref name="count"/> places, the sum of the rows there: [N,H] and [T·count] -> [T,H], summed in at least float32.</summary>
+    public static Tensor SumOfRows(Tensor rows, Tensor places, long count)
+    {
+        using Tensor offsets = arange(0, places.shape[0], count, dtype: ScalarType.Int64, device: places.device);
+        return (Tensor)Invoke("sum_of_rows", rows, places, offsets);
+    }
+
+    /// <summary>gradient · gelu_tanh'(x).</summary>
+    public static Tensor GeluTanhBackward(Tensor gradient, Tensor x) => (Tensor)Invoke("gelu_tanh_backward", gradient, x);
+
+    /// <summary>gradient · (1 - y²), in place of the gradient, for y = tanh(x).</summary>
+    public static void TanhBackwardInPlace(Tensor gradient, Tensor y) => ((Tensor)Invoke("tanh_backward_", gradient, y)).Dispose();
+
+    /// <summary>softmax over the last dimension, in place.</summary>
+    public static void SoftmaxInPlace(Tensor x) => ((Tensor)Invoke("softmax_", x)).Dispose();
+
     /// <summary>a b into memory that is there already; a view's strides are honoured.</summary>
     public static void MatrixProductInto(Tensor a, Tensor b, Tensor result)
     {
         using Tensor same = (Tensor)Invoke("mm_into", a, b, result);
     }
 
-    /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.</summary>
+    /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.
+    /// Gradients are divided by <paramref name="divisor"/> (a float32 scalar) on the way, where there is one.</summary>
     public static void FusedAdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
-        double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? divisor) =>
         Invoke(
-            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon);
+            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon, divisor);
 }

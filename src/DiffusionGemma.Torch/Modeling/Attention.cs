@@ -8,8 +8,11 @@ namespace DiffusionGemma;
 /// value projection: their values are the raw keys, normed.
 /// </summary>
 internal sealed class Attention(
-    LayerShape shape, int heads, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
+    LayerShape shape, int heads, int? window, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
 {
+    /// <summary>Queries that a causal pass takes at once.</summary>
+    public const long QueryBlock = 128;
+
     public IEnumerable<Linear> Linears => value is null ? [query, key, output] : [query, key, value, output];
 
     /// <summary>x [B,S,H] attends past keys and its own. Returns the output [B,S,H] and the fresh keys and values, [B,kv,S,D] each.</summary>
@@ -20,11 +23,15 @@ internal sealed class Attention(
     /// <param name="pass">Which adapter applies.</param>
     public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
     {
+        using var scope = NewDisposeScope();
         KeyValues fresh = KeysAndValues(x, angles, pass);
-        Tensor q = RotaryEmbedding.Rotate(TorchOperators.RmsNorm(Heads(query.Forward(x, pass), heads), queryNorm, epsilon), angles);
+        Tensor q = RotaryEmbedding.Rotate(RmsNorm.Of(Heads(query.Forward(x, pass), heads), queryNorm, epsilon), angles);
         KeyValues seen = past is null ? fresh : past.Append(fresh);
-        Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
-        return (output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass), fresh);
+        Tensor attended = past is null && pass == Pass.Encoder && mask is not null
+            ? Causal(q, seen, mask)
+            : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
+        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass);
+        return (result.MoveToOuterDisposeScope(), new KeyValues(fresh.Keys.MoveToOuterDisposeScope(), fresh.Values.MoveToOuterDisposeScope()));
     }
 
     /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>
@@ -33,7 +40,31 @@ internal sealed class Attention(
         Tensor rawKeys = Heads(key.Forward(x, pass), shape.KeyValueHeads);
         Tensor rawValues = value is null ? rawKeys : Heads(value.Forward(x, pass), shape.KeyValueHeads);
         return new KeyValues(
-            RotaryEmbedding.Rotate(TorchOperators.RmsNorm(rawKeys, keyNorm, epsilon), angles), TorchOperators.RmsNorm(rawValues, null, epsilon));
+            RotaryEmbedding.Rotate(RmsNorm.Of(rawKeys, keyNorm, epsilon), angles), RmsNorm.Of(rawValues, null, epsilon));
+    }
+
+    /// <summary>
+    /// A block of queries at a time, each beside the keys that it may see at all: none after it, and on sliding layers none beyond the window.
+    /// Positions of a row follow each other, whatever its padding on either side, so a distance between indices is one between positions.
+    /// <code>
+    /// window 2, blocks of 2     keys  0 1 2 3 4 5
+    /// queries 0 1                     x x . . . .
+    /// queries 2 3                     . x x x . .      never looked at: .
+    /// queries 4 5                     . . . x x x
+    /// </code>
+    /// </summary>
+    private Tensor Causal(Tensor q, KeyValues seen, Tensor mask)
+    {
+        long length = q.shape[2];
+        if (length <= QueryBlock) return TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
+        var blocks = new List<Tensor>();
+        for (long start = 0; start < length; start += QueryBlock)
+        {
+            long count = Math.Min(QueryBlock, length - start), from = window is null ? 0 : Math.Max(0, start - window.Value + 1), keys = start + count - from;
+            blocks.Add(TorchOperators.Attention(
+                q.narrow(2, start, count), seen.Keys.narrow(2, from, keys), seen.Values.narrow(2, from, keys), mask.narrow(2, start, count).narrow(3, from, keys), scale: 1.0));
+        }
+        return cat(blocks, 2);
     }
 
     private Tensor Heads(Tensor projected, long count) => projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim).transpose(1, 2);

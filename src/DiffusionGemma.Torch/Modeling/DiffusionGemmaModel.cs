@@ -97,7 +97,7 @@ public sealed class DiffusionGemmaModel : IDisposable
 
         (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
             _stack.Embed(ids), positions, past?.Layers, Pass.Encoder,
-            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask));
+            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), real: attentionMask is null ? null : mask);
         List<KeyValues> layers = past is null ? fresh : [.. past.Layers.Zip(fresh, (old, newer) => old.Append(newer))];
         if (past is null) return new EncoderCache(layers, keyMask.alias(), keyPositions, hidden);
         past.Replace(layers, keyMask, keyPositions, hidden);
@@ -117,7 +117,13 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits = null, Tensor? selfConditioningMask = null, Tensor? starts = null)
     {
         using var scope = NewDisposeScope();
-        return Logits(DecodeHidden(canvasIds, cache, selfConditioningLogits, selfConditioningMask, starts)).MoveToOuterDisposeScope();
+        RequirePerRow(selfConditioningMask, canvasIds.shape[0], nameof(selfConditioningMask));
+        long[] logitsShape = [.. canvasIds.shape, Config.VocabularySize];
+        if (selfConditioningLogits is not null && !selfConditioningLogits.shape.SequenceEqual(logitsShape))
+            throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
+        Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask?.to(Device).nonzero().flatten();
+        Tensor? logits = selfConditioningLogits?.to(Device);
+        return Logits(DecodeHidden(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Head and soft-cap of an already normed hidden state.</summary>
@@ -127,27 +133,28 @@ public sealed class DiffusionGemmaModel : IDisposable
     {
         using var scope = NewDisposeScope();
         Tensor scores = nn.functional.linear(hidden, _stack.Embedding).to(RotaryEmbedding.AtLeastFloat32(DType));
-        return ((scores / Config.FinalLogitSoftcapping).tanh() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
+        return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 
     /// <summary>Writes a Hugging Face folder: changed tensors in the checkpoint's own dtype, every other tensor's bytes as they were.</summary>
     /// <param name="folder">Created where absent. What it held before stays until the new files are whole.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void Save(string folder, long? maxShardBytes = null) =>
-        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes);
+    public void Save(string folder, long? maxShardBytes = null) => Save(folder, maxShardBytes, null);
 
-    /// <summary>The decoder's hidden state [B,C,H] after the final norm; <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.</summary>
-    internal Tensor DecodeHidden(
-        Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits, Tensor? selfConditioningMask, Tensor? starts, Tensor? canvasMask = null)
+    /// <summary>The same with some tensors passed through a function on their way.</summary>
+    internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits) =>
+        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
+
+    /// <summary>
+    /// The decoder's hidden state [B,C,H] after the final norm. <paramref name="logits"/> [n,C,V] of an earlier pass condition the rows
+    /// <paramref name="conditioned"/> [n] (null: all of them); <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.
+    /// </summary>
+    internal Tensor DecodeHidden(Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask = null)
     {
         RequireIds(canvasIds, nameof(canvasIds));
         if (cache.Mask.shape[0] != canvasIds.shape[0])
             throw new ArgumentException($"The cache holds {cache.Mask.shape[0]} rows, canvasIds {canvasIds.shape[0]}.", nameof(cache));
-        long[] logitsShape = [.. canvasIds.shape, Config.VocabularySize];
-        if (selfConditioningLogits is not null && !selfConditioningLogits.shape.SequenceEqual(logitsShape))
-            throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
-        RequirePerRow(selfConditioningMask, canvasIds.shape[0], nameof(selfConditioningMask));
         RequirePerRow(starts, canvasIds.shape[0], nameof(starts));
 
         using var scope = NewDisposeScope();
@@ -155,11 +162,12 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor first = starts?.to(Device) ?? cache.NextPositions();
         Tensor positions = first.unsqueeze(-1) + arange(ids.shape[1], device: Device);
         Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
-        Tensor? soft = selfConditioningLogits is null ? null : _stack.ExpectedEmbedding(selfConditioningLogits.to(Device), selfConditioningMask?.to(Device));
-        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids), soft);
+        Tensor? soft = logits is null || logits.shape[0] == 0 ? null : _stack.ExpectedEmbedding(logits);
+        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids), soft, conditioned);
         return _stack.Run(
             embedded, positions, cache.Layers, Pass.Decoder,
-            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas)).Hidden.MoveToOuterDisposeScope();
+            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas),
+            real: canvasMask is null ? null : wholeCanvas).Hidden.MoveToOuterDisposeScope();
     }
 
     /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>

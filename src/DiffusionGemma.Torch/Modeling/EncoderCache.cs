@@ -35,6 +35,14 @@ public sealed class EncoderCache : IDisposable
     /// <summary>[B] int64: the position that follows each row's last real token.</summary>
     internal Tensor NextPositions() => Mask.sum(-1);
 
+    /// <summary>A cache of its own for some of the rows [n]; without gradients.</summary>
+    internal EncoderCache Select(Tensor rows)
+    {
+        using IDisposable quiet = torch.no_grad();
+        Tensor Of(Tensor whole) => whole.index_select(0, rows);
+        return new EncoderCache([.. Layers.Select(l => new KeyValues(Of(l.Keys), Of(l.Values)))], Of(Mask), Of(Positions), Of(LastHiddenState));
+    }
+
     /// <summary>Takes over longer tensors in place of its own.</summary>
     internal void Replace(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
     {

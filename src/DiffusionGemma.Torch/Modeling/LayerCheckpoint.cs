@@ -15,10 +15,11 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
     /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
     /// decoder's keys and values, which nobody reads, are not there.
     /// </summary>
-    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
+    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass, Tensor? real)
     {
-        // The scope that made angles and mask ends with the pass: the backward has references of its own.
-        var call = new Call(layer, angles.Cos.alias().DetachFromDisposeScope(), angles.Sin.alias().DetachFromDisposeScope(), mask?.alias().DetachFromDisposeScope(), pass);
+        // The scope that made angles and masks ends with the pass: the backward has references of its own.
+        static Tensor Kept(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
+        var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), pass, real is null ? null : Kept(real));
         Tensor[] outputs = past is null ? Run(call, x) : Run(call, x, past.Keys, past.Values);
         return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
     }
@@ -39,17 +40,16 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         Tensor[] inputs = [.. context.get_saved_variables().Select(t => t.detach().requires_grad_(true))];
         Tensor[] outputs;
         using (enable_grad()) outputs = call.Outputs(inputs);
-        (Tensor Output, Tensor Gradient)[] reached = [.. outputs.Zip(gradients).Where(o => o.Second is not null).Select(o => (o.First, o.Second!))];
-        autograd.backward([.. reached.Select(r => r.Output)], [.. reached.Select(r => r.Gradient)]);
+        AutogradFaults.Backward([.. outputs.Zip(gradients)]);
         return [null, .. inputs.Select(i => i.grad)];
     }
 
-    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, Pass Pass) : IDisposable
+    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, Pass Pass, Tensor? Real) : IDisposable
     {
         public Tensor[] Outputs(Tensor[] inputs)
         {
             KeyValues? past = inputs.Length == 1 ? null : new KeyValues(inputs[1], inputs[2]);
-            (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, Pass);
+            (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, Pass, Real);
             return Pass == Pass.Decoder ? [hidden] : [hidden, fresh.Keys, fresh.Values];
         }
 
@@ -58,6 +58,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
             Cos.Dispose();
             Sin.Dispose();
             Mask?.Dispose();
+            Real?.Dispose();
         }
     }
 }

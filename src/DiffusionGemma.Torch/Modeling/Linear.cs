@@ -29,8 +29,9 @@ internal sealed class Linear(string name, Tensor weight)
     /// <summary>x [..., in] -> [..., out].</summary>
     public Tensor Forward(Tensor x, Pass pass)
     {
-        Tensor y = nn.functional.linear(x, Weight);
         LoraPair? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
+        if (lora is { Dropout: 0 } && !Weight.requires_grad) return LowRankLinear.Of(x, Weight, lora);
+        Tensor y = nn.functional.linear(x, Weight);
         return lora is null ? y : y + lora.Delta(x);
     }
 }

@@ -9,6 +9,7 @@ internal sealed class ModelStack : IDisposable
     private const string Prefix = "model.decoder.";
     private readonly DiffusionGemmaConfig _config;
     private readonly Tensor _finalNorm;
+    private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
     private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters)
@@ -19,6 +20,7 @@ internal sealed class ModelStack : IDisposable
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
             EmbeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+        _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
         Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
@@ -40,6 +42,9 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
+    /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
+    public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
+
     /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
     public bool RecomputesActivations { get; set; }
 
@@ -60,15 +65,10 @@ internal sealed class ModelStack : IDisposable
     }
 
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Embed(Tensor ids) => TorchOperators.Embedding(Embedding, ids, _config.PadTokenId) * EmbeddingScale;
+    public Tensor Embed(Tensor ids) => _table.Rows(ids);
 
-    /// <summary>softmax(logits) · table · √H [B,C,H]; zero in rows that <paramref name="mask"/> [B] excludes.</summary>
-    public Tensor ExpectedEmbedding(Tensor logits, Tensor? mask)
-    {
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
-        Tensor soft = nn.functional.linear(probabilities, Embedding.t()) * EmbeddingScale;
-        return mask is null ? soft : soft * mask.to(soft.dtype).view(-1, 1, 1);
-    }
+    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
+    public Tensor ExpectedEmbedding(Tensor logits) => _table.Expected(logits);
 
     /// <summary>All layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>
@@ -77,12 +77,16 @@ internal sealed class ModelStack : IDisposable
     /// <param name="pass">Encoder or decoder.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
     /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
+    /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false)
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
+        Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
+        Tensor? routed = real?.flatten().nonzero().flatten();
+        if (routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
         bool recompute = RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
@@ -97,15 +101,15 @@ internal sealed class ModelStack : IDisposable
                 continue;
             }
             (Tensor hidden, KeyValues? keyValues) = recompute
-                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass)
-                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass);
+                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass, routed)
+                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass, routed);
             x = hidden.MoveToOuterDisposeScope();
             if (keyValues is null) continue;
             keyValues.Keys.MoveToOuterDisposeScope();
             keyValues.Values.MoveToOuterDisposeScope();
             fresh.Add(keyValues);
         }
-        return (TorchOperators.RmsNorm(x, _finalNorm, _config.RmsNormEpsilon), fresh);
+        return (RmsNorm.Of(x, _finalNorm, _config.RmsNormEpsilon), fresh);
     }
 
     public void Dispose()
@@ -122,7 +126,7 @@ internal sealed class ModelStack : IDisposable
         return new TransformerLayer(
             shape,
             new Attention(
-                shape, _config.NumAttentionHeads, Project(attention + "q_proj"), Project(attention + "k_proj"),
+                shape, _config.NumAttentionHeads, shape.Kind == AttentionKind.Sliding ? _config.SlidingWindow : null, Project(attention + "q_proj"), Project(attention + "k_proj"),
                 shape.Kind == AttentionKind.Sliding ? Project(attention + "v_proj") : null, Project(attention + "o_proj"),
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),

@@ -6,35 +6,50 @@ namespace DiffusionGemma;
 /// <summary>Remembers the evaluation with the lowest diffusion loss, and the weights it was made with.</summary>
 internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) : IDisposable
 {
-    private Tensor[] _copies = [];
     private double _lowest = double.PositiveInfinity;
     private int _sinceLowest;
 
-    /// <summary>Takes note of an evaluation; true: the run has waited long enough for a lower loss.</summary>
-    public bool Stop(EvaluationRecord record)
+    /// <summary>The weights then, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.</summary>
+    public IReadOnlyList<Tensor> Copies { get; private set; } = [];
+
+    /// <summary>Whether the run has waited long enough for a lower loss.</summary>
+    public bool Stopped => options is not null && _sinceLowest >= (options.Patience ?? int.MaxValue);
+
+    /// <summary>Takes note of an evaluation of the weights as they are now.</summary>
+    public void Note(EvaluationRecord record)
     {
-        if (record.DiffusionLoss < _lowest)
-        {
-            (_lowest, _sinceLowest) = (record.DiffusionLoss, 0);
-            if (options!.KeepBest) Copy();
-            return false;
-        }
-        return ++_sinceLowest >= (options!.Patience ?? int.MaxValue);
+        if (Count(record) && options!.KeepBest) Copy();
+    }
+
+    /// <summary>Goes on after the evaluations of a run that stopped.</summary>
+    /// <param name="evaluations">In their order.</param>
+    /// <param name="copies">The weights of the best of them; this object's from now on.</param>
+    public void Resume(IEnumerable<EvaluationRecord> evaluations, IReadOnlyList<Tensor> copies)
+    {
+        foreach (EvaluationRecord record in evaluations) Count(record);
+        Copies = copies;
     }
 
     /// <summary>Puts the best weights back, where they were to be kept.</summary>
     public void Restore()
     {
-        if (_copies.Length == 0) return;
+        if (Copies.Count == 0) return;
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        foreach ((Tensor copy, (Tensor master, _, _)) in _copies.Zip(optimizer.State())) master.copy_(copy);
+        foreach ((Tensor copy, (Tensor master, _, _)) in Copies.Zip(optimizer.State())) master.copy_(copy);
         optimizer.Publish();
     }
 
     public void Dispose()
     {
-        foreach (Tensor copy in _copies) copy.Dispose();
+        foreach (Tensor copy in Copies) copy.Dispose();
+    }
+
+    private bool Count(EvaluationRecord record)
+    {
+        bool lowest = record.DiffusionLoss < _lowest;
+        (_lowest, _sinceLowest) = lowest ? (record.DiffusionLoss, 0) : (_lowest, _sinceLowest + 1);
+        return lowest;
     }
 
     private void Copy()
@@ -43,6 +58,6 @@ internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) :
         using var scope = NewDisposeScope();
         Tensor[] copies = [.. optimizer.State().Select(s => s.Master.cpu().clone().DetachFromDisposeScope())];
         Dispose();
-        _copies = copies;
+        Copies = copies;
     }
 }

@@ -15,6 +15,9 @@ public sealed record EvaluationOptions
     /// <summary>Evaluations without a lower diffusion loss after which the run ends early; null: never.</summary>
     public int? Patience { get; init; }
 
+    /// <summary>Told after every evaluation; null: nobody.</summary>
+    public IProgress<EvaluationRecord>? Progress { get; init; }
+
     internal void Validate(DiffusionGemmaConfig config)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Evaluation.EverySteps");

@@ -104,11 +104,26 @@ public sealed record FineTuneOptions
     /// </summary>
     public bool DryRun { get; init; } = true;
 
-    /// <summary>Bytes that the run may take of its device (<see cref="TrainingPlan"/>); more is an error before anything is loaded. Null: not looked at.</summary>
+    /// <summary>
+    /// Bytes that the run may take of its device (<see cref="TrainingPlan"/>); a run that needs more is refused with a
+    /// <see cref="MemoryBudgetException"/> before weights are loaded or anything is made. Null: not looked at.
+    /// </summary>
     public long? MemoryBudget { get; init; }
 
     /// <summary>A cancelled run returns the model as of its last whole step; false: it throws.</summary>
     public bool ReturnOnCancellation { get; init; }
+
+    /// <summary>Filled while the run goes on, from its first step even where it resumes; to be read on any thread. Null: the result's alone.</summary>
+    public RunHistory? History { get; init; }
+
+    /// <summary>Told what is no error but worth knowing: a checkpoint passed over as damaged, or one that could not be written. Null: nobody.</summary>
+    public IProgress<string>? Notices { get; init; }
+
+    /// <summary>Bytes of memory that <c>gemma.FineTune</c> keeps packed rows in; more go to a temporary file (<see cref="PackedRowStore"/>).</summary>
+    public long MaxRowBytesInMemory { get; init; } = PackedRowStore.DefaultMaxBytes;
+
+    /// <summary>Where that file is made; null: the system's folder for temporary files.</summary>
+    public string? ScratchFolder { get; init; }
 
     internal const int DefaultSeed = 42;
 
@@ -131,6 +146,7 @@ public sealed record FineTuneOptions
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
         Require(DecayFraction is > 0 and <= 1, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
         Require(Enum.IsDefined(Decay), nameof(Decay), Decay, "must be one of the named ways");
+        Require(MaxRowBytesInMemory >= 0, nameof(MaxRowBytesInMemory), MaxRowBytesInMemory, "must not be negative");
         Checkpoints?.Validate();
         Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "must be in [0,1)");
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "must be in [0,1)");

@@ -17,8 +17,9 @@ public enum RunEnd
 public sealed class FineTuneResult : IDisposable
 {
     internal FineTuneResult(IReadOnlyList<StepRecord> history, LoraAdapter? adapter, IReadOnlyList<string> trained, long trainedParameters,
-        IReadOnlyList<EvaluationRecord> evaluations, RunEnd end)
+        IReadOnlyList<EvaluationRecord> evaluations, IReadOnlyList<string> notices, RunEnd end)
     {
+        Notices = notices;
         Evaluations = evaluations;
         End = end;
         History = history;
@@ -32,6 +33,9 @@ public sealed class FineTuneResult : IDisposable
 
     /// <summary>One record an evaluation.</summary>
     public IReadOnlyList<EvaluationRecord> Evaluations { get; }
+
+    /// <summary>What was told to <see cref="FineTuneOptions.Notices"/>.</summary>
+    public IReadOnlyList<string> Notices { get; }
 
     /// <summary>Why the run ended.</summary>
     public RunEnd End { get; }

@@ -15,7 +15,9 @@ public static class FineTuner
     /// <param name="progress">Told after every step, on the calling thread's own terms (<see cref="Progress{T}"/> posts).</param>
     /// <param name="cancellation">Looked at between micro-batches; the model then stands as of its last whole step, of which a checkpoint is
     /// written where <see cref="FineTuneOptions.Checkpoints"/> is set.</param>
-    /// <exception cref="TrainingException">The rows cannot be trained on, or a loss or gradient is no longer a finite number.</exception>
+    /// <exception cref="TrainingException">The rows cannot be trained on, a loss or gradient is no longer a finite number, a checkpoint cannot be resumed, or
+    /// its folder is in use.</exception>
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
     /// <exception cref="ArgumentException">An option is out of range, or a LoRA target matches nothing.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="FineTuneOptions.ReturnOnCancellation"/>.</exception>
     public static FineTuneResult Fit(
@@ -23,7 +25,7 @@ public static class FineTuner
         CancellationToken cancellation = default)
     {
         options.Validate();
-        TrainingRowChecks.Require(examples, model.Config);
+        int[] lengths = TrainingRowChecks.Require(examples, model.Config);
         options.Evaluation?.Validate(model.Config);
         if (options.Lora is null && model.Adapter is not null)
             throw new TrainingException(
@@ -31,7 +33,7 @@ public static class FineTuner
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         if (options.ActivationCheckpointing && options.Lora is not null && (model.Adapter?.Config.Dropout ?? options.Lora.Dropout) > 0)
             throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
-        RequireMemory(model.Config, options, model.DType, examples);
+        RequireMemory(model.Config, options, model.DType, lengths.Max());
         long seed = options.Seed ?? FineTuneOptions.DefaultSeed;
         int steps = StepCount(examples.Count, options);
 
@@ -39,7 +41,7 @@ public static class FineTuner
         if (created is not null) model.Adapter = created;
         LoraAdapter? adapter = options.Lora is null ? null : model.Adapter;
         var trained = adapter is null ? FullParameters(model) : adapter.Parameters().ToDictionary(p => p.Key, p => p.Value);
-        var run = new TrainingRun(model, examples, options, trained, steps, seed);
+        var run = new TrainingRun(model, examples, lengths, options, trained, steps, seed);
         bool finished = false;
         RunEnd end;
         try
@@ -66,7 +68,7 @@ public static class FineTuner
             }
         }
         return new FineTuneResult(
-            run.History, adapter, adapter?.Modules ?? [.. trained.Keys], trained.Values.Sum(p => p.numel()), run.Evaluations, end);
+            [.. run.History], adapter, adapter?.Modules ?? [.. trained.Keys], trained.Values.Sum(p => p.numel()), run.History.Evaluations, run.Notices, end);
     }
 
     /// <summary>Losses on rows that are not trained on; nothing is changed.</summary>
@@ -82,15 +84,12 @@ public static class FineTuner
         return HeldOutEvaluation.Run(model, examples, seed, step: 0, cancellation);
     }
 
-    /// <exception cref="TrainingException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
-    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, IReadOnlyList<TrainingExample> examples)
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
+    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow)
     {
         if (options.MemoryBudget is not long budget) return;
-        var plan = TrainingPlan.Of(config, options, dtype, examples.Max(e => e.InputIds.Length));
-        if (plan.TotalBytes > budget)
-            throw new TrainingException(
-                $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.MemoryBudget of {budget / 1e9:F1} GB: lower MicroBatchSize or PackCanvas' "
-                + $"maxLength, set ActivationCheckpointing, compute in bfloat16, or train with LoRA.\n{plan}");
+        var plan = TrainingPlan.Of(config, options, dtype, longestRow);
+        if (plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
     }
 
     /// <summary>Whether full fine-tuning trains a tensor: everything but the routers and the layer scalars.</summary>

@@ -39,9 +39,10 @@ internal static class HeldOutEvaluation
                     MicroBatch batch = MicroBatch.Build([example], [new ExampleDraw(corrupted, block, false)], config.CanvasLength, config.PadTokenId, model.Device);
                     cache ??= model.Encode(batch.InputIds, batch.AttentionMask);
                     Tensor hidden = model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
-                    sums[level] += TrainingStep.CrossEntropy(model, hidden, batch.CanvasTargets, batch.Supervised).to(ScalarType.Float64).item<double>();
+                    sums[level] += HeadLoss.Sum(hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
                     if (level > 0) continue;
-                    encoderSum += TrainingStep.EncoderCrossEntropy(model, cache, batch).to(ScalarType.Float64).item<double>();
+                    (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
+                    encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping);
                     scored += batch.Supervised.sum().item<long>();
                     pairs += length - 1;
                 }

@@ -12,7 +12,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed record MicroBatch(
     Tensor InputIds, Tensor AttentionMask, Tensor Starts, Tensor CanvasIds, Tensor CanvasTargets, Tensor CanvasMask, Tensor Supervised,
-    Tensor SelfConditioned, bool AnySelfConditioned)
+    Tensor? ConditionedRows)
 {
     /// <param name="examples">The micro-batch's rows.</param>
     /// <param name="draws">Their draws.</param>
@@ -45,10 +45,10 @@ internal sealed record MicroBatch(
                 supervised[b, j] = inCanvas[b, j] && examples[b].LossMask[at];
             }
         }
-        bool[] coins = [.. draws.Select(d => d.SelfConditioned)];
+        long[] conditioned = [.. Enumerable.Range(0, rows).Where(b => draws[b].SelfConditioned).Select(b => (long)b)];
         return new MicroBatch(
             tensor(ids, device: device), tensor(attended, device: device), tensor(Array.ConvertAll(starts, s => (long)s), device: device),
             tensor(canvasIds, device: device), tensor(targets, device: device), tensor(inCanvas, device: device),
-            tensor(supervised, device: device), tensor(coins, device: device), coins.Contains(true));
+            tensor(supervised, device: device), conditioned.Length == rows ? null : tensor(conditioned, dtype: ScalarType.Int64, device: device));
     }
 }

@@ -1,91 +1,191 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Checkpoints of a run: folders step-NNNNNN with state.json (steps done, what the run is, its history) and state.safetensors (weights and
-/// both moments). A folder is written under a hidden name and renamed, and renamed before it is deleted: what has its name is whole.
+/// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>) and state.safetensors (weights, both moments and, where they
+/// are kept, the best weights). A folder is written under a hidden name and renamed, and renamed before it is deleted: what has its name is whole.
 /// </summary>
-internal sealed class RunCheckpoint(RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity)
+internal sealed class RunCheckpoint : IDisposable
 {
     private const string Prefix = "step-", Hidden = ".run-", StateFile = "state.json", TensorFile = "state.safetensors";
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private readonly RunCheckpointOptions _options;
+    private readonly IReadOnlyDictionary<string, string> _identity;
+    private readonly IReadOnlyList<string> _names;
+    private readonly AdamW _optimizer;
+    private readonly BestWeights _best;
+    private readonly Action<string> _notice;
+    private readonly RunFolderLock _lock;
+
+    /// <summary>Takes the folder for this run.</summary>
+    /// <exception cref="TrainingException">Another run holds it, or it cannot be written to.</exception>
+    public RunCheckpoint(
+        RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity, IReadOnlyList<string> names, AdamW optimizer, BestWeights best, Action<string> notice)
+    {
+        (_options, _identity, _names, _optimizer, _best, _notice) = (options, identity, names, optimizer, best, notice);
+        _lock = new RunFolderLock(options.Folder);
+    }
 
     /// <summary>Writes one, and removes those that are no longer kept.</summary>
     /// <exception cref="TrainingException">The folder cannot be written; earlier checkpoints are as they were.</exception>
-    public void Save(int steps, IReadOnlyList<StepRecord> history, IReadOnlyList<string> names, AdamW optimizer)
+    public void Save(RunHistory history)
     {
-        string target = Path.Combine(options.Folder, $"{Prefix}{steps:D6}"), staging = NewHidden();
+        string target = Path.Combine(_options.Folder, $"{Prefix}{history.Count:D6}"), staging = NewHidden();
         if (Directory.Exists(target)) return;                            // a cancellation right after a checkpoint in turn
         try
         {
             Directory.CreateDirectory(staging);
-            var tensors = new Dictionary<string, Tensor>();
-            foreach ((string name, (Tensor master, Tensor first, Tensor second)) in names.Zip(optimizer.State()))
-                (tensors[$"weight.{name}"], tensors[$"first.{name}"], tensors[$"second.{name}"]) = (master, first, second);
+            var tensors = Slots().ToDictionary(slot => slot.Key, slot => slot.Tensor);
+            foreach ((string name, Tensor copy) in _names.Zip(_best.Copies)) tensors[$"best.{name}"] = copy;
             SafetensorsFile.Write(Path.Combine(staging, TensorFile), tensors);
-            File.WriteAllText(Path.Combine(staging, StateFile), JsonSerializer.Serialize(new State(steps, new(identity), [.. history]), Json));
+            using (FileStream state = File.Create(Path.Combine(staging, StateFile)))
+            {
+                JsonSerializer.Serialize(state, new RunState(history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations]), Json);
+                state.Flush(flushToDisk: true);
+            }
             Directory.Move(staging, target);
-            foreach ((_, string folder) in Existing(options.Folder).OrderByDescending(c => c.Steps).Skip(options.Keep)) Remove(folder);
+            foreach ((_, string folder) in Existing().OrderByDescending(c => c.Steps).Skip(_options.Keep)) Remove(folder);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            DropHidden();                                                // what was written of it takes room
             throw new TrainingException($"{target}: the run's checkpoint cannot be written ({e.Message}). Make room, or name another folder in FineTuneOptions.Checkpoints.", e);
         }
     }
 
     /// <summary>Puts the state of the checkpoint to be resumed in place; null where the run starts anew.</summary>
     /// <exception cref="TrainingException">There is no such checkpoint, it is damaged, or it is another run's.</exception>
-    public IReadOnlyList<StepRecord>? Restore(IReadOnlyList<string> names, AdamW optimizer)
+    public RunState? Restore()
     {
-        foreach (string left in Directory.Exists(options.Folder) ? Directory.EnumerateDirectories(options.Folder, Hidden + "*") : []) Remove(left);
-        (int Steps, string Folder)[] existing = [.. Existing(options.Folder)];
-        if (options.Resume is null)
-        {
-            if (existing.Length > 0)
-                throw new TrainingException($"{options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to go on with it, or name another folder.");
-            return null;
-        }
-        if (options.Resume == RunCheckpointOptions.Latest && existing.Length == 0) return null;
-        string folder = options.Resume == RunCheckpointOptions.Latest ? existing.MaxBy(c => c.Steps).Folder : options.Resume;
+        RunIdentity.RequireKnown(_options.AcceptChanged, _identity);
+        DropHidden();
+        (int Steps, string Folder)[] existing = [.. Existing().OrderByDescending(c => c.Steps)];
+        if (_options.Resume is null && existing.Length > 0)
+            throw new TrainingException($"{_options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to go on with it, or name another folder.");
+        if (_options.Resume is null || _options.Resume == RunCheckpointOptions.Latest && existing.Length == 0) return null;
+        (RunState state, string folder) = _options.Resume == RunCheckpointOptions.Latest ? Newest(existing) : Named(existing);
+        SetAside(existing.Where(c => c.Steps > state.Steps));
+        _notice($"Resumed from {folder}, after {state.Steps} steps.");
+        if (state.Threads != get_num_threads())
+            _notice($"The run was on {state.Threads} threads and is on {get_num_threads()} now: its losses agree with an undisturbed run's to rounding, not to the last bit.");
+        return state;
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private (RunState State, string Folder) Newest((int Steps, string Folder)[] existing)
+    {
+        var damages = new List<string>();
+        foreach ((_, string folder) in existing)
+            try
+            {
+                RunState state = Read(folder);
+                foreach (string damage in damages) _notice($"{damage} An older checkpoint takes its place.");
+                return (state, folder);
+            }
+            catch (DamagedException e)
+            {
+                damages.Add(e.Message);
+            }
+        throw new TrainingException($"{damages[0]} No other checkpoint in {_options.Folder} is whole. Name another folder in FineTuneOptions.Checkpoints to start anew.");
+    }
+
+    private (RunState State, string Folder) Named((int Steps, string Folder)[] existing)
+    {
+        string folder = _options.Resume!, below = Path.Combine(_options.Folder, folder);
+        if (!Directory.Exists(folder) && Directory.Exists(below)) folder = below;
+        if (existing.Length > 0 && !existing.Any(c => Path.GetFullPath(c.Folder) == Path.GetFullPath(Path.TrimEndingDirectorySeparator(folder))))
+            throw new TrainingException(
+                $"{folder} cannot be resumed into {_options.Folder}, which holds checkpoints of its own ({string.Join(", ", existing.Select(c => Path.GetFileName(c.Folder)))}): name one of them, "
+                + "or another folder in FineTuneOptions.Checkpoints.");
         try
         {
-            State state = JsonSerializer.Deserialize<State>(File.ReadAllText(Path.Combine(folder, StateFile)))
-                ?? throw new JsonException("it is empty");
-            if (RunIdentity.Difference(state.Identity, identity, options.AcceptChanged) is (string option, string was, string now))
-                throw new TrainingException(
-                    $"{folder} cannot be resumed: {option} was {was} and is {now} now, so the losses would not be those of one run. Set it back, or name "
-                    + $"\"{option}\" in FineTuneOptions.Checkpoints.AcceptChanged.");
-            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
-            foreach ((string name, (Tensor master, Tensor first, Tensor second)) in names.Zip(optimizer.State()))
-                foreach ((string kind, Tensor tensor) in new[] { ("weight", master), ("first", first), ("second", second) })
-                {
-                    string key = $"{kind}.{name}";
-                    if (!file.Tensors.TryGetValue(key, out TensorInfo? info) || !info.Shape.SequenceEqual(tensor.shape))
-                        throw new TrainingException($"{folder} cannot be resumed: its '{key}' is missing or of another shape.");
-                    using IDisposable quiet = no_grad();
-                    using Tensor value = file.Read(key);
-                    tensor.copy_(value);
-                }
-            optimizer.Restored(state.Steps);
-            return state.History;
+            return (Read(folder), folder);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        catch (DamagedException e)
         {
-            throw new TrainingException($"{folder} cannot be resumed: {e.Message} Name another checkpoint in FineTuneOptions.Checkpoints.Resume.", e);
+            throw new TrainingException($"{e.Message} Name another checkpoint in FineTuneOptions.Checkpoints.Resume, or \"{RunCheckpointOptions.Latest}\".", e);
         }
     }
 
-    private static IEnumerable<(int Steps, string Folder)> Existing(string folder) =>
-        from path in Directory.Exists(folder) ? Directory.EnumerateDirectories(folder, Prefix + "*") : []
+    /// <exception cref="DamagedException">It is not there or not whole.</exception>
+    private RunState Read(string folder)
+    {
+        try
+        {
+            RunState state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)), Json) ?? throw new JsonException("it is empty");
+            string[] changed = [.. RunIdentity.Differences(state.Identity, _identity, _options.AcceptChanged)];
+            if (changed.Length > 0)
+                throw new TrainingException(
+                    $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, or name what may differ in "
+                    + "FineTuneOptions.Checkpoints.AcceptChanged.");
+            using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
+            (string Key, Tensor Tensor)[] slots = [.. Slots()];
+            foreach ((string key, Tensor tensor) in slots)
+                if (!file.Tensors.TryGetValue(key, out TensorInfo? info) || !info.Shape.SequenceEqual(tensor.shape))
+                    throw new JsonException($"its '{key}' is missing or of another shape.");
+
+            using IDisposable quiet = no_grad();
+            foreach ((string key, Tensor tensor) in slots)
+            {
+                using Tensor value = file.Read(key);
+                tensor.copy_(value);
+            }
+            _optimizer.Restored(state.Steps);
+            // Accepted other held-out rows or habits: earlier losses are no measure of those to come.
+            if (state.Identity.GetValueOrDefault(RunIdentity.Evaluation) == _identity[RunIdentity.Evaluation])
+                _best.Resume(state.Evaluations, file.Tensors.ContainsKey($"best.{_names[0]}") ? [.. _names.Select(name => file.Read($"best.{name}").DetachFromDisposeScope())] : []);
+            return state;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new DamagedException($"{folder} cannot be resumed: it is damaged ({e.Message.TrimEnd('.')}).", e);
+        }
+    }
+
+    /// <summary>Weights and moments by their names in the file.</summary>
+    private IEnumerable<(string Key, Tensor Tensor)> Slots() =>
+        _names.Zip(_optimizer.State()).SelectMany(slot => new[]
+        {
+            ($"weight.{slot.First}", slot.Second.Master), ($"first.{slot.First}", slot.Second.FirstMoment), ($"second.{slot.First}", slot.Second.SecondMoment),
+        });
+
+    /// <summary>Checkpoints of steps that this run will do again would stand in its way; they are renamed, not deleted.</summary>
+    private void SetAside(IEnumerable<(int Steps, string Folder)> newer)
+    {
+        foreach ((_, string folder) in newer)
+        {
+            string aside = Path.Combine(_options.Folder, $"aside-{Path.GetFileName(folder)}");
+            if (Directory.Exists(aside)) aside += $"-{Guid.NewGuid():N}";
+            Directory.Move(folder, aside);
+            _notice($"{folder} is now {aside}: this run starts before it. Delete it when it is of no more use.");
+        }
+    }
+
+    private IEnumerable<(int Steps, string Folder)> Existing() =>
+        from path in Directory.EnumerateDirectories(_options.Folder, Prefix + "*")
         let number = Path.GetFileName(path)[Prefix.Length..]
         where int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out _)
         select (int.Parse(number, CultureInfo.InvariantCulture), path);
 
-    private string NewHidden() => Path.Combine(options.Folder, $"{Hidden}{Guid.NewGuid():N}");
+    private string NewHidden() => Path.Combine(_options.Folder, $"{Hidden}{Guid.NewGuid():N}");
+
+    private void DropHidden()
+    {
+        try
+        {
+            foreach (string left in Directory.EnumerateDirectories(_options.Folder, Hidden + "*")) Directory.Delete(left, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Hidden, and no checkpoint; the next run tries again.
+        }
+    }
 
     private void Remove(string folder)
     {
@@ -94,5 +194,6 @@ internal sealed class RunCheckpoint(RunCheckpointOptions options, IReadOnlyDicti
         Directory.Delete(hidden, recursive: true);
     }
 
-    private sealed record State(int Steps, Dictionary<string, string> Identity, StepRecord[] History);
+    /// <summary>A checkpoint that is not whole: another may do.</summary>
+    private sealed class DamagedException(string message, Exception inner) : TrainingException(message, inner);
 }

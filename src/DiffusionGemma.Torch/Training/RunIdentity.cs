@@ -10,6 +10,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class RunIdentity
 {
+    /// <summary>The entry that enters no loss, but which weights are the best and when a run ends early.</summary>
+    public const string Evaluation = nameof(FineTuneOptions.Evaluation);
+
     public static SortedDictionary<string, string> Of(DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions o, int steps, long seed)
     {
         static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
@@ -39,22 +42,29 @@ internal static class RunIdentity
             [nameof(o.EncoderLossWeight)] = Text(o.EncoderLossWeight),
             [nameof(o.SelfConditioningProbability)] = Text(o.SelfConditioningProbability),
             [nameof(o.NoiseFloor)] = Text(o.NoiseFloor),
-            [nameof(o.Lora)] = model.Adapter is { } adapter && o.Lora is not null ? $"{adapter.Config} on {string.Join(',', adapter.Modules)}" : "none",
+            [nameof(o.Lora)] = model.Adapter is { } adapter && o.Lora is not null ? $"{adapter.Config} on {Modules(adapter)}" : "none",
+            [Evaluation] = o.Evaluation is { } e ? Text($"{e.Examples.Count} rows ({Fingerprint(e.Examples)[..16]}) every {e.EverySteps} steps, {(e.KeepBest ? "best kept" : "none kept")}, patience {e.Patience}") : "none",
         };
         return identity;
     }
 
-    /// <summary>The first option that differs and is not accepted, with both values; null where none does.</summary>
-    public static (string Option, string Was, string Is)? Difference(
-        IReadOnlyDictionary<string, string> was, IReadOnlyDictionary<string, string> now, IReadOnlyList<string> accepted)
+    /// <summary>The options that differ and are not accepted, with both values.</summary>
+    public static IEnumerable<string> Differences(IReadOnlyDictionary<string, string> was, IReadOnlyDictionary<string, string> now, IReadOnlyList<string> accepted) =>
+        from name in now.Keys.Union(was.Keys).Except(accepted)
+        let before = was.GetValueOrDefault(name, "absent")
+        let after = now.GetValueOrDefault(name, "absent")
+        where before != after
+        select $"{name} was {before} and is {after} now";
+
+    /// <exception cref="TrainingException">A name is of no option that can differ.</exception>
+    public static void RequireKnown(IReadOnlyList<string> accepted, IReadOnlyDictionary<string, string> identity)
     {
-        foreach (string name in now.Keys.Union(was.Keys).Except(accepted))
-        {
-            string before = was.GetValueOrDefault(name, "absent"), after = now.GetValueOrDefault(name, "absent");
-            if (before != after) return (name, before, after);
-        }
-        return null;
+        if (accepted.FirstOrDefault(name => !identity.ContainsKey(name)) is string stranger)
+            throw new TrainingException($"FineTuneOptions.Checkpoints.AcceptChanged names '{stranger}'; what may differ is {string.Join(", ", identity.Keys)}.");
     }
+
+    private static string Modules(LoraAdapter adapter) =>
+        string.Join(", ", adapter.Modules.GroupBy(LoraTargets.Suffix).Select(kind => $"{kind.Key} x {kind.Count()}"));
 
     private static string Fingerprint(IReadOnlyList<TrainingExample> examples)
     {

@@ -3,13 +3,19 @@ namespace DiffusionGemma;
 /// <summary>What a packed row must be before it is trained or evaluated on.</summary>
 internal static class TrainingRowChecks
 {
+    /// <returns>Tokens of each row.</returns>
     /// <exception cref="TrainingException">There is no row, or one is malformed; the message names it.</exception>
-    public static void Require(IReadOnlyList<TrainingExample> examples, DiffusionGemmaConfig config, string where = "")
+    public static int[] Require(IReadOnlyList<TrainingExample> examples, DiffusionGemmaConfig config, string where = "")
     {
         if (examples.Count == 0) throw new TrainingException($"{where}There are no rows to train on.");
-        for (int row = 0; row < examples.Count; row++)
-            if (Fault(examples[row], config) is string fault)
-                throw new TrainingException($"{where}Row {row} {fault}.");
+        int[] lengths = new int[examples.Count];
+        for (int row = 0; row < lengths.Length; row++)
+        {
+            TrainingExample example = examples[row];
+            if (Fault(example, config) is string fault) throw new TrainingException($"{where}Row {row} {fault}.");
+            lengths[row] = example.InputIds.Length;
+        }
+        return lengths;
     }
 
     private static string? Fault(TrainingExample example, DiffusionGemmaConfig config)

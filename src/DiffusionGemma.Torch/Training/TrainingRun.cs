@@ -5,8 +5,15 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>One run over its steps: train, record, evaluate, write checkpoints; from the start or from where another stopped.</summary>
+/// <param name="model">Trained in place.</param>
+/// <param name="examples">The rows.</param>
+/// <param name="lengths">Tokens of each row.</param>
+/// <param name="options">How to train.</param>
+/// <param name="trained">What trains, by name.</param>
+/// <param name="steps">Steps of the whole run.</param>
+/// <param name="seed">Where every draw starts.</param>
 internal sealed class TrainingRun(
-    DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, IReadOnlyDictionary<string, Tensor> trained, int steps, long seed)
+    DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyDictionary<string, Tensor> trained, int steps, long seed)
 {
     private readonly IReadOnlyList<string> _names = [.. trained.Keys];
     private readonly TrainingStep _work = new(model, options, seed);
@@ -14,40 +21,47 @@ internal sealed class TrainingRun(
     private readonly LearningRateSchedule _schedule = new(
         options.InitialLearningRate, options.LearningRate, options.MinLearningRate, options.WarmupSteps, steps, options.Decay, options.DecayFraction);
 
-    public List<StepRecord> History { get; } = [];
+    public RunHistory History { get; } = options.History ?? new RunHistory();
 
-    public List<EvaluationRecord> Evaluations { get; } = [];
+    public List<string> Notices { get; } = [];
 
     /// <summary>Trains to the end, or until held-out losses no longer fall.</summary>
     public RunEnd Run(IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         using var optimizer = new AdamW([.. trained.Values], options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
-        RunCheckpoint? checkpoint = options.Checkpoints is null
-            ? null
-            : new RunCheckpoint(options.Checkpoints, RunIdentity.Of(model, examples, options, steps, seed));
-        if (checkpoint?.Restore(_names, optimizer) is { } history) History.AddRange(history);
         using var best = new BestWeights(options.Evaluation, optimizer);
+        using RunCheckpoint? checkpoint = options.Checkpoints is null
+            ? null
+            : new RunCheckpoint(options.Checkpoints, RunIdentity.Of(model, examples, options, steps, seed), _names, optimizer, best, Note);
+        RunState? state = checkpoint?.Restore();
+        if (state is not null && options.Lora is null) model.Changed.UnionWith(_names);                   // even if no step is left to do
+        History.Start(state?.History ?? [], state?.Evaluations ?? []);
         try
         {
-            if (options.DryRun && History.Count < steps) DryRun(optimizer, cancellation);
             using var input = new StepProducer(History.Count, steps, Prepare);
-            while (History.Count < steps)
+            if (options.DryRun && History.Count < steps) DryRun(optimizer, cancellation);
+            while (true)
             {
-                Step(input, optimizer, progress, cancellation);
                 int done = History.Count;
-                if (options.Evaluation is { } evaluation && (done % evaluation.EverySteps == 0 || done == steps)
-                    && best.Stop(Evaluate(evaluation, cancellation)))
-                    break;
-                if (options.Checkpoints is { } when && (done % when.EverySteps == 0 || done == steps || when.Request?.Take() == true))
-                    checkpoint!.Save(done, History, _names, optimizer);
+                if (done > 0 && options.Evaluation is { } evaluation && (done % evaluation.EverySteps == 0 || done == steps) && History.Evaluations.LastOrDefault()?.Step != done)
+                    best.Note(Evaluate(evaluation, cancellation));
+                bool over = done == steps || best.Stopped;
+                if (done > 0 && options.Checkpoints is { } when && (when.Request?.Take() == true || done % when.EverySteps == 0 || over))
+                    TrySave(checkpoint!);
+                if (over) break;
+                Step(input, optimizer, progress, cancellation);
             }
         }
         catch (OperationCanceledException)
         {
             optimizer.DropGradients();
-            if (History.Count > 0) checkpoint?.Save(History.Count, History, _names, optimizer);
-            if (!options.ReturnOnCancellation) throw;
-            return RunEnd.Cancelled;
+            if (options.ReturnOnCancellation)
+            {
+                TrySave(checkpoint);
+                return RunEnd.Cancelled;
+            }
+            if (History.Count > 0) checkpoint?.Save(History);
+            throw;
         }
         best.Restore();
         return History.Count < steps ? RunEnd.StoppedEarly : RunEnd.Finished;
@@ -64,7 +78,7 @@ internal sealed class TrainingRun(
         double rate = _schedule.Rate(prepared.Step);
         optimizer.Step(rate);
         if (options.Lora is null) model.Changed.UnionWith(_names);
-        History.Add(new StepRecord
+        var record = new StepRecord
         {
             Step = prepared.Step,
             Epoch = prepared.Epoch,
@@ -77,36 +91,62 @@ internal sealed class TrainingRun(
             WaitSeconds = waited.TotalSeconds,
             Seconds = clock.Elapsed.TotalSeconds,
             PeakBytes = PeakMemory(),
-        });
-        progress?.Report(History[^1]);
+        };
+        History.Add(record);
+        progress?.Report(record);
+    }
+
+    /// <summary>A checkpoint that cannot be written ends no run: what trained so far would be lost with it. The next one is tried in its turn.</summary>
+    private void TrySave(RunCheckpoint? checkpoint)
+    {
+        if (checkpoint is null || History.Count == 0) return;
+        try
+        {
+            checkpoint.Save(History);
+        }
+        catch (TrainingException e)
+        {
+            Note($"{e.Message} The run goes on without it.");
+        }
+    }
+
+    private void Note(string notice)
+    {
+        Notices.Add(notice);
+        options.Notices?.Report(notice);
     }
 
     private PreparedStep Prepare(int step)
     {
         (int epoch, IReadOnlyList<int> rows) = _order.Batch(step);
-        return new PreparedStep(step, epoch, rows, [.. rows.Select(r => examples[r])], [.. rows.Select((row, index) => Draw(step, index, examples[row]))]);
+        TrainingExample[] batch = [.. rows.Select(row => examples[row])];
+        return new PreparedStep(step, epoch, rows, batch, [.. batch.Select((example, index) => Draw(step, index, example))]);
     }
 
     private ExampleDraw Draw(int step, int index, TrainingExample example) => ExampleDraws.Draw(
         seed, step, index, options.GlobalBatchSize, example, model.Config.CanvasLength, model.Config.VocabularySize, options.NoiseFloor,
         options.SelfConditioningProbability);
 
-    /// <summary>The longest rows, both passes: the most memory that a step will ask for.</summary>
+    /// <summary>Both passes over the longest row and those that would go with it, and over the most padded tokens that go together: the most memory that a step will ask for.</summary>
     private void DryRun(AdamW optimizer, CancellationToken cancellation)
     {
-        TrainingExample[] longest = [.. examples.OrderByDescending(e => e.InputIds.Length).Take(Math.Min(options.MicroBatchSize, options.GlobalBatchSize))];
-        var draws = longest.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.SelfConditioningProbability > 0 });
-        try
-        {
-            using var scope = NewDisposeScope();
-            _work.Run(new PreparedStep(0, 0, [], longest, [.. draws]), optimizer, cancellation);
-        }
-        catch (System.Runtime.InteropServices.ExternalException e)
-        {
-            throw new TrainingException(
-                $"A pass over the longest row ({longest[0].InputIds.Length} tokens) failed before step 0: {e.Message.Split('\n')[0]} If memory ran out, lower "
-                + "FineTuneOptions.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e);
-        }
+        IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, Math.Min(options.MicroBatchSize, options.GlobalBatchSize), options.MicroBatchTokens);
+        int Longest(int[] rows) => rows.Max(row => lengths[row]);
+        int[][] most = [together.MaxBy(Longest)!, together.MaxBy(rows => (long)rows.Length * Longest(rows))!];
+        foreach (int[] rows in most.Distinct())
+            try
+            {
+                using var scope = NewDisposeScope();
+                TrainingExample[] batch = [.. rows.Select(row => examples[row])];
+                var draws = batch.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.SelfConditioningProbability > 0 });
+                _work.Run(new PreparedStep(0, 0, rows, batch, [.. draws]), optimizer, cancellation);
+            }
+            catch (System.Runtime.InteropServices.ExternalException e)
+            {
+                throw new TrainingException(
+                    $"A pass over {rows.Length} rows of at most {Longest(rows)} tokens failed before step 0: {e.Message.Split('\n')[0]} If memory ran out, lower "
+                    + "FineTuneOptions.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e);
+            }
         optimizer.DropGradients();
     }
 
@@ -115,13 +155,15 @@ internal sealed class TrainingRun(
         model.Adapter?.Train(false);
         try
         {
-            Evaluations.Add(HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, cancellation));
+            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, cancellation);
+            History.Add(record);
+            evaluation.Progress?.Report(record);
+            return record;
         }
         finally
         {
             model.Adapter?.Train(true);
         }
-        return Evaluations[^1];
     }
 
     private static void RequireFinite(PreparedStep step, StepLosses losses, double norm)

@@ -37,15 +37,21 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             if (model.Adapter?.Config.Dropout > 0) manual_seed(unchecked(seed + 104_729L * prepared.Step + rows[0]));
 
             using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
-            Tensor? firstLogits = batch.AnySelfConditioned ? FirstPass(batch, cache) : null;
-            Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.SelfConditioned, batch.Starts, batch.CanvasMask);
+            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
+            Tensor? firstLogits = FirstPass(batch, cache);
+            Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
+            firstLogits?.Dispose();
 
-            Tensor diffusionLoss = CrossEntropy(model, decoded, batch.CanvasTargets, batch.Supervised) / Math.Max(scored, 1);
-            Tensor encoderLoss = EncoderCrossEntropy(model, cache, batch) / Math.Max(pairs, 1);
-            AutogradFaults.Backward(diffusionLoss + encoderLoss * options.EncoderLossWeight);
+            (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
+            (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
+                decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / Math.Max(scored, 1));
+            (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
+                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / Math.Max(pairs, 1));
+            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
+            AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
             optimizer.AccumulateGradients();
-            diffusion += diffusionLoss.to(ScalarType.Float64).item<double>();
-            encoder += encoderLoss.to(ScalarType.Float64).item<double>();
+            diffusion += diffusionSum / Math.Max(scored, 1);
+            encoder += encoderSum / Math.Max(pairs, 1);
         }
         return new StepLosses(diffusion, encoder, examples.Sum(e => (long)e.InputIds.Length));
 
@@ -53,27 +59,33 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             example.LossMask.Skip(example.PrefixLength + draw.Block * config.CanvasLength).Take(config.CanvasLength);
     }
 
-    /// <summary>Summed next-token cross-entropy of the encoder: each token but a row's last predicts its successor.</summary>
-    public static Tensor EncoderCrossEntropy(DiffusionGemmaModel model, EncoderCache cache, MicroBatch batch)
+    /// <summary>What the encoder is scored on: of each row's hidden states all but the last [B,S-1,H], the tokens that follow, and which are real.</summary>
+    public static (Tensor Hidden, Tensor Targets, Tensor Mask) NextTokens(EncoderCache cache, MicroBatch batch)
     {
         long length = batch.InputIds.shape[1] - 1;
-        return CrossEntropy(model, cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
+        return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
     }
 
-    /// <summary>Summed cross-entropy, in at least float32, of the positions that <paramref name="mask"/> [B,S] selects; hidden [B,S,H], targets [B,S].</summary>
-    public static Tensor CrossEntropy(DiffusionGemmaModel model, Tensor hidden, Tensor targets, Tensor mask)
+    /// <summary>
+    /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without
+    /// conditioning. Null where none does.
+    /// </summary>
+    private Tensor? FirstPass(MicroBatch batch, EncoderCache cache)
     {
-        Tensor chosen = mask.flatten().nonzero().flatten();
-        return HeadLoss.Sum(
-            hidden.reshape(-1, hidden.shape[^1]).index_select(0, chosen), model.Stack.Embedding, targets.flatten().index_select(0, chosen),
-            model.Config.FinalLogitSoftcapping);
-    }
-
-    /// <summary>What the scored pass is conditioned on: the same canvas decoded without gradient and without conditioning.</summary>
-    private Tensor FirstPass(MicroBatch batch, EncoderCache cache)
-    {
+        if (batch.ConditionedRows is { } none && none.shape[0] == 0) return null;
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        return model.Logits(model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask)).MoveToOuterDisposeScope();
+        Tensor hidden;
+        if (batch.ConditionedRows is not { } rows)
+        {
+            hidden = model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
+        }
+        else
+        {
+            using EncoderCache theirs = cache.Select(rows);
+            hidden = model.DecodeHidden(
+                batch.CanvasIds.index_select(0, rows), theirs, null, null, batch.Starts.index_select(0, rows), batch.CanvasMask.index_select(0, rows));
+        }
+        return model.Logits(hidden).MoveToOuterDisposeScope();
     }
 }

@@ -74,21 +74,25 @@ public sealed class ChatRequestReaderTests
         Assert.Equal(thinks, TestChat.Prompt(s_question, new ChatOptions { Reasoning = new ReasoningOptions { Effort = effort } }).Contains("<|think|>", StringComparison.Ordinal));
 
     [Fact]
-    public void AdditionalPropertiesAreTemplateArguments()
+    public void TemplateArgumentsAreTheCallers()
     {
-        Assert.EndsWith("<|turn>model\nWell,", TestChat.Prompt(s_question, new ChatOptions { AdditionalProperties = new() { ["prefill"] = "Well," } }), StringComparison.Ordinal);
-        ChatOptions both = new() { Reasoning = new ReasoningOptions { Effort = ReasoningEffort.High }, AdditionalProperties = new() { ["enable_thinking"] = false } };
+        Assert.EndsWith("<|turn>model\nWell,", TestChat.Prompt(s_question, With(new { prefill = "Well," })), StringComparison.Ordinal);
+        ChatOptions both = With(new { enable_thinking = false });
+        both.Reasoning = new ReasoningOptions { Effort = ReasoningEffort.High };
         Assert.DoesNotContain("<|think|>", TestChat.Prompt(s_question, both), StringComparison.Ordinal);
-        Assert.Contains("'messages'", Assert.Throws<ArgumentException>(() => TestChat.Prompt(s_question, new ChatOptions { AdditionalProperties = new() { ["messages"] = 1 } })).Message, StringComparison.Ordinal);
-        Assert.Contains("'tools'", Assert.Throws<ArgumentException>(() => TestChat.Prompt(s_question, new ChatOptions { AdditionalProperties = new() { ["tools"] = 1 } })).Message, StringComparison.Ordinal);
-        Assert.Contains("['f']", Assert.Throws<ArgumentException>(() => TestChat.Prompt(s_question, new ChatOptions { AdditionalProperties = new() { ["f"] = new Action(() => { }) } })).Message, StringComparison.Ordinal);
+        Assert.Contains("chat_template_kwargs", Assert.Throws<ChatException>(() => TestChat.Prompt(s_question, With(5))).Message, StringComparison.Ordinal);
+        Assert.Contains("'chat_template_kwargs'", Assert.Throws<ArgumentException>(() => TestChat.Prompt(s_question, With(new Action(() => { })))).Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void OtherPropertiesAreNotLookedAt() => Assert.Equal(
+        TestChat.Prompt(s_question), TestChat.Prompt(s_question, new ChatOptions { AdditionalProperties = new() { ["messages"] = "of some decorator", ["f"] = new Action(() => { }) } }));
 
     [Fact]
     public void APromptThatEndsInsideAThoughtIsNoticed()
     {
-        Assert.True(TestChat.Read(s_question, new ChatOptions { AdditionalProperties = new() { ["prefill"] = "<|channel>thought\n" } }).Parsing.BeginsInThought);
-        Assert.False(TestChat.Read(s_question, new ChatOptions { AdditionalProperties = new() { ["prefill"] = "<|channel>thought\n<channel|>" } }).Parsing.BeginsInThought);
+        Assert.True(TestChat.Read(s_question, With(new { prefill = "<|channel>thought\n" })).Parsing.BeginsInThought);
+        Assert.False(TestChat.Read(s_question, With(new { prefill = "<|channel>thought\n<channel|>" })).Parsing.BeginsInThought);
         Assert.False(TestChat.Read([new(ChatRole.User, "a <|channel> b")]).Parsing.BeginsInThought);
     }
 
@@ -149,4 +153,6 @@ public sealed class ChatRequestReaderTests
         Assert.Null(options.AdditionalProperties);
         Assert.Equal("i", options.Instructions);
     }
+
+    private static ChatOptions With(object templateArguments) => new() { AdditionalProperties = new() { ["chat_template_kwargs"] = templateArguments } };
 }

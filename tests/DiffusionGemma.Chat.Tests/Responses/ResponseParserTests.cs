@@ -63,6 +63,18 @@ public sealed class ResponseParserTests
     }
 
     [Fact]
+    public void AMarkerThatIsSpelledOutInAnArgumentIsWhatTheModelSays()
+    {
+        int[] ids = [.. TestChat.Ids("<|tool_call>call:write{text:<|\"|>end it with "), .. TestChat.Spelled("<tool_call|> and <turn|>"), .. TestChat.Ids("!<|\"|>}<tool_call|>Done.")];
+        foreach (int step in new[] { 1, 3, ids.Length })
+        {
+            List<AIContent> contents = Parse(ids.Chunk(step));
+            Assert.Equal("end it with <tool_call|> and <turn|>!", Assert.IsType<FunctionCallContent>(contents[0]).Arguments!["text"]!.ToString());
+            Assert.Equal("text: Done.", TestChat.Describe(contents[1..]));
+        }
+    }
+
+    [Fact]
     public void AMalformedCallIsAnErrorWithACode()
     {
         ErrorContent error = Assert.IsType<ErrorContent>(Assert.Single(Parse([TestChat.Ids("<|tool_call>call:weather{city<tool_call|>")])));
@@ -172,8 +184,8 @@ public sealed class ResponseParserTests
     private static void RequireClean(List<AIContent> contents, int[] ids)
     {
         string text = string.Concat(contents.OfType<TextContent>()), thought = string.Concat(contents.OfType<TextReasoningContent>().Select(content => content.Text));
-        string calls = string.Concat(contents.OfType<FunctionCallContent>().Select(call => call.Name + string.Concat(call.Arguments!.Select(a => $"{a.Key} {a.Value} "))));
-        foreach (string said in new[] { text, thought, calls })
+        string names = string.Concat(contents.OfType<FunctionCallContent>().Select(call => call.Name));
+        foreach (string said in new[] { text, thought, names })
             foreach (string marker in Markers.ByText.Keys)
                 Assert.False(said.Contains(marker, StringComparison.Ordinal), $"{marker} leaks from {TestChat.Text(ids)}: {said}");
     }

@@ -153,27 +153,4 @@ public sealed class JsonLinesTests
         File.WriteAllBytes(folder.File("bad.jsonl"), [.. "[{\"role\":\"user\",\"content\":\""u8, 0xC3, .. "\"}]"u8]);
         Assert.Equal(1, Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("bad.jsonl")))).Line);
     }
-
-    [Fact]
-    public void Any_bytes_are_rows_or_a_named_error()
-    {
-        string[] lines = File.ReadAllLines(ExpectedData.Path("messages.jsonl"));
-        using TemporaryFolder folder = Fixtures.Temporary();
-        string file = folder.File("fuzz.jsonl");
-        Gen.Select(Gen.Int[0, lines.Length - 1], Gen.Int[0, 400], Gen.Byte).Check(500, sample =>
-        {
-            (int line, int at, byte value) = sample;
-            byte[] bytes = Encoding.UTF8.GetBytes(lines[line]);
-            bytes[at % bytes.Length] = value;
-            File.WriteAllBytes(file, bytes);
-            try
-            {
-                ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(file));
-            }
-            catch (ChatDataException error)
-            {
-                Assert.Equal(file, error.File);
-            }
-        });
-    }
 }

@@ -71,7 +71,7 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         Assert.Equal(answers, Views.Dump(loaded.Transform(Questions)));
         Assert.Equal(answers, Views.Dump(EstimatorAssert.SaveAndLoad(_ml, loaded, schema).Transform(Questions)));
         var transformer = (DiffusionGemmaTransformer)((IEnumerable<ITransformer>)loaded).Last();
-        Assert.Equal((3, TinyChat.Quick), (transformer.BatchSize, transformer.Generation));
+        Assert.Equal((3, TinyChat.Quick, RowFailure.Throw), (transformer.BatchSize, transformer.Generation, transformer.Options.OnFailure));
     }
 
     [Fact]
@@ -88,8 +88,10 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         }
     }
 
-    [Fact]
-    public void Rows_are_read_ahead_by_the_batch_and_no_further()
+    [Theory]
+    [InlineData(3, 1)]
+    [InlineData(1, 3)]
+    public void Rows_are_read_ahead_by_some_batches_and_no_further(int batchSize, int batchesAhead)
     {
         int pulled = 0;
         IEnumerable<Prompt> Rows()
@@ -98,7 +100,11 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
                 yield return new Prompt { InputIds = [2, 105, 300 + pulled], PromptLength = 3 };
         }
         // Objects are read on the thread that asks for them; ML.NET's own row mappers read ahead.
-        IDataView scored = trained.Model.LastTransformer.Transform(_ml.Data.LoadFromEnumerable(Rows()));
+        IDataView data = _ml.Data.LoadFromEnumerable(Rows());
+        using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma
+            .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize, BatchesAhead = batchesAhead }).Fit(data);
+        IDataView scored = model.Transform(data);
+        pulled = 0;
         using DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["Response"], scored.Schema["PromptLength"]]);
         var batches = new List<(long Position, long Batch, int Pulled)>();
         while (cursor.MoveNext())

@@ -48,23 +48,30 @@ public class LoraTargetsTests
         Refused(new LoraOptions { Dropout = 1 }, "LoraOptions.Dropout");
         Refused(new LoraOptions { Dropout = -0.1 }, "LoraOptions.Dropout");
         Refused(new LoraOptions { Targets = [] }, "LoraOptions.Targets");
+        Refused(new LoraOptions { Experts = true, ExpertRank = 0 }, "LoraOptions.ExpertRank");
+        Refused(new LoraOptions { Experts = true, ExpertAlpha = -1 }, "LoraOptions.ExpertAlpha");
+        Refused(new LoraOptions { ExpertRank = 4 }, "set Experts");
         new LoraOptions { Targets = [], Experts = true }.Validate();
+        new LoraOptions { Targets = [], SelfConditioning = true }.Validate();
     }
 
     /// <summary>PEFT takes the expression with re.fullmatch; it must hit the adapted modules of the pass or passes and no other, the vision tower's least of all.</summary>
     [Fact]
     public void The_pattern_for_PEFT_hits_the_adapted_modules_and_nothing_else()
     {
-        var choice = Gen.Select(Gen.Bool.Array[Projections.Length], Gen.Bool, Gen.Bool.Array[7], Gen.Bool);
+        string[] conditioning = [.. Modules.Where(m => Regex.IsMatch(m, @"^model\.decoder\.self_conditioning\.\w+_proj$"))];
+        Assert.Equal(3, conditioning.Length);
+        var choice = Gen.Select(Gen.Bool.Array[Projections.Length], Gen.Bool, Gen.Bool.Array[7], Gen.Bool, Gen.Bool.Array[3]);
         Property.Holds(choice, 300, drawn =>
         {
-            (bool[] byModule, bool byKind, bool[] kinds, bool bothPasses) = drawn;
+            (bool[] byModule, bool byKind, bool[] kinds, bool bothPasses, bool[] conditioned) = drawn;
             string[] allKinds = [.. Projections.Select(LoraTargets.Suffix).Distinct()];
             string[] adapted = [.. Projections.Where((m, i) => byKind ? kinds[Array.IndexOf(allKinds, LoraTargets.Suffix(m))] : byModule[i])];
-            if (adapted.Length == 0) return;
-            var pattern = new Regex($"^(?:{LoraTargets.PeftPattern(adapted, Projections, bothPasses)})$", RegexOptions.CultureInvariant);
+            string[] own = [.. conditioning.Where((_, i) => conditioned[i])];
+            if (adapted.Length + own.Length == 0) return;
+            var pattern = new Regex($"^(?:{LoraTargets.PeftPattern([.. adapted, .. own], Projections, bothPasses)})$", RegexOptions.CultureInvariant);
             IEnumerable<string> expected = bothPasses ? adapted.Concat(adapted.Select(m => PeftFolder.ModuleName(Pass.Encoder, m))) : adapted;
-            Assert.Equal(expected.Order(), TransformersModules.Where(m => pattern.IsMatch(m)).Order());
+            Assert.Equal(expected.Concat(own).Order(), TransformersModules.Where(m => pattern.IsMatch(m)).Order());
         });
     }
 

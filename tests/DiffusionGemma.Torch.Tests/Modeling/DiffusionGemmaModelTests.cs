@@ -49,6 +49,20 @@ public class DiffusionGemmaModelTests : TorchTest
         Assert.True(Largest(batch.LastHiddenState[0], alone.LastHiddenState[0]) <= Rounding);
     }
 
+    /// <summary>With a last layer whose experts are not numbers, what passes through one is not a number, and padding still is.</summary>
+    [Fact]
+    public void Padding_is_routed_to_no_expert()
+    {
+        Tensor ids = cat([zeros(1, 4, dtype: ScalarType.Int64), Ids(1, 5), zeros(1, 3, dtype: ScalarType.Int64)], 1), mask = tensor(Enumerable.Range(0, 12).Select(i => i is >= 4 and < 9).ToArray()).unsqueeze(0);
+        Experts last = _model.Stack.Layers[^1].Experts;
+        last.GateUp.fill_(double.NaN);
+        using EncoderCache cache = _model.Encode(ids, mask);
+        Assert.Equal(0, Largest(cache.LastHiddenState.isfinite().all(-1), mask.logical_not()));
+        Tensor canvasMask = tensor(Enumerable.Range(0, 16).Select(i => i < 11).ToArray()).unsqueeze(0);
+        Tensor decoded = _model.DecodeHidden(Ids(1, 16), cache, null, null, null, canvasMask);
+        Assert.Equal(0, Largest(decoded.isfinite().all(-1), canvasMask.logical_not()));
+    }
+
     [Fact]
     public void A_start_inside_the_cache_sees_only_what_is_before_it()
     {

@@ -74,6 +74,17 @@ public class FineTunerAloneTests : TorchTest
         Assert.NotEqual(first, Losses(With(0.5, 4)));
     }
 
+    [Fact]
+    public void A_resumed_run_draws_the_same_dropout()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        FineTuneOptions options = Options with { Lora = new LoraOptions { Dropout = 0.5 }, MaxSteps = 8 };
+        FineTuneOptions Stored(string? resume) => options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
+        double[] whole = Losses(options);
+        Assert.Equal(whole, Losses(Stored(null)));
+        Assert.Equal(whole, Losses(Stored("step-000003")));
+    }
+
     /// <summary>Dropout is the adapter's own, and off outside training.</summary>
     [Fact]
     public void Dropout_is_off_outside_training()

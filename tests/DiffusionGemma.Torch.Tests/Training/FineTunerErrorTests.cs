@@ -96,6 +96,16 @@ public class FineTunerErrorTests : TorchTest
         Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
     }
 
+    /// <summary>The encoder's loss is a finite number, but its gradient times this weight is beyond float32.</summary>
+    [Fact]
+    public void A_gradient_that_is_no_number_is_named()
+    {
+        var before = _model.Stack.Embedding.clone();
+        FineTuneOptions options = TinyRows.Options with { EncoderLossWeight = 1e39, Shuffle = false };
+        Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", Refused("Step 0: the", TinyRows.Make(40), options), StringComparison.Ordinal);
+        Assert.Equal(0, Largest(_model.Stack.Embedding, before));
+    }
+
     [Fact]
     public void A_run_that_diverges_names_its_step()
     {

@@ -16,18 +16,19 @@ public class FineTunerTests : TorchTest
         var fixture = new TrainingFixture("tiny-6layer");
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(Fixtures.Checkpoint("tiny-6layer"));
         Assert.Contains(fixture.Examples.Take(20), e => (e.InputIds.Length - e.PrefixLength) % config.CanvasLength != 0);       // a last canvas cut short
-        (double[] Losses, double[][] Parameters) Train(int microBatch)
+        (double[] Losses, double[][] Parameters) Train(int microBatch, int? tokens = null)
         {
             using var scope = NewDisposeScope();
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
-            using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { MaxSteps = 6, MicroBatchSize = microBatch });
+            using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { MaxSteps = 6, MicroBatchSize = microBatch, MicroBatchTokens = tokens });
             IEnumerable<Tensor> trained = result.Adapter?.Parameters().Select(p => p.Value) ?? result.TrainedTensors.Select(t => model.Stack.Parameters[t]);
             return ([.. result.History.Select(h => h.Loss)], [.. trained.Select(t => t.data<double>().ToArray())]);
         }
         var one = Train(1);
-        foreach (int size in new[] { 2, 3, 4 })
+        int tokensOfTwo = 2 * fixture.Examples.Max(e => e.InputIds.Length);
+        foreach ((int size, int? tokens) in new (int, int?)[] { (2, null), (3, null), (4, null), (4, tokensOfTwo) })
         {
-            var other = Train(size);
+            var other = Train(size, tokens);
             Assert.All(one.Losses.Zip(other.Losses), pair => Assert.Equal(pair.First, pair.Second, 1e-9));
             Assert.All(one.Parameters.Zip(other.Parameters), pair => Assert.True(pair.First.Zip(pair.Second).Max(p => Math.Abs(p.First - p.Second)) <= 1e-6));
         }

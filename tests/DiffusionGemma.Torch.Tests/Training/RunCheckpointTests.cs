@@ -124,7 +124,7 @@ public class RunCheckpointTests : TorchTest
     public async Task Killed_at_random_moments_the_run_is_the_same()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        int kills = Kills, steps = 0;
+        int kills = Kills, steps = 0, withinWrites = 0;
         var random = new Random(1);
         for (int run = 0; ; run++)
         {
@@ -147,10 +147,12 @@ public class RunCheckpointTests : TorchTest
             await process.WaitForExitAsync();
             Assert.True(Newest(folder) >= steps, "a checkpoint was lost");
             steps = Newest(folder);
+            withinWrites += Directory.EnumerateDirectories(folder.Path, ".run-*").Any() ? 1 : 0;  // begun, not renamed
             if (kill) continue;
             Assert.True(process.ExitCode == 0, await output);
             break;
         }
+        TestContext.Current.TestOutputHelper?.WriteLine($"{kills} kills, {withinWrites} of them within a write");
         Assert.Equal(KillSteps, steps);
         string[] losses = File.ReadAllLines(folder.File("losses.txt"));
         using DiffusionGemmaModel model = Load(ScalarType.Float32);

@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>Holds scored rows against what is expected of them, in one pass.</summary>
+internal static class AnswerEvaluator
+{
+    public static AnswerMetrics Evaluate(IHostEnvironment environment, IDataView scored, AnswerEvaluationOptions options)
+    {
+        AnswerComparer comparer = options.Comparer();
+        DataViewSchema.Column? Find(string name) => scored.Schema.GetColumnOrNull(name);
+        DataViewSchema.Column Required(string name, string remedy) => Find(name) is { Type: TextDataViewType } column
+            ? column
+            : throw new ArgumentException($"The data has no text column '{name}': {remedy}", nameof(scored));
+
+        string expectedName = options.ExpectedColumn ?? ChatColumns.Messages;
+        DataViewSchema.Column expected = Required(expectedName, "name another AnswerEvaluationOptions.ExpectedColumn");
+        DataViewSchema.Column response = Required(options.ResponseColumn, "score the rows first, or name another AnswerEvaluationOptions.ResponseColumn");
+        DataViewSchema.Column? steps = Find(ChatColumns.Steps), rate = Find(ChatColumns.TokensPerForward), ids = Find(ChatColumns.ResponseIds), error = Find(ChatColumns.ResponseError);
+        DataViewSchema.Column[] needed = [.. new[] { expected, response, steps, rate, ids, error }.OfType<DataViewSchema.Column>()];
+
+        var clock = Stopwatch.StartNew();
+        using DataViewRowCursor cursor = scored.GetRowCursor(needed);
+        Func<ReadOnlyMemory<char>> readExpected = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, expected), readResponse = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, response);
+        Func<int> readSteps = steps is { } s ? Getters.ReadValue<int>(cursor, s) : () => 0;
+        Func<float> readRate = rate is { } r ? Getters.ReadValue<float>(cursor, r) : () => 0;
+        Func<int[]> readIds = ids is { } i ? Getters.ReadVector<int>(cursor, i) : () => [];
+        Func<string> readError = error is { } e ? Text(Getters.ReadValue<ReadOnlyMemory<char>>(cursor, e)) : () => "";
+        Func<ChatPosition> position = Getters.ReadPosition(cursor);
+
+        var results = new List<AnswerResult>();
+        int without = 0;
+        long tokens = 0, passes = 0;
+        while (RowErrors.MoveNext(cursor))
+        {
+            string text = readExpected().ToString();
+            string? wanted = options.ExpectedColumn is null ? AnswerOf(text, position()) : text;
+            if (wanted is null)
+            {
+                without++;
+                continue;
+            }
+            string answer = readResponse().ToString();
+            string? wantedKey = comparer.KeyOf(wanted, isExpected: true), answerKey = comparer.KeyOf(answer, isExpected: false);
+            results.Add(new AnswerResult
+            {
+                Row = cursor.Position, Expected = wanted, Response = answer, ExpectedKey = wantedKey ?? "", ResponseKey = answerKey ?? "",
+                IsMatch = comparer.Same(answerKey, wantedKey), TokensPerForward = readRate(), Steps = readSteps(), Error = readError(),
+            });
+            tokens += readIds().Length;
+            passes += readSteps();
+        }
+        return new AnswerMetrics
+        {
+            Rows = results.Count,
+            Correct = results.Count(result => result.IsMatch),
+            Failed = results.Count(result => result.Error.Length > 0),
+            WithoutExpectation = without,
+            Tokens = tokens,
+            Steps = passes,
+            Seconds = clock.Elapsed.TotalSeconds,
+            Results = DataViewConstructionUtils.CreateFromList(environment, results),
+        };
+    }
+
+    private static Func<string> Text(Func<ReadOnlyMemory<char>> read) => () => read().ToString();
+
+    private static string? AnswerOf(string messages, ChatPosition position)
+    {
+        try
+        {
+            return ChatConversation.Parse(messages).Answer;
+        }
+        catch (ChatException fault)
+        {
+            throw new ChatDataException(fault.Message, position, fault);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+namespace DiffusionGemma;
+
+/// <summary>An answer as text.</summary>
+/// <param name="Text">Without special tokens.</param>
+/// <param name="Result">Its tokens, and what they took.</param>
+public sealed record TextAnswer(string Text, GenerationResult Result);

@@ -1,0 +1,39 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>The (token, choice) pairs of a layer's tokens, sorted by expert: each expert's are one slice.</summary>
+/// <param name="Order">[T·K]: which pair stands at a sorted place.</param>
+/// <param name="Tokens">[T·K]: which token stands there.</param>
+/// <param name="Places">[T·K]: where a pair went.</param>
+/// <param name="Counts">Pairs of each expert.</param>
+/// <param name="Choices">K.</param>
+/// <example>
+/// T = 3 tokens, K = 2 choices, E = 3 experts:
+/// <code>
+/// indices   t0: 2 0   t1: 0 1   t2: 2 0      pairs    a b c d e f   (t0's two, t1's two, t2's two)
+/// sorted    b c f | d | a e                  experts  0     1   2
+/// Tokens    0 1 2   1   0 2                  Places   4 0 1 3 5 2
+/// </code>
+/// </example>
+internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places, long[] Counts, long Choices)
+{
+    /// <param name="indices">[T,K].</param>
+    /// <param name="experts">E.</param>
+    public static ExpertRouting Of(Tensor indices, long experts)
+    {
+        using var scope = NewDisposeScope();
+        Tensor flat = indices.flatten(), order = flat.sort(0, descending: false, stable: true).Indices;
+        long[] counts = flat.bincount(null, experts).cpu().data<long>().ToArray();
+        long choices = indices.shape[1];
+        return new ExpertRouting(
+            order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(), order.argsort().MoveToOuterDisposeScope(), counts, choices);
+    }
+
+    /// <summary>[T,...] a token -> [T·K,...] sorted.</summary>
+    public Tensor Sorted(Tensor tokens) => tokens.index_select(0, Tokens);
+
+    /// <summary>[T·K,H] sorted -> the sum of each token's [T,H].</summary>
+    public Tensor Summed(Tensor sorted) => TorchOperators.SumOfRows(sorted, Places, Choices);
+}

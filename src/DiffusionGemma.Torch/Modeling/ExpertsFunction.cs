@@ -1,0 +1,93 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A layer's experts with a backward of their own. Of the T·K rows only gate and up are kept: rows of H numbers are gathered again, and the
+/// gated activation is computed again. The routing weight w multiplies the activation and not the output, so that its gradient needs no output:
+/// <para>
+/// [g;u] = W_gu x, a = gelu(g) · u, y = Σ_k W_d (w a); with d = W_dᵀ dy: dw = d · a, da = w d, dg = da u gelu'(g), du = da gelu(g),
+/// dx = Σ_k W_guᵀ [dg;du], dW_d = dyᵀ (w a), dW_gu = [dg;du]ᵀ x.
+/// </para>
+/// </summary>
+internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
+{
+    private const string CallKey = "call";
+
+    /// <param name="x">[T,H].</param>
+    /// <param name="weights">[T,K], at least float32.</param>
+    /// <param name="routing">The pairs, sorted.</param>
+    /// <param name="gateUp">[E,2F,H].</param>
+    /// <param name="down">[E,H,F].</param>
+    /// <returns>[T,H].</returns>
+    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down)
+    {
+        var call = new Call(routing, gateUp, down);
+        if (!is_grad_enabled()) return call.Forward(x, weights).Result;
+        return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
+    }
+
+    protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var (x, weights, call) = ((Tensor)inputs[0], (Tensor)inputs[1], (Call)inputs[2]);
+        (Tensor result, Tensor projected) = call.Forward(x, weights);
+        context.save_data(CallKey, call.Kept());
+        context.save_for_backward([x, weights, projected]);
+        return [result];
+    }
+
+    protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
+    {
+        using var call = (Call)context.get_data(CallKey);
+        List<Tensor> saved = context.get_saved_variables();
+        (Tensor x, Tensor weights) = call.Backward(gradients[0]!, saved[0], saved[1], saved[2]);
+        return [x, weights, null, .. call.GateUp.Parameters.Select(_ => (Tensor?)null), .. call.Down.Parameters.Select(_ => (Tensor?)null)];
+    }
+
+    private sealed record Call(ExpertRouting Routing, ExpertStack GateUp, ExpertStack Down) : IDisposable
+    {
+        /// <summary>The same, on references that outlive the pass' scope.</summary>
+        public Call Kept() => this with
+        {
+            Routing = Routing with
+            {
+                Order = Routing.Order.alias().DetachFromDisposeScope(), Tokens = Routing.Tokens.alias().DetachFromDisposeScope(), Places = Routing.Places.alias().DetachFromDisposeScope(),
+            },
+        };
+
+        public (Tensor Result, Tensor Projected) Forward(Tensor x, Tensor weights)
+        {
+            using var scope = NewDisposeScope();
+            Tensor projected = GateUp.Forward(Routing.Sorted(x), Routing.Counts);
+            Tensor[] gateAndUp = projected.chunk(2, -1);
+            Tensor activated = GatedMlp.GeluTanh(gateAndUp[0]).mul_(gateAndUp[1]).mul_(SortedWeights(weights));
+            return (Routing.Summed(Down.Forward(activated, Routing.Counts)).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
+        }
+
+        public (Tensor X, Tensor Weights) Backward(Tensor dy, Tensor x, Tensor weights, Tensor projected)
+        {
+            Tensor[] gateAndUp = projected.chunk(2, -1);
+            (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], SortedWeights(weights));
+            Tensor gelu = GatedMlp.GeluTanh(gate), activated = gelu * up;
+            Tensor inner = Down.Backward(Routing.Sorted(dy), () => (activated * w).to(dy.dtype), Routing.Counts);
+            Tensor weightGradient = (inner.to(weights.dtype) * activated).sum(-1).index_select(0, Routing.Places).view(weights.shape);
+            inner.mul_(w);
+            Tensor both = empty_like(projected);
+            Tensor[] halves = both.chunk(2, -1);
+            halves[0].copy_(TorchOperators.GeluTanhBackward(inner * up, gate));
+            halves[1].copy_(inner.mul_(gelu));
+            return (Routing.Summed(GateUp.Backward(both, () => Routing.Sorted(x), Routing.Counts)), weightGradient);
+        }
+
+        public void Dispose()
+        {
+            Routing.Order.Dispose();
+            Routing.Tokens.Dispose();
+            Routing.Places.Dispose();
+        }
+
+        /// <summary>[T·K,1], as wide as they are: in bfloat16 their product with the activation is rounded once.</summary>
+        private Tensor SortedWeights(Tensor weights) => weights.flatten().index_select(0, Routing.Order).unsqueeze(-1);
+    }
+}

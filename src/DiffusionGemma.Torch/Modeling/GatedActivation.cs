@@ -1,0 +1,29 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// gelu_tanh(gate) · up. Keeps its inputs alone, and computes gelu again: dgate = g · up · gelu'(gate), dup = g · gelu(gate).
+/// </summary>
+internal sealed class GatedActivation : AutogradFunction<GatedActivation>
+{
+    /// <param name="gate">[...,F].</param>
+    /// <param name="up">[...,F].</param>
+    public static Tensor Of(Tensor gate, Tensor up) =>
+        is_grad_enabled() && (gate.requires_grad || up.requires_grad) ? Run(gate, up)[0] : GatedMlp.GeluTanh(gate).mul_(up);
+
+    protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var (gate, up) = ((Tensor)inputs[0], (Tensor)inputs[1]);
+        context.save_for_backward([gate, up]);
+        return [GatedMlp.GeluTanh(gate).mul_(up)];
+    }
+
+    protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
+    {
+        List<Tensor> saved = context.get_saved_variables();
+        (Tensor gate, Tensor up, Tensor g) = (saved[0], saved[1], gradients[0]!);
+        return [TorchOperators.GeluTanhBackward(g * up, gate), GatedMlp.GeluTanh(gate).mul_(g)];
+    }
+}

@@ -1,0 +1,57 @@
+using System.Runtime.CompilerServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Where a trained parameter's gradient adds up: the optimiser's own memory, in at least float32, of the parameter's shape. Functions with a
+/// backward of their own add to it in place, a slice at a time: of the gradient of an embedding table or of a stack of experts, which autograd
+/// would make anew, whole, at every use, there is then one for the whole step.
+/// </summary>
+internal static class GradientBuffers
+{
+    /// <summary>Numbers of a product that is rounded to a narrower dtype before it is added: small enough to stay in a cache.</summary>
+    private const long BlockElements = 1 << 20;
+
+    private static readonly ConditionalWeakTable<Tensor, Tensor> Buffers = [];
+
+    /// <summary>From now on gradients of <paramref name="parameter"/> belong in <paramref name="buffer"/>, which the caller owns.</summary>
+    public static void Attach(Tensor parameter, Tensor buffer) => Buffers.AddOrUpdate(parameter, buffer);
+
+    /// <summary>Ends <see cref="Attach"/>.</summary>
+    public static void Detach(Tensor parameter) => Buffers.Remove(parameter);
+
+    /// <summary>The parameter's buffer; where nobody attached one, its <c>grad</c>, as autograd itself would use it.</summary>
+    public static Tensor Of(Tensor parameter)
+    {
+        if (Buffers.TryGetValue(parameter, out Tensor? buffer)) return buffer;
+        if (parameter.grad is null)
+        {
+            using Tensor zeros = zeros_like(parameter);
+            parameter.grad = zeros;
+        }
+        return parameter.grad!;
+    }
+
+    /// <summary>buffer += dyᵀ x, the gradient of W in y = W x, with no copy of the buffer's size.</summary>
+    /// <param name="buffer">[out,in], in the dtype of <paramref name="dy"/> or a wider one.</param>
+    /// <param name="dy">[N,out].</param>
+    /// <param name="x">[N,in].</param>
+    public static void AddProduct(Tensor buffer, Tensor dy, Tensor x)
+    {
+        using Tensor transposed = dy.t();
+        if (buffer.dtype == dy.dtype)
+        {
+            buffer.addmm_(transposed, x, beta: 1, alpha: 1);
+            return;
+        }
+        long rows = Math.Max(1, BlockElements / buffer.shape[1]);
+        for (long start = 0; start < buffer.shape[0]; start += rows)
+        {
+            using var scope = NewDisposeScope();
+            long count = Math.Min(rows, buffer.shape[0] - start);
+            buffer.narrow(0, start, count).add_(transposed.narrow(0, start, count).mm(x));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+namespace DiffusionGemma;
+
+/// <summary>What a checkpoint of a run says beside its tensors; state.json.</summary>
+/// <param name="Steps">Steps done.</param>
+/// <param name="Threads">Threads that operators ran on: sums are made in another order on more or fewer.</param>
+/// <param name="Identity">What the run is (<see cref="RunIdentity"/>).</param>
+/// <param name="History">A record a step.</param>
+/// <param name="Evaluations">A record an evaluation.</param>
+internal sealed record RunState(int Steps, int Threads, Dictionary<string, string> Identity, StepRecord[] History, EvaluationRecord[] Evaluations);

@@ -1,0 +1,101 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace DiffusionGemma.Evaluation;
+
+public sealed class AnswerEvaluationTests
+{
+    private readonly MLContext _ml = new(seed: 7);
+
+    [Theory]
+    [InlineData("8+7=15\n#### 15", "it is\n#### 15", true)]
+    [InlineData("#### 1,234", "#### 1234", true)]
+    [InlineData("#### 1234", "#### $1,234.00", true)]
+    [InlineData("#### -5", "#### -5.", true)]
+    [InlineData("#### 5", "#### -5", false)]
+    [InlineData("#### 0.5", "#### .50", true)]
+    [InlineData("15", "#### 15", true)]
+    [InlineData("#### 15", "15", false)]
+    [InlineData("#### 15", "#### 1\n#### 15", true)]
+    [InlineData("#### 15", "#### 15\n#### 1", false)]
+    [InlineData("#### 15", "#### ", false)]
+    [InlineData("no number", "no number", false)]
+    [InlineData("#### 15", "#### 1.5.1", false)]
+    public void Numbers_are_compared_as_numbers(string expected, string response, bool right) => Assert.Equal(right ? 1 : 0, Evaluate(new(), (expected, response)).Correct);
+
+    [Fact]
+    public void Texts_are_compared_without_the_space_around_them()
+    {
+        var text = new AnswerEvaluationOptions { Match = AnswerMatch.Text };
+        Assert.Equal(2, Evaluate(text, ("Paris", " Paris\n"), ("a b", "a b"), ("Paris", "paris"), ("a b", "a  b")).Correct);
+        Assert.Equal(3, Evaluate(text with { IgnoreCase = true }, ("Paris", " Paris\n"), ("a b", "a b"), ("Paris", "paris"), ("a b", "a  b")).Correct);
+    }
+
+    [Fact]
+    public void A_pattern_says_what_is_compared()
+    {
+        var pattern = new AnswerEvaluationOptions { Match = AnswerMatch.Pattern, Pattern = @"answer: (\w+)" };
+        Assert.Equal(1, Evaluate(pattern, ("answer: b", "answer: a, no, answer: b"), ("answer: b", "b"), ("b", "answer: b")).Correct);
+        Assert.Equal(1, Evaluate(pattern with { Pattern = "[A-D]" }, ("B", "I say B")).Correct);
+        Assert.Throws<ArgumentException>(() => Evaluate(pattern with { Pattern = null }, ("a", "a")));
+        Assert.Throws<ArgumentException>(() => Evaluate(pattern with { Match = AnswerMatch.Text }, ("a", "a")));
+        Assert.ThrowsAny<ArgumentException>(() => Evaluate(pattern with { Pattern = "(" }, ("a", "a")));
+    }
+
+    [Fact]
+    public void The_last_turn_is_what_is_expected_and_results_come_row_by_row()
+    {
+        Row[] rows =
+        [
+            new() { Messages = Chat("q", "#### 4"), Response = "#### 4", TokensPerForward = 2, Steps = 3, ResponseIds = [1, 2, 3, 4, 5, 6] },
+            new() { Messages = """[{"role": "user", "content": "q"}]""", Response = "#### 4" },
+            new() { Messages = """[{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "#### "}, {"type": "text", "text": "5"}]}]""", ResponseError = "too long" },
+        ];
+        AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(_ml.Data.LoadFromEnumerable(rows));
+        Assert.Equal((2, 1, 1, 1, 0.5), (metrics.Rows, metrics.Correct, metrics.Failed, metrics.WithoutExpectation, metrics.ExactMatch));
+        Assert.Equal((6L, 3L, 2.0), (metrics.Tokens, metrics.Steps, metrics.TokensPerForward));
+        AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
+        Assert.Equal([0L, 2L], results.Select(r => r.Row));
+        Assert.Equal(("#### 4", "4", "4", true, 3, ""), (results[0].Expected, results[0].ExpectedKey, results[0].ResponseKey, results[0].IsMatch, results[0].Steps, results[0].Error));
+        Assert.Equal(("#### 5", "5", "", false, "too long"), (results[1].Expected, results[1].ExpectedKey, results[1].ResponseKey, results[1].IsMatch, results[1].Error));
+        Assert.Contains("exact match 1 of 2 = 50.0 %", metrics.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Missing_columns_and_broken_rows_are_named()
+    {
+        IDataView unscored = _ml.Data.LoadChatFromEnumerable([[new ChatMessage("user", "q")]]);
+        Assert.Contains("'Response'", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Evaluate(unscored)).Message, StringComparison.Ordinal);
+        IDataView rows = _ml.Data.LoadFromEnumerable(new[] { new Row { Messages = "{" } });
+        Assert.Contains("row 0", Assert.Throws<ChatDataException>(() => _ml.Transforms.DiffusionGemma.Evaluate(rows)).Message, StringComparison.Ordinal);
+        Assert.Contains("'Nowhere'", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Evaluate(rows, AnswerMatch.Text, "Nowhere")).Message, StringComparison.Ordinal);
+    }
+
+    private AnswerMetrics Evaluate(AnswerEvaluationOptions options, params (string Expected, string Response)[] rows) => _ml.Transforms.DiffusionGemma.Evaluate(
+        _ml.Data.LoadFromEnumerable(rows.Select(r => new Plain { Expected = r.Expected, Response = r.Response })), options with { ExpectedColumn = "Expected" });
+
+    private static string Chat(string question, string answer) =>
+        System.Text.Json.JsonSerializer.Serialize(new[] { new { role = "user", content = question }, new { role = "assistant", content = answer } });
+
+    private sealed class Plain
+    {
+        public string Expected { get; set; } = "";
+
+        public string Response { get; set; } = "";
+    }
+
+    private sealed class Row
+    {
+        public string Messages { get; set; } = "";
+
+        public string Response { get; set; } = "";
+
+        public float TokensPerForward { get; set; }
+
+        public int Steps { get; set; }
+
+        public int[] ResponseIds { get; set; } = [];
+
+        public string ResponseError { get; set; } = "";
+    }
+}

@@ -1,0 +1,33 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Rows and expectations against autograd's own, in float64: the same products, added up in another order.</summary>
+public class EmbeddingTableTests : TorchTest
+{
+    [Fact]
+    public void Rows_expectations_and_gradients_equal_the_plain_ones()
+    {
+        using var generator = new Generator(2);
+        Tensor weight = randn(9, 4, dtype: ScalarType.Float64, generator: generator).requires_grad_(true);
+        Tensor ids = tensor(new long[,] { { 3, 0, 3 }, { 8, 0, 1 } }), logits = randn(2, 3, 9, dtype: ScalarType.Float64, generator: generator) * 3;
+        Tensor rowsGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator), softGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator);
+        Tensor plainRows = TorchOperators.Embedding(weight, ids, 0) * 2.5, plainSoft = nn.functional.linear(logits.softmax(-1), weight.t()) * 2.5;
+        (plainRows * rowsGradient).sum().backward();
+        (plainSoft * softGradient).sum().backward();
+        Tensor expected = weight.grad!.clone();
+
+        weight.grad!.fill_(1);                              // gradients are added to what is there
+        var table = new EmbeddingTable(weight, 2.5, paddingId: 0);
+        (Tensor rows, Tensor soft) = (table.Rows(ids), table.Expected(logits));
+        AutogradFaults.Backward([(rows, rowsGradient), (soft, softGradient)]);
+        Assert.True(Largest(rows, plainRows) < 1e-12);
+        Assert.True(Largest(soft, plainSoft) < 1e-12);
+        Assert.True(Largest(weight.grad! - 1, expected) < 1e-10);
+
+        weight.requires_grad_(false);
+        Assert.Equal(0, Largest(table.Rows(ids), rows));
+        Assert.Equal(0, Largest(table.Expected(logits), soft));
+    }
+}

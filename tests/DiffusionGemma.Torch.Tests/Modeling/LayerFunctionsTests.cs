@@ -1,0 +1,120 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Functions with a backward of their own against autograd over the plain expressions, in float64: 1e-10 of the largest value.</summary>
+public class LayerFunctionsTests : TorchTest
+{
+    private readonly Generator _generator = new(17);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Rms_norm(bool weighted)
+    {
+        Tensor x = Leaf(2, 3, 5, 8), transposed = x.transpose(1, 2);                            // as the heads of queries and keys come
+        Tensor[] leaves = weighted ? [x, Leaf(8)] : [x];
+        Tensor? weight = weighted ? leaves[1] : null;
+        Same(leaves, () => TorchOperators.RmsNorm(transposed, weight, 1e-3), () => RmsNorm.Of(transposed, weight, 1e-3));
+    }
+
+    [Fact]
+    public void Rms_norm_of_a_frozen_input_or_weight()
+    {
+        Tensor x = Leaf(3, 8), weight = Leaf(8), frozen = Numbers(3, 8), frozenWeight = Numbers(8);
+        Same([weight], () => TorchOperators.RmsNorm(frozen, weight, 1e-3), () => RmsNorm.Of(frozen, weight, 1e-3));
+        Same([x], () => TorchOperators.RmsNorm(x, frozenWeight, 1e-3), () => RmsNorm.Of(x, frozenWeight, 1e-3));
+        Assert.False(RmsNorm.Of(frozen, frozenWeight, 1e-3).requires_grad);
+    }
+
+    /// <summary>In bfloat16 the gradient is computed in float32 and rounded once: half a unit in the last of 8 bits.</summary>
+    [Fact]
+    public void Rms_norm_in_bfloat16_rounds_once()
+    {
+        Tensor narrow = Numbers(4, 64).to(ScalarType.BFloat16).requires_grad_(true), wide = narrow.detach().to(ScalarType.Float64).requires_grad_(true);
+        Tensor weight = Numbers(64).to(ScalarType.BFloat16), dy = Numbers(4, 64).to(ScalarType.BFloat16);
+        AutogradFaults.Backward([(RmsNorm.Of(narrow, weight, 1e-6), dy)]);
+        AutogradFaults.Backward([(TorchOperators.RmsNorm(wide, weight.to(ScalarType.Float64), 1e-6), dy.to(ScalarType.Float64))]);
+        Assert.Equal(0, Largest(narrow.grad!, wide.grad!.to(ScalarType.Float32).to(ScalarType.BFloat16)), 0.01 * wide.grad!.abs().max().item<double>());
+    }
+
+    [Fact]
+    public void Gated_activation()
+    {
+        Tensor gate = Leaf(4, 6), up = Leaf(4, 6);
+        Same([gate, up], () => GatedMlp.GeluTanh(gate) * up, () => GatedActivation.Of(gate, up));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Low_rank_projection(bool trainedInput)
+    {
+        Tensor x = trainedInput ? Leaf(2, 3, 5) : Numbers(2, 3, 5), weight = Numbers(7, 5);
+        var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7);
+        Tensor[] leaves = trainedInput ? [x, lora.A, lora.B] : [lora.A, lora.B];
+        Same(leaves, () => nn.functional.linear(x, weight) + lora.Delta(x), () => LowRankLinear.Of(x, weight, lora));
+        using IDisposable quiet = no_grad();
+        Assert.True(Largest(LowRankLinear.Of(x, weight, lora), nn.functional.linear(x, weight) + lora.Delta(x)) < 1e-12);
+    }
+
+    /// <summary>
+    /// Encoder rows longer than a block of queries, with and without padding on either side: block by block is the whole, for keys and gradients
+    /// too. Padding itself may see nothing in its block; what it gets nobody reads.
+    /// </summary>
+    [Theory]
+    [InlineData(AttentionKind.Full, 0, 0)]
+    [InlineData(AttentionKind.Sliding, 0, 0)]
+    [InlineData(AttentionKind.Sliding, 140, 0)]
+    [InlineData(AttentionKind.Full, 140, 0)]
+    [InlineData(AttentionKind.Sliding, 3, 200)]
+    public void Causal_attention_in_blocks(AttentionKind kind, int left, int right)
+    {
+        const int Real = 290, Window = 50, Width = 4;
+        int length = left + Real + right;
+        var shape = new LayerShape(kind, 4, 1, new RopeParameters(10_000, 1));
+        Tensor x = Leaf(1, length, Width), one = eye(Width, dtype: ScalarType.Float64), norm = ones(4, dtype: ScalarType.Float64);
+        Linear Identity(string name) => new(name, one);
+        Attention Layer(int? window) => new(shape, 1, window, Identity("q"), Identity("k"), kind == AttentionKind.Sliding ? Identity("v") : null, Identity("o"), norm, norm, 1e-6);
+        Tensor real = tensor(Enumerable.Range(0, length).Select(i => i >= left && i < left + Real).ToArray()).unsqueeze(0);
+        Tensor positions = (real.cumsum(-1) - 1).clamp_min(0), mask = AttentionMasks.Encoder(kind, Window, positions, positions, real);
+        using var rotary = new RotaryEmbedding(shape, CPU, ScalarType.Float64);
+        (Tensor, Tensor) angles = rotary.Angles(positions, ScalarType.Float64);
+
+        Tensor Blocks(Attention attention) => attention.Forward(x, null, angles, mask, Pass.Encoder).Output.masked_fill(real.logical_not().unsqueeze(-1), 0);
+        Tensor Whole()
+        {
+            // The decoder's way: one product over all keys.
+            Tensor whole = Layer(null).Forward(x, null, angles, mask, Pass.Decoder).Output;
+            return whole.masked_fill(real.logical_not().unsqueeze(-1), 0);
+        }
+        Same([x], Whole, () => Blocks(Layer(kind == AttentionKind.Sliding ? Window : null)));
+    }
+
+    public override void Dispose()
+    {
+        _generator.Dispose();
+        base.Dispose();
+    }
+
+    private void Same(Tensor[] leaves, Func<Tensor> plain, Func<Tensor> function)
+    {
+        Tensor expected = plain(), dy = randn(expected.shape, dtype: ScalarType.Float64, generator: _generator);
+        AutogradFaults.Backward([(expected, dy)]);
+        Tensor[] gradients = [.. leaves.Select(l => l.grad!.clone())];
+        foreach (Tensor leaf in leaves) leaf.grad = null;
+        Tensor got = function();
+        AutogradFaults.Backward([(got, dy)]);
+        Assert.True(Largest(got, expected) < 1e-12);
+        foreach ((Tensor leaf, Tensor gradient) in leaves.Zip(gradients))
+        {
+            Assert.True(Largest(leaf.grad!, gradient) < 1e-10 * Math.Max(1, gradient.abs().max().item<double>()), $"{Largest(leaf.grad!, gradient):e1}");
+            leaf.grad = null;
+        }
+    }
+
+    private Tensor Numbers(params long[] shape) => randn(shape, dtype: ScalarType.Float64, generator: _generator);
+
+    private Tensor Leaf(params long[] shape) => Numbers(shape).requires_grad_(true);
+}

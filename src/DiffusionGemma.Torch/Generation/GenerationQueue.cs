@@ -39,6 +39,9 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         _worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
+    /// <summary>What answers: to be looked at, and used by nobody else.</summary>
+    public DiffusionGemmaModel Model => _model;
+
     /// <summary>Answers one request.</summary>
     /// <param name="request">The prompt.</param>
     /// <param name="cancellation">Looked at before every decoder pass.</param>

@@ -1,10 +1,11 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising [--threads N] [--quick]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|steady|plan-check|operators [--threads N] [--quick] [--growth]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan FOLDER [--full] [--devices N] ...
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
 
-if (args is ["training-one", var kind, var precision, var algorithm, var count, var small])
+if (args is [TrainingCase.Command, .. var training])
 {
-    TrainingBenchmark.Measure(kind, precision, algorithm, int.Parse(count), bool.Parse(small));
+    Console.WriteLine(TrainingCase.Parse(training).Measure().Line);
     return 0;
 }
 
@@ -14,26 +15,21 @@ if (args is ["denoising-one", var batch, var how, var cores, var tiny])
     return 0;
 }
 
-if (args is ["plan", var folder, .. var rest])
+if (args is ["plan" or "--plan", var folder, .. var rest])
 {
-    DiffusionGemma.DiffusionGemmaConfig config = DiffusionGemma.DiffusionGemmaConfig.Load(folder);
-    var options = new DiffusionGemma.FineTuneOptions
-    {
-        Lora = rest.Contains("--full") ? null : new DiffusionGemma.LoraOptions(), ActivationCheckpointing = rest.Contains("--checkpointing"),
-    };
-    int tokens = rest.SkipWhile(a => a != "--tokens").Skip(1).FirstOrDefault() is { } given ? int.Parse(given) : 1024;
-    Console.Write(DiffusionGemma.TrainingPlan.Of(config, options, TorchSharp.torch.ScalarType.BFloat16, tokens));
+    PlanCommand.Run(folder, rest);
     return 0;
 }
 
 int threads = 1;
-bool quick = false;
+bool quick = false, growth = false;
 string? what = null;
 for (int i = 0; i < args.Length; i++)
 {
     if (args[i] == "--quick") quick = true;
+    else if (args[i] == "--growth") growth = true;
     else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) i++;
-    else if (what is null && args[i] is ("text" or "training" or "denoising")) what = args[i];
+    else if (what is null && args[i] is ("text" or "training" or "denoising" or "operators" or "steady" or "plan-check")) what = args[i];
     else return Usage(args[i]);
 }
 switch (what)
@@ -43,6 +39,16 @@ switch (what)
         return 0;
     case "training":
         TrainingBenchmark.Run(threads, quick);
+        if (growth) TrainingBenchmark.Growth(threads, quick);
+        return 0;
+    case "plan-check":
+        TrainingBenchmark.PlanCheck(threads, quick);
+        return 0;
+    case "steady":
+        SteadyBenchmark.Run(threads, quick);
+        return 0;
+    case "operators":
+        OperatorBenchmarks.Run(quick);
         return 0;
     case "denoising":
         DenoisingBenchmark.Run(threads, quick);
@@ -53,6 +59,6 @@ switch (what)
 
 static int Usage(string at)
 {
-    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising [--threads N] [--quick]");
+    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|steady|plan-check|operators [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]");
     return 2;
 }

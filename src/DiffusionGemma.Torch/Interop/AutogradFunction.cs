@@ -51,6 +51,7 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
             gradients = Backward(ctx, incoming);
             if (gradients.Length != inputs) throw new InvalidOperationException($"{Name} gave {gradients.Length} gradients for {inputs} inputs.");
             foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
+            ctx.Dispose();                                                                   // what was saved: TorchSharp would keep it until the whole graph goes
         }
         catch (Exception e)
         {

@@ -10,7 +10,8 @@ namespace DiffusionGemma;
 internal sealed class Attention(
     LayerShape shape, int heads, int? window, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
 {
-    private const long QueryBlock = 128;
+    /// <summary>Queries that a causal pass takes at once.</summary>
+    public const long QueryBlock = 128;
 
     public IEnumerable<Linear> Linears => value is null ? [query, key, output] : [query, key, value, output];
 
@@ -22,13 +23,15 @@ internal sealed class Attention(
     /// <param name="pass">Which adapter applies.</param>
     public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
     {
+        using var scope = NewDisposeScope();
         KeyValues fresh = KeysAndValues(x, angles, pass);
         Tensor q = RotaryEmbedding.Rotate(RmsNorm.Of(Heads(query.Forward(x, pass), heads), queryNorm, epsilon), angles);
         KeyValues seen = past is null ? fresh : past.Append(fresh);
         Tensor attended = past is null && pass == Pass.Encoder && mask is not null
             ? Causal(q, seen, mask)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
-        return (output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass), fresh);
+        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass);
+        return (result.MoveToOuterDisposeScope(), new KeyValues(fresh.Keys.MoveToOuterDisposeScope(), fresh.Values.MoveToOuterDisposeScope()));
     }
 
     /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>

@@ -9,7 +9,11 @@ internal sealed class GatedMlp(Linear gate, Linear up, Linear down)
     public IEnumerable<Linear> Linears => [gate, up, down];
 
     /// <summary>x [..., H] -> [..., H].</summary>
-    public Tensor Forward(Tensor x, Pass pass) => down.Forward(GatedActivation.Of(gate.Forward(x, pass), up.Forward(x, pass)), pass);
+    public Tensor Forward(Tensor x, Pass pass)
+    {
+        using var scope = NewDisposeScope();
+        return down.Forward(GatedActivation.Of(gate.Forward(x, pass), up.Forward(x, pass)), pass).MoveToOuterDisposeScope();
+    }
 
     public static Tensor GeluTanh(Tensor x) => nn.functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
 }

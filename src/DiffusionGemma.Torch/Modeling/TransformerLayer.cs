@@ -28,12 +28,19 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
         Tensor residual = x + Norm(attended, norms.PostAttention);
         Tensor dense = Norm(mlp.Forward(Norm(residual, norms.PreFeedForward), pass), norms.PostFeedForward1);
 
+        Tensor sum = dense + Norm(Chosen(residual, pass, real), norms.PostFeedForward2);
+        return ((residual + Norm(sum, norms.PostFeedForward)) * (pass == Pass.Encoder ? norms.EncoderScalar : norms.DecoderScalar), fresh);
+    }
+
+    /// <summary>What the experts make of a residual.</summary>
+    private Tensor Chosen(Tensor residual, Pass pass, Tensor? real)
+    {
+        using var scope = NewDisposeScope();
         Tensor tokens = residual.view(-1, residual.shape[^1]), routed = real is null ? tokens : tokens.index_select(0, real);
         (Tensor weights, Tensor indices) = router.Forward(routed);                             // on the raw residual
-        Tensor chosen = experts.Forward(Norm(routed, norms.PreFeedForward2), weights, indices, pass);
+        Tensor chosen = experts.Forward(RmsNorm.Of(routed, norms.PreFeedForward2, epsilon), weights, indices, pass);
         if (real is not null) chosen = zeros_like(tokens).index_copy(0, real, chosen);
-        Tensor sum = dense + Norm(chosen.view(residual.shape), norms.PostFeedForward2);
-        return ((residual + Norm(sum, norms.PostFeedForward)) * (pass == Pass.Encoder ? norms.EncoderScalar : norms.DecoderScalar), fresh);
+        return chosen.view(residual.shape).MoveToOuterDisposeScope();
     }
 
     /// <summary>Appends x's keys and values to a cache, and no more.</summary>

@@ -6,12 +6,14 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// What a run will need of one device's memory and arithmetic, computed from the configuration and the options alone, before anything is
-/// loaded.
+/// loaded. On several devices: experts split over them, all else replicated in the compute dtype, and a device's share of the float32 master
+/// weights, moments and gradients of everything.
 /// </summary>
 /// <remarks>
-/// It counts what is kept at once. Operators' transient results, what the allocator holds on to and the runtime itself come on top: on the
-/// 87 M-parameter shape of the benchmarks the measured peak is 1.3 (float32) to 1.9 (bfloat16, LoRA) times the count, of which the part that
-/// is not weights or their state is small on the real size.
+/// Counted tensor by tensor along the code: <see cref="WeightBytes"/> to <see cref="HeadBytes"/>. <see cref="OverheadBytes"/> is what a
+/// process takes beside: code that the libraries generate, and in a CPU's memory the holes that the C library's heap has between activations.
+/// Both are measured on the benchmarks' shape (Benchmarks -- plan-check holds the sum against measured peaks); the first is nothing beside a real
+/// model.
 /// </remarks>
 public sealed record TrainingPlan
 {
@@ -36,43 +38,61 @@ public sealed record TrainingPlan
     /// <summary>Bytes of logits, of the head's chunks and of its gradient.</summary>
     public required long HeadBytes { get; init; }
 
-    /// <summary>Floating-point operations of one optimiser step.</summary>
+    /// <summary>Bytes that the libraries and the heap take beside tensors on a CPU; 0 on several devices, or where <see cref="FineTuneOptions.Device"/> names another.</summary>
+    public required long OverheadBytes { get; init; }
+
+    /// <summary>Floating-point operations of one optimiser step, of this device alone.</summary>
     public required double StepFlops { get; init; }
 
-    /// <summary>Everything at once.</summary>
-    public long TotalBytes => WeightBytes + TrainingStateBytes + ActivationBytes + HeadBytes;
+    /// <summary>Devices that share the work.</summary>
+    public required int Devices { get; init; }
 
-    /// <summary>Plans a run on one device.</summary>
+    /// <summary>Of <see cref="WeightBytes"/>, those of this device's experts.</summary>
+    public required long ExpertBytes { get; init; }
+
+    /// <summary>Everything at once, on one device.</summary>
+    public long TotalBytes => WeightBytes + TrainingStateBytes + ActivationBytes + HeadBytes + OverheadBytes;
+
+    /// <summary>Plans a run.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="options">How to train.</param>
     /// <param name="dtype">What passes are computed in.</param>
-    /// <param name="rowTokens">Tokens of the longest row, fill included.</param>
-    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens)
+    /// <param name="rowTokens">Tokens of the longest row.</param>
+    /// <param name="devices">Devices; divides the number of experts.</param>
+    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
+        if (config.NumExperts % devices != 0) throw new ArgumentException($"{config.NumExperts} experts cannot be split over {devices} devices: name a number that divides them.", nameof(devices));
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
         long parameters = shapes.Values.Sum(), experts = shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
+        bool isFull = options.Lora is null;
         long trained = options.Lora is { } lora ? LoraParameters(config, lora) : shapes.Where(s => FineTuner.Trains(s.Key)).Sum(s => s.Value);
-        long master = options.Lora is null && compute < wide ? wide : 0, gradients = options.Lora is null && compute < wide ? wide + compute : wide;
+        long master = isFull && compute < wide ? wide : 0;
+        // Stacks and the table add up in the optimiser's memory; autograd makes the others' gradients in the compute dtype first.
+        long narrowGradients = isFull && compute < wide ? (parameters - experts - shapes[CheckpointLayout.Embedding]) * compute : 0;
 
-        int rows = Math.Min(options.MicroBatchSize, options.GlobalBatchSize);
+        int rows = Math.Min(options.MicroBatchSize, Math.Max(1, options.GlobalBatchSize / devices));
         if (options.MicroBatchTokens is int most) rows = Math.Max(1, Math.Min(rows, most / rowTokens));
-        long tokens = (long)rows * (rowTokens + config.CanvasLength);
-        long kept = options.ActivationCheckpointing
-            ? config.NumHiddenLayers * tokens * (config.HiddenSize + 2 * KeyWidth(config, 0)) + tokens * LayerElements(config, 0)
-            : Enumerable.Range(0, config.NumHiddenLayers).Sum(n => tokens * LayerElements(config, n));
-        long chunk = HeadLoss.Chunk(config.VocabularySize) * config.VocabularySize * wide;
-        long firstPass = options.SelfConditioningProbability > 0 ? 3L * rows * config.CanvasLength * config.VocabularySize * wide : 0;
+        IEnumerable<int> layers = Enumerable.Range(0, config.NumHiddenLayers);
+        long activations = options.ActivationCheckpointing
+            ? layers.Sum(n => rows * ((long)rowTokens + config.CanvasLength) * (config.HiddenSize + 2 * KeyWidth(config, n)) * compute) + layers.Max(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0))
+            : layers.Sum(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0));
+        long head = HeadTransient(config, options, rows, rowTokens, compute, wide), expertBackward = rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
+        bool isCpu = devices == 1 && options.Device?.type is null or TorchSharp.DeviceType.CPU;
         return new TrainingPlan
         {
+            Devices = devices,
             Parameters = parameters,
             ExpertParameters = experts,
             TrainedParameters = trained,
-            WeightBytes = parameters * compute,
-            TrainingStateBytes = trained * (master + 2 * wide + gradients) + (options.Lora is null ? 0 : trained * wide),
-            ActivationBytes = kept * compute,
-            HeadBytes = Math.Max(firstPass, 4 * chunk) + (options.Lora is null ? 2 * shapes[CheckpointLayout.Embedding] * compute : 0),
-            StepFlops = Flops(config, options, rowTokens, trained, parameters, experts),
+            ExpertBytes = experts / devices * compute,
+            WeightBytes = (experts / devices + parameters - experts) * compute + (isFull ? 0 : trained * wide),
+            TrainingStateBytes = trained * (master + 3 * wide) / devices + narrowGradients,
+            ActivationBytes = activations,
+            HeadBytes = Math.Max(head, expertBackward),
+            OverheadBytes = !isCpu ? 0 : (compute < 4 ? NarrowLibraryBytes : LibraryBytes) + (long)(HeapHoles * (activations + Math.Max(head, expertBackward))),
+            StepFlops = Flops(config, options, rowTokens, parameters, experts) / devices,
         };
     }
 
@@ -80,28 +100,55 @@ public sealed record TrainingPlan
     public override string ToString()
     {
         var text = new StringBuilder();
-        void Line(string name, string value) => text.AppendLine(CultureInfo.InvariantCulture, $"{name,-28}{value,16}");
-        static string Gib(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):F2} GiB");
-        Line("parameters", Parameters.ToString("N0", CultureInfo.InvariantCulture));
-        Line("  of them in experts", ExpertParameters.ToString("N0", CultureInfo.InvariantCulture));
-        Line("  of them training", TrainedParameters.ToString("N0", CultureInfo.InvariantCulture));
-        Line("weights", Gib(WeightBytes));
-        Line("master, moments, gradients", Gib(TrainingStateBytes));
-        Line("activations", Gib(ActivationBytes));
-        Line("logits and head", Gib(HeadBytes));
-        Line("memory", Gib(TotalBytes));
-        Line("a step", string.Create(CultureInfo.InvariantCulture, $"{StepFlops / 1e12:F2} TFLOP"));
+        void Line(string name, string value) => text.AppendLine(CultureInfo.InvariantCulture, $"{name,-32}{value,18}");
+        static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:F2} GB");
+        static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+        Line("parameters", Count(Parameters));
+        Line("  of them in experts", Count(ExpertParameters));
+        Line("  of them training", Count(TrainedParameters));
+        Line("devices", Count(Devices));
+        Line("on each: weights of experts", Size(ExpertBytes));
+        Line("  other weights", Size(WeightBytes - ExpertBytes));
+        Line("  master, moments, gradients", Size(TrainingStateBytes));
+        Line("  activations", Size(ActivationBytes));
+        Line("  logits, or experts' backward", Size(HeadBytes));
+        Line("  libraries and heap", Size(OverheadBytes));
+        Line("  memory", Size(TotalBytes));
+        Line("  a step", string.Create(CultureInfo.InvariantCulture, $"{StepFlops / 1e12:F2} TFLOP"));
+        Line("a step of all devices", string.Create(CultureInfo.InvariantCulture, $"{StepFlops * Devices / 1e12:F2} TFLOP"));
         return text.ToString();
     }
+
+    /// <summary>What libraries, generated code and the managed heap come to take while a run goes on; in bfloat16 with oneDNN's kernels, one a shape.</summary>
+    private const long LibraryBytes = 90L << 20, NarrowLibraryBytes = 220L << 20;
+
+    /// <summary>Bytes in holes of the heap, to one of what is kept between them.</summary>
+    private const double HeapHoles = 0.9;
 
     private static long QueryWidth(DiffusionGemmaConfig config, int n) => (long)config.NumAttentionHeads * config.Layer(n).HeadDim;
 
     private static long KeyWidth(DiffusionGemmaConfig config, int n) => (long)config.Layer(n).KeyValueHeads * config.Layer(n).HeadDim;
 
-    /// <summary>Numbers a token that one layer's operators keep for their backward, counted operator by operator along TransformerLayer.Forward.</summary>
-    private static long LayerElements(DiffusionGemmaConfig c, int n) =>
-        24L * c.HiddenSize + 6 * QueryWidth(c, n) + 6 * KeyWidth(c, n) + 4L * c.IntermediateSize + 3L * c.NumExperts
-        + c.TopKExperts * (6L * c.HiddenSize + 4L * c.MoeIntermediateSize);
+    /// <summary>
+    /// Bytes that one layer keeps of a row for its backward, both passes, counted along TransformerLayer.Forward: the inputs of its norms, of its
+    /// projections and of the experts; queries and keys before and after their norms; what attention needs again; gates and ups.
+    /// </summary>
+    private static long LayerBytes(DiffusionGemmaConfig c, int n, int rowTokens, long compute, int rank)
+    {
+        long canvas = c.CanvasLength, tokens = rowTokens + canvas, query = QueryWidth(c, n), keys = KeyWidth(c, n);
+        long numbers = 9L * c.HiddenSize + 4 * query + 4 * keys + 3L * c.IntermediateSize + 2L * c.TopKExperts * c.MoeIntermediateSize + 7L * rank;
+        long wide = c.NumExperts + 6L * c.TopKExperts + 6L * c.TopKExperts + (compute < 4 ? c.HiddenSize : 0);
+        long seen = c.Layer(n).Kind == AttentionKind.Sliding ? Math.Min(rowTokens, c.SlidingWindow + Attention.QueryBlock) : (rowTokens + Attention.QueryBlock) / 2;
+        long masks = rowTokens * Math.Min(rowTokens, seen) + canvas * tokens, canvasKeys = 2 * keys * tokens;
+        return (tokens * numbers + masks + canvasKeys) * compute + tokens * wide * 4;
+    }
+
+    /// <summary>Bytes of logits at their most: of a first pass and its probabilities, or of a chunk of the head's.</summary>
+    private static long HeadTransient(DiffusionGemmaConfig c, FineTuneOptions o, int rows, int rowTokens, long compute, long wide)
+    {
+        long first = o.SelfConditioningProbability > 0 ? (long)rows * c.CanvasLength * c.VocabularySize * (2 * wide + compute) : 0;
+        return Math.Max(first, Math.Min(HeadLoss.Chunk(c.VocabularySize), (long)rows * rowTokens) * c.VocabularySize * compute);
+    }
 
     private static long LoraParameters(DiffusionGemmaConfig config, LoraOptions lora)
     {
@@ -114,7 +161,7 @@ public sealed record TrainingPlan
     }
 
     /// <summary>2 a weight and token forward; backward as much for inputs, and as much again for weights that train.</summary>
-    private static double Flops(DiffusionGemmaConfig c, FineTuneOptions o, int rowTokens, long trained, long parameters, long experts)
+    private static double Flops(DiffusionGemmaConfig c, FineTuneOptions o, int rowTokens, long parameters, long experts)
     {
         double embedding = (double)c.VocabularySize * c.HiddenSize, active = parameters - experts - embedding + (double)experts * c.TopKExperts / c.NumExperts;
         double backward = o.Lora is null ? 2 : 1, passes = 1 + backward, recompute = o.ActivationCheckpointing ? 1 : 0;

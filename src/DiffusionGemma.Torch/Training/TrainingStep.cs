@@ -37,6 +37,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             if (model.Adapter?.Config.Dropout > 0) manual_seed(unchecked(seed + 104_729L * prepared.Step + rows[0]));
 
             using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
+            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
             Tensor? firstLogits = FirstPass(batch, cache);
             Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
             firstLogits?.Dispose();
@@ -46,6 +47,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
                 decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / Math.Max(scored, 1));
             (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
                 encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / Math.Max(pairs, 1));
+            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
             AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
             optimizer.AccumulateGradients();
             diffusion += diffusionSum / Math.Max(scored, 1);

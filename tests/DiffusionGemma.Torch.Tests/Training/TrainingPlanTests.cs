@@ -12,12 +12,30 @@ public class TrainingPlanTests : TorchTest
         TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024);
         Assert.Equal(18_585_600, lora.TrainedParameters);                                  // 18.59 M: rank 16 on attention and dense projections
         Assert.Equal(22_837_985_280, lora.ExpertParameters);
-        Assert.Equal(2 * lora.Parameters, lora.WeightBytes);
+        Assert.Equal(2 * lora.Parameters + 4 * lora.TrainedParameters, lora.WeightBytes);
 
         TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
-        // Master weights and two moments in float32, gradients in float32 and, while a backward runs, in bfloat16.
-        Assert.Equal(18 * full.TrainedParameters, full.TrainingStateBytes);
+        // Master weights, two moments and gradients in float32; and while a backward runs bfloat16 gradients of all but the stacks and the table.
+        Assert.Equal(16 * full.TrainedParameters + 2 * (full.Parameters - full.ExpertParameters - 262_144L * 2816), full.TrainingStateBytes);
         Assert.True(full.StepFlops > lora.StepFlops);
+    }
+
+    /// <summary>Eight devices, in the figures that were worked out by hand: experts 2.85 B, the rest 2.4 B, an eighth of the state; 0.10 s at 30 % of eight H100s.</summary>
+    [Fact]
+    public void Eight_devices_share_experts_state_and_work()
+    {
+        TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 8), one = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
+        Assert.Equal(5.7e9, full.ExpertBytes, 0.05e9);
+        Assert.Equal(4.8e9, full.WeightBytes - full.ExpertBytes, 0.1e9);
+        Assert.Equal(full.TrainedParameters * 16 / 8, full.TrainingStateBytes - (one.TrainingStateBytes - 16 * one.TrainedParameters));
+        Assert.Equal(52e9, full.TrainedParameters * 16 / 8, 2e9);
+        Assert.Equal(one.StepFlops, 8 * full.StepFlops, 1);
+        Assert.Equal(0.10, full.StepFlops / (0.3 * 989e12), 0.01);
+
+        TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024, devices: 8);
+        Assert.InRange(lora.TrainingStateBytes + 4 * lora.TrainedParameters, 0.05e9, 0.15e9);
+        var error = Assert.Throws<ArgumentException>(() => TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 3));
+        Assert.Contains("128 experts", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -27,7 +45,7 @@ public class TrainingPlanTests : TorchTest
         var options = new FineTuneOptions { MicroBatchSize = 4 };
         Assert.Equal(4 * Activations(options with { MicroBatchSize = 1 }), Activations(options));
         Assert.Equal(Activations(options with { MicroBatchSize = 2 }), Activations(options with { MicroBatchTokens = 2048 }));
-        Assert.True(Activations(options with { ActivationCheckpointing = true }) < Activations(options) / 10);
+        Assert.True(Activations(options with { ActivationCheckpointing = true }) < Activations(options) / 5);
     }
 
     [Fact]

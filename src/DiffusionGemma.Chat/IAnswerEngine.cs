@@ -1,0 +1,21 @@
+namespace DiffusionGemma;
+
+/// <summary>What answers requests: a queue over a model, or a test's script.</summary>
+internal interface IAnswerEngine : IDisposable
+{
+    IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, CancellationToken cancellation);
+}
+
+/// <summary>A queue, and what it runs on where that is the client's own.</summary>
+internal sealed class QueueEngine(GenerationQueue queue, DiffusionGemmaModel? ownModel, bool ownsQueue) : IAnswerEngine
+{
+    public GenerationQueue Queue => queue;
+
+    public IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, CancellationToken cancellation) => queue.StreamAsync(request, cancellation);
+
+    public void Dispose()
+    {
+        if (ownsQueue) queue.Dispose();
+        ownModel?.Dispose();
+    }
+}

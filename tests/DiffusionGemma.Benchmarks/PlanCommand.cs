@@ -1,0 +1,21 @@
+using System.Globalization;
+using TorchSharp;
+
+namespace DiffusionGemma.Benchmarks;
+
+/// <summary>plan FOLDER [--full] [--checkpointing] [--tokens N] [--devices N] [--batch N] [--micro N] [--float32]: what a run would need, from its config.json alone.</summary>
+internal static class PlanCommand
+{
+    public static void Run(string folder, string[] rest)
+    {
+        int Number(string option, int otherwise) =>
+            rest.SkipWhile(a => a != option).Skip(1).FirstOrDefault() is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : otherwise;
+        var options = new FineTuneOptions
+        {
+            Lora = rest.Contains("--full") ? null : new LoraOptions(), ActivationCheckpointing = rest.Contains("--checkpointing"),
+            GlobalBatchSize = Number("--batch", 8), MicroBatchSize = Number("--micro", 1),
+        };
+        torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
+        Console.Write(TrainingPlan.Of(DiffusionGemmaConfig.Load(folder), options, dtype, Number("--tokens", 1024), Number("--devices", 1)));
+    }
+}

@@ -1,0 +1,104 @@
+using System.Diagnostics;
+using System.Globalization;
+using TorchSharp;
+
+namespace DiffusionGemma.Benchmarks;
+
+/// <summary>One measurement of training, in a process of its own: what to train, by which algorithm, on which shape.</summary>
+/// <param name="Kind">full or lora.</param>
+/// <param name="Precision">fp32 or bf16.</param>
+/// <param name="Algorithm">ours or reference.</param>
+/// <param name="Threads">Torch's threads.</param>
+/// <param name="Quick">The small shape.</param>
+/// <param name="Experts">Experts a layer.</param>
+/// <param name="Prompt">Prompt tokens of a row.</param>
+/// <param name="Response">Response tokens of a row, whole canvases.</param>
+internal sealed record TrainingCase(
+    string Kind, string Precision, string Algorithm = "ours", int Threads = 1, bool Quick = false, int Experts = BenchmarkShape.DefaultExperts,
+    int Prompt = BenchmarkShape.DefaultPrompt, int Response = BenchmarkShape.DefaultResponse)
+{
+    private const int RowsPerStep = 4;
+
+    public const string Command = "training-one";
+
+    private torch.ScalarType DType => Precision == "bf16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+
+    private LoraOptions? Lora => Kind == "lora" ? new LoraOptions() : null;
+
+    public static TrainingCase Parse(string[] a)
+    {
+        int Number(int at) => int.Parse(a[at], CultureInfo.InvariantCulture);
+        return new TrainingCase(a[0], a[1], a[2], Number(3), bool.Parse(a[4]), Number(5), Number(6), Number(7));
+    }
+
+    /// <summary>Runs it in a process that does nothing else.</summary>
+    public TrainingMeasure InOwnProcess()
+    {
+        BenchmarkShape.Checkpoint(Quick, Experts);
+        string[] arguments = [Command, Kind, Precision, Algorithm, .. new object[] { Threads, Quick, Experts, Prompt, Response }.Select(v => Convert.ToString(v, CultureInfo.InvariantCulture)!)];
+        using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        if (process.ExitCode != 0) throw new InvalidOperationException($"{string.Join(' ', arguments)} failed.");
+        TrainingMeasure measure = TrainingMeasure.Parse(output);
+        Figure.Note($"{this}: {measure}");
+        return measure;
+    }
+
+    /// <summary>The child's part.</summary>
+    public TrainingMeasure Measure()
+    {
+        DiffusionGemmaRuntime.EnsureUsable();
+        torch.set_num_threads(Threads);
+        long before = WorkingSet(p => p.WorkingSet64);
+        using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick, Experts), dtype: DType);
+        int steps = Quick || Algorithm == "reference" ? 3 : 4;
+        IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * steps, model.Config, Prompt, Response);
+        var options = new FineTuneOptions { Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Shuffle = false, DryRun = false };
+        var times = new List<double>();
+        double waited = 0;
+        if (Algorithm == "ours")
+        {
+            using FineTuneResult result = FineTuner.Fit(model, rows, options);
+            times.AddRange(result.History.Select(s => s.Seconds));
+            waited = result.History.Skip(1).Sum(s => s.WaitSeconds) / result.History.Skip(1).Sum(s => s.Seconds);
+            model.Adapter = null;
+        }
+        else
+        {
+            using LoraAdapter? adapter = Lora is null ? null : LoraAdapter.Create(model, Lora, 42);
+            using var reference = new ReferenceAlgorithm(model, adapter);
+            for (int step = 0; step < steps; step++)
+            {
+                var clock = Stopwatch.StartNew();
+                reference.Step(step, [.. rows.Skip(step * RowsPerStep).Take(RowsPerStep)]);
+                times.Add(clock.Elapsed.TotalSeconds);
+            }
+        }
+        long peak = WorkingSet(p => p.PeakWorkingSet64);
+        long planned = TrainingPlan.Of(model.Config, options, DType, rows.Max(r => r.InputIds.Length)).TotalBytes;
+        return new TrainingMeasure(times.Skip(1).Min(), peak / (double)(1 << 30), planned / (double)(peak - before), waited);
+    }
+
+    private static long WorkingSet(Func<Process, long> read)
+    {
+        using Process process = Process.GetCurrentProcess();
+        return read(process);
+    }
+}
+
+/// <summary>What a case gave.</summary>
+/// <param name="Seconds">Of the fastest step after the first: other programs only ever take time away.</param>
+/// <param name="PeakGib">The process's peak working set.</param>
+/// <param name="PlannedShare">What the plan says, over what the run took beside the bare runtime.</param>
+/// <param name="WaitShare">The part of the steps' time in which they waited for input.</param>
+internal sealed record TrainingMeasure(double Seconds, double PeakGib, double PlannedShare, double WaitShare)
+{
+    public static TrainingMeasure Parse(string output)
+    {
+        double[] n = [.. output.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))];
+        return new TrainingMeasure(n[0], n[1], n[2], n[3]);
+    }
+
+    public string Line => string.Create(CultureInfo.InvariantCulture, $"{Seconds} {PeakGib} {PlannedShare} {WaitShare}");
+}

@@ -22,11 +22,17 @@ public sealed record ChatConversation
 
     private ChatConversation(PySequence messages, IReadOnlyList<KeyValuePair<string, object?>> arguments) => (_messages, _arguments) = (messages, arguments);
 
+    /// <summary>Keys under which a row or a message holds what is seen or heard: <c>images</c>, <c>audio</c> and the like. A value there is refused, but for an empty one.</summary>
+    public static IReadOnlyList<string> MediaKeys => ChatMessageRules.MediaKeys;
+
     /// <summary>How many messages there are.</summary>
     public int MessageCount => _messages.Count;
 
     /// <summary>Whether the last message is the assistant's, so that there is an answer to learn from.</summary>
     public bool IsAnswered => _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+
+    /// <summary>Whether it brings tools; an empty list of them counts, as in transformers.</summary>
+    internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
 
     /// <summary>The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.</summary>
     public string? Answer => IsAnswered && ((PyDict)_messages[^1]!).TryGet("content", out object? content)
@@ -72,6 +78,10 @@ public sealed record ChatConversation
         return Checked(new PyList(list), []);
     }
 
+    /// <summary>The same with an answer behind it.</summary>
+    internal ChatConversation WithAnswer(string content) =>
+        new(new PyList([.. _messages, new PyDict { { "role", "assistant" }, { "content", content } }]), _arguments);
+
     /// <summary>The same without its last message: what the assistant answered to.</summary>
     internal ChatConversation WithoutLast() => new(new PyList([.. _messages.Take(_messages.Count - 1)]), _arguments);
 
@@ -88,6 +98,8 @@ public sealed record ChatConversation
                 return Checked((PySequence)JsonValues.Read(row)!, []);
             case JsonValueKind.Object:
                 PyDict values = JsonValues.ReadObject(row);
+                if (ChatMessageRules.FindMedia(values) is { } media)
+                    throw new ChatException($"The row has '{media}': this library is text only; take out what is not text, or the row.");
                 if (!values.TryGet(MessagesKey, out object? messages))
                     throw new ChatException("The row has no 'messages': give the messages array, or an object with the key 'messages'.");
                 return Checked(messages, ReadArguments(values));

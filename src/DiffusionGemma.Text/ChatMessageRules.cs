@@ -5,6 +5,13 @@ namespace DiffusionGemma.Text;
 /// <summary>What a message must be, whatever the template makes of it.</summary>
 internal static class ChatMessageRules
 {
+    /// <summary>Where rows and messages keep what is seen or heard; no template of text would show it.</summary>
+    public static readonly string[] MediaKeys = ["image", "images", "audio", "audios", "video", "videos"];
+
+    /// <summary>The key under which the row or message holds something that is not text, or null.</summary>
+    public static string? FindMedia(PyDict dict) =>
+        MediaKeys.FirstOrDefault(key => dict.TryGet(key, out object? value) && value is not (null or "" or PyList { Count: 0 }));
+
     /// <exception cref="ChatException">It names the message's place, from 0, and what is wrong with it.</exception>
     public static void Check(object? message, int place)
     {
@@ -14,6 +21,8 @@ internal static class ChatMessageRules
             throw Bad(place, "has no 'role'");
         if (role is not string { Length: > 0 })
             throw Bad(place, $"has a 'role' of type {PyType.NameOf(role)}, where a text such as user or assistant is expected");
+        if (FindMedia(dict) is { } media)
+            throw Bad(place, $"has '{media}': this library is text only; take out what is not text, or the row");
         bool hasContent = dict.TryGet("content", out object? content);
         bool callsTools = dict.TryGet("tool_calls", out object? calls) && calls is not null;
         if (callsTools && calls is not PyList)

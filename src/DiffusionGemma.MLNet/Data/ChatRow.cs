@@ -17,9 +17,6 @@ internal static class ChatRow
     /// <summary>What a chat template takes beside the messages, in tables often as JSON text: a column has one type, these have many.</summary>
     public static readonly string[] TemplateKeys = ["tools", "chat_template_kwargs"];
 
-    /// <summary>Where data sets keep what is seen or heard.</summary>
-    public static readonly string[] MediaKeys = ["image", "images", "audio", "audios", "video", "videos"];
-
     // As deep as a conversation may be. The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
     private static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
     private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
@@ -58,8 +55,6 @@ internal static class ChatRow
 
     private static string Read(JsonElement row, ChatDataOptions options)
     {
-        if (row.ValueKind == JsonValueKind.Object)
-            CheckIsText(row);
         if (options.QuestionColumn is not null)
             return ReadQuestion(row, options.QuestionColumn, options);
         if (row.ValueKind == JsonValueKind.Array)
@@ -76,17 +71,12 @@ internal static class ChatRow
         throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
     }
 
-    /// <summary>Images and the like may stand beside the messages in place of among them.</summary>
-    private static void CheckIsText(JsonElement row)
-    {
-        foreach (string key in MediaKeys)
-            Require(!TryGet(row, key, out JsonElement value) || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
-                () => $"the row has '{key}': this library is text only; take out what is not text, or the row");
-    }
-
     private static string ReadQuestion(JsonElement row, string questionKey, ChatDataOptions options)
     {
         Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{questionKey}', this one is {Describe(row)}");
+        foreach (string media in ChatConversation.MediaKeys)
+            Require(!TryGet(row, media, out JsonElement value) || value.ValueKind == JsonValueKind.String && value.ValueEquals("") || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
+                () => $"the row has '{media}': this library is text only; take out what is not text, or the row");
         string question = Text(row, questionKey);
         string? answer = options.AnswerColumn is { } key ? Text(row, key) : null;
         return Write(writer =>

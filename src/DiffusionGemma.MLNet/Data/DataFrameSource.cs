@@ -19,7 +19,7 @@ internal sealed class DataFrameSource : IChatSource
     public DataFrameSource(DataFrame frame, ChatDataOptions options)
     {
         _frame = frame;
-        if (frame.Columns.FirstOrDefault(column => ChatRow.MediaKeys.Contains(column.Name)) is { } media)
+        if (frame.Columns.FirstOrDefault(column => ChatConversation.MediaKeys.Contains(column.Name)) is { } media)
             throw new ArgumentException($"The data frame has a column '{media.Name}', and this library is text only: remove it and the rows that need it.", nameof(frame));
         // A frame made of a loaded view holds its rows, which are conversations as they stand.
         _wholeRows = options.QuestionColumn is null && !Has(options.MessagesColumn) && Has(options.OutputColumn);

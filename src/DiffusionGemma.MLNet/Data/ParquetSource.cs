@@ -38,7 +38,7 @@ internal sealed class ParquetSource : IChatSource
     /// <summary>The columns that the options ask for; every other column stays unread.</summary>
     internal static Field[] Columns(ParquetFile file, ChatDataOptions options)
     {
-        if (file.Columns.FirstOrDefault(column => ChatRow.MediaKeys.Contains(column.Name)) is { } media)
+        if (file.Columns.FirstOrDefault(column => ChatConversation.MediaKeys.Contains(column.Name)) is { } media)
             throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again without it and the rows that need it", new ChatPosition(file.Path));
         if (options.QuestionColumn is { } question)
             return options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];

@@ -25,15 +25,23 @@ internal sealed class SpecialTokens
             return None;
         using JsonDocument document = JsonFile.ReadObject(path);
         Dictionary<string, string> tokens = new(StringComparer.Ordinal);
-        foreach (JsonProperty property in document.RootElement.EnumerateObject())
-        {
-            // add_bos_token and the like are flags of the same spelling.
-            if (property.Name.EndsWith(Suffix, StringComparison.Ordinal)
-                && property.Value.ValueKind is not (JsonValueKind.Null or JsonValueKind.True or JsonValueKind.False))
-                tokens[property.Name] = TextOf(property.Value) ?? throw new InvalidDataException(
-                    $"{path}: '{property.Name}' is {property.Value.ValueKind}, where a text or an object with 'content' is expected.");
-        }
+        // A model's own (boi_token, image_token and so on) stand there or beside the others.
+        if (document.RootElement.TryGetProperty("extra_special_tokens", out JsonElement own) && own.ValueKind == JsonValueKind.Object)
+            Add(own);
+        Add(document.RootElement);
         return new SpecialTokens(tokens);
+
+        void Add(JsonElement properties)
+        {
+            foreach (JsonProperty property in properties.EnumerateObject())
+            {
+                // add_bos_token and the like are flags of the same spelling.
+                if (property.Name.EndsWith(Suffix, StringComparison.Ordinal)
+                    && property.Value.ValueKind is not (JsonValueKind.Null or JsonValueKind.True or JsonValueKind.False))
+                    tokens[property.Name] = TextOf(property.Value) ?? throw new InvalidDataException(
+                        $"{path}: '{property.Name}' is {property.Value.ValueKind}, where a text or an object with 'content' is expected.");
+            }
+        }
     }
 
     private static string? TextOf(JsonElement token) => token.ValueKind switch

@@ -16,6 +16,7 @@ internal sealed class TokenizerFileReader
 
     private readonly Dictionary<string, int> _model = new(300_000, StringComparer.Ordinal);
     private readonly List<AddedToken> _added = [];
+    private readonly HashSet<string> _read = [];
     private bool _hasModel;
     private bool _marksSpaces;
     private bool _hasPreTokenizer;
@@ -66,11 +67,16 @@ internal sealed class TokenizerFileReader
 
     private void ReadProperty(ref Utf8JsonReader json, string name)
     {
+        Note(name);
         switch (name)
         {
             case "version":
-            case "post_processor":      // adds <bos>: the chat template writes it, and text alone is encoded without
-                json.Skip();
+                if (json.GetString() is var version && version != "1.0")
+                    throw Bad($"version '{version}' is not supported, only 1.0");
+                break;
+            case "post_processor":
+                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                    CheckPostProcessor(document.RootElement);
                 break;
             case "truncation":
             case "padding":
@@ -156,6 +162,16 @@ internal sealed class TokenizerFileReader
         throw Bad($"decoder {Shorten(decoder)} is not supported, only Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
     }
 
+    /// <summary>One that adds tokens to the text's own, such as &lt;bos&gt;: the chat template writes it, and text alone is encoded without.</summary>
+    private void CheckPostProcessor(JsonElement processor)
+    {
+        bool addsOnly = processor.ValueKind == JsonValueKind.Null || (TypeOf(processor) == "TemplateProcessing"
+            && processor.TryGetProperty("single", out JsonElement single) && single.ValueKind == JsonValueKind.Array
+            && single.EnumerateArray().Count(piece => piece.ValueKind == JsonValueKind.Object && piece.TryGetProperty("Sequence", out _)) == 1);
+        if (!addsOnly)
+            throw Bad($"post_processor {Shorten(processor)} is not supported, only TemplateProcessing around the text");
+    }
+
     private void ReadModel(ref Utf8JsonReader json)
     {
         Require(ref json, JsonTokenType.StartObject, "'model'");
@@ -164,6 +180,7 @@ internal sealed class TokenizerFileReader
         {
             string name = json.GetString()!;
             json.Read();
+            Note($"model.{name}");
             switch (name)
             {
                 case "type":
@@ -285,6 +302,12 @@ internal sealed class TokenizerFileReader
     private static bool IsString(JsonElement element, string property, string value) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out JsonElement given)
         && given.ValueKind == JsonValueKind.String && given.ValueEquals(value);
+
+    private void Note(string property)
+    {
+        if (!_read.Add(property))
+            throw Bad($"property '{property}' stands twice");
+    }
 
     private void Require(ref Utf8JsonReader json, JsonTokenType kind, string what)
     {

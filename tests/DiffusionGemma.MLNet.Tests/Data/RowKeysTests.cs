@@ -32,8 +32,15 @@ public sealed class RowKeysTests
     {
         string chat = """[{"role":"user","content":"x"}]""", row = $$"""{"messages":{{chat}},"{{key}}":{{value}}}""";
         var error = Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromEnumerable([chat, row]).GetColumn<string>("Messages").ToArray());
-        Assert.Equal((1L, $"the row has '{key}': this library is text only; take out what is not text, or the row"), (error.Row, error.Reason));
-        Assert.Single(_ml.Data.LoadChatFromEnumerable([$$"""{"messages":{{chat}},"{{key}}":[]}"""]).GetColumn<string>("Messages"));
+        Assert.Equal((1L, $"The row has '{key}': this library is text only; take out what is not text, or the row."), (error.Row, error.Reason));
+        var question = new ChatDataOptions { QuestionColumn = "q" };
+        Assert.Contains($"the row has '{key}'", Assert.Throws<ChatDataException>(() =>
+            _ml.Data.LoadChatFromEnumerable(question, [$$"""{"q":"x","{{key}}":{{value}}}"""]).GetColumn<string>("Messages").ToArray()).Reason);
+        foreach (string empty in new[] { "[]", "\"\"", "null" })
+        {
+            Assert.Single(_ml.Data.LoadChatFromEnumerable([$$"""{"messages":{{chat}},"{{key}}":{{empty}}}"""]).GetColumn<string>("Messages"));
+            Assert.Single(_ml.Data.LoadChatFromEnumerable(question, [$$"""{"q":"x","{{key}}":{{empty}}}"""]).GetColumn<string>("Messages"));
+        }
     }
 
     [Theory]

@@ -17,6 +17,8 @@ public sealed class ChatTemplateTests
             """{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named {{ bos_token }}"}], "bos_token": {"content": "<b>"}}""");
         Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
 
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": [{"name": "default"}]}""");
+        Assert.Contains("'template'", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": [{"name": "other", "template": "no"}]}""");
         Assert.Contains("default", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": 5}""");
@@ -27,6 +29,62 @@ public sealed class ChatTemplateTests
         File.WriteAllText(folder.File("tokenizer_config.json"), "{}");
         File.WriteAllText(folder.File("chat_template.jinja"), "file {{ pad_token is defined }}");
         Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+    }
+
+    /// <summary>As in transformers' get_chat_template: tools that are not None take "tool_use".</summary>
+    [Fact]
+    public void AConversationWithToolsTakesTheTemplateForTools()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        ChatConversation plain = ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": null}""");
+        ChatConversation[] withTools = [ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": [{}]}"""), ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": []}""")];
+        File.WriteAllText(folder.File("tokenizer_config.json"),
+            """{"chat_template": [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "{% generation %}tools{{ bos_token }}{% endgeneration %}"}, {"name": "rag", "template": "no"}], "bos_token": "<b>"}""");
+        Check("plain", "tools<b>");
+
+        File.WriteAllText(folder.File("chat_template.jinja"), "file");
+        Check("file", "file");
+        Directory.CreateDirectory(folder.File("additional_chat_templates"));
+        File.WriteAllText(folder.File("additional_chat_templates/tool_use.jinja"), "file with tools");
+        Check("file", "file with tools");
+
+        // Each with its own way of telling what the assistant wrote.
+        ChatTokenizer chat = new(DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat")), ChatTemplate.Load(Marked()));
+        Assert.DoesNotContain(false, chat.Encode("""{"messages": [{"role": "assistant", "content": "a"}], "tools": [{}]}""").AssistantMask);
+        Assert.DoesNotContain(true, chat.Encode("""{"messages": [{"role": "assistant", "content": "a"}]}""").AssistantMask);
+
+        void Check(string expected, string expectedWithTools)
+        {
+            ChatTemplate template = ChatTemplate.Load(folder.Path);
+            Assert.Equal(expected, template.Render(plain, false).Text);
+            Assert.All(withTools, chat => Assert.Equal(expectedWithTools, template.Render(chat, false).Text));
+        }
+
+        string Marked()
+        {
+            File.WriteAllText(folder.File("chat_template.jinja"), "{% generation %}{% endgeneration %}a");
+            File.WriteAllText(folder.File("additional_chat_templates/tool_use.jinja"), "{% generation %}a{% endgeneration %}");
+            return folder.Path;
+        }
+    }
+
+    [Fact]
+    public void AFileIsReadAsPythonReadsIt()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        File.WriteAllBytes(folder.File("chat_template.jinja"), [0xEF, 0xBB, 0xBF, .. "a\r\nb"u8]);
+        Assert.Equal("\uFEFFa\nb", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        File.WriteAllBytes(folder.File("chat_template.jinja"), [(byte)'a', 0xC3]);
+        Assert.Contains("chat_template.jinja: the chat template is not valid UTF-8", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
+    }
+
+    [Fact]
+    public void AModelsOwnTokensAreVariablesToo()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        File.WriteAllText(folder.File("chat_template.jinja"), "{{ image_token }}{{ boi_token }}");
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"boi_token": "<b>", "extra_special_tokens": {"image_token": "<i>", "boi_token": "other"}}""");
+        Assert.Equal("<i><b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
     }
 
     [Theory]

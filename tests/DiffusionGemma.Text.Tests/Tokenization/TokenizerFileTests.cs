@@ -12,6 +12,16 @@ public sealed class TokenizerFileTests
         { "truncation", """{"max_length": 4}""", "truncation" },
         { "padding", """{"strategy": "BatchLongest"}""", "padding" },
         { "surprise", "1", "surprise" },
+        { "version", "\"2.0\"", "2.0" },
+        { "post_processor", """{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}""", "ByteLevel" },
+        { "post_processor", """{"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": true}""", "RobertaProcessing" },
+        { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""", "TemplateProcessing" },
+        { "post_processor", """{"type": "Sequence", "processors": []}""", "Sequence" },
+        { "normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "Regex" },
+        { "normalizer", """{"type": "Prepend", "prepend": "▁"}""", "Prepend" },
+        { "pre_tokenizer", """{"type": "Metaspace", "replacement": "▁"}""", "Metaspace" },
+        { "pre_tokenizer", """{"type": "Split", "pattern": {"Regex": "\\s+"}, "behavior": "Isolated", "invert": false}""", "Regex" },
+        { "decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}""", "Strip" },
         { "normalizer", """{"type": "NFC"}""", "NFC" },
         { "normalizer", """{"type": "Sequence", "normalizers": []}""", "Sequence" },
         { "pre_tokenizer", """{"type": "ByteLevel"}""", "ByteLevel" },
@@ -64,6 +74,17 @@ public sealed class TokenizerFileTests
         JsonNode file = JsonNode.Parse(s_source)!;
         file["model"]!["vocab"]!.AsObject().Remove("<0x0A>");
         Assert.Contains("<0x0A>", Assert.Throws<InvalidDataException>(() => Load(file.ToJsonString())).Message);
+    }
+
+    /// <summary>A JSON reader takes the last of two in silence; the reference refuses the file.</summary>
+    [Theory]
+    [InlineData("{", "{\"normalizer\": null,", "normalizer")]
+    [InlineData("\"model\":{", "\"model\":{\"byte_fallback\":true,", "model.byte_fallback")]
+    public void APropertyThatStandsTwiceIsRefused(string at, string twice, string named)
+    {
+        string json = JsonNode.Parse(s_source)!.ToJsonString();
+        int place = json.IndexOf(at, StringComparison.Ordinal);
+        Assert.Contains($"'{named}' stands twice", Assert.Throws<InvalidDataException>(() => Load(json[..place] + twice + json[(place + at.Length)..])).Message);
     }
 
     [Theory]

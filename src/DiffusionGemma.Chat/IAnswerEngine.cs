@@ -7,7 +7,7 @@ internal interface IAnswerEngine : IDisposable
 }
 
 /// <summary>A queue, and what it runs on where that is the client's own.</summary>
-internal sealed class QueueEngine(GenerationQueue queue, DiffusionGemmaModel? ownModel, bool ownsQueue) : IAnswerEngine
+internal sealed class QueueEngine(GenerationQueue queue, bool ownsQueue, params IDisposable?[] owned) : IAnswerEngine
 {
     public GenerationQueue Queue => queue;
 
@@ -16,6 +16,6 @@ internal sealed class QueueEngine(GenerationQueue queue, DiffusionGemmaModel? ow
     public void Dispose()
     {
         if (ownsQueue) queue.Dispose();
-        ownModel?.Dispose();
+        foreach (IDisposable? own in owned) own?.Dispose();
     }
 }

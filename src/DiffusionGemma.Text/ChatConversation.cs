@@ -78,6 +78,10 @@ public sealed record ChatConversation
         return Checked(new PyList(list), []);
     }
 
+    /// <summary>The same with an answer behind it.</summary>
+    internal ChatConversation WithAnswer(string content) =>
+        new(new PyList([.. _messages, new PyDict { { "role", "assistant" }, { "content", content } }]), _arguments);
+
     /// <summary>The same without its last message: what the assistant answered to.</summary>
     internal ChatConversation WithoutLast() => new(new PyList([.. _messages.Take(_messages.Count - 1)]), _arguments);
 

@@ -72,6 +72,18 @@ public sealed class ChatTokenizer
         return RenderAndEncode(prompt, addGenerationPrompt: true).Ids;
     }
 
+    /// <summary>Ids of what the template writes behind the assistant's answer, such as &lt;turn|&gt; ⏎; empty where it writes nothing, or changes the answer.</summary>
+    /// <param name="conversation">One that waits for an answer.</param>
+    /// <exception cref="ChatException">The template refuses the answered conversation.</exception>
+    public int[] EncodeAnswerEnd(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        const string Answer = "\uFDD0";                             // never a character of a text, so that it is found again
+        string text = Template.Render(conversation.WithAnswer(Answer), addGenerationPrompt: false).Text;
+        int at = text.LastIndexOf(Answer, StringComparison.Ordinal);
+        return at < 0 ? [] : [.. Tokenizer.EncodeToIds(text[(at + Answer.Length)..])];
+    }
+
     private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(ChatConversation conversation, bool addGenerationPrompt)
     {
         RenderedChat chat = Template.Render(conversation, addGenerationPrompt);

@@ -115,9 +115,6 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>Tokens that are found in the raw text.</summary>
     internal IReadOnlyList<AddedToken> AddedTokens { get; }
 
-    /// <summary>The control tokens by their text: those that the file marks as special.</summary>
-    public IReadOnlyDictionary<string, int> ControlTokens => field ??= AddedTokens.Where(token => token.IsSpecial).ToDictionary(token => token.Content, token => token.Id);
-
     /// <summary>A decoder of one text.</summary>
     internal TokenDecoder CreateDecoder(bool skipSpecialTokens) => new(_vocabulary, _marksSpaces, skipSpecialTokens);
 

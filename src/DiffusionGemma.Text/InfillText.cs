@@ -12,10 +12,13 @@ namespace DiffusionGemma;
 /// It is &lt;gap:3&gt; today.      It  ▁is  ▁    ?  ?  ?    ▁today  .
 /// Pinned                    0   1    2             6       7
 /// </code>
+/// Special tokens' text becomes the token, as everywhere. A text that holds the letters <c>&lt;gap</c> for their own sake cannot be given: pin its
+/// tokens through <c>GenerationRequest.Pinned</c>.
 /// </remarks>
 /// <param name="Length">Tokens of the response, gaps included.</param>
 /// <param name="Pinned">Position to token: what is given.</param>
-public sealed partial record InfillText(int Length, IReadOnlyDictionary<int, int> Pinned)
+/// <param name="Gaps">First position and number of tokens of each gap, in order.</param>
+public sealed partial record InfillText(int Length, IReadOnlyDictionary<int, int> Pinned, IReadOnlyList<(int Start, int Length)> Gaps)
 {
     private const int LongestGap = 1 << 16;
 
@@ -31,6 +34,7 @@ public sealed partial record InfillText(int Length, IReadOnlyDictionary<int, int
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
         var pinned = new Dictionary<int, int>();
+        var gaps = new List<(int Start, int Length)>();
         int length = 0, from = 0;
         void Given(string piece)
         {
@@ -39,17 +43,18 @@ public sealed partial record InfillText(int Length, IReadOnlyDictionary<int, int
 
         foreach (Match gap in Gap().Matches(text))
         {
-            if (!int.TryParse(gap.Groups[1].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) || tokens is < 1 or > LongestGap)
+            if (!int.TryParse(gap.Groups["n"].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) || tokens is < 1 or > LongestGap)
                 throw new ChatException($"The gap '{gap.Value}' at character {gap.Index} is malformed: write <gap:n> with a number of tokens from 1 to {LongestGap}.");
             Given(text[from..gap.Index]);
-            length += tokens;
+            gaps.Add((length, tokens));
+            length = checked(length + tokens);
             from = gap.Index + gap.Length;
         }
         Given(text[from..]);
-        return length > 0 ? new InfillText(length, pinned) : throw new ChatException("The response is empty: give a text, or gaps as <gap:n>.");
+        return length > 0 ? new InfillText(length, pinned, gaps) : throw new ChatException("The response is empty: give a text, or gaps as <gap:n>.");
     }
 
-    // One that is not closed takes what follows as its number, and is refused with it.
-    [GeneratedRegex("<gap:([^>]{0,20})>?")]
+    // Whatever begins as a gap does is one: "<gap>" or "<gap:3" without its end is refused, not taken for text.
+    [GeneratedRegex(@"<gap:(?<n>[^<>]{0,20})>|<gap\b[^<>]{0,20}>?", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant)]
     private static partial Regex Gap();
 }

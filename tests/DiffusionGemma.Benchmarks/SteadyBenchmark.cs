@@ -17,7 +17,7 @@ internal static class SteadyBenchmark
             using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick: true));
             IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(Rows, model.Config, prompt: 16, response: BenchmarkShape.Canvas);
             var options = new FineTuneOptions { Lora = kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = 2, Epochs = steps, MaxSteps = steps, LearningRate = 1e-5, MinLearningRate = 0 };
-            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told(record =>
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told<StepRecord>(record =>
             {
                 int done = record.Step + 1;
                 if (done % (steps / 4) != 0) return;
@@ -27,10 +27,5 @@ internal static class SteadyBenchmark
             Figure.Print($"steady.{kind}.input_share", 100 * result.History.Skip(1).Sum(r => r.WaitSeconds) / result.History.Skip(1).Sum(r => r.Seconds), "percent");
             model.Adapter = null;
         }
-    }
-
-    private sealed class Told(Action<StepRecord> tell) : IProgress<StepRecord>
-    {
-        public void Report(StepRecord value) => tell(value);
     }
 }

@@ -15,7 +15,7 @@ internal static class TrainingBenchmark
                 string name = $"training.{kind}.{precision}";
                 Figure.Print($"{name}.seconds", measure.Seconds, "s");
                 Figure.Print($"{name}.peak_gib", measure.PeakGib, "GiB");
-                Figure.Print($"{name}.ratio_time", reference.Seconds / measure.Seconds, "x");
+                Figure.Print($"{name}.ratio_time", measure.Speedup(reference, threads), "x");
                 Figure.Print($"{name}.ratio_memory", measure.PeakGib / reference.PeakGib, "x");
             }
     }
@@ -32,7 +32,7 @@ internal static class TrainingBenchmark
         {
             (TrainingMeasure measure, TrainingMeasure reference) = (ours.InOwnProcess(), (ours with { Algorithm = "reference" }).InOwnProcess());
             Figure.Print($"growth.{dimension}.{size}.seconds", measure.Seconds, "s");
-            Figure.Print($"growth.{dimension}.{size}.ratio_time", reference.Seconds / measure.Seconds, "x");
+            Figure.Print($"growth.{dimension}.{size}.ratio_time", measure.Speedup(reference, ours.Threads), "x");
             Figure.Print($"growth.{dimension}.{size}.peak_gib", measure.PeakGib, "GiB");
         }
     }

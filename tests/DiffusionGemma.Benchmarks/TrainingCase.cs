@@ -56,10 +56,11 @@ internal sealed record TrainingCase(
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * steps, model.Config, Prompt, Response);
         var options = new FineTuneOptions { Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Shuffle = false, DryRun = false };
         var times = new List<double>();
+        var processor = new List<TimeSpan> { Processor() };
         double waited = 0;
         if (Algorithm == "ours")
         {
-            using FineTuneResult result = FineTuner.Fit(model, rows, options);
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told<StepRecord>(_ => processor.Add(Processor())));
             times.AddRange(result.History.Select(s => s.Seconds));
             waited = result.History.Skip(1).Sum(s => s.WaitSeconds) / result.History.Skip(1).Sum(s => s.Seconds);
             model.Adapter = null;
@@ -73,11 +74,19 @@ internal sealed record TrainingCase(
                 var clock = Stopwatch.StartNew();
                 reference.Step(step, [.. rows.Skip(step * RowsPerStep).Take(RowsPerStep)]);
                 times.Add(clock.Elapsed.TotalSeconds);
+                processor.Add(Processor());
             }
         }
         long peak = WorkingSet(p => p.PeakWorkingSet64);
         long planned = TrainingPlan.Of(model.Config, options, DType, rows.Max(r => r.InputIds.Length)).TotalBytes;
-        return new TrainingMeasure(times.Skip(1).Min(), peak / (double)(1 << 30), planned / (double)(peak - before), waited);
+        double cpu = processor.Zip(processor.Skip(1), (from, to) => (to - from).TotalSeconds).Skip(1).Min();
+        return new TrainingMeasure(times.Skip(1).Min(), cpu, peak / (double)(1 << 30), planned / (double)(peak - before), waited);
+    }
+
+    private static TimeSpan Processor()
+    {
+        using Process process = Process.GetCurrentProcess();
+        return process.TotalProcessorTime;
     }
 
     private static long WorkingSet(Func<Process, long> read)
@@ -89,16 +98,20 @@ internal sealed record TrainingCase(
 
 /// <summary>What a case gave.</summary>
 /// <param name="Seconds">Of the fastest step after the first: other programs only ever take time away.</param>
+/// <param name="ProcessorSeconds">Processor time of such a step: what the seconds would be on a machine that does nothing else, with one thread.</param>
 /// <param name="PeakGib">The process's peak working set.</param>
 /// <param name="PlannedShare">What the plan says, over what the run took beside the bare runtime.</param>
 /// <param name="WaitShare">The part of the steps' time in which they waited for input.</param>
-internal sealed record TrainingMeasure(double Seconds, double PeakGib, double PlannedShare, double WaitShare)
+internal sealed record TrainingMeasure(double Seconds, double ProcessorSeconds, double PeakGib, double PlannedShare, double WaitShare)
 {
     public static TrainingMeasure Parse(string output)
     {
         double[] n = [.. output.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))];
-        return new TrainingMeasure(n[0], n[1], n[2], n[3]);
+        return new TrainingMeasure(n[0], n[1], n[2], n[3], n[4]);
     }
 
-    public string Line => string.Create(CultureInfo.InvariantCulture, $"{Seconds} {PeakGib} {PlannedShare} {WaitShare}");
+    /// <summary>How many times this measurement's time the other's is: processor time where one thread has it all, which a busy machine does not change.</summary>
+    public double Speedup(TrainingMeasure other, int threads) => threads == 1 ? other.ProcessorSeconds / ProcessorSeconds : other.Seconds / Seconds;
+
+    public string Line => string.Create(CultureInfo.InvariantCulture, $"{Seconds} {ProcessorSeconds} {PeakGib} {PlannedShare} {WaitShare}");
 }

@@ -1,223 +1,172 @@
-using System.ComponentModel;
 using Microsoft.Extensions.AI;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
-public class DiffusionGemmaChatClientTests
+public sealed class DiffusionGemmaChatClientTests
 {
-    private static readonly ChatTokenizer Tokenizer = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
-
-    // In the manner of Gemma: tools, calls and results as it writes them.
-    private static readonly ChatTokenizer WithTools = new(
-        Tokenizer.Tokenizer,
-        ChatTemplate.Parse(File.ReadAllText(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.Text.Tests", "goldens", "templates", "turns_with_tools.jinja"))));
+    private static readonly ChatMessage[] s_question = [new(ChatRole.User, "Rain?")];
 
     [Fact]
-    public async Task A_stream_appends_committed_text_and_ends_with_reason_and_usage()
+    public async Task AStreamAppendsCommittedText()
     {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 4, "Natalia sold 48 clips 🙂 日本.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny");
-        List<ChatResponseUpdate> updates = await All(client.GetStreamingResponseAsync("How many?"));
-        Assert.Equal("Natalia sold 48 clips 🙂 日本.", string.Concat(updates.Select(u => u.Text)));
+        using DiffusionGemmaChatClient client = TestChat.Saying("It rains, 日本 🌞.<turn|>", canvas: 3);
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(s_question).ToListAsync();
+        Assert.Equal("It rains, 日本 🌞.", string.Concat(updates.Select(update => update.Text)));
         Assert.True(updates.Count > 3);
-        Assert.Single(updates.Select(u => (u.ResponseId, u.MessageId, u.ModelId, u.Role)).Distinct());
-        Assert.Equal(("tiny", ChatRole.Assistant, ChatFinishReason.Stop), (updates[0].ModelId, updates[0].Role, updates[^1].FinishReason));
-        UsageDetails usage = Assert.Single(updates.SelectMany(u => u.Contents).OfType<UsageContent>()).Details;
-        Assert.Equal(engine.Requests[0].Prompt.Length, usage.InputTokenCount);
-        Assert.Equal(Tokenizer.Tokenizer.EncodeToIds("Natalia sold 48 clips 🙂 日本.").Count, usage.OutputTokenCount);
-        Assert.Equal(usage.InputTokenCount + usage.OutputTokenCount, usage.TotalTokenCount);
-        Assert.DoesNotContain(updates, u => u.RawRepresentation is DraftUpdate);
-    }
-
-    [Fact]
-    public async Task A_response_is_its_stream_put_together()
-    {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 3, "Natalia sold 48 clips.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny");
-        ChatResponse response = await client.GetResponseAsync("How many?");
-        Assert.Equal("Natalia sold 48 clips.", response.Text);
-        Assert.Equal((ChatFinishReason.Stop, "tiny"), (response.FinishReason, response.ModelId));
-        Assert.NotNull(response.Usage?.TotalTokenCount);
-        Assert.Equal("<bos><|turn>user\nHow many?<turn|>\n<|turn>model\n", engine.Prompt(0));
-    }
-
-    [Fact]
-    public async Task History_and_instructions_reach_the_template()
-    {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 8, "Yes.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, null);
-        await client.GetResponseAsync(
-            [new(ChatRole.User, "One?"), new(ChatRole.Assistant, "Two."), new(ChatRole.User, [new TextContent("Thr"), new TextContent("ee?")])],
-            new ChatOptions { Instructions = "Be brief." });
-        Assert.Equal("<bos><|turn>system\nBe brief.<turn|>\n<|turn>user\nOne?<turn|>\n<|turn>model\nTwo.<turn|>\n<|turn>user\nThree?<turn|>\n<|turn>model\n", engine.Prompt(0));
-        await client.GetResponseAsync("JSON?", new ChatOptions { ResponseFormat = ChatResponseFormat.ForJsonSchema<int[]>() });
-        Assert.Contains("Answer with JSON alone, of this schema: {", engine.Prompt(1), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task Options_become_the_engines()
-    {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 8, "Yes.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny");
-        await client.GetResponseAsync("Q", new ChatOptions
+        Assert.All(updates, update =>
         {
-            MaxOutputTokens = 7, Temperature = 0.5f, TopK = 3, TopP = 0.25f, Seed = 9, ModelId = "tiny",
-            RawRepresentationFactory = _ => new GenerationOptions { MaxDenoisingSteps = 5, Seed = 1 },
+            Assert.Equal(ChatRole.Assistant, update.Role);
+            Assert.Equal(updates[0].ResponseId, update.ResponseId);
+            Assert.Equal(updates[0].MessageId, update.MessageId);
+            Assert.Equal(TestChat.Model, update.ModelId);
+            Assert.NotNull(update.CreatedAt);
+            Assert.NotEmpty(update.Contents);
         });
-        GenerationOptions got = engine.Requests[0].Options!;
-        Assert.Equal((7, 0.5, 0.5, 3, 0.25, 9L, 5), (got.MaxNewTokens, got.TMin, got.TMax, got.TopK, got.TopP, got.Seed, got.MaxDenoisingSteps));
+        Assert.All(updates[..^1], update => Assert.Null(update.FinishReason));
+        Assert.Equal(ChatFinishReason.Stop, updates[^1].FinishReason);
+        Assert.Single(updates[^1].Contents.OfType<UsageContent>());
     }
 
-    public static TheoryData<string, ChatOptions> Refused() => new()
-    {
-        { "FrequencyPenalty", new() { FrequencyPenalty = 1 } }, { "PresencePenalty", new() { PresencePenalty = 1 } }, { "ConversationId", new() { ConversationId = "x" } },
-        { "ModelId", new() { ModelId = "other" } }, { "ToolMode", new() { ToolMode = ChatToolMode.RequireAny } }, { "Tools", new() { Tools = [new HostedWebSearchTool()] } },
-    };
-
     [Theory]
-    [MemberData(nameof(Refused))]
-    public async Task An_option_that_cannot_be_honoured_is_named(string name, ChatOptions options)
+    [InlineData("It rains.<turn|>")]
+    [InlineData("<|channel>thought\nRain?\n<channel|>It rains.<turn|>")]
+    [InlineData("<|channel>thought\nRain?\n<channel|>See: <|tool_call>call:f{a:1}<tool_call|><|tool_response>")]
+    [InlineData("<|tool_call>f<tool_call|>")]
+    [InlineData("")]
+    public async Task AResponseIsTheWholeStream(string answer)
     {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 8, "Yes.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny");
-        Assert.Contains($"ChatOptions.{name}", (await Assert.ThrowsAsync<NotSupportedException>(() => client.GetResponseAsync("Q", options))).Message, StringComparison.Ordinal);
+        using DiffusionGemmaChatClient client = TestChat.Saying(answer);
+        ChatResponse streamed = (await client.GetStreamingResponseAsync(s_question).ToListAsync()).ToChatResponse(), whole = await client.GetResponseAsync(s_question);
+        ChatMessage message = Assert.Single(whole.Messages);
+        Assert.Equal(TestChat.Describe(streamed.Messages[0].Contents), TestChat.Describe(message.Contents));
+        Assert.DoesNotContain(message.Contents, content => content is UsageContent);
+        Assert.Equal(ChatRole.Assistant, message.Role);
+        Assert.Equal(streamed.FinishReason, whole.FinishReason);
+        Assert.Equal(streamed.Usage!.OutputTokenCount, whole.Usage!.OutputTokenCount);
+        Assert.NotEqual(streamed.ResponseId, whole.ResponseId);
+        Assert.Equal(whole.ResponseId, message.MessageId);
     }
 
     [Fact]
-    public async Task Images_and_unanswerable_conversations_are_refused()
+    public async Task TokensAreCounted()
     {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 8, "Yes.");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny");
-        ChatMessage image = new(ChatRole.User, [new TextContent("What is this?"), new DataContent(new byte[] { 1 }, "image/png")]);
-        Assert.Contains("text only", (await Assert.ThrowsAsync<NotSupportedException>(() => client.GetResponseAsync([image]))).Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentException>(() => client.GetResponseAsync([new(ChatRole.User, "a"), new(ChatRole.Assistant, "b")]));
-        await Assert.ThrowsAsync<ArgumentException>(() => client.GetResponseAsync([]));
-        Assert.Empty(engine.Requests);
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(5)]
-    [InlineData(100)]
-    public async Task Stop_sequences_end_the_text_wherever_canvases_are_cut(int canvasLength)
-    {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, canvasLength, "one two STOP three four five six seven eight");
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, null);
-        ChatResponse response = await client.GetResponseAsync("Q", new ChatOptions { StopSequences = ["STOP", "never"] });
-        Assert.Equal(("one two ", ChatFinishReason.Stop), (response.Text, response.FinishReason));
-        Assert.True(canvasLength > 1 || engine.CanvasesTold < Tokenizer.Tokenizer.EncodeToIds("one two STOP three four five six seven eight").Count / canvasLength);
-        Assert.EndsWith("eight", (await client.GetResponseAsync("Q", new ChatOptions { StopSequences = ["eightx"] })).Text, StringComparison.Ordinal);
+        using DiffusionGemmaChatClient client = TestChat.Saying("<|channel>thought\nRain?\n<channel|>It rains.<turn|>");
+        ChatResponse response = await client.GetResponseAsync(s_question);
+        int prompt = TestChat.Read(s_question).Generation.Prompt.Length, all = TestChat.Ids("<|channel>thought\nRain?\n<channel|>It rains.<turn|>").Length;
+        Assert.Equal((prompt, all, prompt + all), (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount, response.Usage.TotalTokenCount));
+        Assert.Equal(TestChat.Ids("<|channel>thought\nRain?\n<channel|>").Length, response.Usage.ReasoningTokenCount);
+        int canvases = (all + 3) / 4;
+        Assert.Equal(canvases * ScriptedEngine.StepsPerCanvas, response.Usage.AdditionalCounts![DiffusionGemmaChatClient.StepCount]);
     }
 
     [Fact]
-    public async Task An_answer_that_was_cut_says_so()
+    public async Task FinishReasonsAreTheFrameworks()
     {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 8, "and so on") { Finish = FinishReason.Length };
-        using var client = new DiffusionGemmaChatClient(engine, Tokenizer, null);
-        Assert.Equal(ChatFinishReason.Length, (await client.GetResponseAsync("Q")).FinishReason);
-    }
+        Assert.Equal(ChatFinishReason.Stop, await Reason("It rains.<turn|>", FinishReason.End));
+        Assert.Equal(ChatFinishReason.Length, await Reason("It rai", FinishReason.Length));
+        Assert.Equal(ChatFinishReason.Length, await Reason("<|channel>thought\nRai", FinishReason.Length));
+        Assert.Equal(ChatFinishReason.ToolCalls, await Reason("<|tool_call>call:f{}<tool_call|><|tool_response>", FinishReason.End));
+        Assert.Equal(ChatFinishReason.Length, await Reason("<|tool_call>call:f{a:", FinishReason.Length));
+        Assert.Equal(ChatFinishReason.Stop, await Reason("It rains. END of it", FinishReason.Length, "END"));
 
-    /// <summary>The framework's own loop: the call that the model writes runs a C# function, whose result goes back to the model.</summary>
-    [Theory]
-    [InlineData(2)]
-    [InlineData(1000)]
-    public async Task The_frameworks_function_invocation_runs_a_function_of_ours(int canvasLength)
-    {
-        var asked = new List<string>();
-        [Description("The weather of a city.")]
-        string Weather([Description("Which city.")] string city, int days)
+        static async Task<ChatFinishReason?> Reason(string answer, FinishReason finish, params string[] stops)
         {
-            asked.Add($"{city} {days}");
-            return $"{city}: rain for {days} days";
+            using DiffusionGemmaChatClient client = TestChat.Client(new ScriptedEngine(_ => TestChat.Ids(answer).Chunk(4), finish));
+            return (await client.GetResponseAsync(s_question, new ChatOptions { StopSequences = stops })).FinishReason;
         }
-        using var engine = new ScriptedEngine(
-            Tokenizer.Tokenizer, canvasLength, "<|channel>thought\nI must look.<channel|><|tool_call>call:Weather{city:<|\"|>Oslo<|\"|>,days:3}<tool_call|><|tool_response>", "It rains in Oslo.");
-        using IChatClient client = new DiffusionGemmaChatClient(engine, WithTools, "tiny").AsBuilder().UseFunctionInvocation().Build();
-        ChatResponse response = await client.GetResponseAsync("Weather in Oslo?", new ChatOptions { Tools = [AIFunctionFactory.Create(Weather, "Weather")] });
-        Assert.Equal(["Oslo 3"], asked);
-        Assert.Equal("It rains in Oslo.", response.Messages[^1].Text);
-        Assert.Equal("I must look.", Assert.Single(response.Messages[0].Contents.OfType<TextReasoningContent>()).Text);
-        Assert.Contains("declaration:Weather{", engine.Prompt(0), StringComparison.Ordinal);
-        Assert.Contains("Oslo: rain for 3 days", engine.Prompt(1), StringComparison.Ordinal);
-        Assert.Contains("call:Weather{city:<|\"|>Oslo<|\"|>,days:3}", engine.Prompt(1), StringComparison.Ordinal);
-        Assert.Equal(2, engine.Requests.Count);
+    }
+
+    [Theory]
+    [InlineData("one END two three four five six")]
+    [InlineData("one <|tool_response> two three four five six")]
+    public async Task WhatTheAnswerEndsWithEndsTheEngineToo(string answer)
+    {
+        ScriptedEngine engine = new(_ => TestChat.Ids(answer).Chunk(1));
+        using DiffusionGemmaChatClient client = TestChat.Client(engine);
+        ChatResponse response = await client.GetResponseAsync(s_question, new ChatOptions { StopSequences = ["END"] });
+        Assert.Equal("one ", response.Text);
+        Assert.Equal(response.Usage!.OutputTokenCount, engine.Canvases);
+        Assert.True(engine.Canvases < TestChat.Ids(answer).Length);
     }
 
     [Fact]
-    public async Task Calls_end_a_response_with_their_reason_and_one_is_enough_where_one_is_allowed()
+    public async Task DraftsComeWhereAskedForAndAreNoText()
     {
-        const string Two = "<|tool_call>call:f{a:1}<tool_call|><|tool_call>call:f{a:2}<tool_call|>";
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 3, Two);
-        using var client = new DiffusionGemmaChatClient(engine, WithTools, null);
-        AITool[] tools = [AIFunctionFactory.Create((int a) => a, "f")];
-        ChatResponse both = await client.GetResponseAsync("Q", new ChatOptions { Tools = tools });
-        FunctionCallContent[] calls = [.. both.Messages[0].Contents.OfType<FunctionCallContent>()];
-        Assert.Equal((2, 2, ChatFinishReason.ToolCalls, ""), (calls.Length, calls.Select(c => c.CallId).Distinct().Count(), both.FinishReason, both.Text));
-        Assert.Single((await client.GetResponseAsync("Q", new ChatOptions { Tools = tools, AllowMultipleToolCalls = false })).Messages[0].Contents.OfType<FunctionCallContent>());
+        ScriptedEngine engine = new(_ => TestChat.Ids("It rains.<turn|>").Chunk(3));
+        using DiffusionGemmaChatClient client = TestChat.Client(engine, streamsDrafts: true);
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(s_question).ToListAsync();
+        List<ChatResponseUpdate> drafts = [.. updates.Where(update => update.RawRepresentation is DraftUpdate)];
+        Assert.Equal(engine.Canvases, drafts.Count);
+        Assert.All(drafts, draft => Assert.Empty(draft.Contents));
+        Assert.Equal("It rains.", updates.ToChatResponse().Text);
+        Assert.Equal("It rains.", (await client.GetResponseAsync(s_question)).Text);
     }
 
     [Fact]
-    public async Task Decorators_stack()
+    public async Task EachOfManyCallersGetsItsOwnAnswer()
     {
-        using var engine = new ScriptedEngine(Tokenizer.Tokenizer, 3, "Yes.");
-        int seen = 0;
-        using IChatClient client = new DiffusionGemmaChatClient(engine, Tokenizer, "tiny").AsBuilder()
-            .ConfigureOptions(o => o.MaxOutputTokens = 5)
-            .Use(async (messages, options, next, cancellation) =>
-            {
-                seen++;
-                await next(messages, options, cancellation);
-            })
-            .UseOpenTelemetry().UseLogging(Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance).Build();
-        Assert.Equal("Yes.", (await client.GetResponseAsync("Q")).Text);
-        Assert.Equal("Yes.", string.Concat((await All(client.GetStreamingResponseAsync("Q"))).Select(u => u.Text)));
-        Assert.Equal((2, 5), (seen, engine.Requests[0].Options!.MaxNewTokens));
-        Assert.Equal("diffusiongemma", client.GetService<ChatClientMetadata>()!.ProviderName);
-        Assert.Equal("tiny", client.GetService<ChatClientMetadata>()!.DefaultModelId);
-        Assert.Same(Tokenizer, client.GetService<ChatTokenizer>());
-        Assert.NotNull(client.GetService<DiffusionGemmaChatClient>());
-        Assert.Null(client.GetService<string>());
-        Assert.Null(client.GetService(typeof(ChatTokenizer), "key"));
-    }
-
-    [Fact]
-    public async Task The_real_engine_answers_many_callers_at_once_and_cancels_one_alone()
-    {
-        torch.set_num_threads(1);
-        using var client = DiffusionGemmaChatClient.Load(Fixtures.Checkpoint("tiny-chat"), torch.CPU, options: new() { MaxDenoisingSteps = 8 }, streamsDrafts: true);
-        string[] questions = [.. Enumerable.Range(1, 6).Select(i => $"What is {i} plus {i + 2}?")];
-        var alone = new List<string>();
-        foreach (string question in questions) alone.Add((await client.GetResponseAsync(question)).Text);
-        using var cancellation = new CancellationTokenSource();
-        Task cancelled = Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        ScriptedEngine engine = new(request => TestChat.Ids($"You said: {TestChat.Text(request.Prompt)}<eos>".Replace("<|turn>", "[", StringComparison.Ordinal).Replace("<turn|>", "]", StringComparison.Ordinal)).Chunk(2));
+        using DiffusionGemmaChatClient client = TestChat.Client(engine);
+        await Task.WhenAll(Enumerable.Range(0, 200).Select(async n =>
         {
-            var endless = new ChatOptions { RawRepresentationFactory = _ => new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1 } };
-            int drafts = 0;
-            await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync("What is 9 plus 9?", endless, cancellation.Token))
-                if (update.RawRepresentation is DraftUpdate && ++drafts == 3) await cancellation.CancelAsync();
-        });
-        string[] together = await Task.WhenAll(questions.Select(async q => (await client.GetResponseAsync(q)).Text));
-        await cancelled;
-        Assert.Equal(alone, together);
-        Assert.All(together, text => Assert.DoesNotContain("<", text, StringComparison.Ordinal));
+            string text = (await client.GetResponseAsync(new ChatMessage(ChatRole.User, $"number {n}."))).Text;
+            Assert.Contains($"number {n}.", text, StringComparison.Ordinal);
+        }));
+        Assert.Equal(200, engine.Requests.Count);
     }
 
     [Fact]
-    public async Task A_disposed_client_says_so()
+    public async Task ACancelledCallerLeavesTheOthersAlone()
     {
-        var engine = new ScriptedEngine(Tokenizer.Tokenizer, 3, "Yes.");
-        var client = new DiffusionGemmaChatClient(engine, Tokenizer, null);
+        TaskCompletionSource open = new();
+        ScriptedEngine engine = new(_ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) => canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
+        using DiffusionGemmaChatClient client = TestChat.Client(engine);
+        using CancellationTokenSource cancelled = new();
+        Task<ChatResponse> first = client.GetResponseAsync(s_question, cancellationToken: cancelled.Token), second = client.GetResponseAsync(s_question);
+        await cancelled.CancelAsync();
+        OperationCanceledException error = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+        Assert.Equal(cancelled.Token, error.CancellationToken);
+        Assert.False(second.IsCompleted);
+        open.SetResult();
+        Assert.Equal("one two three four", (await second).Text);
+    }
+
+    [Fact]
+    public async Task ErrorsReachTheCaller()
+    {
+        using DiffusionGemmaChatClient client = TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
+        Assert.Equal("a logit is not finite", (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(s_question))).Message);
+        Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync((IEnumerable<ChatMessage>)null!); });
+        await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync((IEnumerable<ChatMessage>)null!));
+    }
+
+    [Fact]
+    public void ServicesAreFoundByType()
+    {
+        using DiffusionGemmaChatClient client = TestChat.Saying("");
+        IChatClient framework = client;
+        Assert.Same(client, framework.GetService<IChatClient>());
+        Assert.Same(client, framework.GetService<DiffusionGemmaChatClient>());
+        Assert.Same(TestChat.Chat, framework.GetService<ChatTokenizer>());
+        Assert.Same(TestChat.Tokenizer, framework.GetService<DiffusionGemmaTokenizer>());
+        Assert.Same(TestChat.Chat.Template, framework.GetService<ChatTemplate>());
+        ChatClientMetadata metadata = framework.GetRequiredService<ChatClientMetadata>();
+        Assert.Equal(("diffusiongemma", TestChat.Model), (metadata.ProviderName, metadata.DefaultModelId));
+        Assert.Null(framework.GetService<string>());
+        Assert.Null(framework.GetService<DiffusionGemmaModel>());
+        Assert.Null(framework.GetService(typeof(IChatClient), "a key"));
+        Assert.Throws<ArgumentNullException>(() => client.GetService(null!));
+    }
+
+    [Fact]
+    public async Task DisposingEndsTheEngineAndTheClient()
+    {
+        ScriptedEngine engine = new(_ => []);
+        DiffusionGemmaChatClient client = TestChat.Client(engine);
+        Assert.False(engine.IsDisposed);
         client.Dispose();
         client.Dispose();
         Assert.True(engine.IsDisposed);
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync("Q"));
-    }
-
-    private static async Task<List<ChatResponseUpdate>> All(IAsyncEnumerable<ChatResponseUpdate> updates)
-    {
-        var all = new List<ChatResponseUpdate>();
-        await foreach (ChatResponseUpdate update in updates) all.Add(update);
-        return all;
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync(s_question));
     }
 }

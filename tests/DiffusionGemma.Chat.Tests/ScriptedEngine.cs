@@ -1,36 +1,44 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 
 namespace DiffusionGemma;
 
-/// <summary>Answers what a test says, in canvases of some tokens.</summary>
-internal sealed class ScriptedEngine(DiffusionGemmaTokenizer tokenizer, int canvasLength, params string[] answers) : IAnswerEngine
+/// <summary>An engine that says what it is told, a canvas at a time, and notes what it was asked.</summary>
+internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>> answer, FinishReason finish = FinishReason.End) : IAnswerEngine
 {
-    private int _next;
+    /// <summary>Decoder passes that a canvas takes.</summary>
+    public const int StepsPerCanvas = 2;
 
-    public List<GenerationRequest> Requests { get; } = [];
+    private int _canvases;
 
-    public FinishReason Finish { get; init; } = FinishReason.End;
+    public ConcurrentQueue<GenerationRequest> Requests { get; } = [];
+
+    /// <summary>How many canvases were finished, over all requests.</summary>
+    public int Canvases => _canvases;
 
     public bool IsDisposed { get; private set; }
 
-    public int CanvasesTold { get; private set; }
-
-    public string Prompt(int request) => tokenizer.Decode(Requests[request].Prompt, skipSpecialTokens: false);
+    /// <summary>Awaited before each canvas.</summary>
+    public Func<int, CancellationToken, Task>? BeforeCanvas { get; init; }
 
     public async IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        Requests.Add(request);
-        int[] ids = [.. tokenizer.EncodeToIds(answers[_next++ % answers.Length])];
+        Requests.Enqueue(request);
+        List<int> ids = [];
         int canvas = 0;
-        foreach (int[] part in ids.Chunk(canvasLength))
+        foreach (int[] next in answer(request))
         {
             await Task.Yield();
+            if (BeforeCanvas is not null) await BeforeCanvas(canvas, cancellation);
             cancellation.ThrowIfCancellationRequested();
-            yield return new DraftUpdate(canvas, 0, part, [.. part.Select(_ => true)], 0.1);
-            CanvasesTold++;
-            yield return new CanvasUpdate(canvas++, part, 1);
+            Interlocked.Increment(ref _canvases);
+            yield return new DraftUpdate(canvas, 0, next, new bool[next.Length], 1);
+            yield return new CanvasUpdate(canvas, next, StepsPerCanvas);
+            ids.AddRange(next);
+            canvas++;
         }
-        yield return new CompletedUpdate(new GenerationResult(ids, canvas, 1, Finish));
+        int steps = canvas * StepsPerCanvas;
+        yield return new CompletedUpdate(new GenerationResult([.. ids], steps, ids.Count / (double)Math.Max(1, steps), finish));
     }
 
     public void Dispose() => IsDisposed = true;

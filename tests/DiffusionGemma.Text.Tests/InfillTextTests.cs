@@ -13,6 +13,7 @@ public sealed class InfillTextTests
         int[] expected = [.. before, .. Enumerable.Repeat(-1, 3), .. between, -1, -1, .. after];
         Assert.Equal(expected, Enumerable.Range(0, infill.Length).Select(i => infill.Pinned.GetValueOrDefault(i, -1)));
         Assert.False(infill.EndsOpen);
+        Assert.Equal([(before.Length, 3), (before.Length + 3 + between.Length, 2)], infill.Gaps);
     }
 
     [Theory]
@@ -30,12 +31,36 @@ public sealed class InfillTextTests
     [InlineData("<gap:-1>", "'<gap:-1>' at character 0")]
     [InlineData("<gap:x>", "'<gap:x>'")]
     [InlineData("a<gap:65537>", "'<gap:65537>' at character 1")]
-    [InlineData("<gap:3", "'<gap:3'")]
+    [InlineData("<gap:3", "'<gap:3' at character 0")]
+    [InlineData("a<gap:3 and so on, without an end", "'<gap:3 and so on, withou' at character 1")]
+    [InlineData("<gap:3<gap:4>", "'<gap:3' at character 0")]
+    [InlineData("a <gap> b", "'<gap>' at character 2")]
+    [InlineData("a <gap 3>", "'<gap 3>' at character 2")]
+    [InlineData("a <gap", "'<gap' at character 2")]
     [InlineData("<gap: 3>", "'<gap: 3>'")]
+    [InlineData("<gap:٣>", "'<gap:٣>'")]
+    [InlineData("<gap:99999999999999999999>", "'<gap:99999999999999999999>'")]
     [InlineData("", "empty")]
     public void MalformedGapsAreNamed(string text, string named)
     {
-        if (text == "<gap:3") text += " and so on, without an end";
-        Assert.Contains(named[..^1], Assert.Throws<ChatException>(() => InfillText.Parse(text, s_tokenizer)).Message, StringComparison.Ordinal);
+        Assert.Contains(named, Assert.Throws<ChatException>(() => InfillText.Parse(text, s_tokenizer)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a <gapminder> b")]
+    [InlineData("a < gap:3> b")]
+    [InlineData("a <Gap:3> b")]
+    public void OtherTextIsText(string text)
+    {
+        InfillText infill = InfillText.Parse(text, s_tokenizer);
+        Assert.Empty(infill.Gaps);
+        Assert.Equal(s_tokenizer.EncodeToIds(text), Enumerable.Range(0, infill.Length).Select(i => infill.Pinned[i]));
+    }
+
+    [Fact]
+    public void TheTemplateSaysHowAnAnswerEnds()
+    {
+        ChatTokenizer chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
+        Assert.Equal("<turn|>\n", chat.Tokenizer.Decode(chat.EncodeAnswerEnd(ChatConversation.Of(("user", "What is 8 plus 7?")))));
     }
 }

@@ -163,6 +163,45 @@ public sealed class DiffusionGemmaCatalog
         return AnswerEvaluator.Evaluate(_environment, scored, options);
     }
 
+    /// <summary>
+    /// Answers rows, and holds the answers against what was expected. A row that cannot be answered counts as wrong, whatever the model's
+    /// <see cref="AnswerOptions.OnFailure"/> says. Reads the data once, after the weights.
+    /// </summary>
+    /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded.</param>
+    /// <param name="data">What it takes: conversations that end with the expected answer, or beside a column of such.</param>
+    /// <param name="match">When an answer counts as right.</param>
+    /// <param name="expectedColumn">Text: what is expected; null: the assistant's last turn in <see cref="ChatColumns.Messages"/>.</param>
+    /// <exception cref="ArgumentException">No part of the model answers, or the data has no such column.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public AnswerMetrics Evaluate(ITransformer model, IDataView data, AnswerMatch match = AnswerMatch.Number, string? expectedColumn = null) =>
+        Evaluate(model, data, new AnswerEvaluationOptions { Match = match, ExpectedColumn = expectedColumn });
+
+    /// <inheritdoc cref="Evaluate(ITransformer, IDataView, AnswerMatch, string?)"/>
+    /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded.</param>
+    /// <param name="data">What it takes.</param>
+    /// <param name="options">What is compared, and how.</param>
+    public AnswerMetrics Evaluate(ITransformer model, IDataView data, AnswerEvaluationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        IDataView scored = Score(model, data, answers => answers with { OnFailure = RowFailure.EmptyAnswer });
+        _ = AnsweringPart.Of(model).Model;                          // its seconds are not those of the answers
+        return Evaluate(scored, options);
+    }
+
+    /// <summary>Answers rows with other options than the model's own: <c>gemma.Score(model, data, o => o with { BatchSize = 32 })</c>.</summary>
+    /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It stays as it is.</param>
+    /// <param name="data">What it takes.</param>
+    /// <param name="options">From the model's options to those of this view.</param>
+    /// <exception cref="ArgumentException">No part of the model answers, or an option is out of range.</exception>
+    public IDataView Score(ITransformer model, IDataView data, Func<AnswerOptions, AnswerOptions> options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(options);
+        _ = AnsweringPart.Of(model);
+        return AnsweringPart.Transform(model, data, options);
+    }
+
     /// <summary>One conversation as training would see it: ids, pieces, what is supervised, canvases and what is cut off.</summary>
     /// <param name="checkpoint">The checkpoint's folder.</param>
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>

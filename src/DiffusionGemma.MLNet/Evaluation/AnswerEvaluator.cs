@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -19,8 +20,8 @@ internal static class AnswerEvaluator
         string expectedName = options.ExpectedColumn ?? ChatColumns.Messages;
         DataViewSchema.Column expected = Required(expectedName, "name another AnswerEvaluationOptions.ExpectedColumn");
         DataViewSchema.Column response = Required(options.ResponseColumn, "score the rows first, or name another AnswerEvaluationOptions.ResponseColumn");
-        DataViewSchema.Column? steps = Find(ChatColumns.Steps), rate = Find(ChatColumns.TokensPerForward), ids = Find(ChatColumns.ResponseIds), error = Find(ChatColumns.ResponseError);
-        DataViewSchema.Column[] needed = [.. new[] { expected, response, steps, rate, ids, error }.OfType<DataViewSchema.Column>()];
+        DataViewSchema.Column? steps = Find(ChatColumns.Steps), rate = Find(ChatColumns.TokensPerForward), ids = Find(ChatColumns.ResponseIds), reason = Find(ChatColumns.ResponseError);
+        DataViewSchema.Column[] needed = [.. new[] { expected, response, steps, rate, ids, reason }.OfType<DataViewSchema.Column>()];
 
         var clock = Stopwatch.StartNew();
         using DataViewRowCursor cursor = scored.GetRowCursor(needed);
@@ -28,11 +29,11 @@ internal static class AnswerEvaluator
         Func<int> readSteps = steps is { } s ? Getters.ReadValue<int>(cursor, s) : () => 0;
         Func<float> readRate = rate is { } r ? Getters.ReadValue<float>(cursor, r) : () => 0;
         Func<int[]> readIds = ids is { } i ? Getters.ReadVector<int>(cursor, i) : () => [];
-        Func<string> readError = error is { } e ? Text(Getters.ReadValue<ReadOnlyMemory<char>>(cursor, e)) : () => "";
+        Func<string> readError = reason is { } e ? Text(Getters.ReadValue<ReadOnlyMemory<char>>(cursor, e)) : () => "";
         Func<ChatPosition> position = Getters.ReadPosition(cursor);
 
         var results = new List<AnswerResult>();
-        int without = 0;
+        int without = 0, failed = 0;
         long tokens = 0, passes = 0;
         while (RowErrors.MoveNext(cursor))
         {
@@ -44,11 +45,14 @@ internal static class AnswerEvaluator
                 continue;
             }
             string answer = readResponse().ToString();
-            string? wantedKey = comparer.KeyOf(wanted, isExpected: true), answerKey = comparer.KeyOf(answer, isExpected: false);
+            string error = readError();
+            failed += error.Length > 0 ? 1 : 0;
+            string? wantedKey = Key(wanted, isExpected: true), answerKey = error.Length > 0 ? null : Key(answer, isExpected: false);
             results.Add(new AnswerResult
             {
                 Row = cursor.Position, Expected = wanted, Response = answer, ExpectedKey = wantedKey ?? "", ResponseKey = answerKey ?? "",
-                IsMatch = comparer.Same(answerKey, wantedKey), TokensPerForward = readRate(), Steps = readSteps(), Error = readError(),
+                IsMatch = comparer.Same(answerKey, wantedKey), TokensPerForward = readRate(), Steps = readSteps(),
+                Reason = error.Length > 0 ? error : wantedKey is null ? $"the expectation has {comparer.Nothing}" : answerKey is null ? $"the answer has {comparer.Nothing}" : "",
             });
             tokens += readIds().Length;
             passes += readSteps();
@@ -57,13 +61,25 @@ internal static class AnswerEvaluator
         {
             Rows = results.Count,
             Correct = results.Count(result => result.IsMatch),
-            Failed = results.Count(result => result.Error.Length > 0),
+            Failed = failed,
             WithoutExpectation = without,
             Tokens = tokens,
             Steps = passes,
             Seconds = clock.Elapsed.TotalSeconds,
             Results = DataViewConstructionUtils.CreateFromList(environment, results),
         };
+
+        string? Key(string text, bool isExpected)
+        {
+            try
+            {
+                return comparer.KeyOf(text, isExpected);
+            }
+            catch (RegexMatchTimeoutException fault)
+            {
+                throw new ChatDataException($"AnswerEvaluationOptions.Pattern takes more than {fault.MatchTimeout.TotalSeconds:F0} s on this row: write it without nested repetition", position(), fault);
+            }
+        }
     }
 
     private static Func<string> Text(Func<ReadOnlyMemory<char>> read) => () => read().ToString();

@@ -32,6 +32,9 @@ internal sealed partial class AnswerComparer(AnswerMatch match, Regex? pattern, 
         _ => pattern!.Matches(text) is [.., Match last] ? last.Groups[last.Groups.Count > 1 ? 1 : 0].Value : null,
     };
 
+    /// <summary>What a text lacks that has nothing to compare.</summary>
+    public string Nothing => match == AnswerMatch.Number ? "no number after '####'" : "nothing that the pattern matches";
+
     public bool Same(string? answer, string? expected) => answer is not null && expected is not null && string.Equals(answer, expected, comparison);
 
     private static string? Number(string text, bool mayStandAlone)

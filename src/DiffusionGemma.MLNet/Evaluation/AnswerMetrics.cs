@@ -17,6 +17,9 @@ public sealed record AnswerMetrics
     /// <summary>Rows left out because nothing is expected of them: their conversation ends with the user.</summary>
     public required int WithoutExpectation { get; init; }
 
+    /// <summary>Rows with an answer, right or wrong.</summary>
+    public int Answered => Rows - Failed;
+
     /// <summary>Correct rows over all.</summary>
     public double ExactMatch => Rows == 0 ? 0 : (double)Correct / Rows;
 
@@ -29,7 +32,10 @@ public sealed record AnswerMetrics
     /// <summary>Tokens an answer wins with each decoder pass, over all answers.</summary>
     public double TokensPerForward => Steps == 0 ? 0 : (double)Tokens / Steps;
 
-    /// <summary>Wall-clock seconds of the pass over the rows; the model's own time where the view had not been cached.</summary>
+    /// <summary>
+    /// Wall-clock seconds of the pass over the rows. Answering is in them where the view answers while it is read, which a cached one does not, and so is
+    /// reading the weights where the model had not answered before; given a model and data, <c>Evaluate</c> reads the weights first.
+    /// </summary>
     public required double Seconds { get; init; }
 
     /// <summary>Tokens of all answers over <see cref="Seconds"/>.</summary>
@@ -71,6 +77,6 @@ public sealed class AnswerResult
     /// <summary>Decoder passes; 0 where the data does not say.</summary>
     public int Steps { get; set; }
 
-    /// <summary>Why there is no answer; empty where there is one.</summary>
-    public string Error { get; set; } = "";
+    /// <summary>Why the row cannot be right: it was not answered, or the answer or the expectation has nothing to compare. Else empty.</summary>
+    public string Reason { get; set; } = "";
 }

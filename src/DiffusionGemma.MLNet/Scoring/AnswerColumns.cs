@@ -35,7 +35,10 @@ internal static class AnswerColumns
     public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
         [.. Inputs.Select(input => input.FindIn(schema, context))];
 
-    /// <summary>Reads what the row asks that is current when the result is called.</summary>
+    /// <summary>
+    /// Reads what the row asks that is current when the result is called. What is wrong with the row, here or where it was tokenized, is part
+    /// of the question.
+    /// </summary>
     public static Func<Question> ReadQuestion(DataViewRow row, DataViewSchema.Column[] inputs)
     {
         Func<int[]> ids = Getters.ReadVector<int>(row, inputs[0]);
@@ -43,11 +46,18 @@ internal static class AnswerColumns
         Func<ChatPosition> position = Getters.ReadPosition(row);
         return () =>
         {
-            int[] all = ids();
-            int prompt = length();
-            return prompt < 1 || prompt > all.Length
-                ? new Question([], position(), $"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens")
-                : new Question(all[..prompt], position(), null);
+            try
+            {
+                int[] all = ids();
+                int prompt = length();
+                return prompt >= 1 && prompt <= all.Length
+                    ? new Question(all[..prompt], position())
+                    : throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens", position());
+            }
+            catch (ChatDataException fault)
+            {
+                return new Question([], position(), fault);
+            }
         };
     }
 

@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 /// <summary>What scoring does with a row that cannot be answered.</summary>
 public enum RowFailure
 {
-    /// <summary>Ends the pass over the data with a <see cref="ChatDataException"/> that names the row.</summary>
+    /// <summary>Ends the pass over the data with a <see cref="ChatDataException"/> that names the row, once the rows before it are handed out.</summary>
     Throw,
 
     /// <summary>Gives the row an empty answer, and the reason in the column <see cref="ChatColumns.ResponseError"/>; the other rows are answered.</summary>
@@ -25,8 +25,17 @@ public sealed record AnswerOptions
     /// </summary>
     public int BatchesAhead { get; init; } = 4;
 
-    /// <summary>What becomes of a row that cannot be answered: no prompt, too long for the model, or predictions that are no numbers.</summary>
+    /// <summary>
+    /// What becomes of a row that cannot be answered: a conversation that cannot be tokenized, no prompt, one too long for the model, or predictions
+    /// that are no numbers. Rows that are no conversations are left out where they are loaded (<see cref="ChatDataOptions.MaxErrors"/>).
+    /// </summary>
     public RowFailure OnFailure { get; init; } = RowFailure.Throw;
+
+    /// <summary>
+    /// Ends a pass over the data with <see cref="OperationCanceledException"/>; looked at before every pass of the decoder, whatever
+    /// <see cref="GenerationOptions.ReturnOnCancellation"/> says: half a batch would pass for whole. Not saved with a model.
+    /// </summary>
+    public CancellationToken Cancellation { get; init; }
 
     internal bool GivesErrors => OnFailure == RowFailure.EmptyAnswer;
 

@@ -55,7 +55,8 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
             if (!active.AsSpan(mapper.InputSchema.Count).Contains(true))
                 return;
             Func<Question> question = AnswerColumns.ReadQuestion(input, mapper._inputs);
-            _answer = Getters.OncePerRow(input, () => mapper._transformer.Answer([question()])[0]);
+            AnswerOptions options = mapper._transformer.Options;
+            _answer = Getters.OncePerRow(input, () => mapper._transformer.Answer([question()], options)[0].OrThrow(options));
         }
 
         public override DataViewSchema Schema => _mapper.OutputSchema;

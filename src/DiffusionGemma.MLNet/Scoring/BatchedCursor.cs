@@ -11,6 +11,7 @@ internal sealed class BatchedCursor : RootCursorBase
     private readonly bool[] _active;
     private readonly DataViewRowCursor _input;
     private readonly DiffusionGemmaTransformer? _transformer;
+    private readonly AnswerOptions _options;
     private readonly Func<Question>? _readQuestion;
     private readonly ColumnBuffer?[] _buffers;
     private readonly ValueGetter<DataViewRowId> _getId;
@@ -26,8 +27,9 @@ internal sealed class BatchedCursor : RootCursorBase
     /// <param name="input">Becomes this cursor's own.</param>
     /// <param name="inputs">The columns with the prompt.</param>
     /// <param name="transformer">Answers; null where no answer is asked for.</param>
+    /// <param name="options">How it answers.</param>
     public BatchedCursor(IHost host, DataViewSchema schema, bool[] active, DataViewRowCursor input, DataViewSchema.Column[] inputs,
-        DiffusionGemmaTransformer? transformer)
+        DiffusionGemmaTransformer? transformer, AnswerOptions options)
         : base(host)
     {
         _host = host;
@@ -35,8 +37,9 @@ internal sealed class BatchedCursor : RootCursorBase
         _active = active;
         _input = input;
         _transformer = transformer;
+        _options = options;
         _readQuestion = transformer is null ? null : AnswerColumns.ReadQuestion(input, inputs);
-        int rows = transformer is null ? 1 : checked(transformer.Options.BatchSize * transformer.Options.BatchesAhead);
+        int rows = transformer is null ? 1 : checked(options.BatchSize * options.BatchesAhead);
         _buffers = [.. input.Schema.Select(column => active[column.Index] ? ColumnBuffer.Create(input, column, rows) : null)];
         _getId = input.GetIdGetter();
         _ids = new DataViewRowId[rows];
@@ -63,10 +66,13 @@ internal sealed class BatchedCursor : RootCursorBase
 
     protected override bool MoveNextCore()
     {
-        if (++_row < _count)
-            return true;
-        ReadAhead();
-        return _count > 0;
+        if (++_row >= _count)
+            ReadAhead();
+        if (_count == 0)
+            return false;
+        if (_transformer is not null)
+            _answers[_row].OrThrow(_options);
+        return true;
     }
 
     protected override void Dispose(bool disposing)
@@ -80,20 +86,36 @@ internal sealed class BatchedCursor : RootCursorBase
     {
         _row = _count = 0;
         var questions = new List<Question>();
-        while (_count < _ids.Length && RowErrors.MoveNext(_input))
+        bool failed = false;
+        // A row that ends the pass is the last to be read: those before it are answered and handed out.
+        while (_count < _ids.Length && !(failed && !_options.GivesErrors) && RowErrors.MoveNext(_input))
         {
             if (_readQuestion is not null)
                 questions.Add(_readQuestion());
+            failed = questions is [.., { Fault: not null }];
             foreach (ColumnBuffer? buffer in _buffers)
-                buffer?.Capture(_count);
+                Capture(buffer, failed);
             _getId(ref _ids[_count++]);
         }
         if (_count == 0)
             return;
         _host.CheckAlive();
         if (_transformer is not null)
-            _answers = _transformer.Answer(questions);
+            _answers = _transformer.Answer(questions, _options);
         _batch++;
+    }
+
+    /// <summary>Of a row that could not be tokenized, the columns of tokens are empty.</summary>
+    private void Capture(ColumnBuffer? buffer, bool failed)
+    {
+        try
+        {
+            buffer?.Capture(_count);
+        }
+        catch (ChatDataException) when (failed)
+        {
+            buffer!.Clear(_count);
+        }
     }
 
     private int CurrentRow() => Position >= 0 ? _row : throw new InvalidOperationException("The cursor is not on a row: call MoveNext first.");

@@ -13,15 +13,17 @@ internal sealed class BatchedDataView : IDataView
     private readonly IHost _host;
     private readonly IDataView _source;
     private readonly DiffusionGemmaTransformer _transformer;
+    private readonly AnswerOptions _options;
     private readonly DataViewSchema.Column[] _inputs;
 
-    public BatchedDataView(IHost host, IDataView source, DiffusionGemmaTransformer transformer)
+    public BatchedDataView(IHost host, IDataView source, DiffusionGemmaTransformer transformer, AnswerOptions options)
     {
         _host = host;
         _source = source;
         _transformer = transformer;
+        _options = options;
         _inputs = AnswerColumns.FindInputs(source.Schema, host);
-        Schema = AnswerColumns.AddTo(source.Schema, transformer.Options);
+        Schema = AnswerColumns.AddTo(source.Schema, options);
     }
 
     public DataViewSchema Schema { get; }
@@ -34,8 +36,23 @@ internal sealed class BatchedDataView : IDataView
     {
         bool[] active = Active(columnsNeeded);
         bool answers = active.AsSpan(_source.Schema.Count).Contains(true);
-        IEnumerable<DataViewSchema.Column> needed = _source.Schema.Where(column => active[column.Index] || answers && _inputs.Contains(column));
-        return new BatchedCursor(_host, Schema, active, _source.GetRowCursor(needed, rand), _inputs, answers ? _transformer : null);
+        DataViewSchema.Column[] needed = [.. _source.Schema.Where(column => active[column.Index] || answers && _inputs.Contains(column))];
+        DataViewRowCursor input = answers ? OnThisThread(needed, rand) : _source.GetRowCursor(needed, rand);
+        return new BatchedCursor(_host, Schema, active, input, _inputs, answers ? _transformer : null, _options);
+    }
+
+    /// <summary>
+    /// A cursor whose values are computed when they are asked for. The ordinary one has threads compute them ahead, and ends with the first row
+    /// that fails there; tokenizing costs nothing beside the model.
+    /// </summary>
+    private DataViewRowCursor OnThisThread(DataViewSchema.Column[] needed, Random? rand)
+    {
+        DataViewRowCursor[] cursors = _source.GetRowCursorSet(needed, n: 1, rand);
+        if (cursors is [var only])
+            return only;
+        foreach (DataViewRowCursor cursor in cursors)                                                      // a recommendation, not followed
+            cursor.Dispose();
+        return _source.GetRowCursor(needed, rand);
     }
 
     /// <remarks>

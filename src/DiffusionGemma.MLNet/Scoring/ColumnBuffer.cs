@@ -9,6 +9,9 @@ internal abstract class ColumnBuffer
     /// <summary>Keeps the input's current value as that of a row of the batch.</summary>
     public abstract void Capture(int row);
 
+    /// <summary>Gives a row of the batch no value: zero, or an empty vector.</summary>
+    public abstract void Clear(int row);
+
     /// <summary>The getter of the value of the row that is current when it is called.</summary>
     public abstract Delegate MakeGetter(Func<int> currentRow);
 
@@ -27,6 +30,8 @@ internal abstract class ColumnBuffer
 
         public override void Capture(int row) => _get(ref _values[row]);
 
+        public override void Clear(int row) => _values[row] = default!;
+
         public override Delegate MakeGetter(Func<int> currentRow) => (ValueGetter<T>)((ref T value) => value = _values[currentRow()]);
     }
 
@@ -37,6 +42,8 @@ internal abstract class ColumnBuffer
         private readonly VBuffer<T>[] _values = new VBuffer<T>[rows];
 
         public override void Capture(int row) => _get(ref _values[row]);
+
+        public override void Clear(int row) => _values[row] = new VBuffer<T>(column.Type.GetVectorSize(), 0, null, null);
 
         public override Delegate MakeGetter(Func<int> currentRow) => (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => _values[currentRow()].CopyTo(ref value));
     }

@@ -12,14 +12,22 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// A fine-tuned DiffusionGemma. It answers the prompt of every row, <c>InputIds</c> up to <c>PromptLength</c>, and adds <c>Response</c> (text),
-/// <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and <c>Steps</c> (int).
+/// <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and <c>Steps</c> (int); by <see cref="RowFailure.EmptyAnswer"/> also
+/// <c>ResponseError</c> (text).
+/// <list type="table">
+/// <item><term>Rows</term><description>in their order; <see cref="BatchSize"/> are denoised together, and a finished one's place is taken by a waiting one, among those that <see cref="AnswerOptions.BatchesAhead"/> reads ahead</description></item>
+/// <item><term>Other columns</term><description>are passed through; where no column of the answer is read the model does not run</description></item>
+/// <item><term>A row's answer</term><description>depends on its prompt and <see cref="GenerationOptions.Seed"/>; on the rows beside it no more than by float32's rounding</description></item>
+/// <item><term>A row that cannot be answered</term><description>ends the pass with an error that names it, or has an empty answer and its reason (<see cref="AnswerOptions.OnFailure"/>)</description></item>
+/// <item><term>Cancellation</term><description>of the <c>MLContext</c>, or by <see cref="AnswerOptions.Cancellation"/>: seen before every pass of the decoder</description></item>
+/// <item><term>Threads</term><description>any number may use the model; they take turns</description></item>
+/// <item><term>Saved</term><description>the adapter, the files of text and the options; the checkpoint's weights stay in their folder</description></item>
+/// </list>
 /// </summary>
 /// <remarks>
-/// Rows are denoised <see cref="BatchSize"/> at a time, while they are read, and every pass over the data answers them anew:
-/// <c>mlContext.Data.Cache</c> keeps the columns it is given. Where no column of the answer is read the model does not run. A row's answer
-/// depends on its prompt and <see cref="GenerationOptions.Seed"/>, not on the rows beside it. One row at a time is answered through
-/// <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless <c>PredictionEngineOptions.OwnsTransformer</c> is false.
-/// Any number of threads may use the model; they take turns.
+/// Rows are answered while they are read, and every pass over the data answers them anew: <c>mlContext.Data.Cache</c> keeps the columns it is
+/// given. One row at a time is answered through <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless
+/// <c>PredictionEngineOptions.OwnsTransformer</c> is false.
 /// <para>
 /// Saved with <c>mlContext.Model.Save</c>: the adapter, the files of text, and name and fingerprint of the checkpoint, whose weights stay
 /// where they are (<see cref="DiffusionGemmaCheckpoints"/> says how they are found). Weights are read when the first row is answered.
@@ -70,6 +78,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>Prompts that are denoised together.</summary>
     public int BatchSize => Options.BatchSize;
 
+    /// <summary>The checkpoint that the weights are of: the base of the adapter, or the folder that full fine-tuning wrote.</summary>
+    public CheckpointReference Checkpoint => _weights.Checkpoint;
+
     /// <summary>What training did with the rows, and its history; null in a model that was loaded.</summary>
     public FineTuneSummary? Summary { get; }
 
@@ -109,10 +120,18 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     }
 
     /// <inheritdoc/>
-    public IDataView Transform(IDataView input)
+    public IDataView Transform(IDataView input) => Transform(input, Options);
+
+    /// <summary>Answers rows otherwise than the model was made to: as for <see cref="Transform(IDataView)"/>, with other options.</summary>
+    /// <param name="input">Rows with <c>InputIds</c> and <c>PromptLength</c>.</param>
+    /// <param name="options">In place of <see cref="Options"/>, all of them.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or the input has not the columns.</exception>
+    public IDataView Transform(IDataView input, AnswerOptions options)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new BatchedDataView(_host, input, this);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate(_folder);
+        return new BatchedDataView(_host, input, this, options);
     }
 
     /// <summary>Losses on rows that were not trained on, at fixed noise levels (<see cref="FineTuner.Evaluate"/>).</summary>
@@ -125,55 +144,6 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         using TrainingRows rows = TrainingRows.Read(input, _host);
         lock (_modelInUse)
             return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
-    }
-
-    /// <summary>
-    /// Fills gaps in a response: <c>&lt;gap:n&gt;</c> stands for n tokens, what is around it stays as it is given, and the model finds what fits both sides.
-    /// </summary>
-    /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
-    /// <param name="response">For example <c>8 plus &lt;gap:1&gt; is 15.</c></param>
-    /// <exception cref="ChatException">The conversation is malformed or ends with the assistant, or a gap is malformed.</exception>
-    /// <exception cref="ArgumentException">The response is too long for the model.</exception>
-    public TextAnswer Infill(string conversation, string response)
-    {
-        int[] prompt = Prompt(conversation);
-        InfillText text = InfillText.Parse(response, _text.Tokenizer.Tokenizer);
-        var pinned = new Dictionary<int, int>(text.Pinned);
-        int length = text.Length;
-        // What is given to its end is to end there.
-        lock (_modelInUse)
-        {
-            ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(Generation, Loaded().Model.Folder, Loaded().Model.Config);
-            if (!text.EndsOpen && options.EosTokenIds is [var end, ..]) pinned[length++] = end;
-            return Answer(new GenerationRequest(prompt) { Pinned = pinned, Options = new() { MaxNewTokens = length } });
-        }
-    }
-
-    /// <summary>Goes over a draft of a response: denoising starts from its tokens in place of random ones.</summary>
-    /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
-    /// <param name="draft">The response so far.</param>
-    /// <exception cref="ChatException">The conversation is malformed or ends with the assistant.</exception>
-    /// <exception cref="ArgumentException">The draft is longer than <see cref="GenerationOptions.MaxNewTokens"/> allows, or the conversation too long for the model.</exception>
-    public TextAnswer Refine(string conversation, string draft)
-    {
-        ArgumentNullException.ThrowIfNull(draft);
-        return Answer(new GenerationRequest(Prompt(conversation)) { Draft = _text.Tokenizer.Tokenizer.EncodeToIds(draft) });
-    }
-
-    private int[] Prompt(string conversation)
-    {
-        ArgumentNullException.ThrowIfNull(conversation);
-        ChatConversation chat = ChatConversation.Parse(conversation);
-        return !chat.IsAnswered ? _text.Tokenizer.Encode(chat).Ids : throw new ChatException("The conversation ends with the assistant: leave its last message out.");
-    }
-
-    private TextAnswer Answer(GenerationRequest request)
-    {
-        lock (_modelInUse)
-        {
-            GenerationResult result = CanvasGenerator.Generate(Loaded().Model, [request], Generation)[0];
-            return new TextAnswer(Decode(result.Ids), result);
-        }
     }
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
@@ -245,24 +215,19 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, options);
     }
 
-    /// <summary>Answers rows, a batch at a time; a row that cannot be answered is thrown, or has its reason, as the options say.</summary>
-    internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions)
+    /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
+    internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions, AnswerOptions options)
     {
-        var answers = new Answer?[questions.Count];
-        void Fail(int row, string reason, Exception? inner)
-        {
-            if (!Options.GivesErrors) throw new ChatDataException(reason, questions[row].Position, inner);
-            answers[row] = DiffusionGemma.Answer.Failed(reason);
-        }
-
-        for (int row = 0; row < questions.Count; row++)
-            if (questions[row].Fault is { } fault) Fail(row, fault, null);
+        Answer?[] answers = [.. questions.Select(question => question.Fault is { } fault ? DiffusionGemma.Answer.Failed(fault) : null)];
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
+        if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
-                Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))], Generation, BatchSize,
-                failed: (index, error) => Fail(asked[index], Reason(error), error), beforePass: _host.CheckAlive, drafts: null, CancellationToken.None);
+                Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
+                options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
+                failed: (index, error) => answers[asked[index]] = DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error)),
+                beforePass: _host.CheckAlive, drafts: null, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
                 answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);

@@ -22,6 +22,7 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private readonly Channel<Waiting> _waiting = Channel.CreateUnbounded<Waiting>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _worker;
+    private GenerationRequest? _previous;
     private int _count;
 
     /// <param name="model">The model, with or without an adapter.</param>
@@ -37,6 +38,9 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         ResolvedGenerationOptions.Resolve(options, _file, model.Config);
         _worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
+
+    /// <summary>What answers: to be looked at, and used by nobody else.</summary>
+    public DiffusionGemmaModel Model => _model;
 
     /// <summary>Answers one request.</summary>
     /// <param name="request">The prompt.</param>
@@ -182,7 +186,11 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         if (joining.Count == 0) return;
         joining.Sort((a, b) => b.Row.Prompt.Length.CompareTo(a.Row.Prompt.Length));
         foreach (Waiting waiting in joining) running.Add(waiting.Row, waiting);
-        int[] prefix = SharedPrefix.Of([.. joining.Select(w => w.Request)]);
+        // What a request has in common with the one before it, a system turn say, the next will have too.
+        GenerationRequest[] requests = [.. joining.Select(w => w.Request)];
+        int[] prefix = SharedPrefix.Of(_previous is null ? requests : [.. requests, _previous]);
+        if (prefix.Length == 0) prefix = SharedPrefix.Of(requests);
+        _previous = requests[0];
         batch.Admit([.. joining.Select(w => w.Row)], prefix);
         foreach (Waiting waiting in joining) waiting.Row.BeginCanvas();
     }

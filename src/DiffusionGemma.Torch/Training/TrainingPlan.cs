@@ -120,10 +120,10 @@ public sealed record TrainingPlan
     }
 
     /// <summary>What libraries, generated code and the managed heap come to take while a run goes on; in bfloat16 with oneDNN's kernels, one a shape.</summary>
-    private const long LibraryBytes = 90L << 20, NarrowLibraryBytes = 220L << 20;
+    private const long LibraryBytes = 10L << 20, NarrowLibraryBytes = 140L << 20;
 
     /// <summary>Bytes in holes of the heap, to one of what is kept between them.</summary>
-    private const double HeapHoles = 0.9;
+    private const double HeapHoles = 1.7;
 
     private static long QueryWidth(DiffusionGemmaConfig config, int n) => (long)config.NumAttentionHeads * config.Layer(n).HeadDim;
 

@@ -28,6 +28,21 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
     public void It_is_taken_from_where_it_was() => Assert.Equal(_original, DiffusionGemmaCheckpoints.Find(_reference));
 
     [Fact]
+    public void A_model_of_the_first_layout_loads_and_answers_as_it_did()
+    {
+        // Written before AnswerOptions were, of a checkpoint that is found by its fingerprint.
+        DiffusionGemmaCheckpoints.Resolver = reference => reference.Name == "tiny-chat" ? TinyChat.Checkpoint : null;
+        var ml = new MLContext();
+        using var loaded = (DiffusionGemmaTransformer)ml.Model.Load(Fixtures.Path("models", "version1.zip"), out DataViewSchema schema);
+        var generation = new GenerationOptions { MaxDenoisingSteps = 3, MaxNewTokens = 32, Seed = 5 };
+        Assert.Equal(new AnswerOptions { BatchSize = 3, Generation = generation }, loaded.Options);
+        IDataView rows = ml.Data.LoadFromEnumerable(new[] { new Prompt { InputIds = [2, 105, 300], PromptLength = 3 } });
+        Assert.Equal(Views.Columns(schema), Views.Columns(rows.Schema));
+        using DiffusionGemmaTransformer fresh = ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, generation, batchSize: 3).Fit(rows);
+        Assert.Equal(Views.Dump(fresh.Transform(rows)), Views.Dump(loaded.Transform(rows)));
+    }
+
+    [Fact]
     public void It_is_found_by_its_name_below_a_folder_of_the_variable()
     {
         string moved = Move(_folder.File("elsewhere"));
@@ -115,5 +130,12 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
         foreach (string file in Directory.EnumerateFiles(source))
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
         return target;
+    }
+
+    private sealed class Prompt
+    {
+        public int[] InputIds { get; set; } = [];
+
+        public int PromptLength { get; set; }
     }
 }

@@ -1,3 +1,4 @@
+using DiffusionGemma.FineTuning;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
@@ -21,6 +22,13 @@ public sealed class AnswerEvaluationTests
     [InlineData("#### 15", "#### ", false)]
     [InlineData("no number", "no number", false)]
     [InlineData("#### 15", "#### 1.5.1", false)]
+    [InlineData("#### 1,000", "#### 1000.0", true)]
+    [InlineData("#### 1000", "#### 1,000 eggs", true)]
+    [InlineData("#### 3", "#### $3.", true)]
+    [InlineData("#### -$3", "#### $-3", true)]
+    [InlineData("#### 0", "#### -0.00", true)]
+    [InlineData("#### 12345678901234567890", "#### 12345678901234567891", false)]
+    [InlineData("-1,5", "#### -15", true)]
     public void Numbers_are_compared_as_numbers(string expected, string response, bool right) => Assert.Equal(right ? 1 : 0, Evaluate(new(), (expected, response)).Correct);
 
     [Fact]
@@ -56,9 +64,36 @@ public sealed class AnswerEvaluationTests
         Assert.Equal((6L, 3L, 2.0), (metrics.Tokens, metrics.Steps, metrics.TokensPerForward));
         AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
         Assert.Equal([0L, 2L], results.Select(r => r.Row));
-        Assert.Equal(("#### 4", "4", "4", true, 3, ""), (results[0].Expected, results[0].ExpectedKey, results[0].ResponseKey, results[0].IsMatch, results[0].Steps, results[0].Error));
-        Assert.Equal(("#### 5", "5", "", false, "too long"), (results[1].Expected, results[1].ExpectedKey, results[1].ResponseKey, results[1].IsMatch, results[1].Error));
+        Assert.Equal(("#### 4", "4", "4", true, 3, ""), (results[0].Expected, results[0].ExpectedKey, results[0].ResponseKey, results[0].IsMatch, results[0].Steps, results[0].Reason));
+        Assert.Equal(("#### 5", "5", "", false, "too long"), (results[1].Expected, results[1].ExpectedKey, results[1].ResponseKey, results[1].IsMatch, results[1].Reason));
         Assert.Contains("exact match 1 of 2 = 50.0 %", metrics.ToString(), StringComparison.Ordinal);
+        Assert.Equal(1, metrics.Answered);
+    }
+
+    [Fact]
+    public void Why_a_row_cannot_be_right_is_told()
+    {
+        string[] Reasons(AnswerEvaluationOptions options, params (string, string)[] rows) =>
+            [.. _ml.Data.CreateEnumerable<AnswerResult>(Evaluate(options, rows).Results, reuseRowObject: false).Select(result => result.Reason)];
+        Assert.Equal(["", "the answer has no number after '####'", "the expectation has no number after '####'", ""], Reasons(new(), ("#### 1", "#### 2"), ("#### 1", "one"), ("x", "#### 1"), ("#### 1", "#### 1")));
+        Assert.Equal(["the answer has nothing that the pattern matches"], Reasons(new() { Match = AnswerMatch.Pattern, Pattern = "[0-9]+" }, ("1", "one")));
+        var slow = new AnswerEvaluationOptions { Match = AnswerMatch.Pattern, Pattern = "^(a+)+$" };
+        Assert.Contains("row 0 (counted from 0): AnswerEvaluationOptions.Pattern takes more than", Assert.Throws<ChatDataException>(() => Evaluate(slow, (new string('a', 40) + "!", "a"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_is_held_against_data_row_by_row_and_a_row_that_it_cannot_answer_is_wrong()
+    {
+        string[] rows = [Chat("What is 8 plus 7?", "8 plus 7 is 15."), "[]", Chat("What is 1 plus 1?", "Who knows?"), Chat(string.Concat(Enumerable.Repeat("word ", 1200)), "8 plus 7 is 15.")];
+        IDataView data = _ml.Data.LoadFromEnumerable(rows.Select(messages => new Chats { Messages = messages, Expected = "8 plus 7 is 15." }));
+        using var model = TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, batchSize: 2)).Fit(data);
+        AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(model, data, AnswerMatch.Text, "Expected");
+        Assert.Equal((4, 1, 2, 2), (metrics.Rows, metrics.Correct, metrics.Answered, metrics.Failed));
+        AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
+        Assert.Equal([true, false, false, false], results.Select(result => result.IsMatch));
+        Assert.Equal(["", "'messages' is empty", "", "the prompt has"], results.Select(result => result.Reason.Length == 0 ? "" : result.Reason[..Math.Min(result.Reason.Length, result.Row == 1 ? 19 : 14)]));
+        Assert.True(metrics.Tokens > 0 && metrics.Steps == results.Sum(result => result.Steps) && metrics.Seconds > 0 && metrics.TokensPerSecond > 0);
+        Assert.Equal(RowFailure.Throw, model.LastTransformer.Options.OnFailure);
     }
 
     [Fact]
@@ -76,6 +111,13 @@ public sealed class AnswerEvaluationTests
 
     private static string Chat(string question, string answer) =>
         System.Text.Json.JsonSerializer.Serialize(new[] { new { role = "user", content = question }, new { role = "assistant", content = answer } });
+
+    private sealed class Chats
+    {
+        public string Messages { get; set; } = "";
+
+        public string Expected { get; set; } = "";
+    }
 
     private sealed class Plain
     {

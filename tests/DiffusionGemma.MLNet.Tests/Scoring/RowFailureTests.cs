@@ -54,6 +54,87 @@ public sealed class RowFailureTests
     }
 
     [Fact]
+    public void An_error_waits_until_the_rows_before_it_are_handed_out()
+    {
+        using DiffusionGemmaTransformer model = Model(RowFailure.Throw);
+        IDataView scored = model.Transform(_ml.Data.SkipRows(Rows, 2));
+        using DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["Steps"]]);
+        Assert.True(cursor.MoveNext());
+        Assert.True(Getters.ReadValue<int>(cursor, scored.Schema["Steps"])() > 0);
+        Assert.Equal(3, Assert.Throws<ChatDataException>(() => cursor.MoveNext()).Row);
+    }
+
+    // Row 1 has no message, row 2 a broken one; rows are tokenized in the same pass.
+    private IDataView Chats => _ml.Data.LoadFromEnumerable(new[] { TinyChat.Row("What is 1 plus 1?"), "[]", """[{"role":"user"}]""", TinyChat.Row("What is 3 plus 4?") }
+        .Select((messages, i) => new Chat { Number = 10 + i, Messages = messages }));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void A_row_that_cannot_be_tokenized_fails_alone_too(int batchSize)
+    {
+        IEstimator<ITransformer> Pipeline(RowFailure onFailure) => TinyChat.Preparation(_ml)
+            .Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize, OnFailure = onFailure }));
+        ITransformer model = Pipeline(RowFailure.EmptyAnswer).Fit(Chats);
+        IDataView scored = model.Transform(Chats);
+        string[] errors = [.. scored.GetColumn<string>(ChatColumns.ResponseError)], answers = [.. scored.GetColumn<string>("Response")];
+        Assert.Equal(["", "'messages' is empty: a conversation has at least one message.", "messages[0] has no 'content'.", ""], errors);
+        Assert.Equal([false, true, true, false], answers.Select(answer => answer.Length == 0));
+        // What is passed through stays beside its row; of tokens a failed row has none.
+        Assert.Equal([10, 11, 12, 13], scored.GetColumn<int>("Number"));
+        using (DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["InputIds"], scored.Schema["Number"], scored.Schema["Response"]]))
+        {
+            Func<int[]> ids = Getters.ReadVector<int>(cursor, scored.Schema["InputIds"]);
+            Func<int> number = Getters.ReadValue<int>(cursor, scored.Schema["Number"]);
+            ChatTokenizer tokenizer = ChatTokenizer.Load(TinyChat.Checkpoint);
+            for (int row = 0; cursor.MoveNext(); row++)
+            {
+                Assert.Equal(10 + row, number());
+                Assert.Equal(errors[row].Length > 0 ? [] : tokenizer.Encode(Chats.GetColumn<string>("Messages").ElementAt(row)).Ids, ids());
+            }
+        }
+        using (var engine = _ml.Model.CreatePredictionEngine<Chat, Reply>(model, new PredictionEngineOptions { OwnsTransformer = false }))
+        {
+            Assert.Equal(errors[1], engine.Predict(new Chat { Messages = "[]" }).ResponseError);
+            Assert.Equal(answers[3], engine.Predict(new Chat { Messages = TinyChat.Row("What is 3 plus 4?") }).Response);
+        }
+
+        var error = Assert.Throws<ChatDataException>(() => Pipeline(RowFailure.Throw).Fit(Chats).Transform(Chats).GetColumn<string>("Response").ToArray());
+        Assert.Equal("row 1 (counted from 0): 'messages' is empty: a conversation has at least one message.", error.Message);
+        (model as IDisposable)?.Dispose();
+    }
+
+    [Fact]
+    public void A_row_that_fails_while_it_is_denoised_leaves_the_others_their_answers()
+    {
+        // What a row's own criterion throws takes the way of predictions that are no numbers.
+        using DiffusionGemmaTransformer model = Model(RowFailure.EmptyAnswer, TinyChat.Quick with { StopCriterion = new Refusing(302) });
+        string[] errors = [.. model.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError)], answers = [.. model.Transform(Rows).GetColumn<string>("Response")];
+        Assert.Equal("no 302 here", errors[2]);
+        using DiffusionGemmaTransformer other = Model(RowFailure.EmptyAnswer);
+        string[] undisturbed = [.. other.Transform(Rows).GetColumn<string>("Response")];
+        Assert.Equal(new[] { 0, 4, 5 }.Select(i => undisturbed[i]), new[] { 0, 4, 5 }.Select(i => answers[i]));
+
+        using (TorchSharp.torch.no_grad()) other.Model.Stack.Parameters["model.decoder.layers.1.mlp.up_proj.weight"][0] = double.NaN;
+        Assert.StartsWith("canvas 0, step 0: a logit is not a finite number.", other.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError).Last(), StringComparison.Ordinal);
+        IDataView last = other.Transform(_ml.Data.SkipRows(Rows, 4), other.Options with { OnFailure = RowFailure.Throw });
+        Assert.StartsWith("row 4 (counted from 0): canvas 0, step 0: a logit is not a finite number.", Assert.Throws<ChatDataException>(() => last.GetColumn<string>("Response").ToArray()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_view_may_have_options_of_its_own()
+    {
+        using DiffusionGemmaTransformer model = Model(RowFailure.Throw);
+        IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, Rows, options => options with { OnFailure = RowFailure.EmptyAnswer, BatchSize = 3 });
+        Assert.Equal(2, scored.GetColumn<string>(ChatColumns.ResponseError).Count(e => e.Length > 0));
+        Assert.Equal((RowFailure.Throw, 2), (model.Options.OnFailure, model.BatchSize));
+        Assert.Null(model.Transform(Rows).Schema.GetColumnOrNull(ChatColumns.ResponseError));
+        Assert.Contains("BatchSize", Assert.Throws<ArgumentOutOfRangeException>(() => _ml.Transforms.DiffusionGemma.Score(model, Rows, options => options with { BatchSize = 0 })).Message, StringComparison.Ordinal);
+        ITransformer other = _ml.Transforms.CopyColumns("Copy", "PromptLength").Fit(Rows);
+        Assert.Contains("No part of the model answers", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Score(other, Rows, options => options)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Options_out_of_range_are_named()
     {
         void Refused(string name, AnswerOptions options) =>
@@ -64,34 +145,23 @@ public sealed class RowFailureTests
         Refused("GenerationOptions.TopP", new AnswerOptions { Generation = new() { TopP = 0 } });
     }
 
-    [Fact]
-    public void Infilled_responses_keep_what_is_given()
-    {
-        using DiffusionGemmaTransformer model = Model(RowFailure.Throw, new() { MaxDenoisingSteps = 12 });
-        TextAnswer answer = model.Infill(TinyChat.Row("What is 8 plus 7?"), "8 plus <gap:1> is <gap:2>.");
-        Assert.StartsWith("8 plus ", answer.Text, StringComparison.Ordinal);
-        Assert.EndsWith(".", answer.Text, StringComparison.Ordinal);
-        Assert.Contains(" is ", answer.Text, StringComparison.Ordinal);
-        Assert.Equal(FinishReason.End, answer.Result.Finish);
-        Assert.StartsWith("8 plus 7 is ", model.Infill(TinyChat.Row("What is 8 plus 7?"), "8 plus 7 is <gap:5>").Text, StringComparison.Ordinal);
-        Assert.Throws<ChatException>(() => model.Infill(TinyChat.Row("x"), "a <gap:none> b"));
-        string answered = """[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]""";
-        Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => model.Infill(answered, "a <gap:1>")).Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void A_refined_draft_is_an_answer()
-    {
-        using DiffusionGemmaTransformer model = Model(RowFailure.Throw, new() { MaxDenoisingSteps = 12 });
-        Assert.NotEmpty(model.Refine(TinyChat.Row("What is 8 plus 7?"), "8 plus 7 is 51.").Text);
-        Assert.Throws<ArgumentException>(() => model.Refine(TinyChat.Row("What is 8 plus 7?"), string.Concat(Enumerable.Repeat("word ", 500))));
-    }
-
     private sealed class Prompt
     {
         public int[] InputIds { get; set; } = [];
 
         public int PromptLength { get; set; }
+    }
+
+    private sealed class Chat
+    {
+        public int Number { get; set; }
+
+        public string Messages { get; set; } = "";
+    }
+
+    private sealed class Refusing(int id) : IStopCriterion
+    {
+        public bool IsFinished(CanvasState canvas) => canvas.Prompt.Contains(id) ? throw new InvalidOperationException($"no {id} here") : false;
     }
 
     private sealed class Reply

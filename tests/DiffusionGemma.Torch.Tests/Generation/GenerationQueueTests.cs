@@ -28,6 +28,16 @@ public class GenerationQueueTests : TorchTest
     }
 
     [Fact]
+    public async Task What_requests_begin_with_alike_changes_no_answer()
+    {
+        int[] system = [.. Enumerable.Range(0, DenoisingBatch.LeastSharedPrefix + 5).Select(i => 4 + (i * 7 % 100))];
+        int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : (int[])[.. system, .. p])];
+        await using var queue = new GenerationQueue(_model, Options);
+        foreach (int[] prompt in prompts)
+            Assert.Equal(CanvasGenerator.Generate(_model, [prompt], Options)[0].Ids, (await queue.GenerateAsync(new GenerationRequest(prompt) { SharedPrefixLength = prompt.Length > system.Length ? system.Length : 0 })).Ids);
+    }
+
+    [Fact]
     public async Task A_stream_tells_of_steps_and_canvases_and_ends_with_the_result()
     {
         await using var queue = new GenerationQueue(_model, Options with { EosTokenIds = [] });

@@ -1,0 +1,115 @@
+using Microsoft.Extensions.AI;
+
+namespace DiffusionGemma.Chat;
+
+/// <summary>What a caller asks for, as the engine takes it and as its answer is to be read.</summary>
+internal sealed record ChatRequest(GenerationRequest Generation, ParserSettings Parsing);
+
+/// <summary>
+/// Messages and options to a request. Every member of <see cref="ChatOptions"/> is honoured, refused, or here said to be ignored:
+/// <see cref="ChatOptions.AllowBackgroundResponses"/> is a permission that is not made use of.
+/// </summary>
+internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId)
+{
+    /// <param name="client">Whom <see cref="ChatOptions.RawRepresentationFactory"/> is told of.</param>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">How to answer; not changed.</param>
+    /// <exception cref="ArgumentException">Messages or options make no sense.</exception>
+    /// <exception cref="NotSupportedException">They ask for what this model cannot do.</exception>
+    /// <exception cref="ChatException">The chat template refuses the conversation.</exception>
+    public ChatRequest Read(IChatClient client, IEnumerable<ChatMessage> messages, ChatOptions? options)
+    {
+        options ??= new ChatOptions();
+        RefuseUnsupported(options);
+        AIFunctionDeclaration[] tools = options.ToolMode is NoneChatToolMode ? [] : [.. (options.Tools ?? []).Select(DeclarationOf)];
+        ChatConversation conversation = ConversationWriter.Write([.. messages], SystemText(options), tools, TemplateArguments(options));
+        int[] prompt = tokenizer.EncodePrompt(conversation);
+        return new ChatRequest(
+            new GenerationRequest(prompt) { Options = GenerationOptionsOf(client, options), Pinned = PinnedCall(options.ToolMode, tools) },
+            new ParserSettings
+            {
+                StopSequences = options.StopSequences is { } stops ? [.. stops.Select(stop => stop.Length > 0 ? stop : throw new ArgumentException("ChatOptions.StopSequences holds an empty text."))] : [],
+                BeginsInThought = EndsInThought(prompt),
+                KeepsThoughts = options.Reasoning?.Output is not ReasoningOutput.None,
+                AllowsCalls = options.ToolMode is not NoneChatToolMode,
+                EndsWithFirstCall = options.AllowMultipleToolCalls == false,
+            });
+    }
+
+    private void RefuseUnsupported(ChatOptions options)
+    {
+        static void Refuse(bool refused, string option, string reason)
+        {
+            if (refused) throw new NotSupportedException($"ChatOptions.{option} {reason}");
+        }
+
+        Refuse(options.ConversationId is not null, nameof(options.ConversationId), "is set: no conversation is kept here. Give the whole history as messages.");
+        Refuse(options.ContinuationToken is not null, nameof(options.ContinuationToken), "is set: there are no background responses to go on with.");
+        Refuse(options.ModelId is { } model && model != modelId, nameof(options.ModelId), $"is '{options.ModelId}': this client has one model, '{modelId}'.");
+        Refuse(options.FrequencyPenalty is not (null or 0), nameof(options.FrequencyPenalty), "is not supported: a canvas has no order in which tokens were written. Leave it null.");
+        Refuse(options.PresencePenalty is not (null or 0), nameof(options.PresencePenalty), "is not supported: a canvas has no order in which tokens were written. Leave it null.");
+        Refuse(options.Reasoning?.Output is ReasoningOutput.Summary, "Reasoning.Output", "is Summary: nothing here summarises thoughts. Ask for Full or None.");
+    }
+
+    private static AIFunctionDeclaration DeclarationOf(AITool tool) => tool as AIFunctionDeclaration ?? throw new NotSupportedException(
+        $"ChatOptions.Tools: '{tool.Name}' is a {tool.GetType().Name}: only functions (AIFunctionDeclaration) can be called.");
+
+    private static IEnumerable<string> SystemText(ChatOptions options)
+    {
+        if (options.Instructions is { Length: > 0 } instructions) yield return instructions;
+        if (options.ResponseFormat is not ChatResponseFormatJson json) yield break;
+        // Asked for in words: nothing constrains what is denoised.
+        string about = string.Join(", ", new[] { json.SchemaName, json.SchemaDescription }.Where(text => !string.IsNullOrEmpty(text)));
+        yield return json.Schema is { } schema
+            ? $"Answer with JSON only, which conforms to this schema{(about.Length > 0 ? $" ({about})" : "")}:\n{schema}"
+            : "Answer with JSON only.";
+    }
+
+    private static IEnumerable<KeyValuePair<string, object?>> TemplateArguments(ChatOptions options)
+    {
+        const string More = "chat_template_kwargs";
+        if (options.Reasoning?.Effort is { } effort) yield return new("enable_thinking", effort != ReasoningEffort.None);
+        // Last, because the caller's own word counts.
+        if (options.AdditionalProperties?.TryGetValue(More, out object? arguments) == true) yield return new(More, arguments);
+    }
+
+    private static GenerationOptions GenerationOptionsOf(IChatClient client, ChatOptions options)
+    {
+        if (options.Temperature is { } temperature && !(float.IsFinite(temperature) && temperature >= 0))
+            throw new ArgumentOutOfRangeException(nameof(options), temperature, "ChatOptions.Temperature is not a number from 0.");
+        GenerationOptions asked = new()
+        {
+            TMin = Exact(options.Temperature),
+            TMax = Exact(options.Temperature),
+            TopP = Exact(options.TopP),
+            TopK = options.TopK,
+            Seed = options.Seed,
+            MaxNewTokens = options.MaxOutputTokens,
+        };
+        GenerationOptions all = options.RawRepresentationFactory?.Invoke(client) is GenerationOptions raw ? raw.Over(asked) : asked;
+        return all with { ReturnOnCancellation = false };
+    }
+
+    /// <summary>0.9f as 0.9.</summary>
+    private static double? Exact(float? value) => value is { } number && float.IsFinite(number) ? (double)(decimal)number : value;
+
+    /// <summary>A required call: the answer's first tokens are those that begin one.</summary>
+    private Dictionary<int, int>? PinnedCall(ChatToolMode? mode, AIFunctionDeclaration[] tools)
+    {
+        if (mode is not RequiredChatToolMode required) return null;
+        string? name = required.RequiredFunctionName;
+        if (tools.Length == 0 || (name is not null && tools.All(tool => tool.Name != name)))
+            throw new ArgumentException($"ChatOptions.ToolMode requires {(name is null ? "a call" : $"a call of '{name}'")}, and ChatOptions.Tools has no such function.");
+        if (tokenizer.Tokenizer.IdOf(Markers.CallOpen) is null)
+            throw new NotSupportedException($"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {Markers.CallOpen}.");
+        IReadOnlyList<int> ids = tokenizer.Tokenizer.EncodeToIds($"{Markers.CallOpen}call:{(name is null ? "" : name + "{")}");
+        return ids.Index().ToDictionary(item => item.Index, item => item.Item);
+    }
+
+    private bool EndsInThought(int[] prompt)
+    {
+        int? open = tokenizer.Tokenizer.IdOf(Markers.ChannelOpen), close = tokenizer.Tokenizer.IdOf(Markers.ChannelClose), turn = tokenizer.Tokenizer.IdOf(Markers.TurnOpen);
+        int last = Array.FindLastIndex(prompt, id => id == open || id == close || id == turn);
+        return last >= 0 && prompt[last] == open;
+    }
+}

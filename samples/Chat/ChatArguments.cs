@@ -5,9 +5,14 @@ namespace DiffusionGemma.Samples;
 /// <summary>The command line.</summary>
 internal sealed record ChatArguments
 {
-    public required string Checkpoint { get; init; }
+    private const string Usage =
+        "Options: [--checkpoint FOLDER] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] [--seed N] [--temperature X] [--pause MS]";
 
-    /// <summary>Answer this, and end.</summary>
+    public string Checkpoint { get; init; } = Repository.File("datasets", "tiny-chat");
+
+    public string? Adapter { get; init; }
+
+    /// <summary>Answer this, and end; - is standard input.</summary>
     public string? Prompt { get; init; }
 
     public string? System { get; init; }
@@ -18,36 +23,41 @@ internal sealed record ChatArguments
 
     public long Seed { get; init; }
 
-    public static ChatArguments? Parse(string[] args, ChatArguments defaults)
+    public float? Temperature { get; init; }
+
+    /// <summary>Milliseconds to look at each draft: a small model is done before anything is seen.</summary>
+    public int Pause { get; init; }
+
+    /// <summary>Null, and a line on standard error, where they are not understood.</summary>
+    public static ChatArguments? Parse(string[] args)
     {
-        ChatArguments parsed = defaults;
-        for (int i = 0; i < args.Length; i++)
+        var parsed = new ChatArguments();
+        for (int i = 0; i < args.Length; i += 2)
         {
-            string name = args[i];
-            bool known = name is "--checkpoint" or "--prompt" or "--system" or "--max-new-tokens" or "--steps" or "--seed";
-            if (!known || i + 1 == args.Length)
+            string? value = i + 1 < args.Length ? args[i + 1] : null;
+            ChatArguments? next = args[i] switch
             {
-                Console.Error.WriteLine(known ? $"{name} wants a value." : $"'{name}' is not understood.");
-                Console.Error.WriteLine("Usage: Chat [--checkpoint FOLDER] [--prompt TEXT] [--system TEXT] [--max-new-tokens N] [--steps N] [--seed N]");
-                return null;
-            }
-            string value = args[++i];
-            long number = 0;
-            if (name is "--max-new-tokens" or "--steps" or "--seed" && !long.TryParse(value, NumberStyles.Integer, CultureInfo.InvariantCulture, out number))
-            {
-                Console.Error.WriteLine($"{name} wants a number, not '{value}'.");
-                return null;
-            }
-            parsed = name switch
-            {
-                "--checkpoint" => parsed with { Checkpoint = value },
-                "--prompt" => parsed with { Prompt = value },
-                "--system" => parsed with { System = value },
-                "--max-new-tokens" => parsed with { MaxNewTokens = checked((int)number) },
-                "--steps" => parsed with { Steps = checked((int)number) },
-                _ => parsed with { Seed = number },
+                "--checkpoint" when value is not null => parsed with { Checkpoint = value },
+                "--adapter" when value is not null => parsed with { Adapter = value },
+                "--prompt" when value is not null => parsed with { Prompt = value },
+                "--system" when value is not null => parsed with { System = value },
+                "--max-new-tokens" when Number(value, 1) is { } tokens => parsed with { MaxNewTokens = tokens },
+                "--steps" when Number(value, 1) is { } steps => parsed with { Steps = steps },
+                "--pause" when Number(value, 0) is { } pause => parsed with { Pause = pause },
+                "--seed" when long.TryParse(value, CultureInfo.InvariantCulture, out long seed) => parsed with { Seed = seed },
+                "--temperature" when float.TryParse(value, CultureInfo.InvariantCulture, out float temperature) => parsed with { Temperature = temperature },
+                _ => null,
             };
+            if (next is null)
+            {
+                Console.Error.WriteLine($"'{string.Join(' ', args.Skip(i).Take(2))}' is not understood.");
+                Console.Error.WriteLine(Usage);
+                return null;
+            }
+            parsed = next;
         }
         return parsed;
     }
+
+    private static int? Number(string? value, int least) => int.TryParse(value, CultureInfo.InvariantCulture, out int number) && number >= least ? number : null;
 }

@@ -1,114 +1,90 @@
 // A chat in the console that shows each canvas settle. Ctrl+C ends an answer, and at the prompt the program. /help lists the commands.
+using System.Text;
 using DiffusionGemma;
 using DiffusionGemma.Samples;
 using Microsoft.Extensions.AI;
 using Spectre.Console;
 
-Console.OutputEncoding = System.Text.Encoding.UTF8;
-ChatArguments? arguments = ChatArguments.Parse(args, new ChatArguments { Checkpoint = Repository.File("datasets", "tiny-chat") });
-if (arguments is null) return 2;
+const string Help = """"
+    /system TEXT   instructions for the model; without a text, none
+    /seed N        other draws
+    /file PATH     sends what the file holds
+    /clear         forgets the conversation
+    /quit          ends; so does Ctrl+C, which ends an answer first
+    Lines between two lines of triple quotes (""") are one message.
+    """";
 
-using var client = DiffusionGemmaChatClient.Load(
-    arguments.Checkpoint, options: new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, MaxDenoisingSteps = arguments.Steps }, batchSize: 1, streamsDrafts: true);
-DiffusionGemmaTokenizer tokenizer = client.GetService<ChatTokenizer>()!.Tokenizer;
-var history = new List<ChatMessage>();
-string? system = arguments.System;
-long seed = arguments.Seed;
-CancellationTokenSource? answering = null;
-Console.CancelKeyPress += (_, pressed) =>
+(Console.InputEncoding, Console.OutputEncoding) = (Encoding.UTF8, Encoding.UTF8);
+if (ChatArguments.Parse(args) is not { } arguments) return 2;
+bool isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
+try
 {
-    if (answering is null) return;
-    pressed.Cancel = true;
-    answering.Cancel();
-};
+    using var client = DiffusionGemmaChatClient.Load(
+        arguments.Checkpoint, options: new GenerationOptions { MaxDenoisingSteps = arguments.Steps }, batchSize: 1, streamsDrafts: true, adapter: arguments.Adapter);
+    var session = new ChatSession(client, arguments);
+    Console.CancelKeyPress += (_, pressed) => pressed.Cancel = session.TryCancel();
+    if (arguments.Prompt is { } prompt) return await session.AskAsync(prompt == "-" ? Console.In.ReadToEnd() : prompt);
 
-if (arguments.Prompt is not null) return await Answer(arguments.Prompt) ? 0 : 1;
-AnsiConsole.MarkupLine($"[bold]{Markup.Escape(client.GetService<ChatClientMetadata>()!.DefaultModelId!)}[/] [grey]{Markup.Escape(DiffusionGemmaRuntime.Describe().Split('\n')[0])}[/]");
-AnsiConsole.MarkupLine("[grey]/help lists the commands; Ctrl+C ends an answer[/]");
-while (true)
-{
-    AnsiConsole.Markup("[green]> [/]");
-    string? line = Console.ReadLine();
-    if (line is null or "/quit") return 0;
-    if (line.Length == 0) continue;
-    if (!line.StartsWith('/')) await Answer(line);
-    else Command(line);
-}
-
-void Command(string line)
-{
-    string[] words = line.Split(' ', 2, StringSplitOptions.TrimEntries);
-    switch (words)
+    if (isTerminal)
+        AnsiConsole.MarkupLineInterpolated($"[bold]{client.GetRequiredService<ChatClientMetadata>().DefaultModelId ?? ""}[/] [grey]/help lists the commands; Ctrl+C ends an answer[/]");
+    int code = 0;
+    while (ReadMessage() is { } message)
     {
-        case ["/clear"]:
-            history.Clear();
-            AnsiConsole.MarkupLine("[grey]the conversation is empty[/]");
-            break;
-        case ["/system", var text]:
-            system = text.Length > 0 ? text : null;
-            break;
-        case ["/system"]:
-            system = null;
-            break;
-        case ["/seed", var number] when long.TryParse(number, out seed):
-            break;
-        default:
-            AnsiConsole.MarkupLine("[grey]/system TEXT   instructions for the model, or none\n/seed N        other draws\n/clear         forget the conversation\n/quit[/]");
-            break;
+        if (message is "/quit") return 0;
+        if (message is ['/', ..] && !message.StartsWith("/file ", StringComparison.Ordinal)) Command(session, message);
+        else if (!string.IsNullOrWhiteSpace(message) && Content(message) is { } content) code = await session.AskAsync(content);
     }
+    return code;
+}
+catch (Exception error) when (error is IOException or FormatException or ArgumentException)
+{
+    Console.Error.WriteLine(error.Message);
+    return 1;
 }
 
-async Task<bool> Answer(string question)
+// The next line, or lines between triple quotes; null at the end of the input.
+string? ReadMessage()
 {
-    history.Add(new ChatMessage(ChatRole.User, question));
-    using var cancellation = new CancellationTokenSource();
-    answering = cancellation;
-    var view = new CanvasView(tokenizer);
-    var updates = new List<ChatResponseUpdate>();
-    var options = new ChatOptions { Instructions = system, Seed = seed };
-    var clock = System.Diagnostics.Stopwatch.StartNew();
-    bool interactive = !Console.IsOutputRedirected;
+    const string Quotes = "\"\"\"";
+    if (isTerminal) AnsiConsole.Markup("[green]>[/] ");
+    string? line = Console.ReadLine();
+    if (line?.TrimEnd() != Quotes) return line;
+    var lines = new List<string>();
+    while (Console.ReadLine() is { } next && next.TrimEnd() != Quotes) lines.Add(next);
+    return string.Join('\n', lines);
+}
+
+static string? Content(string message)
+{
+    if (!message.StartsWith("/file ", StringComparison.Ordinal)) return message;
     try
     {
-        if (interactive) await AnsiConsole.Live(new Text("")).AutoClear(true).StartAsync(async live => await Read(draft => live.UpdateTarget(view.Show(draft))));
-        else await Read(null);
+        return File.ReadAllText(message["/file ".Length..].Trim());
     }
-    catch (OperationCanceledException)
+    catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
     {
-        AnsiConsole.MarkupLine("[yellow]cancelled[/]");
-        history.RemoveAt(history.Count - 1);
-        return false;
+        Console.Error.WriteLine(error.Message);
+        return null;
     }
-    catch (Exception e) when (e is ChatException or ArgumentException or NotSupportedException or InvalidOperationException)
-    {
-        AnsiConsole.MarkupLine($"[red]{Markup.Escape(e.Message)}[/]");
-        history.RemoveAt(history.Count - 1);
-        return false;
-    }
-    finally
-    {
-        answering = null;
-    }
-    ChatResponse response = updates.ToChatResponse();
-    history.AddMessages(response);
-    if (interactive)
-    {
-        AnsiConsole.Write(view.Result());
-        AnsiConsole.WriteLine();
-        long tokens = response.Usage?.OutputTokenCount ?? 0;
-        AnsiConsole.MarkupLine($"[grey]{response.Usage?.InputTokenCount} tokens in, {tokens} out, {view.Steps} passes, {(double)tokens / Math.Max(1, view.Steps):F1} tokens a pass, {tokens / clock.Elapsed.TotalSeconds:F0} tokens/s[/]");
-    }
-    return true;
+}
 
-    async Task Read(Action<DraftUpdate>? draft)
+void Command(ChatSession session, string line)
+{
+    string reply = Help;
+    switch (line.Split(' ', 2, StringSplitOptions.TrimEntries))
     {
-        await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(history, options, cancellation.Token))
-        {
-            updates.Add(update);
-            if (update.RawRepresentation is DraftUpdate step) draft?.Invoke(step);
-            if (update.RawRepresentation is CanvasUpdate canvas) view.Commit(canvas);
-            if (draft is null) Console.Write(update.Text);
-        }
-        if (draft is null) Console.WriteLine();
+        case ["/clear"]:
+            reply = $"{session.Messages} messages are forgotten";
+            session.Clear();
+            break;
+        case ["/system", .. var rest]:
+            session.System = rest is [{ Length: > 0 } text] ? text : null;
+            reply = session.System is null ? "no instructions" : "these are the instructions from now on";
+            break;
+        case ["/seed", var number] when long.TryParse(number, out long seed):
+            session.Seed = seed;
+            reply = $"seed {seed}";
+            break;
     }
+    (isTerminal ? Console.Out : Console.Error).WriteLine(reply);
 }

@@ -172,7 +172,6 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             }
             if (parser.Ended) break;
         }
-        bool isCut = !parser.Ended && result?.Finish == FinishReason.Length;
         IList<AIContent> last = parser.Finish();
         last.Add(new UsageContent(new UsageDetails
         {
@@ -183,7 +182,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
         }));
         ChatResponseUpdate final = Update(last, result);
-        final.FinishReason = parser.CallsTools ? ChatFinishReason.ToolCalls : isCut ? ChatFinishReason.Length : ChatFinishReason.Stop;
+        final.FinishReason = parser.CallsTools ? ChatFinishReason.ToolCalls : result?.Finish == FinishReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
         yield return final;
 
         ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)

@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.Extensions.AI;
+using Spectre.Console;
+
+namespace DiffusionGemma.Samples;
+
+/// <summary>A conversation, and how its next answer is shown.</summary>
+internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
+{
+    private readonly DiffusionGemmaTokenizer _tokenizer = client.GetRequiredService<DiffusionGemmaTokenizer>();
+    private readonly List<ChatMessage> _history = [];
+    private CancellationTokenSource? _answering;
+
+    public string? System { get; set; } = arguments.System;
+
+    public long Seed { get; set; } = arguments.Seed;
+
+    public int Messages => _history.Count;
+
+    /// <summary>Ends the answer that is on its way; false where there is none.</summary>
+    public bool TryCancel()
+    {
+        if (_answering is not { } answering) return false;
+        answering.Cancel();
+        return true;
+    }
+
+    public void Clear() => _history.Clear();
+
+    /// <summary>Answers, and shows it: live on a terminal, as plain text elsewhere. The process' exit code so far.</summary>
+    public async Task<int> AskAsync(string question)
+    {
+        using var cancellation = new CancellationTokenSource();
+        _answering = cancellation;
+        _history.Add(new ChatMessage(ChatRole.User, question));
+        var view = new CanvasView(_tokenizer);
+        List<ChatResponseUpdate> updates = [];
+        var clock = Stopwatch.StartNew();
+        int code = 0;
+        try
+        {
+            if (Console.IsOutputRedirected)
+                await ReadAsync(updates, cancellation.Token, update => Console.Write(ConsoleText.Safe(update.Text)));
+            else
+                await AnsiConsole.Live(new Spectre.Console.Text("")).AutoClear(true).Overflow(VerticalOverflow.Ellipsis).Cropping(VerticalOverflowCropping.Top).StartAsync(live => ReadAsync(updates, cancellation.Token, update =>
+                {
+                    if (update.RawRepresentation is DraftUpdate draft) live.UpdateTarget(view.Show(draft));
+                    else view.Commit(update);
+                }));
+        }
+        catch (OperationCanceledException)
+        {
+            code = 130;
+        }
+        catch (Exception error) when (error is ArgumentException or FormatException or NotSupportedException or InvalidOperationException)
+        {
+            // Nothing was answered: the conversation is as it was.
+            _history.RemoveAt(_history.Count - 1);
+            Console.Error.WriteLine(error.Message);
+            return 1;
+        }
+        finally
+        {
+            _answering = null;
+        }
+
+        ChatResponse answer = updates.ToChatResponse();
+        if (Console.IsOutputRedirected) Console.WriteLine();
+        else if (view.Committed() is { Length: > 0 } text)
+        {
+            AnsiConsole.Write(text);
+            AnsiConsole.WriteLine();
+        }
+        if (answer.Text.Length > 0) _history.AddMessages(answer);
+        else _history.RemoveAt(_history.Count - 1);
+        Tell(code != 0 ? answer.Text.Length > 0 ? "cancelled; what was committed is kept" : "cancelled" : Figures(answer, clock.Elapsed));
+        return code;
+    }
+
+    private async Task ReadAsync(List<ChatResponseUpdate> updates, CancellationToken cancellation, Action<ChatResponseUpdate> show)
+    {
+        var options = new ChatOptions { Instructions = System, Seed = Seed, Temperature = arguments.Temperature, MaxOutputTokens = arguments.MaxNewTokens };
+        await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(_history, options, cancellation))
+        {
+            show(update);
+            if (update.RawRepresentation is not DraftUpdate) updates.Add(update);
+            else if (arguments.Pause > 0) await Task.Delay(arguments.Pause, cancellation);
+        }
+    }
+
+    private static string Figures(ChatResponse answer, TimeSpan time)
+    {
+        UsageDetails usage = answer.Usage ?? new UsageDetails();
+        long tokens = usage.OutputTokenCount ?? 0, steps = usage.AdditionalCounts?[DiffusionGemmaChatClient.StepCount] ?? 0;
+        string cut = answer.FinishReason == ChatFinishReason.Length ? "; cut, --max-new-tokens asks for more" : "";
+        return string.Create(CultureInfo.InvariantCulture, $"{usage.InputTokenCount} tokens in, {tokens} out, {steps} steps, {tokens / (double)Math.Max(1, steps):F2} tokens per forward, {time.TotalSeconds:F1} s{cut}");
+    }
+
+    /// <summary>What is not the answer: out of the way where the answer goes to a file.</summary>
+    private static void Tell(string text)
+    {
+        if (Console.IsOutputRedirected) Console.Error.WriteLine(text);
+        else AnsiConsole.MarkupLineInterpolated($"[grey]{text}[/]");
+    }
+}

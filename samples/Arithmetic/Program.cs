@@ -22,9 +22,8 @@ var options = new FineTuneOptions
     MinLearningRate = 1e-4,
 };
 static IDataView Read(MLContext ml, string path) => ml.Data.LoadChatFromParquet(path, questionColumn: "question", answerColumn: "answer");
-static string? Number(string text) => text.Split("#### ") is [_, var number] ? number.Trim() : null;
 
 var sample = new FineTuneSample(arguments, options, Read, lossRows: 200, answerRows: 200);
 if (arguments.Load is not null) sample.Load();
-else sample.Run(score: (response, expected) => Number(response) is { } number && number == Number(expected));
+else sample.Run();
 return 0;

@@ -24,5 +24,5 @@ static IDataView Read(MLContext ml, string path) => ml.Data.LoadChatFromParquet(
 
 var sample = new FineTuneSample(arguments, options, Read, lossRows: 64, answerRows: 8);
 if (arguments.Load is not null) sample.Load();
-else sample.Run(score: null);
+else sample.Run();
 return 0;

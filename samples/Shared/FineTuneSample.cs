@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
@@ -15,8 +14,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
     private const int Shown = 3;
     private readonly MLContext _ml = new(seed: 42);
 
-    /// <summary>Runs the sample; told each row's response and the answer that was expected, <paramref name="score"/> counts.</summary>
-    public void Run(Func<string, string, bool>? score)
+    /// <summary>Runs the sample.</summary>
+    public void Run()
     {
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
         _ml.Log += (_, log) =>
@@ -36,7 +35,7 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
 
         Console.WriteLine("Before:");
         using (var untrained = prepare.Append(gemma.Answer(arguments.Checkpoint)).Fit(train))
-            Measure(untrained, losses, questions, score);
+            Measure(untrained, losses, questions);
 
         FineTuneOptions run = arguments.Full ? options with { Lora = null, OutputFolder = Path.Combine(arguments.Out, "checkpoint") } : options;
         var clock = Stopwatch.StartNew();
@@ -44,7 +43,7 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Trained {model.LastTransformer.Summary!.TrainedParameterCount:N0} parameters in {clock.Elapsed.TotalSeconds:F0} s."));
 
         Console.WriteLine("After:");
-        List<string> answers = Measure(model, losses, questions, score);
+        string[] answers = Measure(model, losses, questions);
         Save(model, train.Schema, answers);
     }
 
@@ -57,26 +56,19 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
             Console.WriteLine($"  {OneLine(answer)}");
     }
 
-    private static List<string> Measure(TransformerChain<DiffusionGemmaTransformer> model, IDataView losses, IDataView questions, Func<string, string, bool>? score)
+    private string[] Measure(TransformerChain<DiffusionGemmaTransformer> model, IDataView losses, IDataView questions)
     {
         EvaluationRecord loss = model.LastTransformer.EvaluateLoss(losses);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  held-out loss: diffusion {loss.DiffusionLoss:F4}, encoder {loss.EncoderLoss:F4}"));
-        List<string> answers = [];
-        int right = 0;
-        IDataView answered = model.Transform(questions);
-        foreach ((string messages, string response) in answered.GetColumn<string>("Messages").Zip(answered.GetColumn<string>("Response")))
-        {
-            using JsonDocument document = JsonDocument.Parse(messages);
-            string question = document.RootElement[0].GetProperty("content").GetString()!, expected = document.RootElement[1].GetProperty("content").GetString()!;
-            if (score?.Invoke(response, expected) == true) right++;
-            if (answers.Count < Shown) Console.WriteLine($"  Q: {OneLine(question)}\n  A: {OneLine(response)}");
-            answers.Add(response);
-        }
-        if (score is not null) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  exact match: {right} of {answers.Count} = {100.0 * right / answers.Count:F1} %"));
-        return answers;
+        AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(model, questions, AnswerMatch.Number);
+        AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
+        foreach (AnswerResult result in results.Take(Shown))
+            Console.WriteLine($"  expected: {OneLine(result.Expected)}\n  answered: {OneLine(result.Response)}");
+        Console.WriteLine($"  {metrics}");
+        return [.. results.Select(result => result.Response)];
     }
 
-    private void Save(TransformerChain<DiffusionGemmaTransformer> model, DataViewSchema schema, List<string> answers)
+    private void Save(TransformerChain<DiffusionGemmaTransformer> model, DataViewSchema schema, string[] answers)
     {
         // ML.NET truncates the file that it saves to: a new name, then a move, keeps the old model until the new one is whole.
         string zip = Path.Combine(arguments.Out, "model.zip"), fresh = zip + ".new";

@@ -8,7 +8,8 @@ public sealed class ChatDataOptions
 {
     /// <summary>
     /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or the JSON text of
-    /// one. Where there is none, ShareGPT's <c>conversations</c> are looked for, and then Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>.
+    /// one. Where there is none, ShareGPT's <c>conversations</c> are looked for, and then Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>;
+    /// a text <c>system</c> beside these goes before the first turn.
     /// </summary>
     public string MessagesColumn { get; set; } = "messages";
 

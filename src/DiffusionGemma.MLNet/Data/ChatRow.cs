@@ -14,6 +14,9 @@ internal static class ChatRow
     private const string MessagesKey = "messages";
     public const string ShareGptKey = "conversations";
 
+    /// <summary>Where ShareGPT's and Alpaca's rows keep a system message.</summary>
+    public const string SystemKey = "system";
+
     /// <summary>What a chat template takes beside the messages, in tables often as JSON text: a column has one type, these have many.</summary>
     public static readonly string[] TemplateKeys = ["tools", "chat_template_kwargs"];
 
@@ -65,9 +68,9 @@ internal static class ChatRow
         if (TryGet(row, key, out JsonElement messages))
             return WithOtherKeys(row, InText(messages, key, value => value.GetRawText()), key);
         if (TryGet(row, ShareGptKey, out messages))
-            return WithOtherKeys(row, InText(messages, ShareGptKey, ShareGpt.ToMessages), ShareGptKey);
+            return WithOtherKeys(row, InText(messages, ShareGptKey, turns => ShareGpt.ToMessages(turns, OptionalText(row, SystemKey))), ShareGptKey, SystemKey);
         if (TryGet(row, Alpaca.InstructionKey, out _))
-            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey);
+            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey, SystemKey, Alpaca.HistoryKey);
         throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
     }
 
@@ -97,6 +100,8 @@ internal static class ChatRow
         Require(value.ValueKind == JsonValueKind.String, () => $"'{key}' must be text, it is {Describe(value)}");
         return value.GetString()!;
     }
+
+    public static string? OptionalText(JsonElement row, string key) => TryGet(row, key, out _) ? Text(row, key) : null;
 
     /// <summary>A value, or the one in a string that holds JSON (parquet files of many writers).</summary>
     private static string InText(JsonElement value, string key, Func<JsonElement, string> read)

@@ -99,18 +99,17 @@ internal sealed class DataFrameSource : IChatSource
     {
         if (options.QuestionColumn is { } question)
             return options.AnswerColumn is { } answer ? [Text(question), Text(answer)] : [Text(question)];
-        return [.. MessageColumns(options), .. ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain), .. options.TemplateColumns.Select(Plain)];
+        return MessageColumns(options).Concat(ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain)).Concat(options.TemplateColumns.Select(Plain)).Distinct();
     }
 
     private IEnumerable<string> MessageColumns(ChatDataOptions options)
     {
         string[] names = [options.MessagesColumn, ChatRow.ShareGptKey];
         if (names.FirstOrDefault(Has) is { } messages)
-            return [Text(messages)];
+            return messages == options.MessagesColumn || !Has(ChatRow.SystemKey) ? [Text(messages)] : [Text(messages), Text(ChatRow.SystemKey)];
         if (!Has(Alpaca.InstructionKey))
             throw Missing(options.MessagesColumn);
-        string[] optional = [Alpaca.InputKey, Alpaca.OutputKey];
-        return [Text(Alpaca.InstructionKey), .. optional.Where(Has).Select(Text)];
+        return [Text(Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(Has).Select(Text)];
     }
 
     private bool Has(string name) => _frame.Columns.Any(column => column.Name == name);

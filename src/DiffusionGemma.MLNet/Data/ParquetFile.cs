@@ -55,6 +55,7 @@ internal sealed class ParquetFile : IDisposable
     {
         DataField { IsArray: false } data => $"values of {data.ClrType.Name}",
         DataField data => $"lists of {data.ClrType.Name}",
+        ListField list => $"a list of {Describe(list.Item)}",
         _ => $"a {column.SchemaType.ToString().ToLowerInvariant()}",
     };
 

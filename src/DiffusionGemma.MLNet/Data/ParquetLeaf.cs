@@ -8,6 +8,12 @@ namespace DiffusionGemma;
 /// <summary>One column of plain values in a row group, read from its first value to its last.</summary>
 internal abstract class ParquetLeaf : IDisposable
 {
+    private static readonly HashSet<Type> Types =
+    [
+        typeof(ReadOnlyMemory<char>), typeof(bool), typeof(sbyte), typeof(byte), typeof(short), typeof(ushort), typeof(int), typeof(uint), typeof(long), typeof(ulong),
+        typeof(float), typeof(double),
+    ];
+
     private readonly RawColumnData _column;
     private readonly int _definitions;
     private readonly int _repetitions;
@@ -39,6 +45,9 @@ internal abstract class ParquetLeaf : IDisposable
 
     protected abstract void WriteNextValue(Utf8JsonWriter writer);
 
+    /// <summary>Whether the values have a form in JSON: texts, truth values and numbers that JSON can tell apart from a text.</summary>
+    public static bool CanRead(DataField field) => !field.IsArray && Types.Contains(field.ClrType);
+
     public static ParquetLeaf Read(ParquetRowGroupReader group, DataField field)
     {
         RawColumnData column = group.ReadRawColumnDataBaseAsync(field).AsTask().GetAwaiter().GetResult();
@@ -57,14 +66,8 @@ internal abstract class ParquetLeaf : IDisposable
             // As Python reads it: widened, so that 0.1f is 0.10000000149011612.
             RawColumnData<float> number => new Leaf<float>(number, field, static (writer, value) => JsonNumber.WriteFloat(writer, value)),
             RawColumnData<double> number => new Leaf<double>(number, field, JsonNumber.WriteFloat),
-            _ => throw Unsupported(column, field),
+            _ => throw new InvalidOperationException($"Column '{field.Path}' was to be refused before it is read."),
         };
-    }
-
-    private static InvalidRowException Unsupported(RawColumnData column, DataField field)
-    {
-        column.Dispose();
-        return new InvalidRowException($"column '{field.Path}' holds {ParquetFile.Describe(field)}, which has no JSON form here: store it as JSON text");
     }
 
     private sealed class Leaf<T>(RawColumnData<T> column, DataField field, Action<Utf8JsonWriter, T> write) : ParquetLeaf(column, field)

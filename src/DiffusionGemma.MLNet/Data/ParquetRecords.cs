@@ -114,9 +114,18 @@ internal sealed class ParquetRecords : IDisposable
 
     private static IEnumerable<DataField> Leaves(Field field) => field switch
     {
-        DataField { IsArray: false } data => [data],
+        DataField data => [data],
         StructField structure => structure.Fields.SelectMany(Leaves),
         ListField list => Leaves(list.Item),
-        _ => throw new InvalidRowException($"column '{field.Path}' holds {ParquetFile.Describe(field)}, which has no JSON form here: store it as JSON text"),
+        _ => throw new InvalidOperationException($"Column '{field.Path}' was to be refused before it is read."),
+    };
+
+    /// <summary>The first part of the column that has no form in JSON; null where all have.</summary>
+    public static Field? FindUnreadable(Field field) => field switch
+    {
+        DataField data => ParquetLeaf.CanRead(data) ? null : data,
+        StructField structure => structure.Fields.Select(FindUnreadable).FirstOrDefault(part => part is not null),
+        ListField list => FindUnreadable(list.Item),
+        _ => field,
     };
 }

@@ -42,7 +42,10 @@ internal sealed class ParquetSource : IChatSource
             throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again without it and the rows that need it", new ChatPosition(file.Path));
         if (options.QuestionColumn is { } question)
             return options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
-        return [.. MessageColumns(file, options), .. TemplateColumns(file, options)];
+        Field[] columns = [.. MessageColumns(file, options).Concat(TemplateColumns(file, options)).DistinctBy(column => column.Name)];
+        if (columns.Select(ParquetRecords.FindUnreadable).OfType<Field>().FirstOrDefault() is { } unreadable)
+            throw new ChatDataException($"column '{unreadable.Path}' holds {ParquetFile.Describe(unreadable)}, which has no JSON form here: store it as text, or leave it out", new ChatPosition(file.Path));
+        return columns;
     }
 
     private static Field[] MessageColumns(ParquetFile file, ChatDataOptions options)
@@ -51,12 +54,28 @@ internal sealed class ParquetSource : IChatSource
         {
             if (file.Find(Alpaca.InstructionKey) is null)
                 throw Missing(file, options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
-            string[] optional = [Alpaca.InputKey, Alpaca.OutputKey];
-            return [Text(file, Alpaca.InstructionKey), .. optional.Where(name => file.Find(name) is not null).Select(name => Text(file, name))];
+            return [Text(file, Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(name => file.Find(name) is not null).Select(name => Text(file, name)), .. Optional(Alpaca.HistoryKey)];
         }
-        if (messages is not ListField && !ParquetFile.IsText(messages))
+        if (messages is ListField { Item: StructField turn })
+            CheckTurn(file, messages.Name, turn, messages.Name == options.MessagesColumn ? ["role"] : ["from", "value"]);
+        else if (!ParquetFile.IsText(messages))
             throw new ChatDataException($"column '{messages.Name}' must be a list of messages or the JSON text of one, it holds {ParquetFile.Describe(messages)}", new ChatPosition(file.Path));
-        return [messages];
+        return messages.Name == options.MessagesColumn ? [messages] : [messages, .. Optional(ChatRow.SystemKey).Select(column => Text(file, column.Name))];
+
+        Field[] Optional(string name) => file.Find(name) is { } column ? [column] : [];
+    }
+
+    private static void CheckTurn(ParquetFile file, string column, StructField turn, string[] needed)
+    {
+        foreach (string name in needed)
+        {
+            if (!turn.Fields.Any(field => field.Name == name && ParquetFile.IsText(field)))
+            {
+                throw new ChatDataException(
+                    $"the messages of column '{column}' have no text '{name}'; they have {string.Join(", ", turn.Fields.Select(field => $"'{field.Name}'"))}: name the column with messages in {nameof(ChatDataOptions.MessagesColumn)}",
+                    new ChatPosition(file.Path));
+            }
+        }
     }
 
     private static IEnumerable<Field> TemplateColumns(ParquetFile file, ChatDataOptions options) =>

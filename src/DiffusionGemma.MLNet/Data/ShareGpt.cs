@@ -2,16 +2,18 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>ShareGPT's turns, <c>{"from": "human", "value": "..."}</c>, as messages. Other keys of a turn are kept.</summary>
+/// <summary>ShareGPT's turns, <c>{"from": "human", "value": "..."}</c>, as messages, after a <c>system</c> text of the row. Other keys of a turn are kept.</summary>
 internal static class ShareGpt
 {
-    public static string ToMessages(JsonElement conversations)
+    public static string ToMessages(JsonElement conversations, string? system)
     {
         ChatRow.Require(conversations.ValueKind == JsonValueKind.Array, () => $"'conversations' must be a list, it is {ChatRow.Describe(conversations)}");
         ChatRow.Require(conversations.GetArrayLength() > 0, () => "the list 'conversations' is empty");
         return ChatRow.Write(writer =>
         {
             writer.WriteStartArray();
+            if (!string.IsNullOrEmpty(system))
+                new ChatMessage("system", system).WriteTo(writer);
             int index = 0;
             foreach (JsonElement turn in conversations.EnumerateArray())
                 WriteTurn(writer, turn, index++);
@@ -42,7 +44,7 @@ internal static class ShareGpt
     {
         "human" or "user" => "user",
         "gpt" or "assistant" or "model" => "assistant",
-        "system" => "system",
-        _ => throw new InvalidRowException($"turn {index} is from '{from}'; known are human, user, gpt, assistant, model and system"),
+        "system" or "tool" => from,
+        _ => throw new InvalidRowException($"turn {index} is from '{from}'; known are human, user, gpt, assistant, model, system and tool"),
     };
 }

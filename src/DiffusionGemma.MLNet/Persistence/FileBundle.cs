@@ -30,7 +30,11 @@ internal sealed class FileBundle
     public void WriteTo(string folder)
     {
         foreach ((string name, byte[] content) in _files)
-            File.WriteAllBytes(Path.Combine(folder, name), content);
+        {
+            string path = Path.Combine(folder, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(path, content);
+        }
     }
 
     /// <summary>The names into the model's main stream, the contents beside it.</summary>
@@ -51,7 +55,7 @@ internal sealed class FileBundle
         for (int count = ctx.Reader.ReadInt32(); count > 0; count--)
         {
             string name = ctx.LoadNonEmptyString();
-            if (name != Path.GetFileName(name))
+            if (name.Split('/').Any(part => part is "" or "." or ".." || part != Path.GetFileName(part)))
                 throw new FormatException($"The saved model is damaged: '{name}' is no file name.");
             using var content = new MemoryStream();
             if (!ctx.TryLoadBinaryStream(name, reader => reader.BaseStream.CopyTo(content)))

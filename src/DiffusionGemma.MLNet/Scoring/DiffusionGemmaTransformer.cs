@@ -78,6 +78,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>Prompts that are denoised together.</summary>
     public int BatchSize => Options.BatchSize;
 
+    /// <summary>The checkpoint that the weights are of: the base of the adapter, or the folder that full fine-tuning wrote.</summary>
+    public CheckpointReference Checkpoint => _weights.Checkpoint;
+
     /// <summary>What training did with the rows, and its history; null in a model that was loaded.</summary>
     public FineTuneSummary? Summary { get; }
 

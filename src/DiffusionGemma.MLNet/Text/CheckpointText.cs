@@ -12,6 +12,7 @@ namespace DiffusionGemma;
 internal sealed class CheckpointText
 {
     private static readonly string[] FileNames = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+    private const string OtherTemplates = "additional_chat_templates";
     private static readonly ConcurrentDictionary<string, WeakReference<CheckpointText>> Known = new();
 
     private readonly FileBundle _files;
@@ -38,7 +39,9 @@ internal sealed class CheckpointText
         string tokenizer = Path.Combine(folder, FileNames[0]);
         if (!File.Exists(tokenizer))
             throw new FileNotFoundException($"There is no {FileNames[0]} in {Path.GetFullPath(folder)}: name the folder of a DiffusionGemma checkpoint.", tokenizer);
-        return Shared(FileBundle.Read(folder, FileNames));
+        string others = Path.Combine(folder, OtherTemplates);
+        IEnumerable<string> templates = Directory.Exists(others) ? Directory.EnumerateFiles(others, "*.jinja").Select(path => $"{OtherTemplates}/{Path.GetFileName(path)}") : [];
+        return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]));
     }
 
     public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx));

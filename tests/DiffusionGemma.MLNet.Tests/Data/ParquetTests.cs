@@ -121,4 +121,80 @@ public sealed class ParquetTests
             ],
             _ml.Data.LoadChatFromParquet(folder.File("nested.parquet")).GetColumn<string>("Messages"));
     }
+
+    /// <summary>None of these may wait for a row to be found out.</summary>
+    [Fact]
+    public async Task Columns_of_a_kind_that_cannot_be_used_are_refused_at_once()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        StructField Message(params Field[] fields) => new("element", [.. fields]);
+        DataField Role() => new DataField<string>("role");
+        await Refused("column 'messages/list/element/time' holds values of DateTime", new ListField("messages", Message(Role(), new DataField<DateTime>("time"))));
+        await Refused("column 'messages/list/element/cost' holds values of Decimal", new ListField("messages", Message(Role(), new DecimalDataField("cost", 10, 2))));
+        await Refused("column 'messages/list/element/raw' holds values of ", new ListField("messages", Message(Role(), new DataField<byte[]>("raw"))));
+        await Refused("tags/key_value' holds a map", new ListField("messages", Message(Role(), new MapField("tags", new DataField("key", typeof(string), isNullable: false), new DataField<string>("value")))));
+        await Refused("column 'chat_template_kwargs/when' holds values of DateTime", new DataField<string>("messages"), new StructField("chat_template_kwargs", new DataField<DateTime>("when")));
+        await Refused("must be a list of messages or the JSON text of one, it holds a list of values of Int32", new ListField("messages", new DataField<int>("element")));
+        await Refused("must be a list of messages or the JSON text of one, it holds a struct", new StructField("messages", Role()));
+        await Refused("the messages of column 'messages' have no text 'role'; they have 'from', 'value'", new ListField("messages", Message(new DataField<string>("from"), new DataField<string>("value"))));
+        await Refused("the messages of column 'messages' have no text 'role'; they have 'role'", new ListField("messages", Message(new DataField<int>("role"))));
+        await Refused("the messages of column 'conversations' have no text 'from'; they have 'role'", new ListField("conversations", Message(Role())));
+
+        async Task Refused(string reason, params Field[] fields)
+        {
+            string file = folder.File($"{Guid.NewGuid():N}.parquet");
+            await using (FileStream stream = File.Create(file))
+            await using (await ParquetWriter.CreateAsync(new ParquetSchema(fields), stream, cancellationToken: TestContext.Current.CancellationToken))
+            {
+            }
+            var error = Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(file));
+            Assert.True(error.Message.Contains(reason, StringComparison.Ordinal), error.Message);
+            Assert.Equal(file, error.File);
+        }
+    }
+
+    [Theory]
+    [InlineData("when")]
+    [InlineData("price")]
+    public async Task A_template_column_without_a_JSON_form_is_refused_at_once(string column)
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string file = folder.File("odd.parquet");
+        await using (FileStream stream = File.Create(file))
+        await using (await ParquetWriter.CreateAsync(new ParquetSchema(new DataField<string>("messages"), new DataField<DateTime>("when"), new DecimalDataField("price", 12, 3)), stream,
+            cancellationToken: TestContext.Current.CancellationToken))
+        {
+        }
+        Assert.Contains($"column '{column}' holds values of", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(new ChatDataOptions { TemplateColumns = [column] }, file)).Message);
+        Assert.Equal(0, _ml.Data.LoadChatFromParquet(file).GetRowCount());          // a column that nobody asks for may hold anything
+    }
+
+    /// <summary>Of twenty row groups of 4 MiB of text each, one may be in memory: the JIT and the heap's slack take the rest.</summary>
+    [Fact]
+    public async Task Row_groups_are_in_memory_one_at_a_time()
+    {
+        const int Groups = 20, RowsInGroup = 64, Characters = 1 << 16;
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string file = folder.File("large.parquet");
+        var schema = new ParquetSchema(new DataField("question", typeof(string), isNullable: false));
+        await using (FileStream stream = File.Create(file))
+        await using (ParquetWriter writer = await ParquetWriter.CreateAsync(schema, stream, cancellationToken: TestContext.Current.CancellationToken))
+        {
+            for (int group = 0; group < Groups; group++)
+            {
+                using ParquetRowGroupWriter rows = writer.CreateRowGroup();
+                string[] texts = [.. Enumerable.Range(0, RowsInGroup).Select(row => $"{group} {row} {new string((char)('a' + row % 26), Characters)}")];
+                await rows.WriteAsync<ReadOnlyMemory<char>>(schema.DataFields[0], texts.Select(text => text.AsMemory()).ToArray(), cancellationToken: TestContext.Current.CancellationToken);
+            }
+        }
+        IDataView view = _ml.Data.LoadChatFromParquet(file, "question");
+        using DataViewRowCursor cursor = view.GetRowCursor(view.Schema);
+        long before = GC.GetTotalMemory(forceFullCollection: true), most = 0;
+        int read = 0;
+        while (cursor.MoveNext())
+            if (read++ % RowsInGroup == RowsInGroup / 2) most = Math.Max(most, GC.GetTotalMemory(forceFullCollection: true) - before);
+        Assert.Equal(Groups * RowsInGroup, read);
+        long group1 = 2L * RowsInGroup * Characters;                                // as UTF-16
+        Assert.True(most < 5 * group1, $"{most >> 20} MiB held, where a row group has {group1 >> 20} MiB");
+    }
 }

@@ -49,6 +49,10 @@ public sealed class ResponseMaskingTests
             Views.Dump(transformer.Transform(view), "LossMask", "PromptLength"));
     }
 
+    [Fact]
+    public void All_turns_are_refused_with_the_reason() =>
+        Assert.Contains("A row trains one response, its last turn", Assert.Throws<ArgumentException>("allTurns", () => _ml.Transforms.DiffusionGemma.MaskResponse(allTurns: true)).Message);
+
     private sealed class Row
     {
         public bool[] AssistantMask { get; set; } = [];

@@ -62,12 +62,16 @@ public sealed class ChatTokenizingTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         CopyText(folder);
-        IDataView data = TinyChat.Questions(_ml, 3);
+        Directory.CreateDirectory(folder.File("additional_chat_templates"));
+        File.WriteAllText(folder.File("additional_chat_templates/tool_use.jinja"), "With tools: {{ messages[0].content }}");
+        IDataView data = _ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"), """{"messages":[{"role":"user","content":"x"}],"tools":[{}]}"""]);
         ITransformer transformer = _ml.Transforms.DiffusionGemma.TokenizeChat(folder.Path, outputIds: "Ids", outputMask: "Mask").Fit(data);
         string[] rows = Views.Dump(transformer.Transform(data));
+        int[] expected = [.. DiffusionGemmaTokenizer.Load(folder.Path).EncodeToIds("With tools: x")];
+        Assert.Equal(expected, transformer.Transform(data).GetColumn<int[]>("Ids").Last());
         using var stream = new MemoryStream();
         _ml.Model.Save(transformer, data.Schema, stream);
-        foreach (string file in Directory.EnumerateFiles(folder.Path))
+        foreach (string file in Directory.EnumerateFiles(folder.Path, "*", SearchOption.AllDirectories))
             File.Delete(file);
         stream.Position = 0;
         Assert.Equal(rows, Views.Dump(_ml.Model.Load(stream, out _).Transform(data)));

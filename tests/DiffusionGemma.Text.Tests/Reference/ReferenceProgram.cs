@@ -7,6 +7,9 @@ internal static class ReferenceProgram
 {
     private const string TokenizersPackage = "tokenizers@0.23.2";
 
+    // Debian's package is for the system's own Python, which need not be the first one on the path.
+    private static readonly string[] s_pythons = ["python3", "/usr/bin/python3"];
+
     private static readonly Lazy<string?> s_noTokenizers = new(InstallTokenizers);
 
     /// <summary>Below out/, where what can be made again belongs.</summary>
@@ -24,12 +27,13 @@ internal static class ReferenceProgram
     /// <summary>Runs goldens/make_goldens.py for generated conversations alone; skips the test where there is no jinja2.</summary>
     public static string[] JinjaGoldens(params string[] arguments)
     {
-        (_, string? fault) = Run("python3", "-c", "import jinja2");
-        Assert.SkipWhen(fault is not null, $"jinja2 cannot be run ({fault})");
+        string?[] faults = [.. s_pythons.Select(python => Run(python, "-c", "import jinja2").Fault)];
+        int first = Array.IndexOf(faults, null);
+        Assert.SkipWhen(first < 0, $"jinja2 cannot be run ({faults[0]})");
         string file = Path.Combine(Folder, $"{Guid.NewGuid():N}.jsonl");
         try
         {
-            (_, fault) = Run("python3", [TestFiles.Path("goldens", "make_goldens.py"), "--fuzz-only", file, .. arguments]);
+            (_, string? fault) = Run(s_pythons[first], [TestFiles.Path("goldens", "make_goldens.py"), "--fuzz-only", file, .. arguments]);
             return fault is null ? File.ReadAllLines(file) : throw new InvalidOperationException(fault);
         }
         finally

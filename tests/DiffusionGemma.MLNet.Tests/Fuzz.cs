@@ -46,6 +46,7 @@ internal static class Fuzz
             Assert.True(fault is null, $"seed {seed}: {fault}");
             Assert.True(allocated <= largest(bytes), $"seed {seed}: {allocated:N0} bytes allocated for {bytes.Length:N0} bytes of input");
         }
+        TestContext.Current.TestOutputHelper?.WriteLine($"{seed} cases in {clock.Elapsed.TotalSeconds:0} s");
         return seed;
     }
 

@@ -35,6 +35,12 @@ public sealed class ChatDataOptions
     /// </summary>
     public int MaxErrors { get; set; }
 
+    /// <summary>
+    /// A checkpoint's folder whose chat template and tokenizer each row must pass while it is loaded, so that what they refuse is a bad row of its file and
+    /// line as others are, and <see cref="MaxErrors"/> counts it. Rows are tokenized once more for it. Null: the first step that tokenizes a row refuses it.
+    /// </summary>
+    public string? Checkpoint { get; set; }
+
     /// <summary>The text column of the data view that is loaded.</summary>
     public string OutputColumn { get; set; } = ChatColumns.Messages;
 

@@ -11,6 +11,7 @@ internal sealed class ChatDataView : IDataView
     private readonly IHost _host;
     private readonly IChatSource _source;
     private readonly ChatDataOptions _options;
+    private readonly ChatTokenizer? _tokenizer;
     private IReadOnlyList<ChatDataException> _skipped = [];
 
     public ChatDataView(IHostEnvironment environment, IChatSource source, ChatDataOptions options)
@@ -18,6 +19,7 @@ internal sealed class ChatDataView : IDataView
         _host = environment.Register(nameof(ChatDataView));
         _source = source;
         _options = options;
+        _tokenizer = options.Checkpoint is { } checkpoint ? CheckpointText.Read(checkpoint).Tokenizer : null;
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(options.OutputColumn, TextDataViewType.Instance);
         Schema = schema.ToSchema();
@@ -74,7 +76,7 @@ internal sealed class ChatDataView : IDataView
                 _number++;
                 try
                 {
-                    _text = ChatRow.Read(_rows.Current, view._options);
+                    _text = ChatRow.Read(_rows.Current, view._options, view._tokenizer);
                     return true;
                 }
                 catch (ChatDataException error) when (view._options.MaxErrors > 0)

@@ -25,7 +25,7 @@ internal static class ChatRow
     private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     /// <exception cref="ChatDataException">The row is no conversation.</exception>
-    public static string Read(RawChatRow raw, ChatDataOptions options)
+    public static string Read(RawChatRow raw, ChatDataOptions options, ChatTokenizer? tokenizer)
     {
         ChatPosition position = raw.Position;
         if (raw.Fault is { } fault)
@@ -34,7 +34,8 @@ internal static class ChatRow
         {
             using var document = JsonDocument.Parse(raw.Json, Reading);
             string text = Read(document.RootElement, options);
-            ChatConversation.Parse(text);
+            ChatConversation conversation = ChatConversation.Parse(text);
+            tokenizer?.Encode(conversation);
             return text;
         }
         catch (ChatException error)

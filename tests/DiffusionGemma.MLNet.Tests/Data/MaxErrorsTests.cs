@@ -77,6 +77,25 @@ public sealed class MaxErrorsTests
     }
 
     [Fact]
+    public void Rows_that_the_template_refuses_count_where_a_checkpoint_is_named()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        foreach (string name in new[] { "tokenizer.json", "tokenizer_config.json" })
+            File.Copy(Path.Combine(Fixtures.Checkpoint("tiny-chat"), name), folder.File(name));
+        File.WriteAllText(folder.File("chat_template.jinja"), "{% for m in messages %}{% if m.role == 'moderator' %}{{ raise_exception('Nobody moderates here.') }}{% endif %}{{ m.content }}{% endfor %}");
+        string file = folder.File("rows.jsonl"), refused = """[{"role":"moderator","content":"x"}]""";
+        File.WriteAllLines(file, [Good, refused, Good]);
+        Assert.Equal(3, Ids(_ml.Data.LoadChatFromJsonLines(file)).Length);
+        var error = Assert.Throws<ChatDataException>(() => Ids(_ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = folder.Path }, file)));
+        Assert.Equal((file, 2L), (error.File, error.Line));
+        Assert.Contains("Nobody moderates here.", error.Message);
+        IDataView view = _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = folder.Path, MaxErrors = 1 }, file);
+        Assert.Equal([0ul, 2], Ids(view));
+        Assert.Equal(2, view.GetSkippedChatRows().Single().Line);
+        Assert.Throws<FileNotFoundException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = Fixtures.Checkpoint("tiny-2layer") }, file));
+    }
+
+    [Fact]
     public void Only_the_loaded_view_knows_them()
     {
         IDataView view = _ml.Data.LoadChatFromEnumerable([Good]);

@@ -13,7 +13,7 @@ internal static class Fuzzer
     private const int LeastRounds = 50;
     private const long MostBytes = 3L << 30;
 
-    private static readonly TimeSpan s_longestRound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_longestRound = TimeSpan.FromMinutes(3);
 
     /// <param name="name">Of the fuzzer, for messages.</param>
     /// <param name="make">Draws an input.</param>

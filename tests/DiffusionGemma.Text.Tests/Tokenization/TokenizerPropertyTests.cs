@@ -6,6 +6,7 @@ using Microsoft.ML.Tokenizers;
 
 namespace DiffusionGemma.Tests.Tokenization;
 
+[Collection(Alone.Name)]
 public sealed class TokenizerPropertyTests
 {
     private static readonly DiffusionGemmaTokenizer s_tokenizer = DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));

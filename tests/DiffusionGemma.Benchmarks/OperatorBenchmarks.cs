@@ -25,7 +25,8 @@ public class OperatorBenchmarks
 
     /// <summary>Runs in this process: one that the harness built would lack the mended TorchSharp.</summary>
     public static void Run(bool quick) => BenchmarkRunner.Run<OperatorBenchmarks>(
-        DefaultConfig.Instance.AddJob((quick ? Job.Dry : Job.ShortRun).WithToolchain(InProcessEmitToolchain.Instance)).WithOption(ConfigOptions.DisableOptimizationsValidator, true));
+        DefaultConfig.Instance.AddJob((quick ? Job.Dry : Job.ShortRun).WithToolchain(InProcessEmitToolchain.Instance)).WithOption(ConfigOptions.DisableOptimizationsValidator, true)
+            .WithArtifactsPath(Path.Combine(Fixtures.Root, "out", "operators")));
 
     [GlobalSetup]
     public void Setup()

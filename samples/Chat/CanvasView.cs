@@ -8,8 +8,8 @@ namespace DiffusionGemma.Samples;
 /// <summary>An answer as it comes about: what is committed plain, the canvas' settled tokens bright, its others dim.</summary>
 internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
 {
-    private static readonly Style s_thought = new(Color.Grey, decoration: Decoration.Italic), s_settled = new(Color.White, decoration: Decoration.Bold), s_open = new(Color.Grey, decoration: Decoration.Dim);
-    private static readonly Style s_error = new(Color.Red);
+    private static readonly Style s_settled = new(Color.White, decoration: Decoration.Bold), s_open = new(Color.Grey, decoration: Decoration.Dim);
+    private static readonly Style s_thought = new(Color.Grey, decoration: Decoration.Italic), s_error = new(Color.Red);
     private readonly List<AIContent> _committed = [];
 
     public void Commit(ChatResponseUpdate update) => _committed.AddRange(update.Contents);
@@ -23,7 +23,9 @@ internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
         for (int i = 0; i < draft.Draft.Length; i++)
             Append(text, decoder.Append(draft.Draft[i]), draft.Settled[i] ? s_settled : s_open);
         Append(text, decoder.Flush(), s_open);
-        string state = string.Create(CultureInfo.InvariantCulture, $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {draft.Settled.Count(settled => settled)} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} nats");
+        int settled = draft.Settled.Count(isSettled => isSettled);
+        string state = string.Create(
+            CultureInfo.InvariantCulture, $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {settled} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} nats");
         return new Rows(text, new Spectre.Console.Text(state, new Style(Color.Grey)));
     }
 

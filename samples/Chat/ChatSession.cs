@@ -43,11 +43,7 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
             if (Console.IsOutputRedirected)
                 await ReadAsync(updates, cancellation.Token, update => Console.Write(ConsoleText.Safe(update.Text)));
             else
-                await AnsiConsole.Live(new Spectre.Console.Text("")).AutoClear(true).Overflow(VerticalOverflow.Ellipsis).Cropping(VerticalOverflowCropping.Top).StartAsync(live => ReadAsync(updates, cancellation.Token, update =>
-                {
-                    if (update.RawRepresentation is DraftUpdate draft) live.UpdateTarget(view.Show(draft));
-                    else view.Commit(update);
-                }));
+                await ReadLiveAsync(view, updates, cancellation.Token);
         }
         catch (OperationCanceledException)
         {
@@ -78,6 +74,17 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
         return code;
     }
 
+    private Task ReadLiveAsync(CanvasView view, List<ChatResponseUpdate> updates, CancellationToken cancellation)
+    {
+        // Where an answer is higher than the terminal, its end is seen.
+        LiveDisplay live = AnsiConsole.Live(new Spectre.Console.Text("")).AutoClear(true).Overflow(VerticalOverflow.Ellipsis).Cropping(VerticalOverflowCropping.Top);
+        return live.StartAsync(shown => ReadAsync(updates, cancellation, update =>
+        {
+            if (update.RawRepresentation is DraftUpdate draft) shown.UpdateTarget(view.Show(draft));
+            else view.Commit(update);
+        }));
+    }
+
     private async Task ReadAsync(List<ChatResponseUpdate> updates, CancellationToken cancellation, Action<ChatResponseUpdate> show)
     {
         var options = new ChatOptions { Instructions = System, Seed = Seed, Temperature = arguments.Temperature, MaxOutputTokens = arguments.MaxNewTokens };
@@ -94,7 +101,9 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
         UsageDetails usage = answer.Usage ?? new UsageDetails();
         long tokens = usage.OutputTokenCount ?? 0, steps = usage.AdditionalCounts?[DiffusionGemmaChatClient.StepCount] ?? 0;
         string cut = answer.FinishReason == ChatFinishReason.Length ? "; cut, --max-new-tokens asks for more" : "";
-        return string.Create(CultureInfo.InvariantCulture, $"{usage.InputTokenCount} tokens in, {tokens} out, {steps} steps, {tokens / (double)Math.Max(1, steps):F2} tokens per forward, {time.TotalSeconds:F1} s{cut}");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{usage.InputTokenCount} tokens in, {tokens} out, {steps} steps, {tokens / (double)Math.Max(1, steps):F2} tokens per forward, {time.TotalSeconds:F1} s{cut}");
     }
 
     /// <summary>What is not the answer: out of the way where the answer goes to a file.</summary>

@@ -26,7 +26,10 @@ try
     if (arguments.Prompt is { } prompt) return await session.AskAsync(prompt == "-" ? Console.In.ReadToEnd() : prompt);
 
     if (isTerminal)
-        AnsiConsole.MarkupLineInterpolated($"[bold]{client.GetRequiredService<ChatClientMetadata>().DefaultModelId ?? ""}[/] [grey]/help lists the commands; Ctrl+C ends an answer[/]");
+    {
+        string name = client.GetRequiredService<ChatClientMetadata>().DefaultModelId ?? "";
+        AnsiConsole.MarkupLineInterpolated($"[bold]{name}[/] [grey]/help lists the commands; Ctrl+C ends an answer[/]");
+    }
     int code = 0;
     while (ReadMessage() is { } message)
     {

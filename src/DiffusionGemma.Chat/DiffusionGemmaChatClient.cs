@@ -87,7 +87,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         device ??= DiffusionGemmaRuntime.DefaultDevice;
         // What is quickly read, and quickly found missing, comes first.
         ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype ?? (device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32));
+        dtype ??= device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
         LoraAdapter? lora = null;
         try
         {

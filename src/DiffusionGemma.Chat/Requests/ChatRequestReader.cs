@@ -28,7 +28,7 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             new GenerationRequest(prompt) { Options = GenerationOptionsOf(client, options), Pinned = PinnedCall(options.ToolMode, tools) },
             new ParserSettings
             {
-                StopSequences = options.StopSequences is { } stops ? [.. stops.Select(stop => stop.Length > 0 ? stop : throw new ArgumentException("ChatOptions.StopSequences holds an empty text."))] : [],
+                StopSequences = StopSequences(options),
                 BeginsInThought = EndsInThought(prompt),
                 KeepsThoughts = options.Reasoning?.Output is not ReasoningOutput.None,
                 AllowsCalls = options.ToolMode is not NoneChatToolMode,
@@ -46,10 +46,18 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
         Refuse(options.ConversationId is not null, nameof(options.ConversationId), "is set: no conversation is kept here. Give the whole history as messages.");
         Refuse(options.ContinuationToken is not null, nameof(options.ContinuationToken), "is set: there are no background responses to go on with.");
         Refuse(options.ModelId is { } model && model != modelId, nameof(options.ModelId), $"is '{options.ModelId}': this client has one model, '{modelId}'.");
-        Refuse(options.FrequencyPenalty is not (null or 0), nameof(options.FrequencyPenalty), "is not supported: a canvas has no order in which tokens were written. Leave it null.");
-        Refuse(options.PresencePenalty is not (null or 0), nameof(options.PresencePenalty), "is not supported: a canvas has no order in which tokens were written. Leave it null.");
+        const string NoPenalty = "is not supported: a canvas has no order in which tokens were written. Leave it null.";
+        Refuse(options.FrequencyPenalty is not (null or 0), nameof(options.FrequencyPenalty), NoPenalty);
+        Refuse(options.PresencePenalty is not (null or 0), nameof(options.PresencePenalty), NoPenalty);
         Refuse(options.Reasoning?.Output is ReasoningOutput.Summary, "Reasoning.Output", "is Summary: nothing here summarises thoughts. Ask for Full or None.");
     }
+
+    private static IReadOnlyList<string> StopSequences(ChatOptions options) => options.StopSequences switch
+    {
+        null => [],
+        { } stops when stops.Any(string.IsNullOrEmpty) => throw new ArgumentException("ChatOptions.StopSequences holds an empty text.", nameof(options)),
+        { } stops => [.. stops],
+    };
 
     private static AIFunctionDeclaration DeclarationOf(AITool tool) => tool as AIFunctionDeclaration ?? throw new NotSupportedException(
         $"ChatOptions.Tools: '{tool.Name}' is a {tool.GetType().Name}: only functions (AIFunctionDeclaration) can be called.");

@@ -71,7 +71,11 @@ internal static class ConversationWriter
             {
                 ["id"] = call.CallId,
                 ["type"] = "function",
-                ["function"] = new JsonObject { ["name"] = call.Name, ["arguments"] = Json(call.Arguments ?? new Dictionary<string, object?>(), $"messages[{place}]: the arguments of '{call.Name}'") },
+                ["function"] = new JsonObject
+                {
+                    ["name"] = call.Name,
+                    ["arguments"] = Json(call.Arguments ?? new Dictionary<string, object?>(), $"messages[{place}]: the arguments of '{call.Name}'"),
+                },
             };
         }
     }
@@ -98,7 +102,8 @@ internal static class ConversationWriter
     {
         if (result.Result is null) return result.Exception is null ? "" : "Error: the function failed.";
         if (result.Result is string or TextContent) return result.Result.ToString()!;
-        if (result.Result is AIContent other) throw new NotSupportedException($"messages[{place}]: the result of call '{result.CallId}' is {Describe(other)}: this model takes text only.");
+        if (result.Result is AIContent other)
+            throw new NotSupportedException($"messages[{place}]: the result of call '{result.CallId}' is {Describe(other)}: this model takes text only.");
         JsonNode? json = Json(result.Result, $"messages[{place}]: the result of call '{result.CallId}'");
         return json switch
         {

@@ -12,8 +12,8 @@ namespace DiffusionGemma.Chat;
 /// </code>
 /// </summary>
 /// <remarks>
-/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the token. (In a
-/// call's quoted argument it stays text.) Markers that are out of place are left out, as is every other special token. A call that cannot be read becomes an <see cref="ErrorContent"/> with the code
+/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the token.
+/// (In a call's quoted argument it stays text.) Markers that are out of place are left out, as is every other special token. A call that cannot be read becomes an <see cref="ErrorContent"/> with the code
 /// <see cref="DiffusionGemmaChatClient.MalformedCallCode"/>.
 /// </remarks>
 internal sealed class ResponseParser

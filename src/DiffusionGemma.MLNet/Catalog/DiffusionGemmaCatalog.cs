@@ -184,8 +184,17 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentNullException.ThrowIfNull(options);
         IDataView scored = Score(model, data, answers => answers with { OnFailure = RowFailure.EmptyAnswer });
-        _ = AnsweringPart.Of(model).Model;                          // its seconds are not those of the answers
+        _ = AnsweringPart(model).Model;                             // its seconds are not those of the answers
         return Evaluate(scored, options);
+    }
+
+    /// <summary>The part of a model that answers: its adapter, <see cref="DiffusionGemmaTransformer.Infill"/> and <see cref="DiffusionGemmaTransformer.Refine"/>. It stays the model's.</summary>
+    /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded.</param>
+    /// <exception cref="ArgumentException">No part of the model answers.</exception>
+    public DiffusionGemmaTransformer AnsweringPart(ITransformer model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return DiffusionGemma.AnsweringPart.Of(model);
     }
 
     /// <summary>Answers rows with other options than the model's own: <c>gemma.Score(model, data, o => o with { BatchSize = 32 })</c>.</summary>
@@ -198,8 +207,8 @@ public sealed class DiffusionGemmaCatalog
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
-        _ = AnsweringPart.Of(model);
-        return AnsweringPart.Transform(model, data, options);
+        _ = AnsweringPart(model);
+        return DiffusionGemma.AnsweringPart.Transform(model, data, options);
     }
 
     /// <summary>One conversation as training would see it: ids, pieces, what is supervised, canvases and what is cut off.</summary>

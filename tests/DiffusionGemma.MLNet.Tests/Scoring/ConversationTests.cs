@@ -27,6 +27,16 @@ public sealed class ConversationTests : IDisposable
     }
 
     [Fact]
+    public void A_pipeline_that_was_loaded_does_it_too()
+    {
+        IDataView questions = TinyChat.Unanswered(_ml, "What is 8 plus 7?");
+        var fitted = TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint)).Fit(questions);
+        DiffusionGemmaTransformer part = _ml.Transforms.DiffusionGemma.AnsweringPart(EstimatorAssert.SaveAndLoad(_ml, fitted, questions.Schema));
+        Assert.Equal("8 plus 7 is 15.", part.Infill(s_question, "8 plus <gap:1> is <gap:2>.").Text);
+        Assert.Equal(fitted.LastTransformer.Checkpoint, part.Checkpoint);
+    }
+
+    [Fact]
     public void What_is_given_stays_whatever_the_model_thinks_of_it()
     {
         TextAnswer answer = _model.Infill(s_question, "Nine plus<gap:3>makes ⏎ 日本 <gap:1>!");

@@ -114,6 +114,18 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     }
 
     [Fact]
+    public void A_finished_row_s_place_is_taken_by_a_waiting_one_and_rows_come_out_in_order()
+    {
+        // Row 0 takes ten passes and every other a single one: all others are through before it is, in the place beside it.
+        var passes = new Passes(slow: 300, of: 10);
+        IDataView data = _ml.Data.LoadFromEnumerable(Enumerable.Range(0, 6).Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }));
+        var options = new AnswerOptions { Generation = new() { MaxDenoisingSteps = 20, MaxNewTokens = 32, ConfidenceThreshold = -1, StopCriterion = passes }, BatchSize = 2, BatchesAhead = 3 };
+        using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, options).Fit(data);
+        Assert.Equal([10, 1, 1, 1, 1, 1], model.Transform(data).GetColumn<int>("Steps"));
+        Assert.Equal([300, 301, 300, 302, 300, 303, 300, 304, 300, 305, 300, 300, 300, 300, 300], passes.Seen);
+    }
+
+    [Fact]
     public void The_model_does_not_run_where_no_answer_is_read()
     {
         ITransformer loaded = EstimatorAssert.SaveAndLoad(_ml, trained.Model, trained.Schema);
@@ -195,6 +207,17 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         public int[] InputIds { get; set; } = [];
 
         public int PromptLength { get; set; }
+    }
+
+    private sealed class Passes(int slow, int of) : IStopCriterion
+    {
+        public List<int> Seen { get; } = [];
+
+        public bool IsFinished(CanvasState canvas)
+        {
+            Seen.Add(canvas.Prompt[^1]);
+            return canvas.Prompt[^1] != slow || canvas.Step == of - 1;
+        }
     }
 
     private sealed class Wrong

@@ -23,7 +23,7 @@ public sealed record GenerationOptions
     /// </summary>
     public double? EntropyBound { get; init; }
 
-    /// <summary>Block refinement: a proposal at least this likely is committed. 0.95.</summary>
+    /// <summary>Block refinement: a proposal more likely than this is committed. 0.95.</summary>
     public double? CommitThreshold { get; init; }
 
     /// <summary>Block refinement: tokens committed a step at least, beside the quota that the number of steps asks for. 1.</summary>

@@ -103,13 +103,12 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(request.Options?.Over(_options) ?? _options, _file, _model.Config);
         var row = new DenoisingRow(Interlocked.Increment(ref _count) - 1, request, options, _model.Config);
         var waiting = new Waiting(row, request, drafts, cancellation, reported);
-        if (_waiting.Writer.TryWrite(waiting))
-        {
-            waiting.LeaveWhenCancelled();
-            return waiting.Updates.Reader;
-        }
-        row.Dispose();
-        throw new ObjectDisposedException(nameof(GenerationQueue));
+        // Before it is queued: an answer that is complete at once must find what it has to unregister.
+        waiting.LeaveWhenCancelled();
+        if (_waiting.Writer.TryWrite(waiting)) return waiting.Updates.Reader;
+        var closed = new ObjectDisposedException(nameof(GenerationQueue));
+        if (waiting.Join()) waiting.Complete(closed);
+        throw closed;
     }
 
     private void Work()

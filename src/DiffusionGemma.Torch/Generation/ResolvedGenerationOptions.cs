@@ -81,7 +81,7 @@ internal sealed record ResolvedGenerationOptions
 
     /// <summary>The rules that finish a canvas early.</summary>
     public bool IsFinished(CanvasState canvas) =>
-        (canvas.StableSteps >= StabilityThreshold && canvas.MeanEntropy < ConfidenceThreshold) | (StopCriterion?.IsFinished(canvas) ?? false);
+        new StableAndConfident(StabilityThreshold, ConfidenceThreshold).IsFinished(canvas) | (StopCriterion?.IsFinished(canvas) ?? false);
 
     /// <summary>A sampler for one canvas.</summary>
     /// <param name="pinned">[C]: positions that are settled from the start.</param>

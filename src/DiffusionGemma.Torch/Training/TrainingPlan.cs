@@ -158,7 +158,7 @@ public sealed record TrainingPlan
         return Math.Max(first, Math.Min(HeadLoss.Chunk(c.VocabularySize), (long)rows * rowTokens) * c.VocabularySize * compute);
     }
 
-    private static (long Stacks, long Rest) LoraParameters(DiffusionGemmaConfig config, LoraOptions lora)
+    private static (long Stacks, long Others) LoraParameters(DiffusionGemmaConfig config, LoraOptions lora)
     {
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         string[] modules = [.. shapes.Keys.Where(k => k.Contains(".layers.", StringComparison.Ordinal) && k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];

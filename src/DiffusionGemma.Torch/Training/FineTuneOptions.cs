@@ -143,6 +143,9 @@ public sealed record FineTuneOptions
 
     internal const int DefaultSeed = 42;
 
+    /// <summary>What each rank is given in place of the group of all ranks: to count or to disturb what goes through it. Null: the group itself.</summary>
+    internal Func<IProcessGroup, IProcessGroup>? Observed { get; init; }
+
     internal void Validate()
     {
         static void Require(bool holds, string option, object? value, string rule)

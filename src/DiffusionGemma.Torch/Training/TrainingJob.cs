@@ -83,6 +83,7 @@ internal sealed record TrainingJob(
     {
         if (Options.Notices is { } notices) notices.Report(layout.ToString());
         IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.CollectiveTimeout);
+        if (Options.Observed is { } observed) groups = [.. groups.Select(observed)];
         try
         {
             LocalRanks.Run(groups, Math.Max(1, get_num_threads() / groups.Count), world =>

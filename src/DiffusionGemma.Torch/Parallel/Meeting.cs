@@ -62,7 +62,7 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
                 TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
                 if (timeout == System.Threading.Timeout.InfiniteTimeSpan) Monitor.Wait(failure.Gate);
                 else if (left > TimeSpan.Zero) Monitor.Wait(failure.Gate, left);
-                else failure.Fail(Missing());
+                else failure.Fail(GroupFailure.Late(timeout, ranks.Where((_, r) => !_present[r]), _last));
             }
         }
         void Compare(CollectiveCall call)
@@ -108,13 +108,6 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
     {
         var spin = new SpinWait();
         while (spin.Count < Spins && _round == round && !failure.Failed) spin.SpinOnce(sleep1Threshold: -1);
-    }
-
-    private string Missing()
-    {
-        int[] missing = [.. Enumerable.Range(0, ranks.Count).Where(r => !_present[r])];
-        string last = _last is { } done ? $"the last that all did was collective {done.Number}, {done.Call}" : "there was none before";
-        return $"within {timeout.TotalSeconds:0.###} s there did not come {string.Join(", ", missing.Select(r => ranks[r]))}; {last}";
     }
 
     private Meeting[] Parts() =>

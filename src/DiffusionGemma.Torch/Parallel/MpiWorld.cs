@@ -157,13 +157,15 @@ internal sealed unsafe class MpiWorld
             lock (Gate) _ = MPI_Finalize();
             return;
         }
-        Interlocked.Exchange(ref _ending, 1);
         Tell(LeavingTag, "");
-        EndJob();
+        EndJob(this);
     }
 
-    /// <summary>Ends all processes of the job: rank 0 once all others are leaving too, and everybody when the grace is over.</summary>
-    private void EndJob()
+    /// <summary>
+    /// Ends all processes of the job when the grace is over; or none, where all are leaving before: a launcher counts processes that end without
+    /// MPI_Finalize as failed, and this one returns with an exit code that says so.
+    /// </summary>
+    private void EndJob(object? leaving)
     {
         long start = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(start) < Grace)
@@ -171,7 +173,11 @@ internal sealed unsafe class MpiWorld
             lock (Gate)
             {
                 ReadNews();
-                if (Rank == 0 && _leaving == Ranks.Count - 1) break;
+                if (leaving is not null && _leaving == Ranks.Count - 1)
+                {
+                    if (Environment.ExitCode == 0) Environment.ExitCode = 1;
+                    return;
+                }
             }
             Thread.Sleep(1);
         }

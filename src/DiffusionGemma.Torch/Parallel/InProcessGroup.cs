@@ -1,3 +1,4 @@
+using static DiffusionGemma.RankTensors;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -137,6 +138,4 @@ internal sealed class InProcessGroup : IProcessGroup
             throw;
         }
     }
-
-    private static Tensor Flat(Tensor tensor) => tensor.view(tensor.numel());
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static DiffusionGemma.MpiLibrary;
+using static DiffusionGemma.RankTensors;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -308,23 +309,8 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         Wait([.. outgoing, .. incoming], [.. starts]);
     }
 
-    private static void Pieces(long numbers, long most, Action<long, long> piece)
-    {
-        for (long start = 0; start < numbers; start += most) piece(start, Math.Min(most, numbers - start));
-    }
-
-    private static Tensor[] Rows(Tensor tensor, IReadOnlyList<long> counts)
-    {
-        var rows = new Tensor[counts.Count];
-        long start = 0;
-        for (int r = 0; r < rows.Length; start += counts[r++]) rows[r] = Flat(tensor.narrow(0, start, counts[r]));
-        return rows;
-    }
-
     private static Tensor Cpu(Tensor tensor) =>
         tensor.device.type == DeviceType.CPU ? tensor : throw new ArgumentException($"MPI takes tensors on the CPU, not on {tensor.device}.");
-
-    private static Tensor Flat(Tensor tensor) => tensor.view(tensor.numel());
 
     private static nint TypeOf(Tensor tensor) => Export(tensor.dtype switch
     {

@@ -27,6 +27,7 @@ internal static partial class Scenarios
         "exit code" => ExitCode(),
         "unhandled" => Unhandled(),
         "times" => Times(),
+        "nccl" => NcclScenario.Run(),
         _ => throw new ArgumentException($"There is no scenario {name}."),
     };
 

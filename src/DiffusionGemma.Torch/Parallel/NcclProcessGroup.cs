@@ -25,13 +25,15 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     private readonly GroupFailure _failure;
     private readonly NcclCommunicator _communicator;
     private readonly int _device;
+    private readonly Device _tensors;
     private IReadOnlyList<RankPlace> _ranks;
     private long _number;
     private bool _disposed;
 
-    private NcclProcessGroup(IReadOnlyList<RankPlace> ranks, int rank, int device, nint communicator, TimeSpan timeout, GroupFailure failure, Meeting? meeting)
+    private NcclProcessGroup(
+        IReadOnlyList<RankPlace> ranks, int rank, int device, Device tensors, nint communicator, TimeSpan timeout, GroupFailure failure, Meeting? meeting)
     {
-        (_ranks, Rank, _device, Timeout, _failure, _meeting) = (ranks, rank, device, timeout, failure, meeting);
+        (_ranks, Rank, _device, _tensors, Timeout, _failure, _meeting) = (ranks, rank, device, tensors, timeout, failure, meeting);
         _communicator = new NcclCommunicator(communicator, device, timeout, failure);
     }
 
@@ -51,7 +53,12 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     /// <param name="devices">The CUDA device of each rank; no two the same.</param>
     /// <param name="timeout">Of each collective, and of each step of making the group.</param>
     /// <exception cref="DllNotFoundException">There is no NCCL or no CUDA.</exception>
-    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout)
+    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout) => Create(devices, device => new Device(DeviceType.CUDA, device), timeout);
+
+    /// <param name="devices">As above.</param>
+    /// <param name="tensors">Where the tensors of a device's rank are: elsewhere only in tests, whose NCCL is a stand-in.</param>
+    /// <param name="timeout">As above.</param>
+    internal static NcclProcessGroup[] Create(IReadOnlyList<int> devices, Func<int, Device> tensors, TimeSpan timeout)
     {
         if (devices.Count == 0 || devices.Any(device => device < 0) || devices.Distinct().Count() < devices.Count)
             throw new ArgumentException($"NCCL wants a device of its own for each rank, not {string.Join(", ", devices)}.", nameof(devices));
@@ -72,7 +79,7 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         }
         var failure = new GroupFailure();
         var meeting = new Meeting([.. devices.Select((_, r) => new RankPlace(r))], timeout, failure);
-        NcclProcessGroup[] groups = [.. handles.Select((handle, r) => new NcclProcessGroup(meeting.Ranks, r, devices[r], handle, timeout, failure, meeting))];
+        NcclProcessGroup[] groups = [.. handles.Select((handle, r) => new NcclProcessGroup(meeting.Ranks, r, devices[r], tensors(devices[r]), handle, timeout, failure, meeting))];
         foreach (NcclProcessGroup group in groups) group.Settle();
         return groups;
     }
@@ -107,7 +114,8 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         nint handle;
         Config config = NonBlocking;
         Check(ncclCommInitRankConfig(&handle, launch.Size, id, launch.Rank, &config));
-        var group = new NcclProcessGroup([.. Enumerable.Range(0, launch.Size).Select(r => new RankPlace(r))], launch.Rank, launch.LocalRank, handle, timeout, new GroupFailure(), null);
+        var group = new NcclProcessGroup([.. Enumerable.Range(0, launch.Size).Select(r => new RankPlace(r))], launch.Rank, launch.LocalRank,
+            new Device(DeviceType.CUDA, launch.LocalRank), handle, timeout, new GroupFailure(), null);
         group.Settle();
         return group;
     }
@@ -168,13 +176,11 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
 
     public void Barrier() => Run(() => new CollectivePost(new CollectiveCall(Collective.Barrier)), call =>
     {
-        Tensor token = zeros(1, device: new Device(DeviceType.CUDA, _device));
+        Tensor token = zeros(1, device: _tensors);
         void* data = NativeTensors.Data(token);
         Func<bool> done = Call(call, handle => ncclAllReduce(data, data, 1, TypeOf(token), Sum, handle, 0));
-        for (var spin = new SpinWait(); !done(); spin.SpinOnce())
-        {
-            _failure.ThrowIfFailed(_ranks[Rank], _number, call);                                 // the watching thread counts the time
-        }
+        for (var spin = new SpinWait(); !done() && !_failure.Failed;) spin.SpinOnce();            // the watching thread counts the time
+        _failure.ThrowIfFailed(_ranks[Rank], _number, call);                                     // a device that was let go looks as if it were done
     });
 
     public IProcessGroup Split(int color)
@@ -189,16 +195,15 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
             if (_meeting is not null)
             {
                 (Meeting met, int rank) = _meeting.PartOf(Rank);
-                part = new NcclProcessGroup(met.Ranks, rank, _device, handle, Timeout, _failure, met);
+                part = new NcclProcessGroup(met.Ranks, rank, _device, _tensors, handle, Timeout, _failure, met);
                 part.Settle();
                 return;
             }
             Check(ncclCommCount(handle, out int size));
             Check(ncclCommUserRank(handle, out int own));
-            part = new NcclProcessGroup([.. Enumerable.Repeat(_ranks[Rank], size)], own, _device, handle, Timeout, _failure, null);
+            part = new NcclProcessGroup([.. Enumerable.Repeat(_ranks[Rank], size)], own, _device, _tensors, handle, Timeout, _failure, null);
             part.Settle();
-            var device = new Device(DeviceType.CUDA, _device);
-            Tensor number = tensor([(long)_ranks[Rank].Number], device: device), numbers = zeros(size, dtype: ScalarType.Int64, device: device);
+            Tensor number = tensor([(long)_ranks[Rank].Number], device: _tensors), numbers = zeros(size, dtype: ScalarType.Int64, device: _tensors);
             part.AllGather(number, numbers);
             part._ranks = [.. numbers.cpu().data<long>().Select(one => _ranks.First(place => place.Number == one))];
         });
@@ -251,8 +256,8 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     private static void Pieces(Tensor tensor, Action<long, long> piece) =>
         RankTensors.Pieces(tensor.numel(), tensor.dtype == ScalarType.BFloat16 ? WideNumbers : Math.Max(1, tensor.numel()), piece);
 
-    private Tensor Own(Tensor tensor) => tensor.device.type == DeviceType.CUDA && tensor.device.index == _device
-        ? tensor : throw new ArgumentException($"NCCL takes this rank's tensors on cuda:{_device}, not on {tensor.device}.");
+    private Tensor Own(Tensor tensor) => tensor.device.type == _tensors.type && tensor.device.index == _tensors.index
+        ? tensor : throw new ArgumentException($"NCCL takes this rank's tensors on {_tensors}, not on {tensor.device}.");
 
     /// <summary>In the type that sums are made in.</summary>
     private static Tensor Wide(Tensor tensor) => tensor.dtype == ScalarType.BFloat16 ? tensor.to(ScalarType.Float32) : tensor;

@@ -3,14 +3,14 @@ namespace DiffusionGemma;
 /// <summary>Each test is a job of mpirun; a failure ends a job, so each failure is one of its own.</summary>
 public sealed class MpiProcessGroupTests
 {
-    /// <summary>Three times the cases, and each again in pieces of a few numbers.</summary>
+    /// <summary>A hundred cases, a hundred more in pieces of a few numbers, and a null reference, which MPI's signal handlers leave alone.</summary>
     [Theory]
     [InlineData(2)]
     [InlineData(4)]
     public void Collectives_give_the_exact_result(int ranks)
     {
         MpiRun run = MpiRun.Start(ranks, "properties", "100");
-        Assert.True(run.Exit == 0, run.ToString());
+        Assert.True(run.Job.Exit == 0, run.Job.ToString());
         Assert.All(Enumerable.Range(0, ranks), r => Assert.Equal("201 well", run.Of(r)));
     }
 
@@ -64,7 +64,7 @@ public sealed class MpiProcessGroupTests
         MpiRun run = MpiRun.Start(3, "abort", operation);
         Assert.Equal("aborted", run.Of(1));
         Assert.All(new[] { 0, 2 }, r => Assert.EndsWith("rank 1 (step 1) failed: the disk is full [IOException: the disk is full]", run.Of(r)));
-        Assert.Contains("rank 1 (step 1) failed: the disk is full", run.Errors);
+        Assert.Contains("rank 1 (step 1) failed: the disk is full", run.Job.Errors);
         AssertFailed(run);
     }
 
@@ -82,7 +82,7 @@ public sealed class MpiProcessGroupTests
     public void A_killed_process_ends_the_job()
     {
         MpiRun run = MpiRun.Start(3, "killed");
-        Assert.DoesNotContain("nothing was said", run.Output);
+        Assert.DoesNotContain("nothing was said", run.Job.Output);
         AssertFailed(run);
     }
 
@@ -107,7 +107,7 @@ public sealed class MpiProcessGroupTests
     public void An_unhandled_exception_ends_the_job()
     {
         MpiRun run = MpiRun.Start(3, "unhandled");
-        Assert.Contains("nobody catches this", run.Errors + run.Output);
+        Assert.Contains("nobody catches this", run.Job.Errors + run.Job.Output);
         AssertFailed(run);
     }
 
@@ -119,5 +119,5 @@ public sealed class MpiProcessGroupTests
     }
 
     /// <summary>With an exit code, and long before any process's time-out of 20 s or more.</summary>
-    private static void AssertFailed(MpiRun run) => Assert.True(run.Exit != 0 && run.Elapsed < TimeSpan.FromSeconds(15), run.ToString());
+    private static void AssertFailed(MpiRun run) => Assert.True(run.Job.Exit != 0 && run.Job.Elapsed < TimeSpan.FromSeconds(15), run.Job.ToString());
 }

@@ -32,6 +32,22 @@ public sealed class NcclProcessGroupTests
         Assert.Contains("torchrun", Assert.Throws<InvalidOperationException>(() => NcclProcessGroup.World(Long)).Message);
     }
 
+    /// <summary>Everything but NCCL itself: a small C library stands in for it and for CUDA's runtime, in a process of its own.</summary>
+    [Fact]
+    public void Over_a_stand_in_of_NCCL_it_does_what_an_engine_must()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string source = Path.Combine(AppContext.BaseDirectory, "nccl_standin.c"), runtime = folder.File("libcudart.so.12"), nccl = folder.File("libnccl.so.2");
+        foreach (string[] arguments in new string[][] { ["-DRUNTIME", source, "-o", runtime], [source, runtime, "-o", nccl] })
+        {
+            ProgramRun? compiled = ProgramRun.Start("cc", ["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread", .. arguments]);
+            Assert.SkipWhen(!OperatingSystem.IsLinux() || compiled is null, "The stand-in needs Linux and a C compiler.");
+            Assert.True(compiled.Exit == 0, compiled.ToString());
+        }
+        ProgramRun run = ProgramRun.Start(ProgramRun.Ranks, ["nccl"], ("LD_LIBRARY_PATH", Path.GetDirectoryName(nccl)!))!;
+        Assert.True(run.Exit == 0 && run.Output.Contains("200 well", StringComparison.Ordinal), run.ToString());
+    }
+
     /// <summary>As nccl.h of 2.19 lays them out on 64 bits: 8 + 2·4 + 4·4 + 8 + 4, and 4 to align.</summary>
     [Fact]
     public unsafe void Structures_have_the_library_s_sizes()

@@ -132,7 +132,7 @@ internal sealed class InProcessGroup : IProcessGroup
             _meeting.Begin(Rank, _number, mine);
             return mine.Call;
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is not ProcessGroupException)
         {
             Abort(e);
             throw;

@@ -14,6 +14,9 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
     /// </summary>
     private const int Spins = 30;
 
+    /// <summary>A wait at a time: a monitor's own is bounded.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
+
     private readonly CollectivePost?[] _posts = new CollectivePost?[ranks.Count];
     private readonly bool[] _present = new bool[ranks.Count];
     private IReadOnlyList<Meeting> _parts = [];
@@ -59,9 +62,8 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
             while (_round == round)
             {
                 failure.ThrowIfFailed(ranks[rank], number, post.Call);
-                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
-                if (timeout == System.Threading.Timeout.InfiniteTimeSpan) Monitor.Wait(failure.Gate);
-                else if (left > TimeSpan.Zero) Monitor.Wait(failure.Gate, left);
+                TimeSpan left = timeout == System.Threading.Timeout.InfiniteTimeSpan ? Longest : timeout - Stopwatch.GetElapsedTime(start);
+                if (left > TimeSpan.Zero) Monitor.Wait(failure.Gate, left < Longest ? left : Longest);
                 else failure.Fail(GroupFailure.Late(timeout, ranks.Where((_, r) => !_present[r]), _last));
             }
         }

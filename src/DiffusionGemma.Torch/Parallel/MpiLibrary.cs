@@ -91,12 +91,6 @@ internal static unsafe partial class MpiLibrary
     public static partial int MPI_Testall(int count, nint* requests, out int flag, Status* statuses);
 
     [LibraryImport(Name)]
-    public static partial int MPI_Iallreduce(void* input, void* output, int count, nint type, nint op, nint comm, out nint request);
-
-    [LibraryImport(Name)]
-    public static partial int MPI_Ireduce_scatter_block(void* input, void* output, int count, nint type, nint op, nint comm, out nint request);
-
-    [LibraryImport(Name)]
     public static partial int MPI_Iallgather(void* input, int sent, nint sentType, void* output, int received, nint receivedType, nint comm, out nint request);
 
     [LibraryImport(Name)]

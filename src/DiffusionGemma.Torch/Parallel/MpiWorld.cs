@@ -59,8 +59,16 @@ internal sealed unsafe class MpiWorld
 
     public GroupFailure Failure { get; } = new();
 
-    private static int? LaunchedRanks =>
-        int.TryParse(Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") ?? Environment.GetEnvironmentVariable("PMI_SIZE"), CultureInfo.InvariantCulture, out int size) ? size : null;
+    /// <summary>As the launcher has it; null where it does not say.</summary>
+    private static int? LaunchedRanks
+    {
+        get
+        {
+            string? size = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") ?? Environment.GetEnvironmentVariable("PMI_SIZE")
+                ?? (Environment.GetEnvironmentVariable("PMIX_RANK") is null ? null : Environment.GetEnvironmentVariable("SLURM_STEP_NUM_TASKS"));
+            return int.TryParse(size, CultureInfo.InvariantCulture, out int ranks) ? ranks : null;
+        }
+    }
 
     /// <summary>Fails every group of every rank, where none has failed before.</summary>
     /// <returns>Whether this was the first failure here.</returns>

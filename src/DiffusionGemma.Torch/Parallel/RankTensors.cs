@@ -16,9 +16,13 @@ internal static class RankTensors
         return rows;
     }
 
-    /// <summary>Start and count of each piece, none where there are no numbers.</summary>
+    /// <summary>Start and count of each piece, none where there are no numbers; what a piece needs on the way is freed before the next.</summary>
     public static void Pieces(long numbers, long most, Action<long, long> piece)
     {
-        for (long start = 0; start < numbers; start += most) piece(start, Math.Min(most, numbers - start));
+        for (long start = 0; start < numbers; start += most)
+        {
+            using var scope = NewDisposeScope();
+            piece(start, Math.Min(most, numbers - start));
+        }
     }
 }

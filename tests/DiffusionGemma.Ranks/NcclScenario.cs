@@ -92,7 +92,8 @@ internal static partial class NcclScenario
                 group.Barrier();
             }
         });
-        foreach (Exception? end in ends) True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
+        foreach (Exception? end in ends)
+            True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
         True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
         Dispose(world, aborts: 3);
         standin_stuck(0);

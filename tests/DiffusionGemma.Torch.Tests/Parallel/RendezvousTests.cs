@@ -92,7 +92,9 @@ public sealed class RendezvousTests
         }
     }
 
-    /// <summary>Connections that say anything, too much, or nothing, at once and cut off anywhere: none gets more than the 32 random bytes, and the true ranks are served.</summary>
+    /// <summary>
+    /// Connections that say anything, too much, or nothing, at once and cut off anywhere: none gets more than the 32 random bytes, and the true ranks are served.
+    /// </summary>
     [Fact]
     public void Garbage_is_refused() => Property.Holds(Gen.Byte.Array[0, 100].Array[1, 30], 10, sent =>
     {

@@ -59,6 +59,7 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             _buffer = empty([positions, vocabulary], dtype: _wide, device: Model.Device).DetachFromDisposeScope();
         }
         Tensor scores = _buffer.narrow(0, 0, positions), scaled = hidden * scale;
+        if (Avx512Products.TryTransposed(scaled, table, [positions], scores)) return scores;
         int columns = Model.Device.type == DeviceType.CPU ? ProductColumns : (int)vocabulary;
         for (long start = 0; start < vocabulary; start += columns)
         {
@@ -177,9 +178,9 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             ModelStack stack = _predictor.Model.Stack;
             int start = row * Canvas, count = rows * Canvas;
             Tensor expected = _rounded is null
-                ? _weights.narrow(0, start, count).mm(stack.Embedding) / _totals.narrow(0, start, count)
+                ? Avx512Products.Plain(_weights.narrow(0, start, count), stack.Embedding).div_(_totals.narrow(0, start, count))
                 : _rounded.narrow(0, start, count).mm(stack.Embedding);
-            return (expected * stack.EmbeddingScale).view(rows, Canvas, -1);
+            return expected.mul_(stack.EmbeddingScale).view(rows, Canvas, -1);
         }
 
         /// <summary>The likeliest tokens in descending order, those that are left out with weight 0; and their ids.</summary>

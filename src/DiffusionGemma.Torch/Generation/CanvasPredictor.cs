@@ -14,7 +14,7 @@ namespace DiffusionGemma;
 /// <param name="model">The model.</param>
 /// <param name="chunkElements">Scores held at once, 256 MiB in float32; never less than one row's.</param>
 /// <param name="sliceElements">On a CPU elementwise work is done on so many scores at a time, which stay in its cache.</param>
-internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 21) : IDisposable
+internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
 {
     /// <summary>Columns of one product on a CPU: measured a third faster than one product over a whole vocabulary.</summary>
     private const int ProductColumns = 1024;

@@ -89,7 +89,7 @@ internal static unsafe class Avx512Products
                         {
                             long other = Math.Min(r + 1, end - 1);                         // an odd last row is computed twice
                             float* w = right + (e * outputs + o) * inputs;
-                            TransposedTile(left + r * inputs, left + other * inputs, w, (nint)inputs, result + r * outputs + o, result + other * outputs + o, w + (8 + k) * inputs);
+                            TransposedTile(left + r * inputs, left + other * inputs, w, (nint)inputs, result + r * outputs + o, result + other * outputs + o, w + (16 + k) * inputs);
                         }
             }
         });
@@ -106,7 +106,7 @@ internal static unsafe class Avx512Products
         else Parallel.For(0, (int)threads, t => run(count * t / threads, count * (t + 1) / threads));
     }
 
-    /// <summary>Two rows of x beside eight of W: sixteen sums of sixteen lanes each, added up at the end. Fetches two rows of the next eight.</summary>
+    /// <summary>Two rows of x beside eight of W: sixteen sums of sixteen lanes each, added up at the end. Fetches two rows of the eight after the next into the second-level cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TransposedTile(float* x0, float* x1, float* w0, nint inputs, float* y0, float* y1, float* next)
     {
@@ -114,8 +114,8 @@ internal static unsafe class Avx512Products
         float* w1 = w0 + inputs, w2 = w1 + inputs, w3 = w2 + inputs, w4 = w3 + inputs, w5 = w4 + inputs, w6 = w5 + inputs, w7 = w6 + inputs;
         for (nint i = 0; i < inputs; i += 16, next += 32)
         {
-            Sse.Prefetch0(next);
-            Sse.Prefetch0(next + 16);
+            Sse.Prefetch1(next);
+            Sse.Prefetch1(next + 16);
             Lanes u = Vector512.Load(x0 + i), v = Vector512.Load(x1 + i), w = Vector512.Load(w0 + i);
             (a0, b0) = (Vector512.FusedMultiplyAdd(u, w, a0), Vector512.FusedMultiplyAdd(v, w, b0));
             w = Vector512.Load(w1 + i);
@@ -201,7 +201,7 @@ internal static unsafe class Avx512Products
         Lanes a0 = Lanes.Zero, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
         for (nint i = 0; i < count; i++, packed += 8, b += columns)
         {
-            if (i % 8 == 0)
+            if ((i & 7) == 0)
             {
                 Sse.Prefetch0(next);
                 Sse.Prefetch0(next + 16);

@@ -87,6 +87,14 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             double cap = predictor._config.FinalLogitSoftcapping;
             Canvas = predictor._config.CanvasLength;
             bool rounds = predictor.Model.DType != predictor._wide;
+            int n = (int)scores.shape[0];
+            (_hostTotals, _entropies, _mostLikely) = (new double[n], new double[n], new int[n]);
+            double[] scales = [.. temperatures.SelectMany(t => Enumerable.Repeat(2 * cap / t, Canvas))];
+            if (!rounds && Avx512Softmax.TryRun(scores, scales, _hostTotals, _entropies, _mostLikely))
+            {
+                _totals = tensor(_hostTotals, predictor._wide).unsqueeze(-1);
+                return;
+            }
             Tensor inverse = tensor(temperatures.Select(t => 1 / t).ToArray(), predictor._wide, scores.device).view(-1, 1, 1).expand(-1, Canvas, -1).reshape(-1, 1);
             long positions = scores.shape[0], slice = scores.device.type == DeviceType.CPU ? Math.Max(1, predictor.SliceElements / scores.shape[1]) : positions;
             List<Tensor> best = [], totals = [], entropies = [], rounded = [];
@@ -107,7 +115,6 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             _rounded = rounds ? cat(rounded, 0) : null;
             using Tensor host = cat([_totals.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1).t().contiguous().cpu();
             double[] numbers = host.data<double>().ToArray();
-            int n = (int)positions;
             (_hostTotals, _entropies, _mostLikely) = (numbers[..n], numbers[n..(2 * n)], Array.ConvertAll(numbers[(2 * n)..], v => (int)v));
         }
 

@@ -70,7 +70,8 @@ internal static unsafe class Avx512Products
     private static bool Fits(Tensor x, Tensor weights, long outputs, long inputs) =>
         IsPlainFloat(x) && IsPlainFloat(weights) && inputs % 16 == 0 && inputs <= MaxInputs && outputs % 8 == 0;
 
-    private static bool IsPlainFloat(Tensor tensor) =>
+    /// <summary>Whether this processor has AVX-512, and the tensor is float32, on the CPU and contiguous.</summary>
+    public static bool IsPlainFloat(Tensor tensor) =>
         Avx512F.IsSupported && tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU && tensor.is_contiguous();
 
     private static void Transposed(Tensor x, Tensor weights, long[] counts, Tensor y)
@@ -99,7 +100,7 @@ internal static unsafe class Avx512Products
     }
 
     /// <summary>Runs [0,count) in as many runs as torch has threads, where that pays.</summary>
-    private static void Split(long count, long multiplications, Action<long, long> run)
+    public static void Split(long count, long multiplications, Action<long, long> run)
     {
         long threads = Math.Min(get_num_threads(), Math.Min(count, multiplications / WorthAThread));
         if (threads <= 1) run(0, count);

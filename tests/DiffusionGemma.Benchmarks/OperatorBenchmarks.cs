@@ -46,8 +46,8 @@ public class OperatorBenchmarks
         (_gate, _up, _norm) = (Numbers(1, Tokens, Dense).requires_grad_(true), Numbers(1, Tokens, Dense).requires_grad_(true), Trained(1, Hidden));
         _weights = rand(Tokens, Choices, generator: generator).requires_grad_(true);
         _indices = stack(Enumerable.Range(0, Tokens).Select(_ => randperm(ExpertCount, generator: generator).narrow(0, 0, Choices)));
-        _experts = new Experts("", Trained(0.05, ExpertCount, 2 * Expert, Hidden), Trained(0.05, ExpertCount, Hidden, Expert));
-        _frozenExperts = new Experts("", _experts.GateUp.detach(), _experts.Down.detach());
+        _experts = new Experts("", Trained(0.05, ExpertCount, 2 * Expert, Hidden), Trained(0.05, ExpertCount, Hidden, Expert), new SingleRank());
+        _frozenExperts = new Experts("", _experts.GateUp.detach(), _experts.Down.detach(), new SingleRank());
         _adapted = new Linear("", Numbers(0.05, Hidden, Hidden))
         {
             EncoderLora = new LoraPair(randn(16, Hidden, generator: generator).requires_grad_(true), zeros(Hidden, 16).requires_grad_(true), 2),

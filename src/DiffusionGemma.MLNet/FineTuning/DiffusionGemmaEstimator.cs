@@ -70,9 +70,27 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         if (_options.Lora is null)
             CheckWritable(_options.OutputFolder!);
 
-        torch.Device device = _options.Device ?? DiffusionGemmaRuntime.DefaultDevice;
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(_checkpoint);
+        var layout = RankLayout.Of(_options, config);
+        torch.Device device = layout.Devices[0];
         torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
-        FineTuner.RequireMemory(DiffusionGemmaConfig.Load(_checkpoint), _options, precision, rows.LongestRow);
+        FineTuner.RequireMemory(config, _options, precision, rows.LongestRow, layout);
+        FineTuneOptions options = _options with
+        {
+            Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),
+            Evaluation = _options.Evaluation is { } evaluation
+                ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
+                : null,
+        };
+        if (layout.World == 1) return FitOne(log, rows, options, device, precision);
+        using FineTuneResult result = FineTuner.Fit(_checkpoint, rows.Examples, options with { Precision = precision }, new StepLog(log, _host, _progress), _cancellation);
+        if (result.Adapter is not null) LogAdapter(log, result.Adapter);
+        return new DiffusionGemmaTransformer(_host, Keep(result.Adapter, out string folder), folder, _text, _answers, device, loaded: null, Summary(rows, result));
+    }
+
+    /// <summary>On one device the model that was trained is the one that answers.</summary>
+    private DiffusionGemmaTransformer FitOne(IChannel log, TrainingRows rows, FineTuneOptions options, torch.Device device, torch.ScalarType precision)
+    {
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, precision);
         var loaded = new LoadedModel(model, Adapter: null);
         try
@@ -83,24 +101,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 model.Adapter = loaded.Adapter;
                 LogAdapter(log, loaded.Adapter!);
             }
-            FineTuneOptions options = _options with
-            {
-                Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),
-                Evaluation = _options.Evaluation is { } evaluation
-                    ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
-                    : null,
-            };
             FineTuneResult result = FineTuner.Fit(model, rows.Examples, options, new StepLog(log, _host, _progress), _cancellation);
-            FineTuneSummary summary = rows.Summary with
-            {
-                TrainedTensors = result.TrainedTensors,
-                TrainedParameterCount = result.TrainedParameterCount,
-                History = result.History,
-                Evaluations = result.Evaluations,
-                Notices = result.Notices,
-                End = result.End,
-            };
-            TrainedWeights weights = Keep(loaded, out string folder);
+            if (loaded.Adapter is null) model.Save(Path.GetFullPath(_options.OutputFolder!));
+            TrainedWeights weights = Keep(loaded.Adapter, out string folder);
             LoadedModel? ready = loaded;
             if (loaded.Adapter is null && model.DType != model.Config.DType)
             {
@@ -108,7 +111,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
                 loaded.Dispose();
                 ready = null;
             }
-            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, device, ready, summary);
+            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, device, ready, Summary(rows, result));
         }
         catch
         {
@@ -117,20 +120,21 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         }
     }
 
-    /// <summary>Puts the trained weights where a saved model will find them: an adapter in memory, a whole model in its folder.</summary>
-    private TrainedWeights Keep(LoadedModel trained, out string folder)
+    private static FineTuneSummary Summary(TrainingRows rows, FineTuneResult result) => rows.Summary with
     {
-        folder = Path.GetFullPath(_checkpoint);
-        FileBundle? adapter = null;
-        if (trained.Adapter is not null)
-        {
-            adapter = TrainedWeights.FilesOf(trained.Adapter, _checkpoint);
-        }
-        else
-        {
-            folder = Path.GetFullPath(_options.OutputFolder!);
-            trained.Model.Save(folder);
-        }
+        TrainedTensors = result.TrainedTensors,
+        TrainedParameterCount = result.TrainedParameterCount,
+        History = result.History,
+        Evaluations = result.Evaluations,
+        Notices = result.Notices,
+        End = result.End,
+    };
+
+    /// <summary>Where a saved model will find the trained weights: an adapter in memory, a whole model in its folder.</summary>
+    private TrainedWeights Keep(LoraAdapter? trained, out string folder)
+    {
+        folder = Path.GetFullPath(trained is null ? _options.OutputFolder! : _checkpoint);
+        FileBundle? adapter = trained is null ? null : TrainedWeights.FilesOf(trained, _checkpoint);
         return new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), adapter, _options.Precision);
     }
 

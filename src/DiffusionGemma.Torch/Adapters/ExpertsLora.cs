@@ -22,6 +22,9 @@ internal sealed record ExpertStackLora(Tensor A, Tensor B, int Experts, double S
 {
     private long Rank => A.shape[0] / Experts;
 
+    /// <summary>How B is split over ranks that own the experts between them.</summary>
+    public ExpertSlice SliceOfB => new(B.shape[0] * Rank);
+
     /// <summary>Whether this is the shape of a delta of <paramref name="stack"/> [E, out, in].</summary>
     public bool Fits(Tensor stack) => Experts == stack.shape[0] && B.shape[0] == stack.shape[1] && A.shape[1] == stack.shape[2];
 

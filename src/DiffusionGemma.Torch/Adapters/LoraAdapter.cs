@@ -9,11 +9,18 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class LoraAdapter : IDisposable
 {
+    private readonly Generator _draws = new(0, CPU);
+
     internal LoraAdapter(PeftConfig config, ModelStack stack)
+        : this(config, [.. stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)], [.. stack.Layers.Select(l => l.Experts.Name)])
+    {
+    }
+
+    private LoraAdapter(PeftConfig config, IReadOnlyList<string> projections, IReadOnlyList<string> experts)
     {
         Config = config;
-        AllProjections = [.. stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)];
-        AllExperts = [.. stack.Layers.Select(l => l.Experts.Name)];
+        AllProjections = projections;
+        AllExperts = experts;
     }
 
     /// <summary>r, of all that has none of its own.</summary>
@@ -59,14 +66,14 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     public void MergeInto(DiffusionGemmaModel model)
     {
-        IReadOnlyDictionary<string, Func<Tensor, Tensor>> merged = Merged(model);
+        IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> merged = Merged(model);
         if (ReferenceEquals(model.Adapter, this)) model.Adapter = null;
         using IDisposable quiet = no_grad();
-        foreach ((string name, Func<Tensor, Tensor> add) in merged)
+        foreach ((string name, Func<Func<Tensor>, Tensor> add) in merged)
         {
             using var scope = NewDisposeScope();
             Tensor weight = model.Stack.Parameters[name];
-            weight.copy_(add(weight));
+            weight.copy_(add(() => weight));
             model.Changed.Add(name);
         }
     }
@@ -86,9 +93,10 @@ public sealed class LoraAdapter : IDisposable
     public void Dispose()
     {
         foreach (Tensor tensor in Parameters().Select(p => p.Value)) tensor.Dispose();
+        _draws.Dispose();
     }
 
-    /// <summary>A new adapter: A drawn, B zero. It trains nothing yet.</summary>
+    /// <summary>A new adapter: A drawn, B zero. It trains nothing yet. Of a rank's part of a model it is the part of what the whole model's would be.</summary>
     /// <exception cref="ArgumentException">An option is out of range, or a target matches nothing.</exception>
     internal static LoraAdapter Create(DiffusionGemmaModel model, LoraOptions options, long seed)
     {
@@ -123,7 +131,13 @@ public sealed class LoraAdapter : IDisposable
         {
             int rank = config.RankOf(name);
             long experts = weight.shape[0];
-            return new(DrawA(experts * rank, weight.shape[2], rank), ZeroB(weight.shape[1], rank * experts), (int)experts, config.ScaleOf(name));
+            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank), own = ExpertSlice.First.Of(drawn, model.Stack.ExpertRanks);
+            if (!ReferenceEquals(own, drawn))
+            {
+                own = own.clone().DetachFromDisposeScope();
+                drawn.Dispose();
+            }
+            return new(own, ZeroB(weight.shape[1], rank * experts), (int)experts, config.ScaleOf(name));
         }
 
         foreach (string name in LoraTargets.Match(options.Targets, adapter.AllProjections))
@@ -141,6 +155,47 @@ public sealed class LoraAdapter : IDisposable
             foreach (string name in model.Stack.SelfConditioning.Linears.Select(l => l.Name))
                 adapter.Pairs[name] = (null, Pair(name));
         return adapter;
+    }
+
+    /// <summary>This adapter with other tensors in the places of its own; what both passes share they share there too.</summary>
+    /// <param name="of">A new tensor for one of this adapter's, and which part of it (where ranks own experts between them) it is.</param>
+    /// <param name="experts">Experts that the new stacks hold.</param>
+    internal LoraAdapter Mapped(Func<Tensor, ExpertSlice, Tensor> of, Func<int, int> experts)
+    {
+        using IDisposable quiet = no_grad();
+        var made = new Dictionary<Tensor, Tensor>(ReferenceEqualityComparer.Instance);
+        Tensor Once(Tensor tensor, ExpertSlice slice)
+        {
+            if (made.TryGetValue(tensor, out Tensor? there)) return there;
+            using var scope = NewDisposeScope();
+            return made[tensor] = of(tensor.detach(), slice).DetachFromDisposeScope();
+        }
+        var pairs = new Dictionary<LoraPair, LoraPair>(ReferenceEqualityComparer.Instance);
+        LoraPair? Pair(LoraPair? pair)
+        {
+            if (pair is null || pairs.TryGetValue(pair, out LoraPair? there)) return pair is null ? null : pairs[pair];
+            return pairs[pair] = new LoraPair(Once(pair.A, ExpertSlice.None), Once(pair.B, ExpertSlice.None), pair.Scale);
+        }
+        var stacks = new Dictionary<ExpertsLora, ExpertsLora>(ReferenceEqualityComparer.Instance);
+        ExpertStackLora? Stack(ExpertStackLora? lora) => lora is null ? null : lora with { A = Once(lora.A, ExpertSlice.First), B = Once(lora.B, lora.SliceOfB), Experts = experts(lora.Experts) };
+        ExpertsLora? Stacks(ExpertsLora? lora)
+        {
+            if (lora is null || stacks.TryGetValue(lora, out ExpertsLora? there)) return lora is null ? null : stacks[lora];
+            return stacks[lora] = new ExpertsLora(Stack(lora.GateUp), Stack(lora.Down));
+        }
+        var mapped = new LoraAdapter(Config, AllProjections, AllExperts);
+        foreach ((string name, (LoraPair? encoder, LoraPair? decoder)) in Pairs) mapped.Pairs[name] = (Pair(encoder), Pair(decoder));
+        foreach ((string name, (ExpertsLora? encoder, ExpertsLora? decoder)) in ExpertStacks) mapped.ExpertStacks[name] = (Stacks(encoder), Stacks(decoder));
+        return mapped;
+    }
+
+    /// <summary>Every distinct tensor, with its part of the experts.</summary>
+    internal IReadOnlyList<TrainedParameter> Trained()
+    {
+        var slices = new Dictionary<Tensor, ExpertSlice>(ReferenceEqualityComparer.Instance);
+        foreach (ExpertStackLora lora in ExpertStacks.Values.SelectMany(s => new[] { s.Encoder, s.Decoder }).SelectMany(s => new[] { s?.GateUp, s?.Down }).OfType<ExpertStackLora>())
+            (slices[lora.A], slices[lora.B]) = (ExpertSlice.First, lora.SliceOfB);
+        return [.. Parameters().Select(p => new TrainedParameter(p.Key, p.Value, slices.GetValueOrDefault(p.Value)))];
     }
 
     /// <summary>Sets every module's deltas from the adapter, or clears them.</summary>
@@ -161,13 +216,17 @@ public sealed class LoraAdapter : IDisposable
         return PeftFolder.Tensors(this).Where(t => seen.Add(t.Value));
     }
 
+    /// <summary>What dropout draws follows from this seed from now on.</summary>
+    internal void SeedDropout(long seed) => _draws.manual_seed(seed);
+
     /// <summary>Switches dropout on or off.</summary>
     internal void Train(bool training)
     {
+        if (Config.Dropout == 0) return;
         foreach ((LoraPair? encoder, LoraPair? decoder) in Pairs.Values)
             foreach (LoraPair? pair in new[] { encoder, decoder })
                 if (pair is not null)
-                    pair.Dropout = training ? Config.Dropout : 0;
+                    (pair.Dropout, pair.Draws) = (training ? Config.Dropout : 0, _draws);
     }
 
     private void RequireFits(ModelStack stack)
@@ -187,7 +246,7 @@ public sealed class LoraAdapter : IDisposable
     }
 
     /// <summary>What becomes of each adapted weight, in at least float32: W + scale · B A.</summary>
-    private Dictionary<string, Func<Tensor, Tensor>> Merged(DiffusionGemmaModel model)
+    private Dictionary<string, Func<Func<Tensor>, Tensor>> Merged(DiffusionGemmaModel model)
     {
         RequireFits(model.Stack);
         IEnumerable<(string, object?, object?)> passes =
@@ -196,11 +255,11 @@ public sealed class LoraAdapter : IDisposable
             if (!ReferenceEquals(encoder, decoder))
                 throw new InvalidOperationException($"The adapter holds different values for encoder and decoder on {name}: they cannot be merged into the one stack. Keep the adapter beside the model.");
 
-        var merged = new Dictionary<string, Func<Tensor, Tensor>>();
+        var merged = new Dictionary<string, Func<Func<Tensor>, Tensor>>();
         void Add(string parameter, Func<Tensor> fullDelta) => merged[parameter] = weight =>
         {
             Tensor delta = fullDelta();
-            return weight.to(delta.dtype).to(delta.device) + delta;
+            return weight().to(delta.dtype).to(delta.device) + delta;
         };
         foreach ((string name, (_, LoraPair? pair)) in Pairs) Add($"{name}.weight", pair!.FullDelta);
         foreach ((string name, (_, ExpertsLora? stacks)) in ExpertStacks)

@@ -12,6 +12,9 @@ internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
     /// <summary>Probability with which an input is dropped while training; 0 otherwise.</summary>
     public double Dropout { get; set; }
 
+    /// <summary>Where its draws come from.</summary>
+    public Generator? Draws { get; set; }
+
     /// <summary>Whether this is the shape of a delta of <paramref name="weight"/> [out, in].</summary>
     public bool Fits(Tensor weight) => B.shape[0] == weight.shape[0] && A.shape[1] == weight.shape[1];
 
@@ -21,5 +24,6 @@ internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
     /// <summary>scale · B A, [out, in].</summary>
     public Tensor FullDelta() => B.mm(A) * Scale;
 
-    private Tensor Dropped(Tensor x) => Dropout > 0 ? nn.functional.dropout(x, Dropout, training: true) : x;
+    // Not the process's one generator, which ranks would share.
+    private Tensor Dropped(Tensor x) => Dropout > 0 ? x * rand(x.shape, generator: Draws).ge(Dropout).to(x.device).to(x.dtype) / (1 - Dropout) : x;
 }

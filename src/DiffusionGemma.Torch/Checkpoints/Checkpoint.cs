@@ -43,7 +43,7 @@ internal sealed class Checkpoint : IDisposable
     }
 
     /// <summary>A tensor by its name in the checkpoint, as <see cref="SafetensorsFile.Read"/>.</summary>
-    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null) => Weights.Read(name, device, dtype);
+    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null, Func<Tensor, Tensor>? part = null) => Weights.ReadPart(name, device, dtype, part);
 
     public void Dispose() => Weights.Dispose();
 

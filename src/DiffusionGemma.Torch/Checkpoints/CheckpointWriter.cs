@@ -30,12 +30,12 @@ internal static partial class CheckpointWriter
     /// files stay.</param>
     /// <param name="trained">By checkpoint name, of any floating dtype, device and strides; stored in the source's dtype.</param>
     /// <param name="maxShardBytes">Above this the weights are split, at whole tensors. Null: in as many files as the source's.</param>
-    /// <param name="edits">By checkpoint name, what becomes of a tensor, trained or not, on its way to the file; computed one at a time. Null: nothing.</param>
+    /// <param name="edits">By checkpoint name, what stands in the file for a tensor, trained or not, which the function is told how to get; computed one at a time. Null: nothing.</param>
     /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output
     /// folder is the source's.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written; what it held is unchanged.</exception>
     public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null,
-        IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits = null)
+        IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits = null)
     {
         if (maxShardBytes <= 0)
             throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
@@ -84,7 +84,7 @@ internal static partial class CheckpointWriter
 
     /// <summary>A stored copy of a tied tensor follows the tensor that it is tied to.</summary>
     private static TensorSource Source(
-        Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained, IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits)
+        Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits)
     {
         string original = CheckpointLayout.TiedTo(name) ?? name;
         Tensor? tensor = trained.GetValueOrDefault(original);
@@ -94,7 +94,7 @@ internal static partial class CheckpointWriter
             {
                 using IDisposable quiet = no_grad();
                 using var scope = NewDisposeScope();
-                TensorSource.Of(name, edit(tensor ?? source.Read(original)), stored.DType).WriteTo(stream);
+                TensorSource.Of(name, edit(() => tensor ?? source.Read(original)), stored.DType).WriteTo(stream);
             });
         return tensor is null ? TensorSource.Copy(source.Weights, name) : TensorSource.Of(name, tensor, stored.DType);
     }

@@ -69,15 +69,19 @@ public sealed class SafetensorsFile : IDisposable
     /// <param name="dtype">Converted to this; as stored if null.</param>
     /// <returns>A new tensor that owns its memory, of the stored shape; the caller disposes it.</returns>
     /// <exception cref="CheckpointException">There is no such tensor.</exception>
-    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null)
+    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null) => ReadPart(name, device, dtype, part: null);
+
+    /// <summary>The same of a part alone: a view that <paramref name="part"/> takes of the tensor (null: all of it). No byte outside it is read.</summary>
+    internal Tensor ReadPart(string name, Device? device, ScalarType? dtype, Func<Tensor, Tensor>? part)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
         TensorInfo info = Info(name);
         ScalarType target = dtype ?? info.DType;
         Device place = device ?? CPU;
-        if (info.Length == 0) return empty([.. info.Shape], target, place);
-        using Tensor mapped = Map(info);
-        Tensor read = mapped.to(target, place, copy: true);
+        Tensor mapped = info.Length == 0 ? empty([.. info.Shape], info.DType) : Map(info), view = part is null ? mapped : part(mapped);
+        Tensor read = view.to(target, place, copy: true).contiguous().MoveToOuterDisposeScope();
         files[Path.GetFileName(info.File)].Forget(info.Offset, info.Length);
         return read;
     }

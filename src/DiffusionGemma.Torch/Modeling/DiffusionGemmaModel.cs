@@ -11,13 +11,14 @@ public sealed class DiffusionGemmaModel : IDisposable
 {
     private readonly Checkpoint _checkpoint;
     private readonly ModelStack _stack;
+    private readonly bool _ownsCheckpoint;
     private LoraAdapter? _adapter;
 
-    private DiffusionGemmaModel(Checkpoint checkpoint, ModelStack stack, string folder)
+    private DiffusionGemmaModel(Checkpoint checkpoint, ModelStack stack, bool ownsCheckpoint)
     {
         _checkpoint = checkpoint;
         _stack = stack;
-        Folder = folder;
+        _ownsCheckpoint = ownsCheckpoint;
     }
 
     /// <summary>The checkpoint's configuration.</summary>
@@ -30,7 +31,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     public ScalarType DType => _stack.Embedding.dtype;
 
     /// <summary>The folder that the model was loaded from.</summary>
-    public string Folder { get; }
+    public string Folder => _checkpoint.Folder;
 
     /// <summary>
     /// Low-rank deltas that both passes add, or null. The model does not own it: setting another, or null, leaves the former usable.
@@ -58,14 +59,10 @@ public sealed class DiffusionGemmaModel : IDisposable
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
-        device ??= CPU;
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {
-            ScalarType compute = dtype ?? checkpoint.Config.DType;
-            if (compute is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
-                throw new ArgumentException($"dtype {compute} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
-            return new DiffusionGemmaModel(checkpoint, ModelStack.Read(checkpoint, device, compute), folder);
+            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.Config.DType, new SingleRank(), ownsCheckpoint: true);
         }
         catch
         {
@@ -73,6 +70,30 @@ public sealed class DiffusionGemmaModel : IDisposable
             throw;
         }
     }
+
+    /// <summary>One rank's part of a checkpoint: all of it but for the other ranks' experts, of which nothing is read. The checkpoint stays the caller's.</summary>
+    internal static DiffusionGemmaModel LoadShare(Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks) =>
+        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false);
+
+    /// <summary>
+    /// One rank's part of this model, which must outlive it: on another device copies; on the same one the very tensors, but for those that train, of
+    /// which each rank needs its own.
+    /// </summary>
+    internal DiffusionGemmaModel Share(Device device, IProcessGroup expertRanks, Func<string, bool> trains)
+    {
+        using IDisposable quiet = no_grad();
+        Tensor Part(string name)
+        {
+            using var scope = NewDisposeScope();
+            Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Of(whole, expertRanks) : whole;
+            bool isThere = device.type == Device.type && (device.type == DeviceType.CPU || device.index == Device.index);
+            return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
+        }
+        return new DiffusionGemmaModel(_checkpoint, ModelStack.Of(Config, Part, expertRanks), ownsCheckpoint: false);
+    }
+
+    /// <summary>Whether a checkpoint's tensor is a stack of experts.</summary>
+    internal static bool IsStack(string name) => name.Contains(".experts.", StringComparison.Ordinal);
 
     /// <summary>The causal pass over clean tokens.</summary>
     /// <param name="inputIds">[B,S] int64.</param>
@@ -143,8 +164,12 @@ public sealed class DiffusionGemmaModel : IDisposable
     public void Save(string folder, long? maxShardBytes = null) => Save(folder, maxShardBytes, null);
 
     /// <summary>The same with some tensors passed through a function on their way.</summary>
-    internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Tensor, Tensor>>? edits) =>
+    internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits) =>
         CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
+
+    /// <summary>The same of a rank's part: what it has no whole tensor of comes out of <paramref name="gathered"/>.</summary>
+    internal void SaveGathered(string folder, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> gathered) =>
+        CheckpointWriter.Save(_checkpoint, folder, Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
 
     /// <summary>
     /// The decoder's hidden state [B,C,H] after the final norm. <paramref name="logits"/> [n,C,V] of an earlier pass condition the rows
@@ -174,7 +199,15 @@ public sealed class DiffusionGemmaModel : IDisposable
     public void Dispose()
     {
         _stack.Dispose();
-        _checkpoint.Dispose();
+        if (_ownsCheckpoint) _checkpoint.Dispose();
+    }
+
+    private static DiffusionGemmaModel Read(Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint)
+    {
+        if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
+            throw new ArgumentException($"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
+        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) && expertRanks.Size > 1 ? stack => ExpertSlice.First.Of(stack, expertRanks) : null);
+        return new DiffusionGemmaModel(checkpoint, ModelStack.Of(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
     }
 
     private static void RequireIds(Tensor ids, string name)

@@ -5,9 +5,10 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// The experts of a layer: gate_up [E,2F,H] (gate rows first) and down [E,H,F]. The (token, choice) pairs are sorted by expert once; every
-/// expert then works on one slice of them with a view of its own weights. No capacity limit, no dropped token.
+/// expert then works on one slice of them with a view of its own weights. No capacity limit, no dropped token. Where several ranks own the experts
+/// between them, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, Tensor gateUp, Tensor down)
+internal sealed class Experts(string name, Tensor gateUp, Tensor down, IProcessGroup ranks)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
@@ -15,6 +16,9 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down)
     public Tensor GateUp { get; } = gateUp;
 
     public Tensor Down { get; } = down;
+
+    /// <summary>Who owns the layer's experts between them.</summary>
+    public IProcessGroup Ranks => ranks;
 
     public ExpertsLora? EncoderLora { get; set; }
 
@@ -28,6 +32,7 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down)
     public Tensor Forward(Tensor x, Tensor weights, Tensor indices, Pass pass)
     {
         ExpertsLora? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
-        return ExpertsFunction.Run(x, weights, ExpertRouting.Of(indices, GateUp.shape[0]), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down));
+        return ExpertsFunction.Run(
+            x, weights, ExpertRouting.Of(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks);
     }
 }

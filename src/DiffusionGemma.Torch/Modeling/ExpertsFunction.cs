@@ -10,6 +10,8 @@ namespace DiffusionGemma;
 /// [g;u] = W_gu x, a = gelu(g) · u, y = Σ_k W_d (w a); with d = W_dᵀ dy: dw = d · a, da = w d, dg = da u gelu'(g), du = da gelu(g),
 /// dx = Σ_k W_guᵀ [dg;du], dW_d = dyᵀ (w a), dW_gu = [dg;du]ᵀ x.
 /// </para>
+/// With experts spread over ranks (<see cref="ExpertExchange"/>) x and w go to an expert's owner and w y comes back; dy goes, and x again where weights
+/// train, and dx and dw come back. An expert's own gradient is then complete on its owner.
 /// </summary>
 internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
 {
@@ -20,12 +22,14 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="routing">The pairs, sorted.</param>
     /// <param name="gateUp">[E,2F,H].</param>
     /// <param name="down">[E,H,F].</param>
+    /// <param name="ranks">Who owns the experts between them; the stacks are this rank's part.</param>
     /// <returns>[T,H].</returns>
-    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down)
+    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IProcessGroup ranks)
     {
-        var call = new Call(routing, gateUp, down);
-        if (!is_grad_enabled()) return call.Forward(x, weights).Result;
-        return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
+        ExpertExchange exchange = ExpertExchange.Of(routing.Counts, ranks, x.device);
+        var call = new Call(routing, exchange, gateUp, down);
+        if (is_grad_enabled()) return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
+        using (exchange) return call.Forward(x, weights).Result;
     }
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
@@ -45,7 +49,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         return [x, weights, null, .. call.GateUp.Parameters.Select(_ => (Tensor?)null), .. call.Down.Parameters.Select(_ => (Tensor?)null)];
     }
 
-    private sealed record Call(ExpertRouting Routing, ExpertStack GateUp, ExpertStack Down) : IDisposable
+    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down) : IDisposable
     {
         /// <summary>The same, on references that outlive the pass' scope.</summary>
         public Call Kept() => this with
@@ -59,25 +63,27 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         public (Tensor Result, Tensor Projected) Forward(Tensor x, Tensor weights)
         {
             using var scope = NewDisposeScope();
-            Tensor projected = GateUp.Forward(Routing.Sorted(x), Routing.Counts);
+            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts);
             Tensor[] gateAndUp = projected.chunk(2, -1);
-            Tensor activated = GatedMlp.GeluTanh(gateAndUp[0]).mul_(gateAndUp[1]).mul_(SortedWeights(weights));
-            return (Routing.Summed(Down.Forward(activated, Routing.Counts)).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
+            Tensor activated = GatedMlp.GeluTanh(gateAndUp[0]).mul_(gateAndUp[1]).mul_(ExpertsWeights(weights));
+            return (Routing.Summed(Exchange.FromExperts(Down.Forward(activated, Exchange.Counts))).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 
         public (Tensor X, Tensor Weights) Backward(Tensor dy, Tensor x, Tensor weights, Tensor projected)
         {
             Tensor[] gateAndUp = projected.chunk(2, -1);
-            (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], SortedWeights(weights));
+            (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
             Tensor gelu = GatedMlp.GeluTanh(gate), activated = gelu * up;
-            Tensor inner = Down.Backward(Routing.Sorted(dy), () => (activated * w).to(dy.dtype), Routing.Counts);
-            Tensor weightGradient = (inner.to(weights.dtype) * activated).sum(-1).index_select(0, Routing.Places).view(weights.shape);
+            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => (activated * w).to(dy.dtype), Exchange.Counts);
+            Tensor ofPairs = Exchange.FromExperts((inner.to(weights.dtype) * activated).sum(-1, keepdim: true));
+            Tensor weightGradient = ofPairs.index_select(0, Routing.Places).view(weights.shape);
             inner.mul_(w);
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             halves[0].copy_(TorchOperators.GeluTanhBackward(inner * up, gate));
             halves[1].copy_(inner.mul_(gelu));
-            return (Routing.Summed(GateUp.Backward(both, () => Routing.Sorted(x), Routing.Counts)), weightGradient);
+            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts));
+            return (Routing.Summed(sorted), weightGradient);
         }
 
         public void Dispose()
@@ -85,9 +91,10 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Routing.Order.Dispose();
             Routing.Tokens.Dispose();
             Routing.Places.Dispose();
+            Exchange.Dispose();
         }
 
-        /// <summary>[T·K,1], as wide as they are: in bfloat16 their product with the activation is rounded once.</summary>
-        private Tensor SortedWeights(Tensor weights) => weights.flatten().index_select(0, Routing.Order).unsqueeze(-1);
+        /// <summary>[N,1] where the experts are, as wide as they are: in bfloat16 their product with the activation is rounded once.</summary>
+        private Tensor ExpertsWeights(Tensor weights) => Exchange.ToExperts(weights.flatten().index_select(0, Routing.Order).unsqueeze(-1));
     }
 }

@@ -12,9 +12,10 @@ internal sealed class ModelStack : IDisposable
     private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters)
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IProcessGroup expertRanks)
     {
         _config = config;
+        ExpertRanks = expertRanks;
         Parameters = parameters;
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
@@ -45,17 +46,28 @@ internal sealed class ModelStack : IDisposable
     /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
     public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
 
+    /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
+    public IProcessGroup ExpertRanks { get; }
+
+    /// <summary>
+    /// Whether this rank has no tokens of its own in the passes that follow and only takes part in the others' (<see cref="ExpertExchange"/>): no token is
+    /// routed, whatever the rows.
+    /// </summary>
+    public bool IsIdle { get; set; }
+
     /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
     public bool RecomputesActivations { get; set; }
 
-    public static ModelStack Read(Checkpoint checkpoint, Device device, ScalarType dtype)
+    /// <param name="config">The checkpoint's configuration.</param>
+    /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
+    /// <param name="expertRanks">Who owns the experts between them.</param>
+    public static ModelStack Of(DiffusionGemmaConfig config, Func<string, Tensor> read, IProcessGroup expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
         try
         {
-            foreach (string name in CheckpointLayout.Expected(checkpoint.Config).Keys)
-                parameters[name] = checkpoint.Read(name, device, dtype).DetachFromDisposeScope();
-            return new ModelStack(checkpoint.Config, parameters);
+            foreach (string name in CheckpointLayout.Expected(config).Keys) parameters[name] = read(name).DetachFromDisposeScope();
+            return new ModelStack(config, parameters, expertRanks);
         }
         catch
         {
@@ -85,8 +97,8 @@ internal sealed class ModelStack : IDisposable
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
-        Tensor? routed = real?.flatten().nonzero().flatten();
-        if (routed?.shape[0] == real?.numel()) routed = null;
+        Tensor? routed = IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
+        if (!IsIdle && routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
         bool recompute = RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
@@ -132,7 +144,7 @@ internal sealed class ModelStack : IDisposable
             Gated(prefix + "mlp"),
             new Router(
                 Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts, _config.RmsNormEpsilon),
-            new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj")),
+            new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj"), ExpertRanks),
             new LayerNorms(
                 Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
                 Weight("pre_feedforward_layernorm_2.weight"), Weight("post_feedforward_layernorm.weight"),

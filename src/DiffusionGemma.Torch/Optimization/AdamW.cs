@@ -7,80 +7,89 @@ namespace DiffusionGemma;
 /// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019), over flat buffers: one for gradients, one a moment, one
 /// for the float32 master copies of parameters below float32. A parameter's own part of each is a view. The backward adds gradients up in
 /// place, but for those that autograd makes in a narrower dtype. A parameter that a step did not reach has gradient zero, not no gradient: its
-/// moments decay and its weights too.
+/// moments decay and its weights too. Of several ranks each updates a share of what it has in common with others (<see cref="ParameterBucket"/>).
 /// </summary>
 internal sealed class AdamW : IDisposable
 {
-    private readonly FlatBuffer _gradients, _firstMoments, _secondMoments, _masters;
-    private readonly IReadOnlyList<Tensor> _parameters;
-    private readonly Tensor[] _weights, _steps;
+    /// <summary>Numbers of a bucket that ranks share: enough to use a link well, few enough that a copy in flight is small beside the model.</summary>
+    private const long BucketElements = 1 << 25;
+
+    private readonly IProcessGroup _world;
+    private readonly ParameterBucket[] _buckets;
+    private readonly int[] _order;
+    private readonly Tensor[] _weights, _gradients, _firstMoments, _secondMoments, _steps;
     private readonly double _beta1, _beta2, _epsilon, _weightDecay;
     private double _scale = 1;
 
     public AdamW(IReadOnlyList<Tensor> parameters, double beta1, double beta2, double epsilon, double weightDecay)
+        : this([.. parameters.Select(p => new TrainedParameter("", p, ExpertSlice.None))], RankGroups.Single(parameters[0].device), beta1, beta2, epsilon, weightDecay)
     {
-        (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
+    }
+
+    public AdamW(IReadOnlyList<TrainedParameter> parameters, RankGroups ranks, double beta1, double beta2, double epsilon, double weightDecay)
+    {
+        (_world, _beta1, _beta2, _epsilon, _weightDecay) = (ranks.World, beta1, beta2, epsilon, weightDecay);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        _parameters = parameters;
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameters[0].dtype);
-        long[][] shapes = [.. parameters.Select(p => p.shape)];
-        Device device = parameters[0].device;
-        _gradients = new FlatBuffer(shapes, dtype, device);
-        _firstMoments = new FlatBuffer(shapes, dtype, device);
-        _secondMoments = new FlatBuffer(shapes, dtype, device);
-        _masters = new FlatBuffer([.. shapes.Where((_, n) => !IsWide(parameters[n]))], dtype, device);
-        Tensor[] masters = [.. _masters.Parts];
-        int narrow = 0;
-        _weights = [.. parameters.Select(p => IsWide(p) ? p.detach().DetachFromDisposeScope() : masters[narrow++].copy_(p))];
-        _steps = [.. parameters.Select(_ => zeros([], dtype: ScalarType.Float32, device: device).DetachFromDisposeScope())];
-        foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(_gradients.Parts))
-        {
-            GradientBuffers.Attach(parameter, gradient);
-            if (IsWide(parameter)) parameter.grad = gradient;
-        }
+        List<int>[] buckets = [.. Split(parameters, ranks)];
+        _buckets = [.. buckets.Select(bucket => new ParameterBucket(
+            [.. bucket.Select(n => parameters[n].Value)], parameters[bucket[0]].Slice == ExpertSlice.None ? ranks.World : ranks.Replicas))];
+        _order = new int[parameters.Count];
+        foreach ((int place, int n) in buckets.SelectMany(bucket => bucket).Index()) _order[n] = place;
+        Tensor[] All(Func<ParameterBucket, IEnumerable<Tensor>> of) => [.. _buckets.SelectMany(of)];
+        (_weights, _gradients) = (All(b => b.Weights), All(b => b.Gradients));
+        (_firstMoments, _secondMoments) = (All(b => b.FirstMoments), All(b => b.SecondMoments));
+        _steps = [.. _weights.Select(w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope())];
     }
 
     /// <summary>Takes what the last backward left in narrow parameters' gradients, adding it to what earlier micro-batches left.</summary>
     public void AccumulateGradients()
     {
         using IDisposable quiet = no_grad();
-        foreach ((Tensor parameter, Tensor buffer) in _parameters.Zip(_gradients.Parts))
-        {
-            using var scope = NewDisposeScope();
-            if (IsWide(parameter) || parameter.grad is not { } gradient) continue;
-            buffer.add_(gradient);
-            parameter.grad = null;
-        }
+        foreach (ParameterBucket bucket in _buckets) bucket.Accumulate();
     }
 
-    /// <summary>The 2-norm over all accumulated gradients; the step then takes them times min(1, maximum / (norm + 1e-6)).</summary>
+    /// <summary>The gradients of all ranks become one. A collective.</summary>
+    public void ReduceGradients()
+    {
+        using IDisposable quiet = no_grad();
+        foreach (ParameterBucket bucket in _buckets) bucket.Reduce();
+    }
+
+    /// <summary>The 2-norm over all accumulated gradients; the step then takes them times min(1, maximum / (norm + 1e-6)). A collective.</summary>
     public double ClipGradients(double maximum)
     {
-        double norm = _gradients.Norm() * _scale;
+        using var scope = NewDisposeScope();
+        // Every number of every gradient is in one share of one rank: experts of several sets are counted once too.
+        Tensor squares = tensor(_buckets.Sum(bucket => bucket.SquaredNorm()), dtype: ScalarType.Float64, device: _weights[0].device);
+        _world.AllReduce(squares);
+        double norm = Math.Sqrt(squares.item<double>()) * _scale;
         _scale *= Math.Min(1, maximum / (norm + 1e-6));
         return norm;
     }
 
-    /// <summary>One step with the accumulated gradients, which are zero afterwards.</summary>
+    /// <summary>One step with the accumulated gradients, which are zero afterwards. A collective.</summary>
     public void Step(double learningRate)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         foreach (Tensor steps in _steps) steps.add_(1);
-        bool isFloat64 = _gradients.DType == ScalarType.Float64;                                // the operator's divisor is a float32
-        if (isFloat64 && _scale < 1) _gradients.Multiply(_scale);
+        bool isFloat64 = _gradients[0].dtype == ScalarType.Float64;                             // the operator's divisor is a float32
+        if (isFloat64 && _scale < 1)
+            foreach (Tensor gradient in _gradients) gradient.mul_(_scale);
         Tensor? divisor = isFloat64 || _scale == 1 ? null : full([], 1 / _scale, dtype: ScalarType.Float32, device: _steps[0].device);
-        TorchOperators.FusedAdamW(
-            _weights, [.. _gradients.Parts], [.. _firstMoments.Parts], [.. _secondMoments.Parts], _steps, learningRate, _beta1, _beta2, _weightDecay, _epsilon, divisor);
+        TorchOperators.FusedAdamW(_weights, _gradients, _firstMoments, _secondMoments, _steps, learningRate, _beta1, _beta2, _weightDecay, _epsilon, divisor);
         Publish();
     }
 
-    /// <summary>Weights and moments of each parameter, in the order in which they were given; owned by this optimiser.</summary>
-    public IReadOnlyList<(Tensor Master, Tensor FirstMoment, Tensor SecondMoment)> State() =>
-        [.. _weights.Select((weight, n) => (weight, _firstMoments.Parts[n], _secondMoments.Parts[n]))];
+    /// <summary>What this rank updates of each parameter, in the order in which they were given; owned by this optimiser, but for views, which are the caller's scope's.</summary>
+    public IReadOnlyList<OptimizerSlice> State()
+    {
+        OptimizerSlice[] placed = [.. _buckets.SelectMany(bucket => bucket.State())];
+        return [.. _order.Select(place => placed[place])];
+    }
 
-    /// <summary>Goes on from the state that <see cref="State"/> now holds, after that many steps.</summary>
+    /// <summary>Goes on from the state that <see cref="State"/> now holds, after that many steps. A collective.</summary>
     public void Restored(int steps)
     {
         using IDisposable quiet = no_grad();
@@ -89,31 +98,48 @@ internal sealed class AdamW : IDisposable
         Publish();
     }
 
-    /// <summary>Gives the parameters their masters' values, and throws accumulated gradients away.</summary>
+    /// <summary>Gives the parameters their masters' values, and throws accumulated gradients away. A collective.</summary>
     public void Publish()
     {
         using IDisposable quiet = no_grad();
-        using var scope = NewDisposeScope();
-        foreach ((Tensor parameter, Tensor weight) in _parameters.Zip(_weights))
-            if (!IsWide(parameter)) parameter.copy_(weight);
-        DropGradients();
+        foreach (ParameterBucket bucket in _buckets) bucket.Publish();
+        _scale = 1;
     }
 
     /// <summary>Throws accumulated gradients away.</summary>
     public void DropGradients()
     {
-        _gradients.Zero();
+        using IDisposable quiet = no_grad();
+        foreach (ParameterBucket bucket in _buckets) bucket.DropGradients();
         _scale = 1;
     }
 
     public void Dispose()
     {
-        foreach (Tensor parameter in _parameters) GradientBuffers.Detach(parameter);
         foreach (Tensor tensor in _steps) tensor.Dispose();
-        foreach ((Tensor parameter, Tensor weight) in _parameters.Zip(_weights))
-            if (IsWide(parameter)) weight.Dispose();
-        foreach (FlatBuffer buffer in new[] { _gradients, _firstMoments, _secondMoments, _masters }) buffer.Dispose();
+        foreach (ParameterBucket bucket in _buckets) bucket.Dispose();
     }
 
-    private static bool IsWide(Tensor parameter) => parameter.dtype is ScalarType.Float32 or ScalarType.Float64;
+    /// <summary>Experts' parameters and all others apart; where ranks share them, in buckets of a size to travel.</summary>
+    private static IEnumerable<List<int>> Split(IReadOnlyList<TrainedParameter> parameters, RankGroups ranks)
+    {
+        foreach (IGrouping<bool, int> kind in Enumerable.Range(0, parameters.Count).GroupBy(n => ranks.World.Size > 1 && parameters[n].Slice != ExpertSlice.None))
+        {
+            bool isShared = (kind.Key ? ranks.Replicas : ranks.World).Size > 1;
+            var bucket = new List<int>();
+            long elements = 0;
+            foreach (int n in kind)
+            {
+                long more = parameters[n].Value.numel();
+                if (isShared && bucket.Count > 0 && elements + more > BucketElements)
+                {
+                    yield return bucket;
+                    (bucket, elements) = ([], 0);
+                }
+                bucket.Add(n);
+                elements += more;
+            }
+            yield return bucket;
+        }
+    }
 }

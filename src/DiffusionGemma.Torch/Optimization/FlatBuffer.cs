@@ -3,57 +3,74 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One piece of memory, zero at first, that holds a tensor for each of some shapes, one behind the other.</summary>
+/// <summary>
+/// One piece of memory, zero at first, that holds a tensor for each of some shapes, one behind the other; of a length that may be cut into a number of
+/// equal shares.
+/// </summary>
 internal sealed class FlatBuffer : IDisposable
 {
     /// <summary>Numbers a row of the buffer seen as a matrix: few enough that a sum of their squares in float32 is exact to its last places.</summary>
     private const long RowElements = 1 << 14;
 
     private const long Alignment = 16;
-    private readonly Tensor _whole;
+    private readonly long[] _starts;
+    private readonly IReadOnlyList<long[]> _shapes;
 
-    public FlatBuffer(IReadOnlyList<long[]> shapes, ScalarType dtype, Device device)
+    public FlatBuffer(IReadOnlyList<long[]> shapes, ScalarType dtype, Device device, int shares = 1)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        long[] sizes = [.. shapes.Select(shape => shape.Aggregate(1L, (a, b) => a * b))], starts = new long[sizes.Length + 1];
-        for (int n = 0; n < sizes.Length; n++) starts[n + 1] = starts[n] + RoundUp(sizes[n], Alignment);
-        _whole = zeros(RoundUp(starts[^1], RowElements), dtype: dtype, device: device).DetachFromDisposeScope();
-        Parts = [.. shapes.Select((shape, n) => _whole.narrow(0, starts[n], sizes[n]).view(shape).DetachFromDisposeScope())];
+        _shapes = shapes;
+        _starts = new long[shapes.Count + 1];
+        for (int n = 0; n < shapes.Count; n++) _starts[n + 1] = _starts[n] + RoundUp(Count(n), Alignment);
+        Whole = zeros(RoundUp(_starts[^1], RowElements * shares), dtype: dtype, device: device).DetachFromDisposeScope();
+        Parts = [.. PartsOf(Whole).Select(part => part.DetachFromDisposeScope())];
+        Share = Whole.shape[0] / shares;
     }
 
-    public ScalarType DType => _whole.dtype;
+    public ScalarType DType => Whole.dtype;
+
+    /// <summary>All of the memory.</summary>
+    public Tensor Whole { get; }
 
     /// <summary>The views, in the order of the shapes.</summary>
     public IReadOnlyList<Tensor> Parts { get; }
+
+    /// <summary>Numbers in each share.</summary>
+    public long Share { get; }
+
+    /// <summary>Views of memory that is laid out as this is.</summary>
+    public IEnumerable<Tensor> PartsOf(Tensor whole) => _shapes.Select((shape, n) => whole.narrow(0, _starts[n], Count(n)).view(shape));
+
+    /// <summary>The numbers of the n-th tensor that lie in a share: which is the first, how many, and where in the share they begin.</summary>
+    public (long First, long Count, long At) Overlap(int n, int share)
+    {
+        long from = Math.Max(_starts[n], share * Share), to = Math.Min(_starts[n] + Count(n), (share + 1) * Share);
+        return to <= from ? (0, 0, 0) : (from - _starts[n], to - from, from - share * Share);
+    }
 
     public void Zero()
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        _whole.zero_();
+        Whole.zero_();
     }
 
-    public void Multiply(double factor)
+    /// <summary>The sum of the squares of a share, from one look at every number.</summary>
+    public double SquaredNorm(int share)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        _whole.mul_(factor);
-    }
-
-    /// <summary>The 2-norm of all of it, from one look at every number.</summary>
-    public double Norm()
-    {
-        using IDisposable quiet = no_grad();
-        using var scope = NewDisposeScope();
-        return linalg.vector_norm(_whole.view(-1, RowElements), 2, [1]).to(ScalarType.Float64).norm().item<double>();
+        return linalg.vector_norm(Whole.narrow(0, share * Share, Share).view(-1, RowElements), 2, [1]).to(ScalarType.Float64).square().sum().item<double>();
     }
 
     public void Dispose()
     {
         foreach (Tensor part in Parts) part.Dispose();
-        _whole.Dispose();
+        Whole.Dispose();
     }
+
+    private long Count(int n) => _shapes[n].Aggregate(1L, (a, b) => a * b);
 
     private static long RoundUp(long value, long multiple) => (value + multiple - 1) / multiple * multiple;
 }

@@ -9,7 +9,7 @@ internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) :
     private double _lowest = double.PositiveInfinity;
     private int _sinceLowest;
 
-    /// <summary>The weights then, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.</summary>
+    /// <summary>What this rank has of the weights then, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.</summary>
     public IReadOnlyList<Tensor> Copies { get; private set; } = [];
 
     /// <summary>Whether the run has waited long enough for a lower loss.</summary>
@@ -30,13 +30,13 @@ internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) :
         Copies = copies;
     }
 
-    /// <summary>Puts the best weights back, where they were to be kept.</summary>
+    /// <summary>Puts the best weights back, where they were to be kept. A collective.</summary>
     public void Restore()
     {
         if (Copies.Count == 0) return;
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        foreach ((Tensor copy, (Tensor master, _, _)) in Copies.Zip(optimizer.State())) master.copy_(copy);
+        foreach ((Tensor copy, OptimizerSlice own) in Copies.Zip(optimizer.State())) own.Master.copy_(copy);
         optimizer.Publish();
     }
 

@@ -17,7 +17,7 @@ public sealed record FineTuneOptions
     /// <summary>Rows an optimiser step. An incomplete last batch of an epoch is dropped.</summary>
     public int GlobalBatchSize { get; init; } = 8;
 
-    /// <summary>Rows a forward and backward pass at most; gradients of the micro-batches of a step add up. Rows of like length go together.</summary>
+    /// <summary>Rows a forward and backward pass at most, of each rank; gradients of the micro-batches of a step add up. Rows of like length go together.</summary>
     public int MicroBatchSize { get; init; } = 1;
 
     /// <summary>Tokens a forward and backward pass at most, padding included; null: <see cref="MicroBatchSize"/> alone decides.</summary>
@@ -84,6 +84,22 @@ public sealed record FineTuneOptions
     public Device? Device { get; init; }
 
     /// <summary>
+    /// Devices that train together, a rank each: <c>Device.Cpu(4)</c>, or CUDA devices of this machine. Experts are split over them, everything else is
+    /// replicated, and optimiser state is shared out. Null: <see cref="Device"/> where it is set; else all CUDA devices of the machine, or the CPU. Where
+    /// mpirun, srun or torchrun has started several processes, each names its own (one, if null), and all train together.
+    /// </summary>
+    public IReadOnlyList<Device>? Devices { get; init; }
+
+    /// <summary>
+    /// Ranks that own one set of all experts between them; divides the number of ranks and of experts. What is left is data parallelism: with 8 ranks and 2 here
+    /// there are 4 sets. Null: as many as both numbers allow.
+    /// </summary>
+    public int? ExpertParallel { get; init; }
+
+    /// <summary>How long a rank waits for the others before the run ends with an error: more than the slowest step, or writing a checkpoint, takes.</summary>
+    public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
     /// What <c>gemma.FineTune</c> computes in; null: bfloat16 on CUDA, float32 on the CPU. Master weights are float32 at least.
     /// <see cref="FineTuner"/> trains a model in its own dtype.
     /// </summary>
@@ -127,6 +143,9 @@ public sealed record FineTuneOptions
 
     internal const int DefaultSeed = 42;
 
+    /// <summary>What each rank is given in place of the group of all ranks: to count or to disturb what goes through it. Null: the group itself.</summary>
+    internal Func<IProcessGroup, IProcessGroup>? Observed { get; init; }
+
     internal void Validate()
     {
         static void Require(bool holds, string option, object? value, string rule)
@@ -148,6 +167,12 @@ public sealed record FineTuneOptions
         Require(Enum.IsDefined(Decay), nameof(Decay), Decay, "must be one of the named ways");
         Require(MaxRowBytesInMemory >= 0, nameof(MaxRowBytesInMemory), MaxRowBytesInMemory, "must not be negative");
         Checkpoints?.Validate();
+        Require(Device is null || Devices is null, nameof(Devices), Devices, "and FineTuneOptions.Device cannot both be set");
+        Require(Devices is not { Count: 0 }, nameof(Devices), Devices, "must name a device, or be null");
+        Require(Devices is null || Devices.Select(d => d.type).Distinct().Count() == 1, nameof(Devices), Devices, "must be of one kind: all CPU, or all CUDA");
+        Require(Devices is null || Devices[0].type == TorchSharp.DeviceType.CPU || Devices.Select(d => d.index).Distinct().Count() == Devices.Count, nameof(Devices), Devices, "name one CUDA device twice");
+        Require(ExpertParallel is null or >= 1, nameof(ExpertParallel), ExpertParallel, "must be at least 1, or null");
+        Require(CollectiveTimeout > TimeSpan.Zero || CollectiveTimeout == Timeout.InfiniteTimeSpan, nameof(CollectiveTimeout), CollectiveTimeout, "must be positive, or infinite");
         Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "must be in [0,1)");
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "must be in [0,1)");
         Require(double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");

@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Fine-tunes a model on one device.</summary>
+/// <summary>Fine-tunes a model, on one device or on several together.</summary>
 public static class FineTuner
 {
     /// <summary>Trains the model in place: its weights, or (LoRA) an adapter that is then set on it.</summary>
     /// <param name="model">Trained where it is, in the dtype it was loaded as; below float32, float32 master weights are kept beside it. Where
     /// <see cref="FineTuneOptions.Lora"/> is set and the model has an adapter already, that adapter is trained further, with its own rank, scale,
-    /// modules and dropout.</param>
+    /// modules and dropout. On several devices each rank works on a part of its own, and the trained values come back into this model at the end.</param>
     /// <param name="examples">Packed rows (<see cref="CanvasPacking"/>).</param>
     /// <param name="options">How to train.</param>
     /// <param name="progress">Told after every step, on the calling thread's own terms (<see cref="Progress{T}"/> posts).</param>
@@ -17,6 +17,7 @@ public static class FineTuner
     /// written where <see cref="FineTuneOptions.Checkpoints"/> is set.</param>
     /// <exception cref="TrainingException">The rows cannot be trained on, a loss or gradient is no longer a finite number, a checkpoint cannot be resumed, or
     /// its folder is in use.</exception>
+    /// <exception cref="ProcessGroupException">A rank did not come to a collective in time, or ranks were given different things to do.</exception>
     /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
     /// <exception cref="ArgumentException">An option is out of range, or a LoRA target matches nothing.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="FineTuneOptions.ReturnOnCancellation"/>.</exception>
@@ -25,50 +26,47 @@ public static class FineTuner
         CancellationToken cancellation = default)
     {
         options.Validate();
-        int[] lengths = TrainingRowChecks.Require(examples, model.Config);
-        options.Evaluation?.Validate(model.Config);
+        int[] lengths = RequireRows(examples, options, model.Config);
         if (options.Lora is null && model.Adapter is not null)
             throw new TrainingException(
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
-        if (options.ActivationCheckpointing && options.Lora is not null && (model.Adapter?.Config.Dropout ?? options.Lora.Dropout) > 0)
-            throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
-        RequireMemory(model.Config, options, model.DType, lengths.Max());
-        long seed = options.Seed ?? FineTuneOptions.DefaultSeed;
-        int steps = StepCount(examples.Count, options);
+        RequireNoDropoutWithCheckpointing(options, model.Adapter);
+        var layout = RankLayout.Of(options with { Device = options.Devices is null ? model.Device : null }, model.Config);
+        RequireMemory(model.Config, options, model.DType, lengths.Max(), layout);
+        var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
+        return layout.World == 1 ? job.InPlace(model) : job.OnRanks(layout, model);
+    }
 
-        LoraAdapter? created = options.Lora is not null && model.Adapter is null ? LoraAdapter.Create(model, options.Lora, seed) : null;
-        if (created is not null) model.Adapter = created;
-        LoraAdapter? adapter = options.Lora is null ? null : model.Adapter;
-        var trained = adapter is null ? FullParameters(model) : adapter.Parameters().ToDictionary(p => p.Key, p => p.Value);
-        var run = new TrainingRun(model, examples, lengths, options, trained, steps, seed);
-        bool finished = false;
-        RunEnd end;
-        try
-        {
-            foreach (Tensor parameter in trained.Values) parameter.requires_grad_(true);
-            adapter?.Train(true);
-            model.Stack.RecomputesActivations = options.ActivationCheckpointing;
-            end = run.Run(progress, cancellation);
-            finished = true;
-        }
-        finally
-        {
-            adapter?.Train(false);
-            model.Stack.RecomputesActivations = false;
-            foreach (Tensor parameter in trained.Values)
-            {
-                parameter.grad = null;
-                parameter.requires_grad_(false);
-            }
-            if (!finished && created is not null)
-            {
-                model.Adapter = null;
-                created.Dispose();
-            }
-        }
-        return new FineTuneResult(
-            [.. run.History], adapter, adapter?.Modules ?? [.. trained.Keys], trained.Values.Sum(p => p.numel()), run.History.Evaluations, run.Notices, end);
+    /// <summary>
+    /// Trains a checkpoint that need not fit on one device: every rank reads its own part. A low-rank adapter comes back in the result, for the whole model
+    /// and on the CPU; fully trained weights go to <see cref="FineTuneOptions.OutputFolder"/>, a Hugging Face folder, a tensor at a time.
+    /// </summary>
+    /// <param name="checkpoint">A Hugging Face folder; of several processes all must see it.</param>
+    /// <param name="examples">Packed rows (<see cref="CanvasPacking"/>); of several processes each is given the same.</param>
+    /// <param name="options">How to train: on which devices, in what precision.</param>
+    /// <param name="progress">As above; in every process.</param>
+    /// <param name="cancellation">As above; in whichever process.</param>
+    /// <exception cref="TrainingException">As above.</exception>
+    /// <exception cref="ProcessGroupException">A rank did not come to a collective in time, or ranks were given different things to do.</exception>
+    /// <exception cref="MemoryBudgetException">As above.</exception>
+    /// <exception cref="ArgumentException">As above, or full fine-tuning has no <see cref="FineTuneOptions.OutputFolder"/>.</exception>
+    /// <exception cref="CheckpointException">The checkpoint cannot be read, or the output folder cannot be written.</exception>
+    /// <exception cref="OperationCanceledException">As above.</exception>
+    public static FineTuneResult Fit(
+        string checkpoint, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+    {
+        options.Validate();
+        if (options.Lora is null && string.IsNullOrEmpty(options.OutputFolder))
+            throw new ArgumentException("Full fine-tuning from a folder needs FineTuneOptions.OutputFolder, for the trained checkpoint. Or set FineTuneOptions.Lora.", nameof(options));
+        using Checkpoint opened = Checkpoint.Open(checkpoint);
+        int[] lengths = RequireRows(examples, options, opened.Config);
+        RequireNoDropoutWithCheckpointing(options, existing: null);
+        var layout = RankLayout.Of(options, opened.Config);
+        ScalarType precision = options.Precision ?? (layout.Devices[0].type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32);
+        RequireMemory(opened.Config, options, precision, lengths.Max(), layout);
+        var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
+        return job.OnRanks(layout, opened, precision);
     }
 
     /// <summary>Losses on rows that are not trained on; nothing is changed.</summary>
@@ -81,14 +79,14 @@ public static class FineTuner
         DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int seed = FineTuneOptions.DefaultSeed, CancellationToken cancellation = default)
     {
         TrainingRowChecks.Require(examples, model.Config);
-        return HeldOutEvaluation.Run(model, examples, seed, step: 0, cancellation);
+        return HeldOutEvaluation.Run(model, examples, seed, step: 0, RankGroups.Single(model.Device), cancellation);
     }
 
     /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
-    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow)
+    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow, RankLayout layout)
     {
         if (options.MemoryBudget is not long budget) return;
-        var plan = TrainingPlan.Of(config, options, dtype, longestRow);
+        var plan = TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel);
         if (plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
     }
 
@@ -96,8 +94,18 @@ public static class FineTuner
     internal static bool Trains(string name) =>
         !name.Contains(".router.", StringComparison.Ordinal) && !name.EndsWith(".layer_scalar", StringComparison.Ordinal);
 
-    private static Dictionary<string, Tensor> FullParameters(DiffusionGemmaModel model) =>
-        model.Stack.Parameters.Where(p => Trains(p.Key)).ToDictionary(p => p.Key, p => p.Value);
+    private static int[] RequireRows(IReadOnlyList<TrainingExample> examples, FineTuneOptions options, DiffusionGemmaConfig config)
+    {
+        int[] lengths = TrainingRowChecks.Require(examples, config);
+        options.Evaluation?.Validate(config);
+        return lengths;
+    }
+
+    private static void RequireNoDropoutWithCheckpointing(FineTuneOptions options, LoraAdapter? existing)
+    {
+        if (options.ActivationCheckpointing && options.Lora is not null && (existing?.Config.Dropout ?? options.Lora.Dropout) > 0)
+            throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
+    }
 
     private static int StepCount(int rows, FineTuneOptions options)
     {

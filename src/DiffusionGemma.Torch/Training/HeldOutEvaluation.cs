@@ -5,38 +5,33 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Losses at fixed noise levels: every example's drawn canvas is corrupted at t = 0.05, 0.15, ... 0.95 and decoded once at each. The draws
-/// depend on the seed and the example's index alone, so that two evaluations differ by the weights and nothing else.
+/// depend on the seed and the example's index alone, so that two evaluations differ by the weights and nothing else. Ranks take examples in turn.
 /// </summary>
 internal static class HeldOutEvaluation
 {
     public static EvaluationRecord Run(
-        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, long seed, int step, CancellationToken cancellation)
+        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, long seed, int step, RankGroups ranks, CancellationToken cancellation)
     {
         using IDisposable quiet = no_grad();
         DiffusionGemmaConfig config = model.Config;
         double[] sums = new double[EvaluationRecord.NoiseLevels];
         double encoderSum = 0;
         long scored = 0, pairs = 0;
-        for (int index = 0; index < examples.Count; index++)
+        for (int index = ranks.World.Rank; index - ranks.World.Rank < examples.Count; index += ranks.World.Size)
         {
-            cancellation.ThrowIfCancellationRequested();
+            ranks.RequireNoneCancelled(cancellation);
+            ranks.World.At = $"evaluation after {step} steps";
             using var scope = NewDisposeScope();
-            TrainingExample example = examples[index];
-            using var generator = new Generator(unchecked((ulong)((seed + (3L << 42) + 2654435761L * index) & long.MaxValue)));
-            int block = (int)(rand(1, generator: generator) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
-            int length = example.InputIds.Length;
-            float[] chances = rand(length, generator: generator).data<float>().ToArray();
-            long[] noise = randint(0, config.VocabularySize, [length], generator: generator).data<long>().ToArray();
-
             EncoderCache? cache = null;
             try
             {
-                for (int level = 0; level < sums.Length; level++)
+                bool isIdle = model.Stack.IsIdle = index >= examples.Count;
+                if (isIdle && ranks.Experts.Size == 1) continue;
+                IEnumerable<MicroBatch> levels = isIdle
+                    ? Enumerable.Repeat(MicroBatch.Idle(config.PadTokenId, model.Device), sums.Length)
+                    : Corrupted(examples[index], index, seed, sums.Length, config, model.Device);
+                foreach ((int level, MicroBatch batch) in levels.Index())
                 {
-                    // The same chances at every level: what is corrupted at one is corrupted at all above it.
-                    double t = (level + 0.5) / sums.Length;
-                    int[] corrupted = [.. example.InputIds.Select((id, i) => example.LossMask[i] && chances[i] < t ? (int)noise[i] : id)];
-                    MicroBatch batch = MicroBatch.Build([example], [new ExampleDraw(corrupted, block, false)], config.CanvasLength, config.PadTokenId, model.Device);
                     cache ??= model.Encode(batch.InputIds, batch.AttentionMask);
                     Tensor hidden = model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
                     sums[level] += HeadLoss.Sum(hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
@@ -44,15 +39,33 @@ internal static class HeldOutEvaluation
                     (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
                     encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping);
                     scored += batch.Supervised.sum().item<long>();
-                    pairs += length - 1;
+                    pairs += batch.InputIds.shape[1] - 1;
                 }
             }
             finally
             {
+                model.Stack.IsIdle = false;
                 cache?.Dispose();
             }
         }
-        double[] losses = [.. sums.Select(sum => sum / Math.Max(scored, 1))];
-        return new EvaluationRecord { Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses, EncoderLoss = encoderSum / Math.Max(pairs, 1) };
+        double[] all = ranks.Sum([.. sums, encoderSum, scored, pairs]);
+        double[] losses = [.. all.Take(sums.Length).Select(sum => sum / Math.Max(all[^2], 1))];
+        return new EvaluationRecord { Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses, EncoderLoss = all[^3] / Math.Max(all[^1], 1) };
+    }
+
+    /// <summary>An example's drawn canvas at every noise level. The same chances at all: what is corrupted at one is corrupted at all above it.</summary>
+    private static IEnumerable<MicroBatch> Corrupted(TrainingExample example, int index, long seed, int levels, DiffusionGemmaConfig config, Device device)
+    {
+        using var generator = new Generator(unchecked((ulong)((seed + (3L << 42) + 2654435761L * index) & long.MaxValue)));
+        int block = (int)(rand(1, generator: generator) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
+        int length = example.InputIds.Length;
+        float[] chances = rand(length, generator: generator).data<float>().ToArray();
+        long[] noise = randint(0, config.VocabularySize, [length], generator: generator).data<long>().ToArray();
+        for (int level = 0; level < levels; level++)
+        {
+            double t = (level + 0.5) / levels;
+            int[] corrupted = [.. example.InputIds.Select((id, i) => example.LossMask[i] && chances[i] < t ? (int)noise[i] : id)];
+            yield return MicroBatch.Build([example], [new ExampleDraw(corrupted, block, false)], config.CanvasLength, config.PadTokenId, device);
+        }
     }
 }

@@ -14,6 +14,14 @@ internal sealed record MicroBatch(
     Tensor InputIds, Tensor AttentionMask, Tensor Starts, Tensor CanvasIds, Tensor CanvasTargets, Tensor CanvasMask, Tensor Supervised,
     Tensor? ConditionedRows)
 {
+    /// <summary>What a rank without rows runs beside the others: a row of one pad token and a canvas of one, of which nothing is scored.</summary>
+    public static MicroBatch Idle(int padId, Device device)
+    {
+        Tensor ids = full([1, 1], padId, dtype: ScalarType.Int64, device: device), all = ones(1, 1, dtype: ScalarType.Bool, device: device);
+        return new MicroBatch(
+            ids, all, ones(1, dtype: ScalarType.Int64, device: device), ids, ids, all, zeros_like(all), empty(0, dtype: ScalarType.Int64, device: device));
+    }
+
     /// <param name="examples">The micro-batch's rows.</param>
     /// <param name="draws">Their draws.</param>
     /// <param name="canvasLength">Tokens a canvas.</param>

@@ -27,4 +27,19 @@ internal static class MicroBatchPlan
         }
         return [.. batches.Select(batch => batch.ToArray())];
     }
+
+    /// <summary>
+    /// What each rank works on at the same time: [round][rank] are indices of rows, none where a rank has nothing to do. Micro-batches of like size are
+    /// side by side, so that ranks wait little for each other.
+    /// </summary>
+    /// <param name="lengths">Tokens of each row.</param>
+    /// <param name="maxRows">Rows a micro-batch at most; fewer where that would leave ranks without any.</param>
+    /// <param name="maxTokens">Tokens a micro-batch at most, padding included; a longer row is alone. Null: any number.</param>
+    /// <param name="ranks">Ranks.</param>
+    public static IReadOnlyList<int[][]> Rounds(IReadOnlyList<int> lengths, int maxRows, int? maxTokens, int ranks)
+    {
+        IEnumerable<int[]> batches = Split(lengths, Math.Min(maxRows, (lengths.Count + ranks - 1) / ranks), maxTokens);
+        if (ranks > 1) batches = batches.OrderByDescending(rows => (long)rows.Length * rows.Max(row => lengths[row]));
+        return [.. batches.Chunk(ranks).Select(round => (int[][])[.. round, .. Enumerable.Repeat<int[]>([], ranks - round.Length)])];
+    }
 }

@@ -9,6 +9,8 @@ namespace DiffusionGemma;
 /// <summary>
 /// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>) and state.safetensors (weights, both moments and, where they
 /// are kept, the best weights). A folder is written under a hidden name and renamed, and renamed before it is deleted: what has its name is whole.
+/// Tensors stand in it whole, on however many ranks they were trained, and are gathered one at a time: a run may go on with more ranks, or fewer. The first
+/// rank writes; all read, so the folder must be one that they all see.
 /// </summary>
 internal sealed class RunCheckpoint : IDisposable
 {
@@ -16,36 +18,50 @@ internal sealed class RunCheckpoint : IDisposable
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
     private readonly RunCheckpointOptions _options;
     private readonly IReadOnlyDictionary<string, string> _identity;
-    private readonly IReadOnlyList<string> _names;
+    private readonly IReadOnlyList<TrainedParameter> _trained;
     private readonly AdamW _optimizer;
     private readonly BestWeights _best;
     private readonly Action<string> _notice;
-    private readonly RunFolderLock _lock;
+    private readonly RankGroups _ranks;
+    private readonly RunFolderLock? _lock;
 
     /// <summary>Takes the folder for this run.</summary>
     /// <exception cref="TrainingException">Another run holds it, or it cannot be written to.</exception>
     public RunCheckpoint(
-        RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity, IReadOnlyList<string> names, AdamW optimizer, BestWeights best, Action<string> notice)
+        RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity, IReadOnlyList<TrainedParameter> trained, AdamW optimizer, BestWeights best, Action<string> notice,
+        RankGroups ranks)
     {
-        (_options, _identity, _names, _optimizer, _best, _notice) = (options, identity, names, optimizer, best, notice);
-        _lock = new RunFolderLock(options.Folder);
+        (_options, _identity, _trained, _optimizer, _best, _notice, _ranks) = (options, identity, trained, optimizer, best, notice, ranks);
+        _lock = ranks.IsFirst ? new RunFolderLock(options.Folder) : null;
     }
 
-    /// <summary>Writes one, and removes those that are no longer kept.</summary>
-    /// <exception cref="TrainingException">The folder cannot be written; earlier checkpoints are as they were.</exception>
+    /// <summary>Writes one, and removes those that are no longer kept. A collective.</summary>
+    /// <exception cref="TrainingException">On the first rank: the folder cannot be written; earlier checkpoints are as they were.</exception>
     public void Save(RunHistory history)
+    {
+        using var scope = NewDisposeScope();
+        _ranks.World.At = $"checkpoint after {history.Count} steps";
+        Slot[] slots = [.. Slots(withBest: true)];
+        Gathering.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
+    }
+
+    private void Write(RunHistory history, Slot[] slots, Func<int, Tensor> whole)
     {
         string target = Path.Combine(_options.Folder, $"{Prefix}{history.Count:D6}"), staging = NewHidden();
         if (Directory.Exists(target)) return;                            // a cancellation right after a checkpoint in turn
+        TensorSource Source(Slot slot, int n) => _ranks.World.Size == 1 ? TensorSource.Of(slot.Key, slot.Numbers) : new TensorSource(slot.Key, slot.Numbers.dtype, Shape(slot), stream =>
+        {
+            using var scope = NewDisposeScope();
+            TensorSource.Of(slot.Key, whole(n)).WriteTo(stream);
+        });
         try
         {
             Directory.CreateDirectory(staging);
-            var tensors = Slots().ToDictionary(slot => slot.Key, slot => slot.Tensor);
-            foreach ((string name, Tensor copy) in _names.Zip(_best.Copies)) tensors[$"best.{name}"] = copy;
-            SafetensorsFile.Write(Path.Combine(staging, TensorFile), tensors);
+            SafetensorsWriter.Write(Path.Combine(staging, TensorFile), [.. slots.Select(Source)], metadata: null);
             using (FileStream state = File.Create(Path.Combine(staging, StateFile)))
             {
-                JsonSerializer.Serialize(state, new RunState(history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations]), Json);
+                JsonSerializer.Serialize(
+                    state, new RunState(history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations], _ranks.World.Size), Json);
                 state.Flush(flushToDisk: true);
             }
             Directory.Move(staging, target);
@@ -58,25 +74,37 @@ internal sealed class RunCheckpoint : IDisposable
         }
     }
 
-    /// <summary>Puts the state of the checkpoint to be resumed in place; null where the run starts anew.</summary>
+    /// <summary>Puts the state of the checkpoint to be resumed in place; null where the run starts anew. A collective.</summary>
     /// <exception cref="TrainingException">There is no such checkpoint, it is damaged, or it is another run's.</exception>
     public RunState? Restore()
     {
         RunIdentity.RequireKnown(_options.AcceptChanged, _identity);
-        DropHidden();
+        if (_ranks.IsFirst) DropHidden();
+        _ranks.World.Barrier();
+        RunState? state = Chosen();
+        if (_ranks.Sum(state?.Steps ?? -1)[0] != (state?.Steps ?? -1) * (double)_ranks.World.Size)
+            throw new TrainingException($"Ranks see different checkpoints in {_options.Folder}: it must be one folder, which all of them can read.");
+        return state;
+    }
+
+    private RunState? Chosen()
+    {
         (int Steps, string Folder)[] existing = [.. Existing().OrderByDescending(c => c.Steps)];
         if (_options.Resume is null && existing.Length > 0)
             throw new TrainingException($"{_options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to go on with it, or name another folder.");
         if (_options.Resume is null || _options.Resume == RunCheckpointOptions.Latest && existing.Length == 0) return null;
         (RunState state, string folder) = _options.Resume == RunCheckpointOptions.Latest ? Newest(existing) : Named(existing);
-        SetAside(existing.Where(c => c.Steps > state.Steps));
+        _ranks.World.Barrier();                                          // all have looked
+        if (_ranks.IsFirst) SetAside(existing.Where(c => c.Steps > state.Steps));
         _notice($"Resumed from {folder}, after {state.Steps} steps.");
         if (state.Threads != get_num_threads())
             _notice($"The run was on {state.Threads} threads and is on {get_num_threads()} now: its losses agree with an undisturbed run's to rounding, not to the last bit.");
+        if (state.Ranks != _ranks.World.Size)
+            _notice($"The run was on {state.Ranks} ranks and is on {_ranks.World.Size} now: its losses agree with an undisturbed run's to rounding, not to the last bit.");
         return state;
     }
 
-    public void Dispose() => _lock.Dispose();
+    public void Dispose() => _lock?.Dispose();
 
     private (RunState State, string Folder) Newest((int Steps, string Folder)[] existing)
     {
@@ -125,21 +153,20 @@ internal sealed class RunCheckpoint : IDisposable
                     $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, or name what may differ in "
                     + "FineTuneOptions.Checkpoints.AcceptChanged.");
             using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
-            (string Key, Tensor Tensor)[] slots = [.. Slots()];
-            foreach ((string key, Tensor tensor) in slots)
-                if (!file.Tensors.TryGetValue(key, out TensorInfo? info) || !info.Shape.SequenceEqual(tensor.shape))
-                    throw new JsonException($"its '{key}' is missing or of another shape.");
-
             using IDisposable quiet = no_grad();
-            foreach ((string key, Tensor tensor) in slots)
-            {
-                using Tensor value = file.Read(key);
-                tensor.copy_(value);
-            }
+            using var scope = NewDisposeScope();
+            Slot[] slots = [.. Slots(withBest: false)];
+            foreach (Slot slot in slots)
+                if (!file.Tensors.TryGetValue(slot.Key, out TensorInfo? info) || !info.Shape.SequenceEqual(Shape(slot)))
+                    throw new JsonException($"its '{slot.Key}' is missing or of another shape.");
+            foreach (Slot slot in slots) slot.Numbers.copy_(Own(file, slot).view(slot.Numbers.shape));
             _optimizer.Restored(state.Steps);
             // Accepted other held-out rows or habits: earlier losses are no measure of those to come.
             if (state.Identity.GetValueOrDefault(RunIdentity.Evaluation) == _identity[RunIdentity.Evaluation])
-                _best.Resume(state.Evaluations, file.Tensors.ContainsKey($"best.{_names[0]}") ? [.. _names.Select(name => file.Read($"best.{name}").DetachFromDisposeScope())] : []);
+                _best.Resume(
+                    state.Evaluations,
+                    !file.Tensors.ContainsKey($"best.{_trained[0].Name}") ? []
+                    : [.. slots.Where((_, n) => n % 3 == 0).Select(slot => Own(file, slot with { Key = $"best.{slot.Parameter.Name}" }).view(slot.Numbers.shape).DetachFromDisposeScope())]);
             return state;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
@@ -148,12 +175,26 @@ internal sealed class RunCheckpoint : IDisposable
         }
     }
 
-    /// <summary>Weights and moments by their names in the file.</summary>
-    private IEnumerable<(string Key, Tensor Tensor)> Slots() =>
-        _names.Zip(_optimizer.State()).SelectMany(slot => new[]
+    /// <summary>Weights and both moments of each parameter, and its best weights where there are any: what this rank has of them.</summary>
+    private IEnumerable<Slot> Slots(bool withBest)
+    {
+        IReadOnlyList<OptimizerSlice> state = _optimizer.State();
+        foreach ((TrainedParameter parameter, OptimizerSlice own) in _trained.Zip(state))
         {
-            ($"weight.{slot.First}", slot.Second.Master), ($"first.{slot.First}", slot.Second.FirstMoment), ($"second.{slot.First}", slot.Second.SecondMoment),
-        });
+            yield return new Slot($"weight.{parameter.Name}", own.Master, own.First, parameter);
+            yield return new Slot($"first.{parameter.Name}", own.FirstMoment, own.First, parameter);
+            yield return new Slot($"second.{parameter.Name}", own.SecondMoment, own.First, parameter);
+        }
+        if (!withBest) yield break;
+        foreach ((int n, Tensor copy) in _best.Copies.Index()) yield return new Slot($"best.{_trained[n].Name}", copy.to(_ranks.Device), state[n].First, _trained[n]);
+    }
+
+    /// <summary>The whole tensor's shape.</summary>
+    private long[] Shape(Slot slot) => slot.Parameter.Slice.WholeShape(slot.Parameter.Value.shape, _ranks.Experts.Size);
+
+    /// <summary>This rank's numbers out of a file's whole tensor.</summary>
+    private Tensor Own(SafetensorsFile file, Slot slot) => file.ReadPart(
+        slot.Key, device: null, dtype: null, whole => slot.Parameter.Slice.Of(whole, _ranks.Experts).flatten().narrow(0, slot.First, slot.Numbers.numel()));
 
     /// <summary>Checkpoints of steps that this run will do again would stand in its way; they are renamed, not deleted.</summary>
     private void SetAside(IEnumerable<(int Steps, string Folder)> newer)
@@ -193,6 +234,9 @@ internal sealed class RunCheckpoint : IDisposable
         Directory.Move(folder, hidden);
         Directory.Delete(hidden, recursive: true);
     }
+
+    /// <summary>A tensor of the file, and this rank's part of it.</summary>
+    private sealed record Slot(string Key, Tensor Numbers, long First, TrainedParameter Parameter);
 
     /// <summary>A checkpoint that is not whole: another may do.</summary>
     private sealed class DamagedException(string message, Exception inner) : TrainingException(message, inner);

@@ -18,11 +18,11 @@ internal sealed class StepProducer : IDisposable
         _work = Task.Factory.StartNew(() => Produce(first, end, make), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>The next step, and how long it was waited for.</summary>
-    public (PreparedStep Step, TimeSpan Waited) Next(CancellationToken cancellation)
+    public (PreparedStep Step, TimeSpan Waited) Next()
     {
         if (_channel.Reader.TryRead(out PreparedStep? ready)) return (ready, TimeSpan.Zero);
         var clock = Stopwatch.StartNew();
-        return (_channel.Reader.ReadAsync(cancellation).AsTask().GetAwaiter().GetResult(), clock.Elapsed);
+        return (_channel.Reader.ReadAsync().AsTask().GetAwaiter().GetResult(), clock.Elapsed);
     }
 
     /// <summary>Ends the thread.</summary>

@@ -6,8 +6,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// What a run will need of one device's memory and arithmetic, computed from the configuration and the options alone, before anything is
-/// loaded. On several devices: experts split over them, all else replicated in the compute dtype, and a device's share of the float32 master
-/// weights, moments and gradients of everything.
+/// loaded. On several devices: experts split over them, all else replicated in the compute dtype; of the float32 master weights and moments of
+/// everything a device's share; gradients of its own experts, and of all else until they are summed and shared out.
 /// </summary>
 /// <remarks>
 /// Counted tensor by tensor along the code: <see cref="WeightBytes"/> to <see cref="HeadBytes"/>. <see cref="OverheadBytes"/> is what a
@@ -58,21 +58,29 @@ public sealed record TrainingPlan
     /// <param name="options">How to train.</param>
     /// <param name="dtype">What passes are computed in.</param>
     /// <param name="rowTokens">Tokens of the longest row.</param>
-    /// <param name="devices">Devices; divides the number of experts.</param>
-    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1)
+    /// <param name="devices">Devices.</param>
+    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
+    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        if (config.NumExperts % devices != 0) throw new ArgumentException($"{config.NumExperts} experts cannot be split over {devices} devices: name a number that divides them.", nameof(devices));
+        int owners = expertParallel ?? Enumerable.Range(1, devices).Last(n => devices % n == 0 && config.NumExperts % n == 0);
+        if (devices % owners != 0 || config.NumExperts % owners != 0)
+            throw new ArgumentException($"{config.NumExperts} experts cannot be split over {owners} of {devices} devices: name a number that divides both.", nameof(expertParallel));
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
         long parameters = shapes.Values.Sum(), experts = shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
         bool isFull = options.Lora is null;
-        long trained = options.Lora is { } lora ? LoraParameters(config, lora) : shapes.Where(s => FineTuner.Trains(s.Key)).Sum(s => s.Value);
-        long master = isFull && compute < wide ? wide : 0;
+        (long trainedStacks, long trainedRest) = options.Lora is { } lora
+            ? LoraParameters(config, lora)
+            : (experts, shapes.Where(s => FineTuner.Trains(s.Key)).Sum(s => s.Value) - experts);
+        long trained = trainedStacks + trainedRest;
+        // Shares of flat buffers are masters of their own; on one device weights that are wide enough are theirs.
+        long StateBytes(long parameters, int shares) => parameters * ((shares > 1 || isFull && compute < wide ? wide : 0) + 2 * wide) / shares + parameters * wide;
+        long state = StateBytes(trainedStacks / owners, devices / owners) + StateBytes(trainedRest, devices);
         // Stacks and the table add up in the optimiser's memory; autograd makes the others' gradients in the compute dtype first.
         long narrowGradients = isFull && compute < wide ? (parameters - experts - shapes[CheckpointLayout.Embedding]) * compute : 0;
 
-        int rows = Math.Min(options.MicroBatchSize, Math.Max(1, options.GlobalBatchSize / devices));
+        int rows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + devices - 1) / devices);
         if (options.MicroBatchTokens is int most) rows = Math.Max(1, Math.Min(rows, most / rowTokens));
         IEnumerable<int> layers = Enumerable.Range(0, config.NumHiddenLayers);
         long activations = options.ActivationCheckpointing
@@ -86,9 +94,9 @@ public sealed record TrainingPlan
             Parameters = parameters,
             ExpertParameters = experts,
             TrainedParameters = trained,
-            ExpertBytes = experts / devices * compute,
-            WeightBytes = (experts / devices + parameters - experts) * compute + (isFull ? 0 : trained * wide),
-            TrainingStateBytes = trained * (master + 3 * wide) / devices + narrowGradients,
+            ExpertBytes = experts / owners * compute,
+            WeightBytes = (experts / owners + parameters - experts) * compute + (isFull ? 0 : (trainedStacks / owners + trainedRest) * wide),
+            TrainingStateBytes = state + narrowGradients,
             ActivationBytes = activations,
             HeadBytes = Math.Max(head, expertBackward),
             OverheadBytes = !isCpu ? 0 : (compute < 4 ? NarrowLibraryBytes : LibraryBytes) + (long)(HeapHoles * (activations + Math.Max(head, expertBackward))),
@@ -150,14 +158,14 @@ public sealed record TrainingPlan
         return Math.Max(first, Math.Min(HeadLoss.Chunk(c.VocabularySize), (long)rows * rowTokens) * c.VocabularySize * compute);
     }
 
-    private static long LoraParameters(DiffusionGemmaConfig config, LoraOptions lora)
+    private static (long Stacks, long Others) LoraParameters(DiffusionGemmaConfig config, LoraOptions lora)
     {
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         string[] modules = [.. shapes.Keys.Where(k => k.Contains(".layers.", StringComparison.Ordinal) && k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
         long linears = LoraTargets.Match(lora.Targets, modules).Sum(m => lora.Rank * (shapes[m + ".weight"][0] + shapes[m + ".weight"][1]));
         long stacks = !lora.Experts ? 0 : shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value[0] * (lora.ExpertRank ?? lora.Rank) * (s.Value[1] + s.Value[2]));
         long conditioning = !lora.SelfConditioning ? 0 : shapes.Where(s => LoraTargets.IsDecoderOnly(s.Key) && s.Value.Length == 2).Sum(s => lora.Rank * (s.Value[0] + s.Value[1]));
-        return linears + stacks + conditioning;
+        return (stacks, linears + conditioning);
     }
 
     /// <summary>2 a weight and token forward; backward as much for inputs, and as much again for weights that train.</summary>

@@ -1,58 +1,68 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One run over its steps: train, record, evaluate, write checkpoints; from the start or from where another stopped.</summary>
-/// <param name="model">Trained in place.</param>
+/// <summary>
+/// One run over its steps: train, record, evaluate, write checkpoints; from the start or from where another stopped. Of several ranks each has a run of
+/// its own, which comes to the same numbers; the first one writes files.
+/// </summary>
+/// <param name="model">Trained in place; this rank's part.</param>
 /// <param name="examples">The rows.</param>
 /// <param name="lengths">Tokens of each row.</param>
 /// <param name="options">How to train.</param>
-/// <param name="trained">What trains, by name.</param>
+/// <param name="trained">What trains.</param>
 /// <param name="steps">Steps of the whole run.</param>
 /// <param name="seed">Where every draw starts.</param>
+/// <param name="ranks">Who trains together.</param>
+/// <param name="reports">Whether this rank tells the caller what happens: of those in one process, one does.</param>
 internal sealed class TrainingRun(
-    DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyDictionary<string, Tensor> trained, int steps, long seed)
+    DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyList<TrainedParameter> trained, int steps, long seed,
+    RankGroups ranks, bool reports)
 {
-    private readonly IReadOnlyList<string> _names = [.. trained.Keys];
-    private readonly TrainingStep _work = new(model, options, seed);
+    private readonly TrainingStep _work = new(model, options, seed, ranks);
     private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Shuffle);
     private readonly LearningRateSchedule _schedule = new(
         options.InitialLearningRate, options.LearningRate, options.MinLearningRate, options.WarmupSteps, steps, options.Decay, options.DecayFraction);
 
-    public RunHistory History { get; } = options.History ?? new RunHistory();
+    private OperationCanceledException? _interruption;
+
+    public RunHistory History { get; } = reports && options.History is { } history ? history : new RunHistory();
 
     public List<string> Notices { get; } = [];
 
-    /// <summary>Trains to the end, or until held-out losses no longer fall.</summary>
+    /// <summary>Trains to the end, or until held-out losses no longer fall. A collective.</summary>
     public RunEnd Run(IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
-        using var optimizer = new AdamW([.. trained.Values], options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var optimizer = new AdamW(trained, ranks, options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
         using var best = new BestWeights(options.Evaluation, optimizer);
         using RunCheckpoint? checkpoint = options.Checkpoints is null
             ? null
-            : new RunCheckpoint(options.Checkpoints, RunIdentity.Of(model, examples, options, steps, seed), _names, optimizer, best, Note);
+            : new RunCheckpoint(options.Checkpoints, RunIdentity.Of(model, examples, options, steps, seed), trained, optimizer, best, Note, ranks);
         RunState? state = checkpoint?.Restore();
-        if (state is not null && options.Lora is null) model.Changed.UnionWith(_names);                   // even if no step is left to do
+        if (state is not null && options.Lora is null) model.Changed.UnionWith(trained.Select(p => p.Name));      // even if no step is left to do
         History.Start(state?.History ?? [], state?.Evaluations ?? []);
         try
         {
             using var input = new StepProducer(History.Count, steps, Prepare);
-            if (options.DryRun && History.Count < steps) DryRun(optimizer, cancellation);
+            if (options.DryRun && History.Count < steps) DryRun(optimizer, stop.Token);
             while (true)
             {
                 int done = History.Count;
+                ranks.RequireNoneCancelled(stop.Token);
                 if (done > 0 && options.Evaluation is { } evaluation && (done % evaluation.EverySteps == 0 || done == steps) && History.Evaluations.LastOrDefault()?.Step != done)
-                    best.Note(Evaluate(evaluation, cancellation));
+                    best.Note(Evaluate(evaluation, stop.Token));
                 bool over = done == steps || best.Stopped;
-                if (done > 0 && options.Checkpoints is { } when && (when.Request?.Take() == true || done % when.EverySteps == 0 || over))
+                if (done > 0 && options.Checkpoints is { } when && (ranks.Any(reports && when.Request?.Take() == true) || done % when.EverySteps == 0 || over))
                     TrySave(checkpoint!);
                 if (over) break;
-                Step(input, optimizer, progress, cancellation);
+                Step(input, optimizer, Interruptible(progress, stop), stop.Token);
             }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException e)
         {
             optimizer.DropGradients();
             if (options.ReturnOnCancellation)
@@ -61,23 +71,44 @@ internal sealed class TrainingRun(
                 return RunEnd.Cancelled;
             }
             if (History.Count > 0) checkpoint?.Save(History);
-            throw;
+            if (_interruption is not null) ExceptionDispatchInfo.Throw(_interruption);
+            throw new OperationCanceledException(e.Message, e, cancellation);
         }
         best.Restore();
         return History.Count < steps ? RunEnd.StoppedEarly : RunEnd.Finished;
+    }
+
+    /// <summary>A listener that cancels (as a cancelled MLContext does) ends the run where all ranks end it, and not one alone where it stands.</summary>
+    private Told? Interruptible(IProgress<StepRecord>? progress, CancellationTokenSource stop) => progress is null ? null : new Told(record =>
+    {
+        try
+        {
+            progress.Report(record);
+        }
+        catch (OperationCanceledException e)
+        {
+            _interruption = e;
+            stop.Cancel();
+        }
+    });
+
+    private sealed class Told(Action<StepRecord> act) : IProgress<StepRecord>
+    {
+        public void Report(StepRecord value) => act(value);
     }
 
     private void Step(StepProducer input, AdamW optimizer, IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
-        (PreparedStep prepared, TimeSpan waited) = input.Next(cancellation);
+        (PreparedStep prepared, TimeSpan waited) = input.Next();
         StepLosses losses = _work.Run(prepared, optimizer, cancellation);
         double norm = optimizer.ClipGradients(options.MaxGradientNorm);
         RequireFinite(prepared, losses, norm);
         double rate = _schedule.Rate(prepared.Step);
+        ranks.World.At = $"step {prepared.Step}, optimiser";
         optimizer.Step(rate);
-        if (options.Lora is null) model.Changed.UnionWith(_names);
+        if (options.Lora is null) model.Changed.UnionWith(trained.Select(p => p.Name));
         var record = new StepRecord
         {
             Step = prepared.Step,
@@ -93,7 +124,7 @@ internal sealed class TrainingRun(
             PeakBytes = PeakMemory(),
         };
         History.Add(record);
-        progress?.Report(record);
+        if (reports) progress?.Report(record);
     }
 
     /// <summary>A checkpoint that cannot be written ends no run: what trained so far would be lost with it. The next one is tried in its turn.</summary>
@@ -112,6 +143,7 @@ internal sealed class TrainingRun(
 
     private void Note(string notice)
     {
+        if (!reports) return;
         Notices.Add(notice);
         options.Notices?.Report(notice);
     }
@@ -119,7 +151,8 @@ internal sealed class TrainingRun(
     private PreparedStep Prepare(int step)
     {
         (int epoch, IReadOnlyList<int> rows) = _order.Batch(step);
-        TrainingExample[] batch = [.. rows.Select(row => examples[row])];
+        TrainingExample[] batch;
+        lock (examples) batch = [.. rows.Select(row => examples[row])];                          // ranks of this process read the same rows
         return new PreparedStep(step, epoch, rows, batch, [.. batch.Select((example, index) => Draw(step, index, example))]);
     }
 
@@ -127,10 +160,11 @@ internal sealed class TrainingRun(
         seed, step, index, options.GlobalBatchSize, example, model.Config.CanvasLength, model.Config.VocabularySize, options.NoiseFloor,
         options.SelfConditioningProbability);
 
-    /// <summary>Both passes over the longest row and those that would go with it, and over the most padded tokens that go together: the most memory that a step will ask for.</summary>
+    /// <summary>On every rank, both passes over the longest row and those that would go with it, and over the most padded tokens that go together: the most memory that a step will ask for.</summary>
     private void DryRun(AdamW optimizer, CancellationToken cancellation)
     {
-        IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, Math.Min(options.MicroBatchSize, options.GlobalBatchSize), options.MicroBatchTokens);
+        int mostRows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + ranks.World.Size - 1) / ranks.World.Size);
+        IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, mostRows, options.MicroBatchTokens);
         int Longest(int[] rows) => rows.Max(row => lengths[row]);
         int[][] most = [together.MaxBy(Longest)!, together.MaxBy(rows => (long)rows.Length * Longest(rows))!];
         foreach (int[] rows in most.Distinct())
@@ -139,7 +173,7 @@ internal sealed class TrainingRun(
                 using var scope = NewDisposeScope();
                 TrainingExample[] batch = [.. rows.Select(row => examples[row])];
                 var draws = batch.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.SelfConditioningProbability > 0 });
-                _work.Run(new PreparedStep(0, 0, rows, batch, [.. draws]), optimizer, cancellation);
+                _work.Run(new PreparedStep(0, 0, rows, batch, [.. draws]), [[.. Enumerable.Repeat<int[]>([.. Enumerable.Range(0, rows.Length)], ranks.World.Size)]], optimizer, cancellation);
             }
             catch (System.Runtime.InteropServices.ExternalException e)
             {
@@ -155,9 +189,9 @@ internal sealed class TrainingRun(
         model.Adapter?.Train(false);
         try
         {
-            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, cancellation);
+            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, cancellation);
             History.Add(record);
-            evaluation.Progress?.Report(record);
+            if (reports) evaluation.Progress?.Report(record);
             return record;
         }
         finally

@@ -10,14 +10,23 @@ internal sealed record StepLosses(double Diffusion, double Encoder, long Tokens)
 /// Gradients of one global batch, after NeMo AutoModel's DiffusionGemma recipe: encode the clean row; where a coin asks for it decode the
 /// drawn canvas once without gradient; decode it with gradient; score it, and the encoder's next-token prediction. Unlike the recipe only
 /// the drawn canvas is decoded: canvases never see each other, and the others would be scored with weight zero.
+/// <para>
+/// On several ranks each takes its rows of every round; those that own the experts between them go through the same passes together, with rows or without:
+/// which passes there are follows from the draws of all rows, which every rank knows.
+/// </para>
 /// </summary>
-internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions options, long seed)
+internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions options, long seed, RankGroups ranks)
 {
-    /// <summary>Adds the step's gradients up in the optimiser.</summary>
+    /// <summary>Adds the step's gradients up in the optimiser. A collective.</summary>
     /// <param name="prepared">The global batch and its draws.</param>
     /// <param name="optimizer">Receives the gradients.</param>
     /// <param name="cancellation">Looked at between micro-batches.</param>
-    public StepLosses Run(PreparedStep prepared, AdamW optimizer, CancellationToken cancellation)
+    public StepLosses Run(PreparedStep prepared, AdamW optimizer, CancellationToken cancellation) => Run(
+        prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens, ranks.World.Size),
+        optimizer, cancellation);
+
+    /// <summary>The same with micro-batches that are planned already, [round][rank].</summary>
+    public StepLosses Run(PreparedStep prepared, IReadOnlyList<int[][]> rounds, AdamW optimizer, CancellationToken cancellation)
     {
         using IDisposable gradients = enable_grad();
         DiffusionGemmaConfig config = model.Config;
@@ -28,32 +37,50 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         long scored = examples.Zip(draws, (e, d) => (long)Canvas(e, d).Count(supervised => supervised)).Sum();
         long pairs = examples.Sum(e => e.InputIds.Length - 1L);
         double diffusion = 0, encoder = 0;
-        foreach (int[] rows in MicroBatchPlan.Split([.. examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens))
+        foreach (int[][] round in rounds)
         {
-            cancellation.ThrowIfCancellationRequested();
+            ranks.RequireNoneCancelled(cancellation);
+            int[] rows = round[ranks.World.Rank], ofSet = [.. round.Skip(ranks.FirstOfSet).Take(ranks.Experts.Size).SelectMany(r => r)];
+            if (ofSet.Length == 0) continue;
             using var scope = NewDisposeScope();
-            MicroBatch batch = MicroBatch.Build(
-                [.. rows.Select(r => examples[r])], [.. rows.Select(r => draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
-            if (model.Adapter?.Config.Dropout > 0) manual_seed(unchecked(seed + 104_729L * prepared.Step + rows[0]));
+            try
+            {
+                model.Stack.IsIdle = rows.Length == 0;
+                MicroBatch batch = rows.Length == 0
+                    ? MicroBatch.Idle(config.PadTokenId, model.Device)
+                    : MicroBatch.Build([.. rows.Select(r => examples[r])], [.. rows.Select(r => draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+                if (rows.Length > 0) model.Adapter?.SeedDropout(unchecked(seed + 104_729L * prepared.Step + rows[0]));
 
-            using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
-            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
-            Tensor? firstLogits = FirstPass(batch, cache);
-            Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
-            firstLogits?.Dispose();
+                At(prepared, "encoding");
+                using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
+                if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
+                At(prepared, "first pass");
+                Tensor? firstLogits = ofSet.Any(r => draws[r].SelfConditioned) ? FirstPass(batch, cache) : null;
+                At(prepared, "decoding");
+                Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
+                firstLogits?.Dispose();
 
-            (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
-            (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-                decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / Math.Max(scored, 1));
-            (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / Math.Max(pairs, 1));
-            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
-            AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
-            optimizer.AccumulateGradients();
-            diffusion += diffusionSum / Math.Max(scored, 1);
-            encoder += encoderSum / Math.Max(pairs, 1);
+                (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
+                (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
+                    decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / Math.Max(scored, 1));
+                (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
+                    encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / Math.Max(pairs, 1));
+                if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                        // the most memory is held from here on
+                At(prepared, "backward");
+                AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
+                optimizer.AccumulateGradients();
+                diffusion += diffusionSum / Math.Max(scored, 1);
+                encoder += encoderSum / Math.Max(pairs, 1);
+            }
+            finally
+            {
+                model.Stack.IsIdle = false;
+            }
         }
-        return new StepLosses(diffusion, encoder, examples.Sum(e => (long)e.InputIds.Length));
+        At(prepared, "summing gradients");
+        optimizer.ReduceGradients();
+        double[] losses = ranks.Sum(diffusion, encoder);
+        return new StepLosses(losses[0], losses[1], examples.Sum(e => (long)e.InputIds.Length));
 
         IEnumerable<bool> Canvas(TrainingExample example, ExampleDraw draw) =>
             example.LossMask.Skip(example.PrefixLength + draw.Block * config.CanvasLength).Take(config.CanvasLength);
@@ -66,26 +93,33 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
     }
 
+    private void At(PreparedStep step, string phase) => ranks.World.At = $"step {step.Step}, {phase}";
+
     /// <summary>
     /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without
-    /// conditioning. Null where none does.
+    /// conditioning. Null where none does; the rank then only takes part in the others' pass.
     /// </summary>
     private Tensor? FirstPass(MicroBatch batch, EncoderCache cache)
     {
-        if (batch.ConditionedRows is { } none && none.shape[0] == 0) return null;
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        Tensor hidden;
-        if (batch.ConditionedRows is not { } rows)
+        if (batch.ConditionedRows is not { } rows) return model.Logits(Decode(batch, cache)).MoveToOuterDisposeScope();
+        bool joins = rows.shape[0] == 0, wasIdle = model.Stack.IsIdle;
+        if (joins && ranks.Experts.Size == 1) return null;
+        if (joins) rows = zeros(1, dtype: ScalarType.Int64, device: rows.device);
+        using EncoderCache theirs = cache.Select(rows);
+        Tensor Of(Tensor whole) => whole.index_select(0, rows);
+        try
         {
-            hidden = model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
+            model.Stack.IsIdle |= joins;
+            Tensor hidden = Decode(batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs);
+            return joins ? null : model.Logits(hidden).MoveToOuterDisposeScope();
         }
-        else
+        finally
         {
-            using EncoderCache theirs = cache.Select(rows);
-            hidden = model.DecodeHidden(
-                batch.CanvasIds.index_select(0, rows), theirs, null, null, batch.Starts.index_select(0, rows), batch.CanvasMask.index_select(0, rows));
+            model.Stack.IsIdle = wasIdle;
         }
-        return model.Logits(hidden).MoveToOuterDisposeScope();
     }
+
+    private Tensor Decode(MicroBatch batch, EncoderCache cache) => model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
 }

@@ -20,7 +20,7 @@ public class ExpertsTests : TorchTest
         Tensor x = Leaf(tokens, 6), weights = Leaf(tokens, choices), gateUp = Leaf(experts, 10, 6), down = Leaf(experts, 6, 5), dy = Numbers(tokens, 6);
         Tensor indices = stack(Enumerable.Range(0, tokens).Select(_ => randperm(experts, generator: _generator).narrow(0, 0, choices)));
         ExpertStackLora? gateUpLora = lora ? new(Leaf(experts * 2, 6), Leaf(10, 2 * experts), experts, 0.7) : null, downLora = lora ? new(Leaf(experts * 2, 5), Leaf(6, 2 * experts), experts, 0.3) : null;
-        var layer = new Experts("experts", gateUp, down) { EncoderLora = lora ? new ExpertsLora(gateUpLora, downLora) : null };
+        var layer = new Experts("experts", gateUp, down, new SingleRank()) { EncoderLora = lora ? new ExpertsLora(gateUpLora, downLora) : null };
         Tensor[] leaves = [x, weights, gateUp, down, .. lora ? new[] { gateUpLora!.A, gateUpLora.B, downLora!.A, downLora.B } : []];
 
         Tensor plain = Plain();
@@ -59,7 +59,7 @@ public class ExpertsTests : TorchTest
     public void Frozen_stacks_get_no_gradient()
     {
         Tensor x = Leaf(3, 6), gateUp = Numbers(4, 10, 6), down = Numbers(4, 6, 5), indices = tensor(new long[,] { { 0, 1 }, { 2, 1 }, { 3, 0 } });
-        Tensor got = new Experts("experts", gateUp, down).Forward(x, Numbers(3, 2), indices, Pass.Decoder);
+        Tensor got = new Experts("experts", gateUp, down, new SingleRank()).Forward(x, Numbers(3, 2), indices, Pass.Decoder);
         AutogradFaults.Backward([(got, ones_like(got))]);
         Assert.NotNull(x.grad);
         Assert.Null(gateUp.grad);

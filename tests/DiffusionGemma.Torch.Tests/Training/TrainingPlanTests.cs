@@ -27,14 +27,18 @@ public class TrainingPlanTests : TorchTest
         TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 8), one = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
         Assert.Equal(5.7e9, full.ExpertBytes, 0.05e9);
         Assert.Equal(4.8e9, full.WeightBytes - full.ExpertBytes, 0.1e9);
-        Assert.Equal(full.TrainedParameters * 16 / 8, full.TrainingStateBytes - (one.TrainingStateBytes - 16 * one.TrainedParameters));
+        // Master weights, moments and gradients of an eighth of everything; and until they are summed, gradients of all that is no expert's.
+        long narrow = one.TrainingStateBytes - 16 * one.TrainedParameters, rest = full.TrainedParameters - full.ExpertParameters;
+        Assert.Equal(full.TrainedParameters * 2 + rest * 3.5, full.TrainingStateBytes - narrow, 8.0);
         Assert.Equal(52e9, full.TrainedParameters * 16 / 8, 2e9);
+        Assert.InRange(full.TotalBytes, 65e9, 80e9);
         Assert.Equal(one.StepFlops, 8 * full.StepFlops, 1);
         Assert.Equal(0.10, full.StepFlops / (0.3 * 989e12), 0.01);
 
         TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024, devices: 8);
-        Assert.InRange(lora.TrainingStateBytes + 4 * lora.TrainedParameters, 0.05e9, 0.15e9);
-        var error = Assert.Throws<ArgumentException>(() => TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 3));
+        Assert.InRange(lora.TrainingStateBytes + 4 * lora.TrainedParameters, 0.05e9, 0.25e9);
+        Assert.Equal(TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 24, expertParallel: 8).ExpertBytes, full.ExpertBytes);
+        var error = Assert.Throws<ArgumentException>(() => TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 6, expertParallel: 3));
         Assert.Contains("128 experts", error.Message, StringComparison.Ordinal);
     }
 

@@ -34,7 +34,7 @@ public class TrainingRunTests : TorchTest
         Assert.Equal(3, Volatile.Read(ref made));
         for (int step = 5; step < 8; step++)
         {
-            (PreparedStep prepared, TimeSpan waited) = producer.Next(CancellationToken.None);
+            (PreparedStep prepared, TimeSpan waited) = producer.Next();
             Assert.Equal(step, prepared.Step);
             if (step < 7) Assert.Equal(TimeSpan.Zero, waited);
         }
@@ -49,9 +49,9 @@ public class TrainingRunTests : TorchTest
             return step < 1 ? new PreparedStep(step, 0, [], [], []) : throw new InvalidDataException("row 7");
         });
         var clock = Stopwatch.StartNew();
-        TimeSpan waited = producer.Next(CancellationToken.None).Waited;
+        TimeSpan waited = producer.Next().Waited;
         Assert.InRange(waited, TimeSpan.FromMilliseconds(10), clock.Elapsed);
-        Assert.Contains("row 7", Assert.ThrowsAny<Exception>(() => producer.Next(CancellationToken.None)).ToString(), StringComparison.Ordinal);
+        Assert.Contains("row 7", Assert.ThrowsAny<Exception>(() => producer.Next()).ToString(), StringComparison.Ordinal);
     }
 
     /// <summary>The dry run reads the longest row once more; its gradients leave no trace.</summary>
@@ -88,7 +88,7 @@ public class TrainingRunTests : TorchTest
             if (index == 2) cancel.Cancel();
         });
         ExampleDraw[] draws = [.. rows.Select((row, i) => ExampleDraws.Draw(42, 0, i, 6, row, TinyRows.Canvas, 128, 0.001, 0.5))];
-        var step = new TrainingStep(_model, TinyRows.Options with { GlobalBatchSize = 6, MicroBatchSize = 1 }, 42);
+        var step = new TrainingStep(_model, TinyRows.Options with { GlobalBatchSize = 6, MicroBatchSize = 1 }, 42, RankGroups.Single(CPU));
         Assert.Throws<OperationCanceledException>(() => step.Run(new PreparedStep(0, 0, [0, 1, 2, 3, 4, 5], rows, draws), optimizer, cancel.Token));
         Assert.Equal([1, 1, 1, 0, 0, 0], rows.Reads);
     }

@@ -1,0 +1,143 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Parameters that all ranks of a group have alike, and which they update between them (ZeRO, Rajbhandari et al. 2020, stage 2): every rank adds its own
+/// gradients up, gets the sums of its share of them, steps with the master weights and moments of that share, and gets the other ranks' new weights.
+/// <code>
+/// 2 ranks, parameters a a a b b        gradients    rank 0   a a a b b      rank 1   a a a b b
+///                                      summed                a a a                         b b
+///                                      state of              a a a                         b b
+///                                      weights               a a a b b               a a a b b
+/// </code>
+/// One rank alone has all shares: weights in at least float32 are then their own masters.
+/// </summary>
+internal sealed class ParameterBucket : IDisposable
+{
+    private readonly IReadOnlyList<Tensor> _parameters;
+    private readonly IProcessGroup _ranks;
+    private readonly FlatBuffer _gradients, _firstMoments, _secondMoments, _masters;
+    private readonly Tensor[] _owned;
+
+    /// <param name="parameters">Of one device; whose values are equal on all ranks.</param>
+    /// <param name="ranks">Who has them.</param>
+    public ParameterBucket(IReadOnlyList<Tensor> parameters, IProcessGroup ranks)
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        (_parameters, _ranks) = (parameters, ranks);
+        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameters[0].dtype);
+        Device device = parameters[0].device;
+        long[][] shapes = [.. parameters.Select(p => p.shape)];
+        _gradients = new FlatBuffer(shapes, dtype, device, ranks.Size);
+        long[][] state = IsShared ? [[_gradients.Share]] : shapes;
+        _firstMoments = new FlatBuffer(state, dtype, device);
+        _secondMoments = new FlatBuffer(state, dtype, device);
+        _masters = new FlatBuffer(IsShared ? state : [.. shapes.Where((_, n) => !IsWide(parameters[n]))], dtype, device);
+        if (IsShared)
+        {
+            Gradients = [_gradients.Whole.narrow(0, ranks.Rank * _gradients.Share, _gradients.Share).DetachFromDisposeScope()];
+            Weights = _masters.Parts;
+            _owned = [.. Gradients];
+            for (int n = 0; n < parameters.Count; n++)
+                if (_gradients.Overlap(n, ranks.Rank) is (long first, long count and > 0, long at))
+                    Weights[0].narrow(0, at, count).copy_(parameters[n].flatten().narrow(0, first, count));
+        }
+        else
+        {
+            Gradients = _gradients.Parts;
+            int narrow = 0;
+            Weights = [.. parameters.Select(p => IsWide(p) ? p.detach().DetachFromDisposeScope() : _masters.Parts[narrow++].copy_(p))];
+            _owned = [.. Weights.Where((_, n) => IsWide(parameters[n]))];
+        }
+        foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(_gradients.Parts))
+        {
+            GradientBuffers.Attach(parameter, gradient);
+            if (IsWide(parameter)) parameter.grad = gradient;
+        }
+    }
+
+    /// <summary>What this rank updates.</summary>
+    public IReadOnlyList<Tensor> Weights { get; }
+
+    /// <summary>Beside each of <see cref="Weights"/>; after <see cref="Reduce"/> the sum over all ranks.</summary>
+    public IReadOnlyList<Tensor> Gradients { get; }
+
+    /// <summary>Beside each of <see cref="Weights"/>.</summary>
+    public IReadOnlyList<Tensor> FirstMoments => _firstMoments.Parts;
+
+    /// <summary>Beside each of <see cref="Weights"/>.</summary>
+    public IReadOnlyList<Tensor> SecondMoments => _secondMoments.Parts;
+
+    private bool IsShared => _ranks.Size > 1;
+
+    /// <summary>Takes what the last backward left in narrow parameters' gradients, adding it to what earlier micro-batches left.</summary>
+    public void Accumulate()
+    {
+        foreach ((Tensor parameter, Tensor buffer) in _parameters.Zip(_gradients.Parts))
+        {
+            using var scope = NewDisposeScope();
+            if (IsWide(parameter) || parameter.grad is not { } gradient) continue;
+            buffer.add_(gradient);
+            parameter.grad = null;
+        }
+    }
+
+    /// <summary>All ranks' gradients, summed: of this rank's share. A collective.</summary>
+    public void Reduce()
+    {
+        if (IsShared) _ranks.ReduceScatter(_gradients.Whole, Gradients[0]);
+    }
+
+    /// <summary>The sum of the squares of this rank's share of the gradients.</summary>
+    public double SquaredNorm() => _gradients.SquaredNorm(_ranks.Rank);
+
+    /// <summary>What this rank updates of each parameter.</summary>
+    public IEnumerable<OptimizerSlice> State()
+    {
+        for (int n = 0; n < _parameters.Count; n++)
+        {
+            if (!IsShared)
+            {
+                yield return new OptimizerSlice(0, Weights[n], FirstMoments[n], SecondMoments[n]);
+                continue;
+            }
+            (long first, long count, long at) = _gradients.Overlap(n, _ranks.Rank);
+            yield return new OptimizerSlice(first, Weights[0].narrow(0, at, count), FirstMoments[0].narrow(0, at, count), SecondMoments[0].narrow(0, at, count));
+        }
+    }
+
+    /// <summary>Gives the parameters their masters' values, on all ranks, and throws accumulated gradients away. A collective.</summary>
+    public void Publish()
+    {
+        using var scope = NewDisposeScope();
+        if (IsShared)
+        {
+            // Gradients are of no more use: where they are as wide as the parameters, their memory takes the weights on their way.
+            Tensor whole = IsWide(_parameters[0]) ? _gradients.Whole : empty_like(_gradients.Whole, _parameters[0].dtype);
+            Tensor own = whole.narrow(0, _ranks.Rank * _gradients.Share, _gradients.Share).copy_(Weights[0]);
+            _ranks.AllGather(own, whole);
+            foreach ((Tensor parameter, Tensor weight) in _parameters.Zip(_gradients.PartsOf(whole))) parameter.copy_(weight);
+        }
+        else
+        {
+            foreach ((Tensor parameter, Tensor weight) in _parameters.Zip(Weights))
+                if (!IsWide(parameter)) parameter.copy_(weight);
+        }
+        _gradients.Zero();
+    }
+
+    /// <summary>Throws accumulated gradients away.</summary>
+    public void DropGradients() => _gradients.Zero();
+
+    public void Dispose()
+    {
+        foreach (Tensor parameter in _parameters) GradientBuffers.Detach(parameter);
+        foreach (Tensor tensor in _owned) tensor.Dispose();
+        foreach (FlatBuffer buffer in new[] { _gradients, _firstMoments, _secondMoments, _masters }) buffer.Dispose();
+    }
+
+    private static bool IsWide(Tensor parameter) => parameter.dtype is ScalarType.Float32 or ScalarType.Float64;
+}

@@ -1,0 +1,58 @@
+using System.Runtime.ExceptionServices;
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>Runs ranks as threads of this process; the first that fails ends them all, with its own error.</summary>
+internal static class LocalRanks
+{
+    /// <summary>How long, beyond a collective's own time-out, a rank may take to notice that the others are done for.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+
+    /// <summary>Runs <paramref name="body"/> for every group on a thread of its own, and returns when all have.</summary>
+    /// <param name="groups">This process's ranks.</param>
+    /// <param name="threads">Threads that each rank's operators may use.</param>
+    /// <param name="body">What a rank does.</param>
+    /// <exception cref="Exception">What the first rank that failed threw. A rank that hangs is left behind, and fails at its next collective.</exception>
+    public static void Run(IReadOnlyList<IProcessGroup> groups, int threads, Action<IProcessGroup> body)
+    {
+        var gate = new Lock();
+        Exception? first = null;
+        var ended = new CountdownEvent(groups.Count);                                            // never disposed: a rank that hangs signals late
+        var failed = new ManualResetEventSlim();
+        foreach (IProcessGroup group in groups)
+        {
+            void Rank()
+            {
+                try
+                {
+                    torch.set_num_threads(threads);
+                    using var scope = torch.NewDisposeScope();
+                    body(group);
+                }
+                catch (Exception e)
+                {
+                    // What a rank throws because another failed says less than what that other threw.
+                    lock (gate) first = first is null or ProcessGroupException && e is not ProcessGroupException ? e : first;
+                    group.Abort(e);
+                    failed.Set();
+                }
+                finally
+                {
+                    ended.Signal();
+                }
+            }
+            new Thread(Rank) { Name = $"rank {group.Rank}", IsBackground = true }.Start();
+        }
+        WaitHandle.WaitAny([ended.WaitHandle, failed.WaitHandle]);
+        if (failed.IsSet)
+        {
+            // Ranks that compute end at their next collective. One that the others have waited for in vain will hardly come now.
+            bool isHung;
+            lock (gate) isHung = first is ProcessGroupException { InnerException: null };
+            ended.Wait(isHung ? Grace : groups[0].Timeout);
+        }
+        lock (gate)
+            if (first is not null) ExceptionDispatchInfo.Throw(first);
+    }
+}

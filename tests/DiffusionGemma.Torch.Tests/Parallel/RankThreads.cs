@@ -1,0 +1,36 @@
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>A thread for each rank of a group.</summary>
+internal static class RankThreads
+{
+    /// <summary>What each rank ended with: an exception, or null. A rank that has not ended after 20 s fails the test.</summary>
+    public static Exception?[] Run(IReadOnlyList<IProcessGroup> groups, Action<IProcessGroup> rank)
+    {
+        var ends = new Exception?[groups.Count];
+        Thread[] threads = [.. groups.Select((group, r) => new Thread(() =>
+        {
+            try
+            {
+                torch.set_num_threads(1);
+                using var scope = torch.NewDisposeScope();
+                rank(group);
+            }
+            catch (Exception e)
+            {
+                ends[r] = e;
+            }
+        }) { IsBackground = true })];
+        foreach (Thread thread in threads) thread.Start();
+        Assert.All(threads, thread => Assert.True(thread.Join(TimeSpan.FromSeconds(20)), "A rank has not ended."));
+        return ends;
+    }
+
+    /// <summary>The same, where every rank must end well.</summary>
+    public static void Succeed(IReadOnlyList<IProcessGroup> groups, Action<IProcessGroup> rank)
+    {
+        Exception?[] ends = Run(groups, rank);
+        Assert.All(ends, end => Assert.True(end is null, end?.ToString()));
+    }
+}

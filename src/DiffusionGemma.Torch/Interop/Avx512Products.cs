@@ -8,7 +8,7 @@ using Lanes = System.Runtime.Intrinsics.Vector512<float>;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Float32 matrix products for cores with AVX-512, without gradients. libtorch's first copy the weights into an order of their own, which for a
+/// Float32 matrix products for one core with AVX-512, without gradients. libtorch's first copy the weights into an order of their own, which for a
 /// few tokens beside each weight costs more than the product; these read every weight where it lies, once for 64 rows, and fetch the next while
 /// they work on one. Measured on Zen 4, one thread: 8 rows beside each of 32 experts of [384,512] 2.1 against 3.8 ms, 64 rows beside a table of
 /// [32768,512] 20 against 28 ms. A row's result does not depend on how many others there are.
@@ -24,9 +24,6 @@ internal static unsafe class Avx512Products
     /// <summary>Of <see cref="Plain"/>, rows of b that are used at a time.</summary>
     private const long InnerBlock = 256;
 
-    /// <summary>Multiplications below which a second thread does not pay.</summary>
-    private const long WorthAThread = 1 << 21;
-
     /// <summary>y = x Wᵀ, x [...,in] and W [out,in] -> [...,out]: here where it can be, by libtorch otherwise.</summary>
     public static Tensor Linear(Tensor x, Tensor weight)
     {
@@ -41,7 +38,7 @@ internal static unsafe class Avx512Products
     /// <param name="weights">[E,out,in], or [out,in] of one, contiguous.</param>
     /// <param name="counts">[E], N in all.</param>
     /// <param name="y">[N,out], contiguous; written.</param>
-    /// <returns>False where nothing was done: another dtype, device or processor, strides, or sizes that the tiles do not divide.</returns>
+    /// <returns>False where nothing was done: another dtype, device or processor, more threads than one, strides, or sizes that the tiles do not divide.</returns>
     public static bool TryTransposed(Tensor x, Tensor weights, long[] counts, Tensor y)
     {
         if (!y.is_contiguous() || !Fits(x, weights, weights.shape[^2], weights.shape[^1])) return false;
@@ -56,11 +53,8 @@ internal static unsafe class Avx512Products
         if (!IsPlainFloat(a) || !IsPlainFloat(b) || rows % 8 != 0 || columns % 32 != 0) return a.mm(b);
         Tensor y = zeros(rows, columns);
         float* left = (float*)NativeTensors.Data(a), right = (float*)NativeTensors.Data(b), result = (float*)NativeTensors.Data(y);
-        Split(rows / 8, rows * inner * columns, (from, to) =>
-        {
-            for (long row = 8 * from; row < 8 * to; row += RowBlock)
-                AddPlain(left + row * inner, Math.Min(RowBlock, 8 * to - row), inner, right, columns, result + row * columns);
-        });
+        for (long row = 0; row < rows; row += RowBlock)
+            AddPlain(left + row * inner, Math.Min(RowBlock, rows - row), inner, right, columns, result + row * columns);
         GC.KeepAlive(a);
         GC.KeepAlive(b);
         GC.KeepAlive(y);
@@ -70,41 +64,34 @@ internal static unsafe class Avx512Products
     private static bool Fits(Tensor x, Tensor weights, long outputs, long inputs) =>
         IsPlainFloat(x) && IsPlainFloat(weights) && inputs % 16 == 0 && inputs <= MaxInputs && outputs % 8 == 0;
 
-    /// <summary>Whether this processor has AVX-512, and the tensor is float32, on the CPU and contiguous.</summary>
+    /// <summary>
+    /// Whether this processor has AVX-512, the tensor is float32, on the CPU and contiguous, and torch has one thread: of more the others wait for
+    /// work without sleep, in the way of any threads of ours.
+    /// </summary>
     public static bool IsPlainFloat(Tensor tensor) =>
-        Avx512F.IsSupported && tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU && tensor.is_contiguous();
+        Avx512F.IsSupported && get_num_threads() == 1 && tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU && tensor.is_contiguous();
 
     private static void Transposed(Tensor x, Tensor weights, long[] counts, Tensor y)
     {
-        long outputs = weights.shape[^2], inputs = weights.shape[^1], eights = outputs / 8;
-        float* left = (float*)NativeTensors.Data(x), right = (float*)NativeTensors.Data(weights), result = (float*)NativeTensors.Data(y);
-        Split(counts.Length * eights, counts.Sum() * outputs * inputs, (from, to) =>
+        long outputs = weights.shape[^2], inputs = weights.shape[^1], row = 0;
+        float* left = (float*)NativeTensors.Data(x), w = (float*)NativeTensors.Data(weights), result = (float*)NativeTensors.Data(y);
+        foreach (long count in counts)
         {
-            long row = 0;
-            for (int e = 0; e < counts.Length; row += counts[e++])
-            {
-                long first = Math.Clamp(from - e * eights, 0, eights), last = Math.Clamp(to - e * eights, 0, eights);
-                for (long start = 0; start < counts[e]; start += RowBlock)
-                    for (long o = 8 * first; o < 8 * last; o += 8)
-                        for (long r = row + start, end = row + Math.Min(start + RowBlock, counts[e]), k = 0; r < end; r += 2, k = (k + 2) % 8)
-                        {
-                            long other = Math.Min(r + 1, end - 1);                         // an odd last row is computed twice
-                            float* w = right + (e * outputs + o) * inputs;
-                            TransposedTile(left + r * inputs, left + other * inputs, w, (nint)inputs, result + r * outputs + o, result + other * outputs + o, w + (16 + k) * inputs);
-                        }
-            }
-        });
+            for (long first = row, last = row + count; first < last; first += RowBlock)
+                for (long o = 0, end = Math.Min(first + RowBlock, last); o < outputs; o += 8)
+                    for (long r = first; r < end; r += 2)
+                    {
+                        long other = Math.Min(r + 1, end - 1);                                 // an odd last row is computed twice
+                        TransposedTile(
+                            left + r * inputs, left + other * inputs, w + o * inputs, (nint)inputs, result + r * outputs + o, result + other * outputs + o,
+                            w + (o + 16 + (r - first) % 8) * inputs);
+                    }
+            row += count;
+            w += outputs * inputs;
+        }
         GC.KeepAlive(x);
         GC.KeepAlive(weights);
         GC.KeepAlive(y);
-    }
-
-    /// <summary>Runs [0,count) in as many runs as torch has threads, where that pays.</summary>
-    public static void Split(long count, long multiplications, Action<long, long> run)
-    {
-        long threads = Math.Min(get_num_threads(), Math.Min(count, multiplications / WorthAThread));
-        if (threads <= 1) run(0, count);
-        else Parallel.For(0, (int)threads, t => run(count * t / threads, count * (t + 1) / threads));
     }
 
     /// <summary>Two rows of x beside eight of W: sixteen sums of sixteen lanes each, added up at the end. Fetches two rows of the eight after the next into the second-level cache.</summary>

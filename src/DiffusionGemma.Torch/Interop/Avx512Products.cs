@@ -10,8 +10,9 @@ namespace DiffusionGemma;
 /// <summary>
 /// Float32 matrix products for one core with AVX-512, without gradients. libtorch's first copy the weights into an order of their own, which for a
 /// few tokens beside each weight costs more than the product; these read every weight where it lies, once for 64 rows, and fetch the next while
-/// they work on one. Measured on Zen 4, one thread: 8 rows beside each of 32 experts of [384,512] 2.1 against 3.8 ms, 64 rows beside a table of
-/// [32768,512] 20 against 28 ms. A row's result does not depend on how many others there are.
+/// they work on one. Measured on Zen 4, one thread: about 8 rows beside each of 32 experts, [384,512] and [512,192], 2.4 against 6.8 ms (about 64 rows:
+/// 12 against 18); 64 rows beside a table [32768,512] 20 against 28 ms, and their weighted sums of its rows 21 against 27. A row's result does not
+/// depend on how many others there are.
 /// </summary>
 internal static unsafe class Avx512Products
 {
@@ -94,7 +95,10 @@ internal static unsafe class Avx512Products
         GC.KeepAlive(y);
     }
 
-    /// <summary>Two rows of x beside eight of W: sixteen sums of sixteen lanes each, added up at the end. Fetches two rows of the eight after the next into the second-level cache.</summary>
+    /// <summary>
+    /// Two rows of x beside eight of W: sixteen sums of sixteen lanes each, added up at the end. Fetches two of the eight rows after the next eight into the
+    /// second-level cache (the first level's has no room for them).
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TransposedTile(float* x0, float* x1, float* w0, nint inputs, float* y0, float* y1, float* next)
     {

@@ -9,7 +9,7 @@ namespace DiffusionGemma;
 /// <summary>NCCL's engine over the stand-in of nccl_standin.c, which is on the library path: ranks are threads, "devices" are numbers, tensors are on the CPU.</summary>
 internal static partial class NcclScenario
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromSeconds(0.3);
+    private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromSeconds(1);
 
     public static string Run()
     {
@@ -92,7 +92,8 @@ internal static partial class NcclScenario
                 group.Barrier();
             }
         });
-        foreach (Exception? end in ends) True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
+        foreach (Exception? end in ends)
+            True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
         True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
         Dispose(world, aborts: 3);
         standin_stuck(0);

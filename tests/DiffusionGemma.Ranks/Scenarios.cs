@@ -31,7 +31,9 @@ internal static partial class Scenarios
         _ => throw new ArgumentException($"There is no scenario {name}."),
     };
 
-    /// <summary>The same drawn cases on every rank; then the same with pieces of a few numbers; collections and a null reference on the way, which MPI's signal handlers must let be.</summary>
+    /// <summary>
+    /// The same drawn cases on every rank; then the same with pieces of a few numbers; collections and a null reference on the way, which MPI's signal handlers must let be.
+    /// </summary>
     private static string Properties(int count)
     {
         MpiProcessGroup world = MpiProcessGroup.World(Long);

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace DiffusionGemma;
 
-/// <summary>The functions of CUDA's runtime (libcudart.so.12) that TorchSharp does not offer: a thread's device, and events. Stream 0 is the one that libtorch computes on.</summary>
+/// <summary>
+/// The functions of CUDA's runtime (libcudart.so.12) that TorchSharp does not offer: a thread's device, and events.
+/// Stream 0 is the one that libtorch computes on.
+/// </summary>
 internal static partial class CudaRuntime
 {
     /// <summary>cudaEventDisableTiming.</summary>

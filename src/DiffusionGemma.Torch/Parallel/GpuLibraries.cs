@@ -30,8 +30,10 @@ internal static class GpuLibraries
     {
         // libtorch's builds may carry NCCL inside of libtorch_cuda.so; its functions are then exported there.
         (string probe, string[] names, string advice) = name == Nccl
-            ? ("ncclCommSplit", new[] { "libnccl.so.2", "libtorch_cuda.so" }, "install NCCL 2.19 or newer (libnccl2), or put the folder of libnccl.so.2 into LD_LIBRARY_PATH")
-            : ("cudaEventQuery", ["libcudart.so.12", "libcudart.so.13", "libcudart.so"], "reference TorchSharp's CUDA package, or put the folder of libcudart.so.12 into LD_LIBRARY_PATH");
+            ? ("ncclCommSplit", new[] { "libnccl.so.2", "libtorch_cuda.so" },
+                "install NCCL 2.19 or newer (libnccl2), or put the folder of libnccl.so.2 into LD_LIBRARY_PATH")
+            : ("cudaEventQuery", ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
+                "reference TorchSharp's CUDA package, or put the folder of libcudart.so.12 into LD_LIBRARY_PATH");
         string[] tried = [.. Mapped($"/lib{name}"), .. names];
         foreach (string one in tried)
         {
@@ -39,7 +41,8 @@ internal static class GpuLibraries
             if (NativeLibrary.TryGetExport(library, probe, out _)) return library;
             NativeLibrary.Free(library);
         }
-        throw new DllNotFoundException($"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has {probe}: {advice}.");
+        throw new DllNotFoundException(
+            $"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has {probe}: {advice}.");
     }
 
     /// <summary>Files of this process's memory whose path contains <paramref name="part"/>.</summary>

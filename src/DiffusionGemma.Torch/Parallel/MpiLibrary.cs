@@ -39,7 +39,8 @@ internal static unsafe partial class MpiLibrary
     {
         if (OperatingSystem.IsLinux() && NativeLibrary.TryLoad(Name, out nint library)) return library;
         throw new DllNotFoundException(
-            $"Several CPU processes need Open MPI 4, and {Name} cannot be loaded: install openmpi-bin and libopenmpi3 (Debian, Ubuntu) or openmpi (Fedora), or put the folder of the library into LD_LIBRARY_PATH.");
+            $"Several CPU processes need Open MPI 4, and {Name} cannot be loaded: "
+            + "install openmpi-bin and libopenmpi3 (Debian, Ubuntu) or openmpi (Fedora), or put the folder of the library into LD_LIBRARY_PATH.");
     }
 
     [LibraryImport(Name)]

@@ -75,7 +75,8 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
     public static MpiProcessGroup World(TimeSpan timeout)
     {
         if (!IsLaunched)
-            throw new InvalidOperationException("This process has no ranks beside it (neither OMPI_COMM_WORLD_SIZE nor PMIX_RANK nor PMI_RANK is set): start the program with mpirun -n RANKS or srun --mpi=pmix.");
+            throw new InvalidOperationException("This process has no ranks beside it (neither OMPI_COMM_WORLD_SIZE nor PMIX_RANK nor PMI_RANK is set): "
+                + "start the program with mpirun -n RANKS or srun --mpi=pmix.");
         MpiWorld world = MpiWorld.Instance;
         return new MpiProcessGroup(world, world.Communicator, world.Ranks, world.Rank, timeout);
     }

@@ -32,7 +32,8 @@ internal sealed unsafe class MpiWorld
             Check(MPI_Comm_rank(world, out int rank));
             if (provided < ThreadSerialized) throw new NotSupportedException("This Open MPI was built without support for threads (MPI_THREAD_SERIALIZED).");
             if (LaunchedRanks is { } launched && launched != size)
-                throw new InvalidOperationException($"The launcher started {launched} ranks and Open MPI sees {size}: the program that started this process is not of the Open MPI whose library was loaded.");
+                throw new InvalidOperationException(
+                    $"The launcher started {launched} ranks and Open MPI sees {size}: the program that started this process is not of the Open MPI whose library was loaded.");
             Communicator = Copy(world);
             _news = Copy(world);
             Rank = rank;
@@ -120,7 +121,9 @@ internal sealed unsafe class MpiWorld
         return true;
     }
 
-    /// <summary>Starts to send; the bytes are copied, and their memory stays until the returned message is freed. To be called with <see cref="MpiLibrary.Gate"/> held.</summary>
+    /// <summary>
+    /// Starts to send; the bytes are copied, and their memory stays until the returned message is freed. To be called with <see cref="MpiLibrary.Gate"/> held.
+    /// </summary>
     public Message Send(nint communicator, int to, int tag, ReadOnlySpan<byte> bytes)
     {
         void* memory = NativeMemory.Alloc((nuint)bytes.Length + 1);

@@ -79,7 +79,8 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         }
         var failure = new GroupFailure();
         var meeting = new Meeting([.. devices.Select((_, r) => new RankPlace(r))], timeout, failure);
-        NcclProcessGroup[] groups = [.. handles.Select((handle, r) => new NcclProcessGroup(meeting.Ranks, r, devices[r], tensors(devices[r]), handle, timeout, failure, meeting))];
+        NcclProcessGroup[] groups =
+            [.. handles.Select((handle, r) => new NcclProcessGroup(meeting.Ranks, r, devices[r], tensors(devices[r]), handle, timeout, failure, meeting))];
         foreach (NcclProcessGroup group in groups) group.Settle();
         return groups;
     }
@@ -93,7 +94,8 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     public static NcclProcessGroup World(TimeSpan timeout)
     {
         LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)
-            ?? throw new InvalidOperationException("No launcher has said which of several processes this is: RANK, WORLD_SIZE and LOCAL_RANK (torchrun), or Slurm's variables and MASTER_ADDR, are not set.");
+            ?? throw new InvalidOperationException("No launcher has said which of several processes this is: "
+                + "RANK, WORLD_SIZE and LOCAL_RANK (torchrun), or Slurm's variables and MASTER_ADDR, are not set.");
         byte[] secret = Rendezvous.Secret(Environment.GetEnvironmentVariable);
         GpuLibraries.Require();
         CudaRuntime.Check(CudaRuntime.cudaSetDevice(launch.LocalRank));
@@ -137,7 +139,8 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         Tensor parts = input.view(Size, output.numel()), mine = Flat(output);
         Pieces(mine, (start, count) =>
         {
-            Tensor from = Wide(parts.narrow(1, start, count)).contiguous(), to = mine.narrow(0, start, count), sum = from.dtype == to.dtype ? to : empty(count, dtype: from.dtype, device: to.device);
+            Tensor from = Wide(parts.narrow(1, start, count)).contiguous(), to = mine.narrow(0, start, count);
+            Tensor sum = from.dtype == to.dtype ? to : empty(count, dtype: from.dtype, device: to.device);
             Call(call, handle => ncclReduceScatter(NativeTensors.Data(from), NativeTensors.Data(sum), (nuint)count, TypeOf(sum), Sum, handle, 0));
             if (sum.dtype != to.dtype) to.copy_(sum);
         });

@@ -36,7 +36,8 @@ internal sealed class Rendezvous : IDisposable
     /// <exception cref="InvalidOperationException">There is none.</exception>
     public static byte[] Secret(Func<string, string?> variable) => variable(SecretName) is { Length: > 0 } secret
         ? Encoding.UTF8.GetBytes(secret)
-        : throw new InvalidOperationException($"{SecretName} is not set: give all processes of a run the same secret (such as 32 random characters), so that no other program joins them.");
+        : throw new InvalidOperationException($"{SecretName} is not set: "
+            + "give all processes of a run the same secret (such as 32 random characters), so that no other program joins them.");
 
     /// <summary>Rank 0: from now on others can connect.</summary>
     /// <param name="port">0 for any that is free.</param>
@@ -97,7 +98,8 @@ internal sealed class Rendezvous : IDisposable
             }
             catch (Exception e) when (e is IOException or OperationCanceledException or InvalidDataException)
             {
-                throw new ProcessGroupException($"Rank {rank} was refused at {address}:{port}, or that is not rank 0 of this run: is {SecretName} the same for all? ({e.Message})", e);
+                throw new ProcessGroupException(
+                    $"Rank {rank} was refused at {address}:{port}, or that is not rank 0 of this run: is {SecretName} the same for all? ({e.Message})", e);
             }
         }
     }
@@ -112,7 +114,8 @@ internal sealed class Rendezvous : IDisposable
         int count = BinaryPrimitives.ReadInt32LittleEndian(length);
         if (count is < 0 or > MostBytes) throw new InvalidDataException($"{count} bytes were announced.");
         byte[] bytes = await ReadAsync(stream, count, end);
-        if (!CryptographicOperations.FixedTimeEquals(seal, SealOf(secret, "zero", mine, length, bytes))) throw new InvalidDataException("The answer is not sealed with this secret.");
+        if (!CryptographicOperations.FixedTimeEquals(seal, SealOf(secret, "zero", mine, length, bytes)))
+            throw new InvalidDataException("The answer is not sealed with this secret.");
         return bytes;
     }
 
@@ -135,7 +138,8 @@ internal sealed class Rendezvous : IDisposable
         catch (OperationCanceledException) when (over.IsCancellationRequested)
         {
             if (Missing() is { Length: > 0 } missing)
-                throw new ProcessGroupException($"Within {timeout.TotalSeconds:0.###} s there did not come rank {string.Join(", ", missing)}, or not with the same {SecretName}.");
+                throw new ProcessGroupException(
+                    $"Within {timeout.TotalSeconds:0.###} s there did not come rank {string.Join(", ", missing)}, or not with the same {SecretName}.");
         }
         finally
         {

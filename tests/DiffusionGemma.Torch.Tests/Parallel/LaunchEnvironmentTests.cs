@@ -2,9 +2,11 @@ namespace DiffusionGemma;
 
 public sealed class LaunchEnvironmentTests
 {
-    private static readonly (string, string)[] Torchrun = [("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
+    private static readonly (string, string)[] Torchrun =
+        [("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
 
-    private static readonly (string, string)[] Slurm = [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "8"), ("SLURM_LOCALID", "1"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
+    private static readonly (string, string)[] Slurm =
+        [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "8"), ("SLURM_LOCALID", "1"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
 
     [Fact]
     public void Torchrun_and_Slurm_say_the_same()

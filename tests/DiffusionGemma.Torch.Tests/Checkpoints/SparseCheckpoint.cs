@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -15,8 +16,14 @@ internal static unsafe partial class SparseCheckpoint
         JsonNode config = JsonNode.Parse(ReleasedConfig.Json(perLayer: true))!;
         JsonNode text = config["text_config"]!;
         (text["num_hidden_layers"], text["vocab_size"]) = (layers, vocabulary);
-        text["layer_types"] = new JsonArray([.. text["layer_types"]!.AsArray().Take(layers).Select(kind => (JsonNode)kind!.GetValue<string>())]);
-        text["per_layer_config"] = new JsonObject(text["per_layer_config"]!.AsObject().Where(p => int.Parse(p.Key) < layers).Select(p => KeyValuePair.Create(p.Key, (JsonNode?)p.Value!.DeepClone())));
+        // The last layers of the released model, whose very last is a full one.
+        int dropped = 30 - layers;
+        text["layer_types"] = new JsonArray([.. text["layer_types"]!.AsArray().Skip(dropped).Select(kind => (JsonNode)kind!.GetValue<string>())]);
+        text["per_layer_config"] = new JsonObject(
+            from full in text["per_layer_config"]!.AsObject()
+            let n = int.Parse(full.Key, CultureInfo.InvariantCulture) - dropped
+            where n >= 0
+            select KeyValuePair.Create($"{n}", full.Value?.DeepClone()));
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
 

@@ -11,8 +11,8 @@ public class RanksTests : TorchTest
 
     public static TheoryData<string, int, int?> Cases() => new()
     {
-        { "micro", 2, null }, { "micro", 4, 2 }, { "tokens", 3, null }, { "idle", 4, null }, { "recompute", 2, null }, { "no first pass", 2, null }, { "all first passes", 4, null },
-        { "experts", 2, null }, { "experts", 4, 2 }, { "recompute experts", 4, null }, { "one layer", 2, null }, { "dropout", 2, null }, { "best", 2, null }, { "best", 4, 1 },
+        { "micro", 4, 2 }, { "tokens", 3, null }, { "idle", 4, null }, { "recompute", 2, null }, { "no first pass", 2, null }, { "all first passes", 4, null },
+        { "experts", 2, null }, { "experts", 4, 2 }, { "recompute experts", 4, null }, { "one layer", 2, null }, { "dropout", 2, null }, { "best", 4, 1 },
     };
 
     [Theory]
@@ -51,10 +51,10 @@ public class RanksTests : TorchTest
         var checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 1000 };
         var stopper = new Told<StepRecord>(r =>
         {
-            if (r.Step == 3) cancel.Cancel();
+            if (r.Step == 1) cancel.Cancel();
         });
         Assert.ThrowsAny<OperationCanceledException>(() => Train(options with { Checkpoints = checkpoints, Devices = Device.Cpu(before) }, stopper, cancel.Token));
-        Assert.Equal(["step-000004"], Directory.EnumerateDirectories(folder.Path).Select(f => Path.GetFileName(f)!));
+        Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.Path).Select(f => Path.GetFileName(f)!));
 
         (FineTuneResult resumed, Dictionary<string, Tensor> again) = Train(options with { Checkpoints = checkpoints with { Resume = RunCheckpointOptions.Latest }, Devices = Device.Cpu(after) });
         AssertSame(whole.History, resumed.History);
@@ -167,7 +167,7 @@ public class RanksTests : TorchTest
 
     private static FineTuneOptions Options(string what)
     {
-        FineTuneOptions options = TinyRows.Options with { MaxSteps = 6, MicroBatchSize = 1 };
+        FineTuneOptions options = TinyRows.Options with { MaxSteps = 4, MicroBatchSize = 1 };
         var lora = new LoraOptions { Rank = 4, Experts = true, ExpertRank = 2 };
         return what switch
         {

@@ -9,61 +9,73 @@ namespace DiffusionGemma.Benchmarks;
 /// <param name="MemoryBytes">A second, read and written, of each thread.</param>
 internal sealed record CpuFigures(double Flops, double MemoryBytes)
 {
-    private const int Trials = 5;
-    private static readonly TimeSpan Trial = TimeSpan.FromSeconds(0.3);
+    private const int Trials = 9;
+    private static readonly TimeSpan Trial = TimeSpan.FromSeconds(0.25);
 
     /// <summary>
-    /// The best of some trials, by the clock and by processor time: other programs take only of the first, so on a busy machine what several threads lose by
-    /// working beside each other shows in the second alone.
+    /// One thread alone, and each of several; by the clock, and by processor time. In turns, and the median of each: on a busy machine the one is then as
+    /// disturbed as the other.
     /// </summary>
-    public static (CpuFigures Clock, CpuFigures Processor) Measure(int threads)
+    public static (Measured Alone, Measured Together) Measure(int threads)
     {
-        (double flops, double processorFlops) = Best(threads, () =>
+        var flops = InTurns(threads, () =>
         {
             const long Rows = 384, Inner = 512, Columns = 768;
             (Tensor a, Tensor b, Tensor c) = (rand(Rows, Inner), rand(Inner, Columns), empty(Rows, Columns));
             return (() => c.addmm_(a, b, beta: 0, alpha: 1), 2.0 * Rows * Inner * Columns);
         });
-        (double bytes, double processorBytes) = Best(threads, () =>
+        var bytes = InTurns(threads, () =>
         {
             const long Numbers = 1 << 25;
             (Tensor from, Tensor to) = (rand(Numbers), zeros(Numbers));
             return (() => to.add_(from), 3.0 * Numbers * sizeof(float));
         });
-        return (new CpuFigures(flops, bytes), new CpuFigures(processorFlops, processorBytes));
+        Measured Of(int n) => new(new CpuFigures(flops[n].Clock, bytes[n].Clock), new CpuFigures(flops[n].Processor, bytes[n].Processor));
+        return (Of(0), Of(1));
     }
 
-    private static (double Clock, double Processor) Best(int threads, Func<(Action Work, double Amount)> make)
+    /// <param name="Clock">In seconds of the clock.</param>
+    /// <param name="Processor">In seconds of processor time, which other programs do not take from.</param>
+    internal sealed record Measured(CpuFigures Clock, CpuFigures Processor);
+
+    private static (double Clock, double Processor)[] InTurns(int threads, Func<(Action Work, double Amount)> make)
     {
-        (double clocked, double used) = (0, 0);
+        List<(double Clock, double Processor)>[] all = [[], []];
         for (int trial = 0; trial < Trials; trial++)
         {
-            double[] rates = new double[threads], amounts = new double[threads];
-            TimeSpan from = default, to = default;
-            using Barrier ready = new(threads, _ => from = Environment.CpuUsage.TotalTime), over = new(threads, _ => to = Environment.CpuUsage.TotalTime);
-            Thread[] all = [.. Enumerable.Range(0, threads).Select(n => new Thread(() =>
-            {
-                set_num_threads(1);
-                using var scope = NewDisposeScope();
-                (Action work, double amount) = make();
-                work();
-                ready.SignalAndWait();
-                var clock = Stopwatch.StartNew();
-                int done = 0;
-                for (; clock.Elapsed < Trial; done++)
-                {
-                    using var inner = NewDisposeScope();
-                    work();
-                }
-                amounts[n] = done * amount;
-                rates[n] = amounts[n] / clock.Elapsed.TotalSeconds;
-                over.SignalAndWait();
-            }))];
-            foreach (Thread thread in all) thread.Start();
-            foreach (Thread thread in all) thread.Join();
-            clocked = Math.Max(clocked, rates.Average());
-            used = Math.Max(used, amounts.Sum() / (to - from).TotalSeconds);
+            all[0].Add(Once(1, make));
+            all[1].Add(Once(threads, make));
         }
-        return (clocked, used);
+        static double Median(IEnumerable<double> rates) => rates.Order().ElementAt(Trials / 2);
+        return [.. all.Select(rates => (Median(rates.Select(r => r.Clock)), Median(rates.Select(r => r.Processor))))];
+    }
+
+    /// <summary>How much of the work a thread does in a second.</summary>
+    private static (double Clock, double Processor) Once(int threads, Func<(Action Work, double Amount)> make)
+    {
+        double[] rates = new double[threads], amounts = new double[threads];
+        TimeSpan from = default, to = default;
+        using Barrier ready = new(threads, _ => from = Environment.CpuUsage.TotalTime), over = new(threads, _ => to = Environment.CpuUsage.TotalTime);
+        Thread[] all = [.. Enumerable.Range(0, threads).Select(n => new Thread(() =>
+        {
+            set_num_threads(1);
+            using var scope = NewDisposeScope();
+            (Action work, double amount) = make();
+            work();
+            ready.SignalAndWait();
+            var clock = Stopwatch.StartNew();
+            int done = 0;
+            for (; clock.Elapsed < Trial; done++)
+            {
+                using var inner = NewDisposeScope();
+                work();
+            }
+            amounts[n] = done * amount;
+            rates[n] = amounts[n] / clock.Elapsed.TotalSeconds;
+            over.SignalAndWait();
+        }))];
+        foreach (Thread thread in all) thread.Start();
+        foreach (Thread thread in all) thread.Join();
+        return (rates.Average(), amounts.Sum() / (to - from).TotalSeconds);
     }
 }

@@ -22,14 +22,14 @@ internal static class ParallelBenchmark
         Figure.Print("parallel.all_to_all.gbps", reached[2].AllToAll / 1e9, "GB/s");
         Figure.Print("parallel.reduce_scatter.gbps", reached[2].ReduceScatter / 1e9, "GB/s");
         int cores = Environment.ProcessorCount;
-        (CpuFigures Clock, CpuFigures Processor) alone = CpuFigures.Measure(1), together = CpuFigures.Measure(Math.Min(2, cores));
-        Figure.Note($"a thread: {alone}; one of two at once: {together}");
 
         foreach (string kind in new[] { "full", "lora" })
         {
             string name = kind == "full" ? "parallel" : $"parallel.{kind}";
             ParallelCase[] cases = [.. Ranks.Select(ranks => new ParallelCase(kind, ranks, quick))];
             TimeSpan before = clock.Elapsed;
+            (CpuFigures.Measured alone, CpuFigures.Measured together) = CpuFigures.Measure(Math.Min(2, cores));
+            Figure.Note($"a thread alone: {alone}; one of two at once: {together}");
             ParallelMeasure[] measures = [.. cases.Select(c => c.InOwnProcess())];
             if (2 * clock.Elapsed - before < (kind == "full" ? FullEnds : LoraEnds)) measures = [.. cases.Zip(measures, (c, first) => first.Best(c.InOwnProcess()))];
             double one = measures[0].Seconds.Average();
@@ -54,6 +54,12 @@ internal static class ParallelBenchmark
                 Figure.Print($"{name}.simulated.ranks{c.Ranks}.processor_seconds", processor, "s");
                 Figure.Print($"{name}.simulated.ranks{c.Ranks}.processor_error", Error(processor, measure.ProcessorSeconds), "percent");
             }
+        }
+        foreach (int ranks in Ranks[1..])
+        {
+            // In float32 rounding decides which experts some tokens get, and Adam makes steps of the smallest gradients: in float64 what is left is the order of sums.
+            double Difference(ParallelCase c) => c.InOwnProcess().Losses.Zip((c with { Ranks = 1 }).InOwnProcess().Losses, (a, b) => Math.Abs(a - b)).Max();
+            Figure.Print($"parallel.float64.ranks{ranks}.loss_difference", Difference(new ParallelCase("full", ranks, Quick: true, Float64: true)) * 1e12, "1e-12");
         }
         DiffusionGemmaConfig released = DiffusionGemmaConfig.Parse(ReleasedConfig.Json(perLayer: false), "config.json");
         foreach (int devices in SimulateCommand.Devices)

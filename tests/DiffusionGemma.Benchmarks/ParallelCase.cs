@@ -9,7 +9,8 @@ namespace DiffusionGemma.Benchmarks;
 /// <param name="Kind">full or lora.</param>
 /// <param name="Ranks">Ranks.</param>
 /// <param name="Quick">The small shape.</param>
-internal sealed record ParallelCase(string Kind, int Ranks, bool Quick)
+/// <param name="Float64">In place of float32.</param>
+internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Float64 = false)
 {
     public const string Command = "parallel-one";
 
@@ -24,13 +25,13 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick)
         Devices = torch.Device.Cpu(Ranks),
     };
 
-    public static ParallelCase Parse(string[] a) => new(a[0], int.Parse(a[1], CultureInfo.InvariantCulture), bool.Parse(a[2]));
+    public static ParallelCase Parse(string[] a) => new(a[0], int.Parse(a[1], CultureInfo.InvariantCulture), bool.Parse(a[2]), bool.Parse(a[3]));
 
     /// <summary>Runs it in a process that does nothing else.</summary>
     public ParallelMeasure InOwnProcess()
     {
         BenchmarkShape.Checkpoint(Quick);
-        string[] arguments = [Command, Kind, Ranks.ToString(CultureInfo.InvariantCulture), Quick.ToString()];
+        string[] arguments = [Command, Kind, Ranks.ToString(CultureInfo.InvariantCulture), Quick.ToString(), Float64.ToString()];
         using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
@@ -45,7 +46,7 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick)
     {
         DiffusionGemmaRuntime.EnsureUsable();
         torch.set_num_threads(1);
-        using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick), dtype: torch.ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick), dtype: Float64 ? torch.ScalarType.Float64 : torch.ScalarType.Float32);
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * Steps, model.Config);
         List<ObservedCollective>[] logs = [.. Enumerable.Range(0, Ranks).Select(_ => new List<ObservedCollective>())];
         var ends = new List<(long Time, TimeSpan Processor)>();

@@ -19,6 +19,9 @@ internal sealed record Arguments
     /// <summary>Train every weight in place of an adapter.</summary>
     public bool Full { get; init; }
 
+    /// <summary>CPU ranks that train together; null: what the machine has. Not to be named under mpirun, where every process is a rank.</summary>
+    public int? Ranks { get; init; }
+
     /// <summary>Set in the fresh process that the sample starts: the saved model to load.</summary>
     public string? Load { get; init; }
 
@@ -42,6 +45,9 @@ internal sealed record Arguments
                 case "--max-steps" when int.TryParse(value, CultureInfo.InvariantCulture, out int steps) && steps > 0:
                     parsed = parsed with { MaxSteps = steps };
                     break;
+                case "--ranks" when int.TryParse(value, CultureInfo.InvariantCulture, out int ranks) && ranks > 0:
+                    parsed = parsed with { Ranks = ranks };
+                    break;
                 case "--out" when value is not null:
                     parsed = parsed with { Out = value };
                     break;
@@ -50,7 +56,7 @@ internal sealed record Arguments
                     break;
                 default:
                     Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                    Console.Error.WriteLine("Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--out FOLDER] [--load ZIP]");
+                    Console.Error.WriteLine("Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--ranks N] [--out FOLDER] [--load ZIP]");
                     return null;
             }
             i++;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using TorchSharp;
 
 namespace DiffusionGemma.Samples;
 
@@ -14,9 +15,11 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
     private const int Shown = 3;
     private readonly MLContext _ml = new(seed: 42);
 
-    /// <summary>Runs the sample.</summary>
+    /// <summary>Runs the sample. Under mpirun every process trains, and the first does all else.</summary>
     public void Run()
     {
+        bool isFirst = TrainingProcesses.IsFirst;
+        if (!isFirst) Console.SetOut(TextWriter.Null);
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
         _ml.Log += (_, log) =>
         {
@@ -34,13 +37,19 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         IDataView questions = _ml.Data.TakeRows(heldOut, answerRows);
 
         Console.WriteLine("Before:");
-        using (var untrained = prepare.Append(gemma.Answer(arguments.Checkpoint)).Fit(train))
+        if (isFirst)
+        {
+            using var untrained = prepare.Append(gemma.Answer(arguments.Checkpoint)).Fit(train);
             Measure(untrained, losses, questions);
+        }
 
-        FineTuneOptions run = arguments.Full ? options with { Lora = null, OutputFolder = Path.Combine(arguments.Out, "checkpoint") } : options;
+        FineTuneOptions run = options with { Devices = arguments.Ranks is int ranks ? torch.Device.Cpu(ranks) : null };
+        if (arguments.Full) run = run with { Lora = null, OutputFolder = Path.Combine(arguments.Out, "checkpoint") };
         var clock = Stopwatch.StartNew();
         using var model = prepare.Append(gemma.FineTune(arguments.Checkpoint, run, progress: new StepPrinter())).Fit(train);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Trained {model.LastTransformer.Summary!.TrainedParameterCount:N0} parameters in {clock.Elapsed.TotalSeconds:F0} s."));
+
+        if (!isFirst) return;
 
         Console.WriteLine("After:");
         string[] answers = Measure(model, losses, questions);
@@ -86,6 +95,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
 
         Console.WriteLine("A fresh process loads the saved model and answers:");
         var start = new ProcessStartInfo(Environment.ProcessPath!, ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
+        foreach (string name in start.Environment.Keys.Where(k => k.StartsWith("OMPI_", StringComparison.Ordinal) || k.StartsWith("PMI", StringComparison.Ordinal)).ToList())
+            start.Environment.Remove(name);                                                    // it is no rank of this job
         using Process process = Process.Start(start)!;
         string printed = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -48,7 +49,8 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
                 scope.Attach(gradient);
                 incoming[i] = gradient;
             }
-            gradients = Backward(ctx, incoming);
+            // After a fault the engine goes on with what is left: nothing of it counts, and other ranks must not meet this one where it has no business.
+            gradients = faults.Any ? new Tensor?[inputs] : Backward(ctx, incoming);
             if (gradients.Length != inputs) throw new InvalidOperationException($"{Name} gave {gradients.Length} gradients for {inputs} inputs.");
             foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
             ctx.Dispose();                                                                   // what was saved: TorchSharp would keep it until the whole graph goes
@@ -83,6 +85,15 @@ internal sealed class AutogradFaults
 
     public static AutogradFaults OfThisThread => _ofThisThread ??= new AutogradFaults();
 
+    /// <summary>Whether a callback has thrown since the last backward pass.</summary>
+    public bool Any
+    {
+        get
+        {
+            lock (_gate) return _first is not null;
+        }
+    }
+
     public void Add(Exception fault)
     {
         lock (_gate) _first ??= fault;
@@ -104,6 +115,7 @@ internal sealed class AutogradFaults
         backward();
         Exception? first;
         lock (faults._gate) (first, faults._first) = (faults._first, null);
+        if (first is ProcessGroupException) ExceptionDispatchInfo.Throw(first);
         if (first is not null) throw new InvalidOperationException($"A backward function failed: {first.Message}", first);
     }
 }

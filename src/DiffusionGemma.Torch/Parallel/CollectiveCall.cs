@@ -89,7 +89,8 @@ internal readonly record struct CollectiveCall(Collective Operation, ScalarType?
     {
         if (tensor.dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 or ScalarType.Int64))
             throw new ArgumentException($"Collectives take float32, float64, bfloat16 and int64, not {tensor.dtype}.");
-        return tensor.is_contiguous() ? tensor.dtype : throw new ArgumentException($"Collectives take contiguous tensors: the one of [{string.Join(", ", tensor.shape)}] is not.");
+        return tensor.is_contiguous() ? tensor.dtype
+            : throw new ArgumentException($"Collectives take contiguous tensors: the one of [{string.Join(", ", tensor.shape)}] is not.");
     }
 
     private static void SameKind(Tensor input, Tensor output)

@@ -13,17 +13,30 @@ internal sealed class GroupFailure
     /// <summary>Every wait ends.</summary>
     /// <param name="message">Who did what, without a point at the end.</param>
     /// <param name="cause">What a rank failed of.</param>
-    public void Fail(string message, Exception? cause = null)
+    /// <returns>Whether this was the first failure; a later one changes nothing.</returns>
+    public bool Fail(string message, Exception? cause = null)
     {
         lock (Gate)
         {
-            _first ??= new Reported(message, cause);
+            if (_first is not null) return false;
+            _first = new Reported(message, cause);
             Monitor.PulseAll(Gate);
+            return true;
         }
     }
 
     /// <summary>What <see cref="IProcessGroup.Abort"/> says to the other ranks.</summary>
-    public void Abort(RankPlace rank, Exception cause) => Fail($"{rank} failed: {cause.Message}", cause);
+    public static string Aborted(RankPlace rank, Exception cause) => $"{rank} failed: {cause.Message}";
+
+    /// <summary>What those say who waited in vain.</summary>
+    /// <param name="timeout">How long.</param>
+    /// <param name="missing">For whom.</param>
+    /// <param name="last">What the group did before, if anything.</param>
+    public static string Late(TimeSpan timeout, IEnumerable<RankPlace> missing, (long Number, CollectiveCall Call)? last)
+    {
+        string done = last is { } one ? $"the last that all did was collective {one.Number}, {one.Call}" : "there was none before";
+        return $"within {timeout.TotalSeconds:0.###} s there did not come {string.Join(", ", missing)}; {done}";
+    }
 
     /// <summary>Throws where the group has failed: a new exception for each rank and time, with what that rank was about to do.</summary>
     public void ThrowIfFailed(RankPlace rank, long number, CollectiveCall call)

@@ -1,3 +1,4 @@
+using static DiffusionGemma.RankTensors;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -9,9 +10,6 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class InProcessGroup : IProcessGroup
 {
-    /// <summary>Numbers summed at a time: the sum stays in the core's own cache, and an operator's fixed cost is small beside it.</summary>
-    private const long SumNumbers = 1 << 16;
-
     private readonly Meeting _meeting;
     private readonly RankPlace _place;
     private long _number;
@@ -57,14 +55,14 @@ internal sealed class InProcessGroup : IProcessGroup
     {
         long all = tensor.numel(), start = all / Size * Rank + Math.Min(Rank, all % Size), count = all / Size + (Rank < all % Size ? 1 : 0);
         Tensor[] parts = [.. Enumerable.Range(0, Size).Select(r => Flat(_meeting[r].Output!).narrow(0, start, count))];
-        Sum(parts, parts);
+        RankSum.Into(parts, parts);
     });
 
     public void ReduceScatter(Tensor input, Tensor output) =>
         Run(() => new CollectivePost(CollectiveCall.ReduceScatter(input, output, Rank, Size)) { Input = input }, () =>
     {
         long count = output.numel();
-        Sum([.. Enumerable.Range(0, Size).Select(r => Flat(_meeting[r].Input!).narrow(0, Rank * count, count))], [Flat(output)]);
+        RankSum.Into([Flat(output)], [.. Enumerable.Range(0, Size).Select(r => Flat(_meeting[r].Input!).narrow(0, Rank * count, count))]);
     });
 
     public void AllGather(Tensor input, Tensor output) => Run(() => new CollectivePost(CollectiveCall.AllGather(input, output, Rank, Size)) { Input = input }, () =>
@@ -100,7 +98,7 @@ internal sealed class InProcessGroup : IProcessGroup
         return new InProcessGroup(part, rank);
     }
 
-    public void Abort(Exception cause) => _meeting.Failure.Abort(_place, cause);
+    public void Abort(Exception cause) => _meeting.Failure.Fail(GroupFailure.Aborted(_place, cause), cause);
 
     public void Dispose() => _disposed = true;
 
@@ -134,28 +132,10 @@ internal sealed class InProcessGroup : IProcessGroup
             _meeting.Begin(Rank, _number, mine);
             return mine.Call;
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is not ProcessGroupException)
         {
             Abort(e);
             throw;
         }
     }
-
-    /// <summary>Each of <paramref name="outputs"/> becomes the sum of all inputs, rounded once. An output may be one of the inputs.</summary>
-    private static void Sum(Tensor[] inputs, Tensor[] outputs)
-    {
-        long all = inputs[0].numel();
-        Tensor buffer = empty(Math.Min(all, SumNumbers), dtype: inputs[0].dtype == ScalarType.BFloat16 ? ScalarType.Float32 : inputs[0].dtype, device: inputs[0].device);
-        for (long start = 0; start < all; start += SumNumbers)
-        {
-            using var scope = NewDisposeScope();
-            long count = Math.Min(SumNumbers, all - start);
-            Tensor sum = buffer.narrow(0, 0, count);
-            sum.copy_(inputs[0].narrow(0, start, count));
-            foreach (Tensor input in inputs[1..]) sum.add_(input.narrow(0, start, count));
-            foreach (Tensor output in outputs) output.narrow(0, start, count).copy_(sum);
-        }
-    }
-
-    private static Tensor Flat(Tensor tensor) => tensor.view(tensor.numel());
 }

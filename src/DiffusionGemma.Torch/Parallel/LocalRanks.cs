@@ -7,7 +7,12 @@ namespace DiffusionGemma;
 internal static class LocalRanks
 {
     /// <summary>How long, beyond a collective's own time-out, a rank may take to notice that the others are done for.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// What a rank throws because another failed says less than what that other threw. All that were cancelled throw; the first rank knows who asked for it.
+    /// </summary>
+    private static int Says(Exception e) => e switch { ProcessGroupException => 0, OperationCanceledException => 1, _ => 2 };
 
     /// <summary>Runs <paramref name="body"/> for every group on a thread of its own, and returns when all have.</summary>
     /// <param name="groups">This process's ranks.</param>
@@ -32,8 +37,8 @@ internal static class LocalRanks
                 }
                 catch (Exception e)
                 {
-                    // What a rank throws because another failed says less than what that other threw.
-                    lock (gate) first = first is null or ProcessGroupException && e is not ProcessGroupException ? e : first;
+                    lock (gate)
+                        if (first is null || Says(e) > Says(first) || e is OperationCanceledException && Says(first) == Says(e) && ReferenceEquals(group, groups[0])) first = e;
                     group.Abort(e);
                     failed.Set();
                 }

@@ -14,6 +14,9 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
     /// </summary>
     private const int Spins = 30;
 
+    /// <summary>A wait at a time: a monitor's own is bounded.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
+
     private readonly CollectivePost?[] _posts = new CollectivePost?[ranks.Count];
     private readonly bool[] _present = new bool[ranks.Count];
     private IReadOnlyList<Meeting> _parts = [];
@@ -59,10 +62,9 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
             while (_round == round)
             {
                 failure.ThrowIfFailed(ranks[rank], number, post.Call);
-                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
-                if (timeout == System.Threading.Timeout.InfiniteTimeSpan) Monitor.Wait(failure.Gate);
-                else if (left > TimeSpan.Zero) Monitor.Wait(failure.Gate, left);
-                else failure.Fail(Missing());
+                TimeSpan left = timeout == System.Threading.Timeout.InfiniteTimeSpan ? Longest : timeout - Stopwatch.GetElapsedTime(start);
+                if (left > TimeSpan.Zero) Monitor.Wait(failure.Gate, left < Longest ? left : Longest);
+                else failure.Fail(GroupFailure.Late(timeout, ranks.Where((_, r) => !_present[r]), _last));
             }
         }
         void Compare(CollectiveCall call)
@@ -108,13 +110,6 @@ internal sealed class Meeting(IReadOnlyList<RankPlace> ranks, TimeSpan timeout, 
     {
         var spin = new SpinWait();
         while (spin.Count < Spins && _round == round && !failure.Failed) spin.SpinOnce(sleep1Threshold: -1);
-    }
-
-    private string Missing()
-    {
-        int[] missing = [.. Enumerable.Range(0, ranks.Count).Where(r => !_present[r])];
-        string last = _last is { } done ? $"the last that all did was collective {done.Number}, {done.Call}" : "there was none before";
-        return $"within {timeout.TotalSeconds:0.###} s there did not come {string.Join(", ", missing.Select(r => ranks[r]))}; {last}";
     }
 
     private Meeting[] Parts() =>

@@ -45,8 +45,8 @@ public static class FineTuner
     /// <param name="checkpoint">A Hugging Face folder; of several processes all must see it.</param>
     /// <param name="examples">Packed rows (<see cref="CanvasPacking"/>); of several processes each is given the same.</param>
     /// <param name="options">How to train: on which devices, in what precision.</param>
-    /// <param name="progress">As above; in every process.</param>
-    /// <param name="cancellation">As above; in whichever process.</param>
+    /// <param name="progress">As above; of several processes the first is told.</param>
+    /// <param name="cancellation">As above; of several processes any may be cancelled, and all end.</param>
     /// <exception cref="TrainingException">As above.</exception>
     /// <exception cref="ProcessGroupException">A rank did not come to a collective in time, or ranks were given different things to do.</exception>
     /// <exception cref="MemoryBudgetException">As above.</exception>

@@ -38,7 +38,7 @@ internal sealed record TrainingJob(
     {
         FineTuneResult? result = null;
         Func<string, bool> trains = name => Options.Lora is null && FineTuner.Trains(name);
-        Run(layout, (ranks, reports) =>
+        Run(layout, model.Config, model.DType, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
             using LoraAdapter? adapter = Options.Lora is null ? null
@@ -65,7 +65,7 @@ internal sealed record TrainingJob(
     public FineTuneResult OnRanks(RankLayout layout, Checkpoint checkpoint, ScalarType precision)
     {
         FineTuneResult? result = null;
-        Run(layout, (ranks, reports) =>
+        Run(layout, checkpoint.Config, precision, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = DiffusionGemmaModel.LoadShare(checkpoint, ranks.Device, precision, ranks.Experts);
             using LoraAdapter? adapter = Options.Lora is null ? null : LoraAdapter.Create(share, Options.Lora, Seed);
@@ -79,9 +79,9 @@ internal sealed record TrainingJob(
         return result!;
     }
 
-    private void Run(RankLayout layout, Action<RankGroups, bool> body)
+    private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body)
     {
-        if (Options.Notices is { } notices) notices.Report(layout.ToString());
+        if (layout.First == 0) Options.Notices?.Report(layout.Describe(TrainingPlan.Of(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
         IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.CollectiveTimeout);
         if (Options.Observed is { } observed) groups = [.. groups.Select(observed)];
         try

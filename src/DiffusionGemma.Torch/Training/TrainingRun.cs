@@ -17,7 +17,7 @@ namespace DiffusionGemma;
 /// <param name="steps">Steps of the whole run.</param>
 /// <param name="seed">Where every draw starts.</param>
 /// <param name="ranks">Who trains together.</param>
-/// <param name="reports">Whether this rank tells the caller what happens: of those in one process, one does.</param>
+/// <param name="reports">Whether this rank fills the caller's history: of those in one process, one does. The first of all tells listeners too.</param>
 internal sealed class TrainingRun(
     DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyList<TrainedParameter> trained, int steps, long seed,
     RankGroups ranks, bool reports)
@@ -124,7 +124,7 @@ internal sealed class TrainingRun(
             PeakBytes = PeakMemory(),
         };
         History.Add(record);
-        if (reports) progress?.Report(record);
+        if (ranks.IsFirst) progress?.Report(record);
     }
 
     /// <summary>A checkpoint that cannot be written ends no run: what trained so far would be lost with it. The next one is tried in its turn.</summary>
@@ -143,7 +143,7 @@ internal sealed class TrainingRun(
 
     private void Note(string notice)
     {
-        if (!reports) return;
+        if (!ranks.IsFirst) return;
         Notices.Add(notice);
         options.Notices?.Report(notice);
     }
@@ -191,7 +191,7 @@ internal sealed class TrainingRun(
         {
             EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, cancellation);
             History.Add(record);
-            if (reports) evaluation.Progress?.Report(record);
+            if (ranks.IsFirst) evaluation.Progress?.Report(record);
             return record;
         }
         finally

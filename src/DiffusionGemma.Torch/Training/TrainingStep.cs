@@ -49,14 +49,13 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
                 MicroBatch batch = rows.Length == 0
                     ? MicroBatch.Idle(config.PadTokenId, model.Device)
                     : MicroBatch.Build([.. rows.Select(r => examples[r])], [.. rows.Select(r => draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
-                if (rows.Length > 0) model.Adapter?.SeedDropout(unchecked(seed + 104_729L * prepared.Step + rows[0]));
 
-                At(prepared, "encoding");
+                Begin(prepared, rows, 0, "encoding");
                 using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
                 if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
-                At(prepared, "first pass");
+                Begin(prepared, rows, 1, "first pass");
                 Tensor? firstLogits = ofSet.Any(r => draws[r].SelfConditioned) ? FirstPass(batch, cache) : null;
-                At(prepared, "decoding");
+                Begin(prepared, rows, 2, "decoding");
                 Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
                 firstLogits?.Dispose();
 
@@ -91,6 +90,13 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     {
         long length = batch.InputIds.shape[1] - 1;
         return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
+    }
+
+    /// <summary>Dropout's draws of a pass are its own: whether a rank takes part in others' passes in between is all one.</summary>
+    private void Begin(PreparedStep step, int[] rows, int pass, string phase)
+    {
+        At(step, phase);
+        model.Adapter?.SeedDropout(unchecked(seed + 104_729L * step.Step + rows.FirstOrDefault() + ((long)pass << 40)));
     }
 
     private void At(PreparedStep step, string phase) => ranks.World.At = $"step {step.Step}, {phase}";

@@ -1,0 +1,47 @@
+using System.Runtime.InteropServices;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The functions of CUDA's runtime (libcudart.so.12) that TorchSharp does not offer: a thread's device, and events.
+/// Stream 0 is the one that libtorch computes on.
+/// </summary>
+internal static partial class CudaRuntime
+{
+    /// <summary>cudaEventDisableTiming.</summary>
+    public const uint WithoutTiming = 2;
+
+    private const int Success = 0, NotReady = 600;
+
+    public static void Check(int code)
+    {
+        if (code != Success) throw new ExternalException($"CUDA error {code}: {Marshal.PtrToStringUTF8(cudaGetErrorString(code))}", code);
+    }
+
+    /// <summary>Whether all work before the event is done.</summary>
+    public static bool Done(nint recorded)
+    {
+        int code = cudaEventQuery(recorded);
+        if (code == NotReady) return false;
+        Check(code);
+        return true;
+    }
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    private static partial nint cudaGetErrorString(int code);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaSetDevice(int device);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaEventCreateWithFlags(out nint created, uint flags);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaEventDestroy(nint created);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaEventRecord(nint created, nint stream);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    private static partial int cudaEventQuery(nint recorded);
+}

@@ -1,0 +1,51 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Finds NCCL and CUDA's runtime for <see cref="NcclLibrary"/> and <see cref="CudaRuntime"/>, and loads neither before it is called. What libtorch has already
+/// loaded comes first, whatever its file is called (packages give it names such as libcudart-9335f6a2.so.12); then the common names.
+/// </summary>
+internal static class GpuLibraries
+{
+    public const string Nccl = "nccl", Runtime = "cudart";
+
+    private static readonly Lazy<bool> Registered = new(() =>
+    {
+        NativeLibrary.SetDllImportResolver(typeof(GpuLibraries).Assembly, (name, assembly, path) => name is Nccl or Runtime ? Find(name, assembly, path) : 0);
+        return true;
+    });
+
+    /// <summary>Throws where one of the two cannot be loaded.</summary>
+    /// <exception cref="DllNotFoundException">Says which, what was tried and what to install.</exception>
+    public static void Require()
+    {
+        _ = Registered.Value;
+        Find(Runtime, typeof(GpuLibraries).Assembly, null);
+        Find(Nccl, typeof(GpuLibraries).Assembly, null);
+    }
+
+    private static nint Find(string name, Assembly assembly, DllImportSearchPath? path)
+    {
+        // libtorch's builds may carry NCCL inside of libtorch_cuda.so; its functions are then exported there.
+        (string probe, string[] names, string advice) = name == Nccl
+            ? ("ncclCommSplit", new[] { "libnccl.so.2", "libtorch_cuda.so" },
+                "install NCCL 2.19 or newer (libnccl2), or put the folder of libnccl.so.2 into LD_LIBRARY_PATH")
+            : ("cudaEventQuery", ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
+                "reference TorchSharp's CUDA package, or put the folder of libcudart.so.12 into LD_LIBRARY_PATH");
+        string[] tried = [.. Mapped($"/lib{name}"), .. names];
+        foreach (string one in tried)
+        {
+            if (!NativeLibrary.TryLoad(one, assembly, path, out nint library)) continue;
+            if (NativeLibrary.TryGetExport(library, probe, out _)) return library;
+            NativeLibrary.Free(library);
+        }
+        throw new DllNotFoundException(
+            $"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has {probe}: {advice}.");
+    }
+
+    /// <summary>Files of this process's memory whose path contains <paramref name="part"/>.</summary>
+    private static IEnumerable<string> Mapped(string part) => !OperatingSystem.IsLinux() ? [] :
+        [.. File.ReadLines("/proc/self/maps").Where(line => line.Contains(part, StringComparison.Ordinal)).Select(line => line[line.IndexOf('/')..]).Distinct()];
+}

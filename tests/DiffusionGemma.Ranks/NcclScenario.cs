@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using CsCheck;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>NCCL's engine over the stand-in of nccl_standin.c, which is on the library path: ranks are threads, "devices" are numbers, tensors are on the CPU.</summary>
+internal static partial class NcclScenario
+{
+    private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromSeconds(1);
+
+    public static string Run()
+    {
+        int cases = Properties();
+        Mismatches();
+        Stuck();
+        Aborted();
+        LateError();
+        return string.Create(CultureInfo.InvariantCulture, $"{cases} well");
+    }
+
+    private static NcclProcessGroup[] Create(int ranks, TimeSpan timeout) => NcclProcessGroup.Create([.. Enumerable.Range(0, ranks)], _ => CPU, timeout);
+
+    private static int Properties()
+    {
+        const int count = 200;
+        PCG generator = PCG.Parse("0000000000000");
+        Gen<CollectiveCase> cases = CollectiveCase.Of(Gen.Int[1, 4], most: 3000);
+        int made = 0;
+        for (int n = 0; n < count; n++)
+        {
+            CollectiveCase one = cases.Generate(generator, null, out _);
+            made += one.Ranks * (one.Operation == Collective.Split ? 2 : 1);
+            RankThreads.Succeed(Create(one.Ranks, Long), group =>
+            {
+                using (group) one.Check(group);
+            });
+        }
+        True(standin_destroyed() == made && standin_aborts() == 0, $"{standin_destroyed()} of {made} communicators were destroyed, {standin_aborts()} aborted");
+        return count;
+    }
+
+    private static void Mismatches()
+    {
+        foreach (string kind in new[] { "operation", "dtype", "size", "root", "split", "counts", "rows" })
+        {
+            NcclProcessGroup[] world = Create(3, Long);
+            foreach (Exception? end in RankThreads.Run(world, group => Mismatching.Call(group, kind, group.Rank == 1)))
+                True(end is ProcessGroupException && end.Message.Contains("rank 1 ", StringComparison.Ordinal), $"{kind}: {end}");
+            Dispose(world, aborts: 3);
+        }
+    }
+
+    /// <summary>The device never does it: the call returns, and the next one throws what did not come about.</summary>
+    private static void Stuck()
+    {
+        standin_stuck(1);
+        NcclProcessGroup[] world = Create(2, Short);
+        var watch = Stopwatch.StartNew();
+        Exception?[] ends = RankThreads.Run(world, group =>
+        {
+            group.At = "step 3";
+            group.AllReduce(zeros(5));
+            if (watch.Elapsed > Short) throw new InvalidOperationException("The call waited for the device.");
+            group.At = "step 4";
+            group.Barrier();
+        });
+        foreach (Exception? end in ends)
+        {
+            True(end is ProcessGroupException && end.Message.Contains("(step 3), collective 1, all-reduce of 5 float32, was not complete on device ", StringComparison.Ordinal)
+                && end.Message.Contains("(step 4), collective 2, barrier: ", StringComparison.Ordinal), $"{end}");
+        }
+        True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
+        Dispose(world, aborts: 2);
+        standin_stuck(0);
+    }
+
+    /// <summary>One rank fails while the others wait for their devices.</summary>
+    private static void Aborted()
+    {
+        standin_stuck(1);
+        NcclProcessGroup[] world = Create(3, Long);
+        var watch = Stopwatch.StartNew();
+        Exception?[] ends = RankThreads.Run(world, group =>
+        {
+            if (group.Rank != 1) group.Barrier();
+            else
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(_ => group.Abort(new IOException("the disk is full")), null);
+                group.Barrier();
+            }
+        });
+        foreach (Exception? end in ends)
+            True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
+        True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
+        Dispose(world, aborts: 3);
+        standin_stuck(0);
+    }
+
+    /// <summary>NCCL finds an error in what it had taken.</summary>
+    private static void LateError()
+    {
+        standin_stuck(1);
+        NcclProcessGroup[] world = Create(2, Long);
+        Exception?[] ends = RankThreads.Run(world, group =>
+        {
+            group.AllReduce(zeros(5));
+            Thread.Sleep(50);
+            standin_error(6);
+            Thread.Sleep(100);
+            group.Barrier();
+        });
+        foreach (Exception? end in ends) True(end is ProcessGroupException && end.Message.Contains("NCCL error 6", StringComparison.Ordinal), $"{end}");
+        standin_error(0);
+        Dispose(world, aborts: 2);
+        standin_stuck(0);
+    }
+
+    private static void Dispose(NcclProcessGroup[] world, int aborts)
+    {
+        int destroyed = standin_destroyed();
+        foreach (NcclProcessGroup group in world) group.Dispose();
+        _aborts += aborts;
+        for (int n = 0; n < 100 && standin_aborts() < _aborts; n++) Thread.Sleep(10);
+        True(standin_aborts() == _aborts && standin_destroyed() == destroyed, $"{standin_aborts()} aborts in place of {_aborts}, {standin_destroyed() - destroyed} destroyed");
+    }
+
+    private static int _aborts;
+
+    private static void True(bool holds, string otherwise)
+    {
+        if (!holds) throw new InvalidDataException(otherwise);
+    }
+
+    [LibraryImport("libnccl.so.2")]
+    private static partial void standin_stuck(int stuck);
+
+    [LibraryImport("libnccl.so.2")]
+    private static partial void standin_error(int code);
+
+    [LibraryImport("libnccl.so.2")]
+    private static partial int standin_aborts();
+
+    [LibraryImport("libnccl.so.2")]
+    private static partial int standin_destroyed();
+}

@@ -1,0 +1,20 @@
+using System.Globalization;
+using DiffusionGemma;
+using TorchSharp;
+
+// One rank of several processes: runs the scenario that is named and prints one line, "rank R: ...", that says how it ended.
+DiffusionGemmaRuntime.EnsureUsable();
+torch.set_num_threads(1);
+string rank = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_RANK") ?? "?";
+try
+{
+    Say(Scenarios.Run(args[0], args[1..]));
+    return 0;
+}
+catch (ProcessGroupException e)
+{
+    Say($"{e.Message}{(e.InnerException is { } cause ? $" [{cause.Message}]" : "")}");
+    return 1;
+}
+
+void Say(string end) => Console.Out.Write(string.Create(CultureInfo.InvariantCulture, $"rank {rank}: {end}\n"));

@@ -1,0 +1,70 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Training as one of several processes; says the losses.</summary>
+internal static class TrainingScenario
+{
+    /// <summary>A reference's twenty steps: fixture, "full" or "lora", dtype.</summary>
+    public static string Fixture(string name, string kind, string dtype)
+    {
+        var fixture = new TrainingFixture(name);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, Enum.Parse<ScalarType>(dtype));
+        using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { CollectiveTimeout = TimeSpan.FromSeconds(30) });
+        model.Adapter = null;
+        return Losses(result);
+    }
+
+    /// <summary>From a folder, in full, into another; resumable, so that another number of processes may go on.</summary>
+    public static string Folder(string output, string checkpoints, string steps)
+    {
+        FineTuneOptions options = TinyRows.Options with
+        {
+            MicroBatchSize = 1, Precision = ScalarType.Float64, OutputFolder = output, CollectiveTimeout = TimeSpan.FromSeconds(30), WarmupSteps = 0,
+            Checkpoints = new RunCheckpointOptions { Folder = checkpoints, EverySteps = 100, Resume = RunCheckpointOptions.Latest },
+        };
+        int last = int.Parse(steps, CultureInfo.InvariantCulture);
+        using var stop = new CancellationTokenSource();
+        var stopper = new StopAfter(last, stop);
+        try
+        {
+            using FineTuneResult result = FineTuner.Fit(Fixtures.Checkpoint("tiny-2layer"), TinyRows.Make(24), options, stopper, stop.Token);
+            return Losses(result);
+        }
+        catch (OperationCanceledException)
+        {
+            return "cancelled";
+        }
+    }
+
+    /// <summary>Rank 1 fails, or is killed, in the middle of a step.</summary>
+    public static string Fault(string kind)
+    {
+        int calls = 0;
+        FineTuneOptions options = TinyRows.Options with
+        {
+            MicroBatchSize = 1, CollectiveTimeout = TimeSpan.FromSeconds(30),
+            Observed = group => new Relayed(group, name =>
+            {
+                if (group.Rank != 1 || name != nameof(IProcessGroup.AllToAll) || ++calls < 100) return;
+                if (kind == "killed") System.Diagnostics.Process.GetCurrentProcess().Kill();
+                throw new ProcessGroupException("a fault of rank 1");
+            }),
+        };
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);
+        return "finished";
+    }
+
+    private static string Losses(FineTuneResult result) => string.Join(' ', result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture)));
+
+    private sealed class StopAfter(int steps, CancellationTokenSource stop) : IProgress<StepRecord>
+    {
+        public void Report(StepRecord record)
+        {
+            if (record.Step + 1 == steps) stop.Cancel();
+        }
+    }
+}

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>What a thread reaches while so many do the same: products of the benchmark's shape, and memory beyond all caches.</summary>
+/// <summary>
+/// What a thread reaches in a second of processor time while so many do the same: products of the benchmark's shape, and memory beyond all caches. Other programs
+/// take none of that time.
+/// </summary>
 /// <param name="Flops">A second, of each thread.</param>
 /// <param name="MemoryBytes">A second, read and written, of each thread.</param>
 internal sealed record CpuFigures(double Flops, double MemoryBytes)
@@ -12,11 +15,8 @@ internal sealed record CpuFigures(double Flops, double MemoryBytes)
     private const int Trials = 9;
     private static readonly TimeSpan Trial = TimeSpan.FromSeconds(0.25);
 
-    /// <summary>
-    /// One thread alone, and each of several; by the clock, and by processor time. In turns, and the median of each: on a busy machine the one is then as
-    /// disturbed as the other.
-    /// </summary>
-    public static (Measured Alone, Measured Together) Measure(int threads)
+    /// <summary>One thread alone, and each of several. In turns, and the median of each: on a busy machine the one is then as disturbed as the other.</summary>
+    public static (CpuFigures Alone, CpuFigures Together) Measure(int threads)
     {
         var flops = InTurns(threads, () =>
         {
@@ -30,30 +30,24 @@ internal sealed record CpuFigures(double Flops, double MemoryBytes)
             (Tensor from, Tensor to) = (rand(Numbers), zeros(Numbers));
             return (() => to.add_(from), 3.0 * Numbers * sizeof(float));
         });
-        Measured Of(int n) => new(new CpuFigures(flops[n].Clock, bytes[n].Clock), new CpuFigures(flops[n].Processor, bytes[n].Processor));
-        return (Of(0), Of(1));
+        return (new CpuFigures(flops.Alone, bytes.Alone), new CpuFigures(flops.Together, bytes.Together));
     }
 
-    /// <param name="Clock">In seconds of the clock.</param>
-    /// <param name="Processor">In seconds of processor time, which other programs do not take from.</param>
-    internal sealed record Measured(CpuFigures Clock, CpuFigures Processor);
-
-    private static (double Clock, double Processor)[] InTurns(int threads, Func<(Action Work, double Amount)> make)
+    private static (double Alone, double Together) InTurns(int threads, Func<(Action Work, double Amount)> make)
     {
-        List<(double Clock, double Processor)>[] all = [[], []];
+        (List<double> alone, List<double> together) = ([], []);
         for (int trial = 0; trial < Trials; trial++)
         {
-            all[0].Add(Once(1, make));
-            all[1].Add(Once(threads, make));
+            alone.Add(Once(1, make));
+            together.Add(Once(threads, make));
         }
         static double Median(IEnumerable<double> rates) => rates.Order().ElementAt(Trials / 2);
-        return [.. all.Select(rates => (Median(rates.Select(r => r.Clock)), Median(rates.Select(r => r.Processor))))];
+        return (Median(alone), Median(together));
     }
 
-    /// <summary>How much of the work a thread does in a second.</summary>
-    private static (double Clock, double Processor) Once(int threads, Func<(Action Work, double Amount)> make)
+    private static double Once(int threads, Func<(Action Work, double Amount)> make)
     {
-        double[] rates = new double[threads], amounts = new double[threads];
+        double[] amounts = new double[threads];
         TimeSpan from = default, to = default;
         using Barrier ready = new(threads, _ => from = Environment.CpuUsage.TotalTime), over = new(threads, _ => to = Environment.CpuUsage.TotalTime);
         Thread[] all = [.. Enumerable.Range(0, threads).Select(n => new Thread(() =>
@@ -71,11 +65,10 @@ internal sealed record CpuFigures(double Flops, double MemoryBytes)
                 work();
             }
             amounts[n] = done * amount;
-            rates[n] = amounts[n] / clock.Elapsed.TotalSeconds;
             over.SignalAndWait();
         }))];
         foreach (Thread thread in all) thread.Start();
         foreach (Thread thread in all) thread.Join();
-        return (rates.Average(), amounts.Sum() / (to - from).TotalSeconds);
+        return amounts.Sum() / (to - from).TotalSeconds;
     }
 }

@@ -14,7 +14,7 @@ namespace DiffusionGemma;
 /// <param name="model">The model.</param>
 /// <param name="chunkElements">Scores held at once, 256 MiB in float32; never less than one row's.</param>
 /// <param name="sliceElements">On a CPU elementwise work is done on so many scores at a time, which stay in its cache.</param>
-internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 21) : IDisposable
+internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
 {
     /// <summary>Columns of one product on a CPU: measured a third faster than one product over a whole vocabulary.</summary>
     private const int ProductColumns = 1024;
@@ -59,6 +59,7 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             _buffer = empty([positions, vocabulary], dtype: _wide, device: Model.Device).DetachFromDisposeScope();
         }
         Tensor scores = _buffer.narrow(0, 0, positions), scaled = hidden * scale;
+        if (Avx512Products.TryTransposed(scaled, table, [positions], scores)) return scores;
         int columns = Model.Device.type == DeviceType.CPU ? ProductColumns : (int)vocabulary;
         for (long start = 0; start < vocabulary; start += columns)
         {
@@ -86,6 +87,14 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             double cap = predictor._config.FinalLogitSoftcapping;
             Canvas = predictor._config.CanvasLength;
             bool rounds = predictor.Model.DType != predictor._wide;
+            int n = (int)scores.shape[0];
+            (_hostTotals, _entropies, _mostLikely) = (new double[n], new double[n], new int[n]);
+            double[] scales = [.. temperatures.SelectMany(t => Enumerable.Repeat(2 * cap / t, Canvas))];
+            if (!rounds && Avx512Softmax.TryRun(scores, scales, _hostTotals, _entropies, _mostLikely))
+            {
+                _totals = tensor(_hostTotals, predictor._wide).unsqueeze(-1);
+                return;
+            }
             Tensor inverse = tensor(temperatures.Select(t => 1 / t).ToArray(), predictor._wide, scores.device).view(-1, 1, 1).expand(-1, Canvas, -1).reshape(-1, 1);
             long positions = scores.shape[0], slice = scores.device.type == DeviceType.CPU ? Math.Max(1, predictor.SliceElements / scores.shape[1]) : positions;
             List<Tensor> best = [], totals = [], entropies = [], rounded = [];
@@ -106,7 +115,6 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             _rounded = rounds ? cat(rounded, 0) : null;
             using Tensor host = cat([_totals.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1).t().contiguous().cpu();
             double[] numbers = host.data<double>().ToArray();
-            int n = (int)positions;
             (_hostTotals, _entropies, _mostLikely) = (numbers[..n], numbers[n..(2 * n)], Array.ConvertAll(numbers[(2 * n)..], v => (int)v));
         }
 
@@ -177,9 +185,9 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             ModelStack stack = _predictor.Model.Stack;
             int start = row * Canvas, count = rows * Canvas;
             Tensor expected = _rounded is null
-                ? _weights.narrow(0, start, count).mm(stack.Embedding) / _totals.narrow(0, start, count)
+                ? Avx512Products.Plain(_weights.narrow(0, start, count), stack.Embedding).div_(_totals.narrow(0, start, count))
                 : _rounded.narrow(0, start, count).mm(stack.Embedding);
-            return (expected * stack.EmbeddingScale).view(rows, Canvas, -1);
+            return expected.mul_(stack.EmbeddingScale).view(rows, Canvas, -1);
         }
 
         /// <summary>The likeliest tokens in descending order, those that are left out with weight 0; and their ids.</summary>

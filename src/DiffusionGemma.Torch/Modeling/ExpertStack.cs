@@ -20,12 +20,14 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
     {
         using var scope = NewDisposeScope();
         Tensor y = empty(x.shape[0], weight.shape[1], dtype: x.dtype, device: x.device);
+        bool written = Avx512Products.TryTransposed(x, weight, counts, y);
+        if (written && lora is null) return y.MoveToOuterDisposeScope();
         Tensor[] rows = x.split(counts, 0), results = y.split(counts, 0), transposed = weight.transpose(1, 2).unbind(0);
         (Tensor[] A, Tensor[] B) low = lora?.OfExperts(x.dtype) ?? default;
         for (int e = 0; e < counts.Length; e++)
         {
             if (counts[e] == 0) continue;
-            results[e].addmm_(rows[e], transposed[e], beta: 0, alpha: 1);
+            if (!written) results[e].addmm_(rows[e], transposed[e], beta: 0, alpha: 1);
             if (lora is not null) results[e].addmm_(rows[e].mm(low.A[e].t()).mul_(lora.Scale), low.B[e].t(), beta: 1, alpha: 1);
         }
         return y.MoveToOuterDisposeScope();

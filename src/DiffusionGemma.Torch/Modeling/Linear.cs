@@ -31,7 +31,7 @@ internal sealed class Linear(string name, Tensor weight)
     {
         LoraPair? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
         if (lora is { Dropout: 0 } && !Weight.requires_grad) return LowRankLinear.Of(x, Weight, lora);
-        Tensor y = nn.functional.linear(x, Weight);
+        Tensor y = is_grad_enabled() ? nn.functional.linear(x, Weight) : Avx512Products.Linear(x, Weight);
         return lora is null ? y : y + lora.Delta(x);
     }
 }

@@ -44,7 +44,7 @@ internal sealed class LowRankLinear : AutogradFunction<LowRankLinear>
         public (Tensor Y, Tensor Low) Forward(Tensor x)
         {
             using var scope = NewDisposeScope();
-            Tensor y = nn.functional.linear(x, Weight), low = x.reshape(-1, Weight.shape[1]).mm(Lora.A.to(x.dtype).t()).mul_(Lora.Scale);
+            Tensor y = Avx512Products.Linear(x, Weight), low = x.reshape(-1, Weight.shape[1]).mm(Lora.A.to(x.dtype).t()).mul_(Lora.Scale);
             y.view(-1, Weight.shape[0]).addmm_(low, Lora.B.to(x.dtype).t(), beta: 1, alpha: 1);
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope());
         }

@@ -6,7 +6,7 @@ namespace DiffusionGemma.Benchmarks;
 /// <summary>In-process collectives: bytes that leave a rank for others (as many come in) a second, at some sizes of what each rank hands in; and what an empty one takes.</summary>
 internal static class CollectiveBenchmark
 {
-    private const int Trials = 5;
+    private const int Trials = 5, ShortTrials = 50;
     private static readonly long[] Kibibytes = [64, 1024, 16384, 65536];
 
     /// <param name="AllToAll">Bytes a second that leave a rank, at 1 MiB and more the best.</param>
@@ -49,13 +49,14 @@ internal static class CollectiveBenchmark
     /// <summary>Of one collective, in the fastest of some trials of a few.</summary>
     private static double Seconds(int ranks, long kibibytes, Func<IProcessGroup, Action> make)
     {
-        int times = (int)Math.Clamp(65536 / Math.Max(kibibytes, 1), 3, 500);
+        // Short ones many times: on a busy machine few trials are left alone.
+        (int times, int trials) = kibibytes < 1024 ? (20, ShortTrials) : ((int)Math.Clamp(65536 / kibibytes, 3, 20), Trials);
         double best = double.PositiveInfinity;
         LocalRanks.Run(InProcessGroup.Create(ranks, TimeSpan.FromMinutes(1)), threads: 1, group =>
         {
             Action collective = make(group);
             collective();
-            for (int trial = 0; trial < Trials; trial++)
+            for (int trial = 0; trial < trials; trial++)
             {
                 group.Barrier();
                 var clock = Stopwatch.StartNew();

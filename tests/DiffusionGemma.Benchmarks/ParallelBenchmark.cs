@@ -43,7 +43,7 @@ internal static class ParallelBenchmark
             }
             foreach ((ParallelCase c, ParallelMeasure measure) in cases.Zip(measures).Skip(1))
             {
-                StepSimulation simulated = Predict(c, measures[0].ProcessorSeconds, alone, together, reached[c.Ranks], cores);
+                StepSimulation simulated = Predict(c, measures[0].ProcessorSeconds, alone, together, reached[c.Ranks], reached[2].Latency, cores);
                 Figure.Note(simulated.ToString());
                 double Error(double predicted, double measured) => 100 * Math.Abs(predicted - measured) / measured;
                 Figure.Print($"{name}.simulated.ranks{c.Ranks}.seconds", simulated.Seconds, "s");
@@ -73,12 +73,12 @@ internal static class ParallelBenchmark
     /// the measured bandwidth, is products'; on more ranks both are as much slower as a thread is beside another. Nothing of the several ranks' own steps goes in. It is a
     /// prediction for a machine that does nothing else.
     /// </summary>
-    private static StepSimulation Predict(ParallelCase c, double oneRank, CpuFigures alone, CpuFigures together, CollectiveBenchmark.Reached links, int cores)
+    private static StepSimulation Predict(ParallelCase c, double oneRank, CpuFigures alone, CpuFigures together, CollectiveBenchmark.Reached links, double latency, int cores)
     {
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(BenchmarkShape.Checkpoint(c.Quick));
         int tokens = BenchmarkShape.DefaultPrompt + BenchmarkShape.DefaultResponse;
         StepSimulation Simulate(int ranks, DeviceFigures figures) => StepSimulation.Of(config, c.Options, torch.ScalarType.Float32, tokens, ranks, null, figures);
-        double latency = links.Latency / Math.Log2(c.Ranks), bytes = Math.Min(links.AllToAll, links.ReduceScatter);
+        double bytes = Math.Min(links.AllToAll, links.ReduceScatter);
         var figures = new DeviceFigures
         {
             FlopsPerSecond = 1, MemoryBytesPerSecond = alone.MemoryBytes, LinkBytesPerSecond = bytes, NetworkBytesPerSecond = bytes,

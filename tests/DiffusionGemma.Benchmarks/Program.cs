@@ -1,11 +1,17 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|steady|plan-check|operators [--threads N] [--quick] [--growth]
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan FOLDER [--full] [--devices N] ...
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators [--threads N] [--quick] [--growth]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [--full] [--devices N] ...
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
 
 if (args is [TrainingCase.Command, .. var training])
 {
     Console.WriteLine(TrainingCase.Parse(training).Measure().Line);
+    return 0;
+}
+
+if (args is [ParallelCase.Command, .. var parallel])
+{
+    Console.WriteLine(System.Text.Json.JsonSerializer.Serialize(ParallelCase.Parse(parallel).Measure()));
     return 0;
 }
 
@@ -21,6 +27,12 @@ if (args is ["plan" or "--plan", var folder, .. var rest])
     return 0;
 }
 
+if (args is ["simulate" or "--simulate", var simulated, .. var figures])
+{
+    SimulateCommand.Run(simulated, figures);
+    return 0;
+}
+
 int threads = 1;
 bool quick = false, growth = false;
 string? what = null;
@@ -29,7 +41,7 @@ for (int i = 0; i < args.Length; i++)
     if (args[i] == "--quick") quick = true;
     else if (args[i] == "--growth") growth = true;
     else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) i++;
-    else if (what is null && args[i] is ("text" or "training" or "denoising" or "operators" or "steady" or "plan-check")) what = args[i];
+    else if (what is null && args[i] is ("text" or "training" or "denoising" or "parallel" or "operators" or "steady" or "plan-check")) what = args[i];
     else return Usage(args[i]);
 }
 switch (what)
@@ -40,6 +52,9 @@ switch (what)
     case "training":
         TrainingBenchmark.Run(threads, quick);
         if (growth) TrainingBenchmark.Growth(threads, quick);
+        return 0;
+    case "parallel":
+        ParallelBenchmark.Run(quick);
         return 0;
     case "plan-check":
         TrainingBenchmark.PlanCheck(threads, quick);
@@ -59,6 +74,6 @@ switch (what)
 
 static int Usage(string at)
 {
-    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|steady|plan-check|operators [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]");
+    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|parallel|steady|plan-check|operators [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]; simulate FOLDER, with the same and [--expert-parallel N] [--flops X] [--memory X] [--link X] [--network X] [--latency X] [--machine N]");
     return 2;
 }

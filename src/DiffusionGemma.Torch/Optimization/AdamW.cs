@@ -31,7 +31,7 @@ internal sealed class AdamW : IDisposable
         (_world, _beta1, _beta2, _epsilon, _weightDecay) = (ranks.World, beta1, beta2, epsilon, weightDecay);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        List<int>[] buckets = [.. Split(parameters, ranks)];
+        List<int>[] buckets = [.. Split([.. parameters.Select(p => (p.Value.numel(), p.Slice != ExpertSlice.None))], ranks.World.Size, ranks.Replicas.Size)];
         _buckets = [.. buckets.Select(bucket => new ParameterBucket(
             [.. bucket.Select(n => parameters[n].Value)], parameters[bucket[0]].Slice == ExpertSlice.None ? ranks.World : ranks.Replicas))];
         _order = new int[parameters.Count];
@@ -121,16 +121,19 @@ internal sealed class AdamW : IDisposable
     }
 
     /// <summary>Experts' parameters and all others apart; where ranks share them, in buckets of a size to travel.</summary>
-    private static IEnumerable<List<int>> Split(IReadOnlyList<TrainedParameter> parameters, RankGroups ranks)
+    /// <param name="parameters">As a rank has them.</param>
+    /// <param name="world">Ranks that have the others.</param>
+    /// <param name="replicas">Ranks that have the same experts.</param>
+    internal static IEnumerable<List<int>> Split(IReadOnlyList<(long Numbers, bool IsExperts)> parameters, int world, int replicas)
     {
-        foreach (IGrouping<bool, int> kind in Enumerable.Range(0, parameters.Count).GroupBy(n => ranks.World.Size > 1 && parameters[n].Slice != ExpertSlice.None))
+        foreach (IGrouping<bool, int> kind in Enumerable.Range(0, parameters.Count).GroupBy(n => world > 1 && parameters[n].IsExperts))
         {
-            bool isShared = (kind.Key ? ranks.Replicas : ranks.World).Size > 1;
+            bool isShared = (kind.Key ? replicas : world) > 1;
             var bucket = new List<int>();
             long elements = 0;
             foreach (int n in kind)
             {
-                long more = parameters[n].Value.numel();
+                long more = parameters[n].Numbers;
                 if (isShared && bucket.Count > 0 && elements + more > BucketElements)
                 {
                     yield return bucket;

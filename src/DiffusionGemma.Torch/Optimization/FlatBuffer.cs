@@ -23,7 +23,7 @@ internal sealed class FlatBuffer : IDisposable
         _shapes = shapes;
         _starts = new long[shapes.Count + 1];
         for (int n = 0; n < shapes.Count; n++) _starts[n + 1] = _starts[n] + RoundUp(Count(n), Alignment);
-        Whole = zeros(RoundUp(_starts[^1], RowElements * shares), dtype: dtype, device: device).DetachFromDisposeScope();
+        Whole = zeros(Length(shapes.Select((_, n) => Count(n)), shares), dtype: dtype, device: device).DetachFromDisposeScope();
         Parts = [.. PartsOf(Whole).Select(part => part.DetachFromDisposeScope())];
         Share = Whole.shape[0] / shares;
     }
@@ -38,6 +38,9 @@ internal sealed class FlatBuffer : IDisposable
 
     /// <summary>Numbers in each share.</summary>
     public long Share { get; }
+
+    /// <summary>Numbers of a buffer for tensors of so many numbers.</summary>
+    public static long Length(IEnumerable<long> counts, int shares) => RoundUp(counts.Sum(count => RoundUp(count, Alignment)), RowElements * shares);
 
     /// <summary>Views of memory that is laid out as this is.</summary>
     public IEnumerable<Tensor> PartsOf(Tensor whole) => _shapes.Select((shape, n) => whole.narrow(0, _starts[n], Count(n)).view(shape));

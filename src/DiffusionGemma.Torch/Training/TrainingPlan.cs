@@ -63,9 +63,7 @@ public sealed record TrainingPlan
     public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        int owners = expertParallel ?? Enumerable.Range(1, devices).Last(n => devices % n == 0 && config.NumExperts % n == 0);
-        if (devices % owners != 0 || config.NumExperts % owners != 0)
-            throw new ArgumentException($"{config.NumExperts} experts cannot be split over {owners} of {devices} devices: name a number that divides both.", nameof(expertParallel));
+        int owners = Owners(config, devices, expertParallel);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
         long parameters = shapes.Values.Sum(), experts = shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
@@ -132,6 +130,16 @@ public sealed record TrainingPlan
 
     /// <summary>Bytes in holes of the heap, to one of what is kept between them.</summary>
     private const double HeapHoles = 1.7;
+
+    /// <summary>Devices that own one set of the experts between them.</summary>
+    /// <exception cref="ArgumentException">So many do not fit.</exception>
+    internal static int Owners(DiffusionGemmaConfig config, int devices, int? expertParallel)
+    {
+        int owners = expertParallel ?? Enumerable.Range(1, devices).Last(n => devices % n == 0 && config.NumExperts % n == 0);
+        return owners >= 1 && devices % owners == 0 && config.NumExperts % owners == 0
+            ? owners
+            : throw new ArgumentException($"{config.NumExperts} experts cannot be split over {owners} of {devices} devices: name a number that divides both.", nameof(expertParallel));
+    }
 
     private static long QueryWidth(DiffusionGemmaConfig config, int n) => (long)config.NumAttentionHeads * config.Layer(n).HeadDim;
 

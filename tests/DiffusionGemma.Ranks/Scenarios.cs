@@ -27,7 +27,7 @@ internal static partial class Scenarios
         "exit code" => ExitCode(),
         "unhandled" => Unhandled(),
         "times" => Times(),
-        "train" => TrainingScenario.Fixture(arguments[0], arguments[1], arguments[2]),
+        "train" => TrainingScenario.Fixture(arguments[0], arguments[1], arguments[2], arguments[3]),
         "train folder" => TrainingScenario.Folder(arguments[0], arguments[1], arguments[2]),
         "train fault" => TrainingScenario.Fault(arguments[0]),
         "nccl" => NcclScenario.Run(),

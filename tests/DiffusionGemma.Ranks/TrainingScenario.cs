@@ -4,17 +4,17 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Training as one of several processes; says the losses.</summary>
+/// <summary>Training as one of several processes. Losses go to a file a rank: what ranks print of some length gets mixed up.</summary>
 internal static class TrainingScenario
 {
-    /// <summary>A reference's twenty steps: fixture, "full" or "lora", dtype.</summary>
-    public static string Fixture(string name, string kind, string dtype)
+    /// <summary>A reference's twenty steps: fixture, "full" or "lora", dtype, and the folder for losses.</summary>
+    public static string Fixture(string name, string kind, string dtype, string losses)
     {
         var fixture = new TrainingFixture(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, Enum.Parse<ScalarType>(dtype));
         using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { CollectiveTimeout = TimeSpan.FromSeconds(30) });
         model.Adapter = null;
-        return Losses(result);
+        return Keep(result, losses);
     }
 
     /// <summary>From a folder, in full, into another; resumable, so that another number of processes may go on.</summary>
@@ -31,7 +31,7 @@ internal static class TrainingScenario
         try
         {
             using FineTuneResult result = FineTuner.Fit(Fixtures.Checkpoint("tiny-2layer"), TinyRows.Make(24), options, stopper, stop.Token);
-            return Losses(result);
+            return Keep(result, Path.GetDirectoryName(output)!);
         }
         catch (OperationCanceledException)
         {
@@ -58,7 +58,11 @@ internal static class TrainingScenario
         return "finished";
     }
 
-    private static string Losses(FineTuneResult result) => string.Join(' ', result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture)));
+    private static string Keep(FineTuneResult result, string folder)
+    {
+        File.WriteAllText(Path.Combine(folder, $"{TrainingProcesses.Rank}.losses"), string.Join(' ', result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture))));
+        return "trained";
+    }
 
     private sealed class StopAfter(int steps, CancellationTokenSource stop) : IProgress<StepRecord>
     {

@@ -29,7 +29,9 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
                 $"FineTuneOptions.Devices names {devices.Count} devices, but a launcher has started {processes} processes, which are a rank each: name one in each, or start one process.", nameof(options));
 
         int world = processes > 1 ? processes : devices.Count, experts = config.NumExperts;
-        int expertParallel = options.ExpertParallel ?? Enumerable.Range(1, world).Last(n => world % n == 0 && experts % n == 0);
+        // Tokens travel in every layer, all else once a step: experts are split within a machine.
+        int machine = processes > 1 ? RanksOfThisMachine(world) : world;
+        int expertParallel = options.ExpertParallel ?? Enumerable.Range(1, machine).Last(n => machine % n == 0 && world % n == 0 && experts % n == 0);
         if (world % expertParallel != 0)
             throw new ArgumentException($"FineTuneOptions.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
         if (experts % expertParallel != 0)
@@ -59,6 +61,13 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
         text.Append(CultureInfo.InvariantCulture, $". Each: weights of experts {plan.ExpertBytes / 1e9:F3} GB, other weights {(plan.WeightBytes - plan.ExpertBytes) / 1e9:F3} GB, ");
         text.Append(CultureInfo.InvariantCulture, $"masters, moments and gradients {plan.TrainingStateBytes / 1e9:F3} GB, activations and logits {(plan.ActivationBytes + plan.HeadBytes) / 1e9:F3} GB.");
         return text.ToString();
+    }
+
+    /// <summary>As torchrun, mpirun or Slurm tell it; where they do not, all.</summary>
+    private static int RanksOfThisMachine(int world)
+    {
+        string? told = new[] { "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(value => value is not null);
+        return int.TryParse(told, NumberStyles.None, CultureInfo.InvariantCulture, out int ranks) && ranks >= 1 && ranks <= world ? ranks : world;
     }
 
     /// <summary>Which of how many processes this is, and which of those on its machine.</summary>

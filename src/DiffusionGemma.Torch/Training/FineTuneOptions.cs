@@ -92,7 +92,7 @@ public sealed record FineTuneOptions
 
     /// <summary>
     /// Ranks that own one set of all experts between them; divides the number of ranks and of experts. What is left is data parallelism: with 8 ranks and 2 here
-    /// there are 4 sets. Null: as many as both numbers allow.
+    /// there are 4 sets. Null: as many of one machine's ranks as both numbers allow.
     /// </summary>
     public int? ExpertParallel { get; init; }
 

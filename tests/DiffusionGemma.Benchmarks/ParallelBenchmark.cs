@@ -54,7 +54,7 @@ internal static class ParallelBenchmark
                 Figure.Print($"{name}.simulated.ranks{c.Ranks}.processor_error", Error(processor, measure.ProcessorSeconds), "percent");
             }
         }
-        // In float32 rounding decides which experts some tokens get, and Adam makes steps of the smallest gradients: in float64 what is left is the order of sums.
+        // Adam makes steps of the smallest gradients, so float32's rounding shows in the losses of random weights; in float64 what is left is the order of sums.
         double[][] losses = [.. Ranks.Select(ranks => new ParallelCase("full", ranks, Quick: true, Float64: true).InOwnProcess().Losses)];
         foreach ((int ranks, double[] got) in Ranks.Zip(losses).Skip(1))
             Figure.Print($"parallel.float64.ranks{ranks}.loss_difference", got.Zip(losses[0], (a, b) => Math.Abs(a - b)).Max() * 1e12, "1e-12");
@@ -64,7 +64,7 @@ internal static class ParallelBenchmark
             double Seconds(int? expertParallel) =>
                 StepSimulation.Of(released, SimulateCommand.Options(devices), torch.ScalarType.BFloat16, SimulateCommand.RowTokens, devices, expertParallel, DeviceFigures.H100).Seconds;
             Figure.Print($"parallel.simulated.devices{devices}.seconds", Seconds(null), "s");
-            Figure.Print($"parallel.simulated.devices{devices}.within_machine.seconds", Seconds(DeviceFigures.H100.DevicesPerMachine), "s");
+            Figure.Print($"parallel.simulated.devices{devices}.widest.seconds", Seconds(TrainingPlan.Owners(released, devices, null)), "s");
         }
     }
 

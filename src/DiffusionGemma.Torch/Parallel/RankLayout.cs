@@ -29,9 +29,7 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
                 $"FineTuneOptions.Devices names {devices.Count} devices, but a launcher has started {processes} processes, which are a rank each: name one in each, or start one process.", nameof(options));
 
         int world = processes > 1 ? processes : devices.Count, experts = config.NumExperts;
-        // Tokens travel in every layer, all else once a step: experts are split within a machine.
-        int machine = processes > 1 ? RanksOfThisMachine(world) : world;
-        int expertParallel = options.ExpertParallel ?? Enumerable.Range(1, machine).Last(n => machine % n == 0 && world % n == 0 && experts % n == 0);
+        int expertParallel = options.ExpertParallel ?? TrainingPlan.Owners(config, world, null, processes > 1 ? RanksOfThisMachine(world) : world);
         if (world % expertParallel != 0)
             throw new ArgumentException($"FineTuneOptions.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
         if (experts % expertParallel != 0)

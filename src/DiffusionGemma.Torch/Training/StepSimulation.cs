@@ -73,7 +73,7 @@ public sealed record StepSimulation
     /// <param name="dtype">What passes are computed in.</param>
     /// <param name="rowTokens">Tokens of every row.</param>
     /// <param name="devices">Devices.</param>
-    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
+    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be within a machine.</param>
     /// <param name="figures">What a device and its links reach.</param>
     /// <exception cref="ArgumentException">A number does not fit, or a figure is not positive.</exception>
     public static StepSimulation Of(
@@ -82,7 +82,7 @@ public sealed record StepSimulation
         figures.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(rowTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        int owners = TrainingPlan.Owners(config, devices, expertParallel);
+        int owners = TrainingPlan.Owners(config, devices, expertParallel, figures.DevicesPerMachine);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4;
         var work = StepWork.Of(config, options, compute, rowTokens, devices, owners);
         var traffic = StepTraffic.Of(config, options, compute, rowTokens, devices, owners);

@@ -131,11 +131,15 @@ public sealed record TrainingPlan
     /// <summary>Bytes in holes of the heap, to one of what is kept between them.</summary>
     private const double HeapHoles = 1.7;
 
-    /// <summary>Devices that own one set of the experts between them.</summary>
+    /// <summary>
+    /// Devices that own one set of the experts between them; where nobody says otherwise as many as may be within a machine: tokens travel in every layer, all else once
+    /// a step.
+    /// </summary>
     /// <exception cref="ArgumentException">So many do not fit.</exception>
-    internal static int Owners(DiffusionGemmaConfig config, int devices, int? expertParallel)
+    internal static int Owners(DiffusionGemmaConfig config, int devices, int? expertParallel, int machine = int.MaxValue)
     {
-        int owners = expertParallel ?? Enumerable.Range(1, devices).Last(n => devices % n == 0 && config.NumExperts % n == 0);
+        machine = Math.Min(machine, devices);
+        int owners = expertParallel ?? Enumerable.Range(1, machine).Last(n => machine % n == 0 && devices % n == 0 && config.NumExperts % n == 0);
         return owners >= 1 && devices % owners == 0 && config.NumExperts % owners == 0
             ? owners
             : throw new ArgumentException($"{config.NumExperts} experts cannot be split over {owners} of {devices} devices: name a number that divides both.", nameof(expertParallel));

@@ -35,6 +35,19 @@ public class RanksTests : TorchTest
         }
     }
 
+    /// <summary>bfloat16 passes over shares of float32 masters: gradients of replicas are rounded before they are summed, so losses agree to bfloat16's rounding (8 bits) only.</summary>
+    [Theory]
+    [InlineData("full", 2)]
+    [InlineData("experts", 4)]
+    public void In_bfloat16_it_is_the_same_run_to_rounding(string what, int ranks)
+    {
+        FineTuneOptions options = Options(what);
+        (FineTuneResult one, _) = Train(options, dtype: ScalarType.BFloat16);
+        (FineTuneResult several, Dictionary<string, Tensor> end) = Train(options with { Devices = Device.Cpu(ranks) }, dtype: ScalarType.BFloat16);
+        foreach ((StepRecord a, StepRecord b) in one.History.Zip(several.History)) Assert.Equal(a.Loss, b.Loss, 0.01 * a.Loss);
+        Assert.All(end.Values, value => Assert.Equal(what == "full" ? ScalarType.BFloat16 : ScalarType.Float32, value.dtype));
+    }
+
     /// <summary>Checkpoints hold whole tensors: a run may go on with more ranks, or fewer.</summary>
     [Theory]
     [InlineData("full", 4, 1)]

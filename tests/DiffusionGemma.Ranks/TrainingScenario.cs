@@ -17,8 +17,8 @@ internal static class TrainingScenario
         return Keep(result, losses);
     }
 
-    /// <summary>From a folder, in full, into another; resumable, so that another number of processes may go on.</summary>
-    public static string Folder(string output, string checkpoints, string steps)
+    /// <summary>From a folder, in full, into another, cancelled after some steps; resumable, by another number of processes or by the same once more.</summary>
+    public static string Folder(string output, string checkpoints, string steps, bool again)
     {
         FineTuneOptions options = TinyRows.Options with
         {
@@ -35,7 +35,7 @@ internal static class TrainingScenario
         }
         catch (OperationCanceledException)
         {
-            return "cancelled";
+            return again ? Folder(output, checkpoints, "1000", again: false) : "cancelled";
         }
     }
 

@@ -22,6 +22,9 @@ internal sealed record RankGroups(Device Device, IProcessGroup World, IProcessGr
     /// <summary>The first rank of this rank's set of experts, in the world.</summary>
     public int FirstOfSet => World.Rank - Experts.Rank;
 
+    /// <summary>Whether all ranks leave their work at the same place, so that nobody has to be told: an exception that follows is no rank's failure.</summary>
+    public bool EndTogether { get; set; }
+
     /// <summary>Whether this is the rank that writes files.</summary>
     public bool IsFirst => World.Rank == 0;
 
@@ -52,7 +55,9 @@ internal sealed record RankGroups(Device Device, IProcessGroup World, IProcessGr
     /// <exception cref="OperationCanceledException">On every rank.</exception>
     public void RequireNoneCancelled(CancellationToken cancellation)
     {
-        if (Any(cancellation.IsCancellationRequested)) throw new OperationCanceledException(cancellation);
+        if (!Any(cancellation.IsCancellationRequested)) return;
+        EndTogether = true;
+        throw new OperationCanceledException(cancellation);
     }
 
     /// <summary>Frees the groups that were split off.</summary>

@@ -9,7 +9,8 @@ public static class FineTuner
     /// <summary>Trains the model in place: its weights, or (LoRA) an adapter that is then set on it.</summary>
     /// <param name="model">Trained where it is, in the dtype it was loaded as; below float32, float32 master weights are kept beside it. Where
     /// <see cref="FineTuneOptions.Lora"/> is set and the model has an adapter already, that adapter is trained further, with its own rank, scale,
-    /// modules and dropout. On several devices each rank works on a part of its own, and the trained values come back into this model at the end.</param>
+    /// modules and dropout. On several devices each rank works on a part of its own, and the trained values come back into this model at the end: of a run that
+    /// fails it keeps the values that it had (but for a rank that fails while fully trained weights are being collected).</param>
     /// <param name="examples">Packed rows (<see cref="CanvasPacking"/>).</param>
     /// <param name="options">How to train.</param>
     /// <param name="progress">Told after every step, on the calling thread's own terms (<see cref="Progress{T}"/> posts).</param>

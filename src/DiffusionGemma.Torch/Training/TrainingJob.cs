@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,6 +38,8 @@ internal sealed record TrainingJob(
     public FineTuneResult OnRanks(RankLayout layout, DiffusionGemmaModel model)
     {
         FineTuneResult? result = null;
+        LoraAdapter? collected = null;
+        Func<LoraAdapter, FineTuneResult>? finish = null;
         Func<string, bool> trains = name => Options.Lora is null && FineTuner.Trains(name);
         Run(layout, model.Config, model.DType, (ranks, reports) =>
         {
@@ -49,16 +52,15 @@ internal sealed record TrainingJob(
             ranks.World.At = "collecting what was trained";
             if (adapter is not null)
             {
-                LoraAdapter? whole = Whole(adapter, ranks, model.Device, reports);
-                if (whole is not null) result = Result(run, end, share, Take(whole, model));
+                if (Whole(adapter, ranks, model.Device, reports) is { } whole) (collected, finish) = (whole, kept => Result(run, end, model, kept));
             }
             else
             {
                 Deliver(share, ranks, reports ? model : null);
                 if (reports) result = Result(run, end, model, null);
             }
-        });
-        return result!;
+        }, () => collected?.Dispose());
+        return result ?? finish!(Take(collected!, model));                                     // the model changes when all ranks are done
     }
 
     /// <summary>Ranks read and train their parts of a checkpoint; what they have trained is one adapter, or one folder.</summary>
@@ -75,25 +77,39 @@ internal sealed record TrainingJob(
             LoraAdapter? whole = adapter is null ? null : Whole(adapter, ranks, CPU, reports);
             if (adapter is null) Save(share, ranks);
             if (reports) result = Result(run, end, share, whole);
-        });
+        }, () => result?.Dispose());
         return result!;
     }
 
-    private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body)
+    private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body, Action? failed = null)
     {
         if (layout.First == 0) Options.Notices?.Report(layout.Describe(TrainingPlan.Of(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
         IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.CollectiveTimeout);
         if (Options.Observed is { } observed) groups = [.. groups.Select(observed)];
+        ExceptionDispatchInfo? together = null;
         try
         {
             LocalRanks.Run(groups, Math.Max(1, get_num_threads() / groups.Count), world =>
             {
                 int local = groups.Index().First(g => ReferenceEquals(g.Item, world)).Index;
                 using var ranks = RankGroups.Of(layout.Devices[local], world, layout.ExpertParallel);
-                body(ranks, local == 0);
+                try
+                {
+                    body(ranks, local == 0);
+                }
+                catch (Exception e) when (ranks.EndTogether)
+                {
+                    if (local == 0) together = ExceptionDispatchInfo.Capture(e);
+                }
                 world.At = "the end";
                 world.Barrier();
             });
+            together?.Throw();
+        }
+        catch
+        {
+            failed?.Invoke();
+            throw;
         }
         finally
         {
@@ -105,13 +121,13 @@ internal sealed record TrainingJob(
     {
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
         IReadOnlyList<TrainedParameter> trained = adapter?.Trained() ?? Parameters(model);
-        var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports);
+        var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
         try
         {
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(true);
             adapter?.Train(true);
             model.Stack.RecomputesActivations = Options.ActivationCheckpointing;
-            return (run, run.Run(Progress, Cancellation));
+            return (run, run.Run(Cancellation));
         }
         finally
         {

@@ -18,9 +18,10 @@ namespace DiffusionGemma;
 /// <param name="seed">Where every draw starts.</param>
 /// <param name="ranks">Who trains together.</param>
 /// <param name="reports">Whether this rank fills the caller's history: of those in one process, one does. The first of all tells listeners too.</param>
+/// <param name="progress">Told after every step.</param>
 internal sealed class TrainingRun(
     DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyList<TrainedParameter> trained, int steps, long seed,
-    RankGroups ranks, bool reports)
+    RankGroups ranks, bool reports, IProgress<StepRecord>? progress)
 {
     private readonly TrainingStep _work = new(model, options, seed, ranks);
     private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Shuffle);
@@ -34,7 +35,7 @@ internal sealed class TrainingRun(
     public List<string> Notices { get; } = [];
 
     /// <summary>Trains to the end, or until held-out losses no longer fall. A collective.</summary>
-    public RunEnd Run(IProgress<StepRecord>? progress, CancellationToken cancellation)
+    public RunEnd Run(CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var optimizer = new AdamW(trained, ranks, options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
@@ -54,19 +55,20 @@ internal sealed class TrainingRun(
                 int done = History.Count;
                 ranks.RequireNoneCancelled(stop.Token);
                 if (done > 0 && options.Evaluation is { } evaluation && (done % evaluation.EverySteps == 0 || done == steps) && History.Evaluations.LastOrDefault()?.Step != done)
-                    best.Note(Evaluate(evaluation, stop.Token));
+                    best.Note(Evaluate(evaluation, stop));
                 bool over = done == steps || best.Stopped;
                 if (done > 0 && options.Checkpoints is { } when && (ranks.Any(reports && when.Request?.Take() == true) || done % when.EverySteps == 0 || over))
                     TrySave(checkpoint!);
                 if (over) break;
-                Step(input, optimizer, Interruptible(progress, stop), stop.Token);
+                Step(input, optimizer, stop);
             }
         }
-        catch (OperationCanceledException e)
+        catch (OperationCanceledException e) when (ranks.EndTogether)
         {
             optimizer.DropGradients();
             if (options.ReturnOnCancellation)
             {
+                ranks.EndTogether = false;
                 TrySave(checkpoint);
                 return RunEnd.Cancelled;
             }
@@ -79,30 +81,26 @@ internal sealed class TrainingRun(
     }
 
     /// <summary>A listener that cancels (as a cancelled MLContext does) ends the run where all ranks end it, and not one alone where it stands.</summary>
-    private Told? Interruptible(IProgress<StepRecord>? progress, CancellationTokenSource stop) => progress is null ? null : new Told(record =>
+    private void Tell<T>(IProgress<T>? listener, T record, CancellationTokenSource stop)
     {
+        if (!ranks.IsFirst) return;
         try
         {
-            progress.Report(record);
+            listener?.Report(record);
         }
         catch (OperationCanceledException e)
         {
             _interruption = e;
             stop.Cancel();
         }
-    });
-
-    private sealed class Told(Action<StepRecord> act) : IProgress<StepRecord>
-    {
-        public void Report(StepRecord value) => act(value);
     }
 
-    private void Step(StepProducer input, AdamW optimizer, IProgress<StepRecord>? progress, CancellationToken cancellation)
+    private void Step(StepProducer input, AdamW optimizer, CancellationTokenSource stop)
     {
         var clock = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
         (PreparedStep prepared, TimeSpan waited) = input.Next();
-        StepLosses losses = _work.Run(prepared, optimizer, cancellation);
+        StepLosses losses = _work.Run(prepared, optimizer, stop.Token);
         double norm = optimizer.ClipGradients(options.MaxGradientNorm);
         RequireFinite(prepared, losses, norm);
         double rate = _schedule.Rate(prepared.Step);
@@ -124,7 +122,7 @@ internal sealed class TrainingRun(
             PeakBytes = PeakMemory(),
         };
         History.Add(record);
-        if (ranks.IsFirst) progress?.Report(record);
+        Tell(progress, record, stop);
     }
 
     /// <summary>A checkpoint that cannot be written ends no run: what trained so far would be lost with it. The next one is tried in its turn.</summary>
@@ -184,14 +182,14 @@ internal sealed class TrainingRun(
         optimizer.DropGradients();
     }
 
-    private EvaluationRecord Evaluate(EvaluationOptions evaluation, CancellationToken cancellation)
+    private EvaluationRecord Evaluate(EvaluationOptions evaluation, CancellationTokenSource stop)
     {
         model.Adapter?.Train(false);
         try
         {
-            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, cancellation);
+            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, stop.Token);
             History.Add(record);
-            if (ranks.IsFirst) evaluation.Progress?.Report(record);
+            Tell(evaluation.Progress, record, stop);
             return record;
         }
         finally
@@ -200,11 +198,13 @@ internal sealed class TrainingRun(
         }
     }
 
-    private static void RequireFinite(PreparedStep step, StepLosses losses, double norm)
+    /// <summary>All ranks have the same numbers.</summary>
+    private void RequireFinite(PreparedStep step, StepLosses losses, double norm)
     {
         string? term = !double.IsFinite(losses.Diffusion) ? "diffusion loss" : !double.IsFinite(losses.Encoder) ? "encoder loss" : !double.IsFinite(norm) ? "gradient norm" : null;
-        if (term is not null)
-            throw new TrainingException($"Step {step.Step}: the {term} is not a finite number (rows {string.Join(", ", step.Rows)}). The weights stand as of the step before. Lower the learning rate, or look at those rows.");
+        if (term is null) return;
+        ranks.EndTogether = true;
+        throw new TrainingException($"Step {step.Step}: the {term} is not a finite number (rows {string.Join(", ", step.Rows)}). The weights stand as of the step before. Lower the learning rate, or look at those rows.");
     }
 
     private static long PeakMemory()

@@ -173,15 +173,15 @@ public sealed class LoraAdapter : IDisposable
         var pairs = new Dictionary<LoraPair, LoraPair>(ReferenceEqualityComparer.Instance);
         LoraPair? Pair(LoraPair? pair)
         {
-            if (pair is null || pairs.TryGetValue(pair, out LoraPair? there)) return pair is null ? null : pairs[pair];
-            return pairs[pair] = new LoraPair(Once(pair.A, ExpertSlice.None), Once(pair.B, ExpertSlice.None), pair.Scale);
+            if (pair is null) return null;
+            return pairs.TryGetValue(pair, out LoraPair? there) ? there : pairs[pair] = new LoraPair(Once(pair.A, ExpertSlice.None), Once(pair.B, ExpertSlice.None), pair.Scale);
         }
         var stacks = new Dictionary<ExpertsLora, ExpertsLora>(ReferenceEqualityComparer.Instance);
         ExpertStackLora? Stack(ExpertStackLora? lora) => lora is null ? null : lora with { A = Once(lora.A, ExpertSlice.First), B = Once(lora.B, lora.SliceOfB), Experts = experts(lora.Experts) };
         ExpertsLora? Stacks(ExpertsLora? lora)
         {
-            if (lora is null || stacks.TryGetValue(lora, out ExpertsLora? there)) return lora is null ? null : stacks[lora];
-            return stacks[lora] = new ExpertsLora(Stack(lora.GateUp), Stack(lora.Down));
+            if (lora is null) return null;
+            return stacks.TryGetValue(lora, out ExpertsLora? there) ? there : stacks[lora] = new ExpertsLora(Stack(lora.GateUp), Stack(lora.Down));
         }
         var mapped = new LoraAdapter(Config, AllProjections, AllExperts);
         foreach ((string name, (LoraPair? encoder, LoraPair? decoder)) in Pairs) mapped.Pairs[name] = (Pair(encoder), Pair(decoder));

@@ -85,7 +85,8 @@ public sealed record FineTuneOptions
 
     /// <summary>
     /// Devices that train together, a rank each: <c>Device.Cpu(4)</c>, or CUDA devices of this machine. Experts are split over them, everything else is
-    /// replicated, and optimiser state is shared out. Null: <see cref="Device"/> where it is set; else all CUDA devices of the machine, or the CPU. Where
+    /// replicated, and optimiser state is shared out. Null: <see cref="Device"/> where it is set, or the device of a model that is trained in place; else all CUDA
+    /// devices of the machine, or the CPU. Where
     /// mpirun, srun or torchrun has started several processes, each names its own (one, if null), and all train together.
     /// </summary>
     public IReadOnlyList<Device>? Devices { get; init; }

@@ -159,7 +159,11 @@ internal sealed class RunCheckpoint : IDisposable
             foreach (Slot slot in slots)
                 if (!file.Tensors.TryGetValue(slot.Key, out TensorInfo? info) || !info.Shape.SequenceEqual(Shape(slot)))
                     throw new JsonException($"its '{slot.Key}' is missing or of another shape.");
-            foreach (Slot slot in slots) slot.Numbers.copy_(Own(file, slot).view(slot.Numbers.shape));
+            foreach (Slot slot in slots)
+            {
+                using var inner = NewDisposeScope();                     // never two tensors of the file at once
+                slot.Numbers.copy_(Own(file, slot).view(slot.Numbers.shape));
+            }
             _optimizer.Restored(state.Steps);
             // Accepted other held-out rows or habits: earlier losses are no measure of those to come.
             if (state.Identity.GetValueOrDefault(RunIdentity.Evaluation) == _identity[RunIdentity.Evaluation])

@@ -66,13 +66,14 @@ internal sealed class TrainingRun(
         catch (OperationCanceledException e) when (ranks.EndTogether)
         {
             optimizer.DropGradients();
+            ranks.EndTogether = false;                                                         // what fails from here on is a failure
             if (options.ReturnOnCancellation)
             {
-                ranks.EndTogether = false;
                 TrySave(checkpoint);
                 return RunEnd.Cancelled;
             }
             if (History.Count > 0) checkpoint?.Save(History);
+            ranks.EndTogether = true;
             if (_interruption is not null) ExceptionDispatchInfo.Throw(_interruption);
             throw new OperationCanceledException(e.Message, e, cancellation);
         }

@@ -78,7 +78,7 @@ public class OperatorBenchmarks
     public void LoraOwn() => Backward(() => _adapted.Forward(_x, Pass.Encoder), _dy);
 
     [Benchmark]
-    public void LoraAutograd() => Backward(() => nn.functional.linear(_x, _adapted.Weight) + _adapted.EncoderLora!.Delta(_x), _dy);
+    public void LoraAutograd() => Backward(() => nn.functional.linear(_x, _adapted.Weight) + ReferenceAlgorithm.Delta(_adapted.EncoderLora!, _x), _dy);
 
     [Benchmark]
     public void HeadLossTrained()

@@ -90,10 +90,13 @@ internal sealed partial class ReferenceAlgorithm : IDisposable
 
     private Tensor Norm(Tensor x, string? weight = null) => TorchOperators.RmsNorm(x, weight is null ? null : _weights[weight + ".weight"], _config.RmsNormEpsilon);
 
+    /// <summary>scale · B A x.</summary>
+    public static Tensor Delta(LoraPair lora, Tensor x) => nn.functional.linear(nn.functional.linear(x, lora.A.to(x.dtype)), lora.B.to(x.dtype)) * lora.Scale;
+
     private Tensor Linear(Tensor x, string name)
     {
         Tensor y = nn.functional.linear(x, _weights[name + ".weight"]);
-        return _lora.TryGetValue(name, out LoraPair? pair) ? y + pair.Delta(x) : y;
+        return _lora.TryGetValue(name, out LoraPair? pair) ? y + Delta(pair, x) : y;
     }
 
     private Tensor Gated(Tensor x, string prefix) => Linear(GatedMlp.GeluTanh(Linear(x, prefix + ".gate_proj")) * Linear(x, prefix + ".up_proj"), prefix + ".down_proj");

@@ -9,8 +9,6 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class LoraAdapter : IDisposable
 {
-    private readonly Generator _draws = new(0, CPU);
-
     internal LoraAdapter(PeftConfig config, ModelStack stack)
         : this(config, [.. stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)], [.. stack.Layers.Select(l => l.Experts.Name)])
     {
@@ -93,7 +91,6 @@ public sealed class LoraAdapter : IDisposable
     public void Dispose()
     {
         foreach (Tensor tensor in Parameters().Select(p => p.Value)) tensor.Dispose();
-        _draws.Dispose();
     }
 
     /// <summary>A new adapter: A drawn, B zero. It trains nothing yet. Of a rank's part of a model it is the part of what the whole model's would be.</summary>
@@ -216,9 +213,6 @@ public sealed class LoraAdapter : IDisposable
         return PeftFolder.Tensors(this).Where(t => seen.Add(t.Value));
     }
 
-    /// <summary>What dropout draws follows from this seed from now on.</summary>
-    internal void SeedDropout(long seed) => _draws.manual_seed(seed);
-
     /// <summary>Switches dropout on or off.</summary>
     internal void Train(bool training)
     {
@@ -226,7 +220,7 @@ public sealed class LoraAdapter : IDisposable
         foreach ((LoraPair? encoder, LoraPair? decoder) in Pairs.Values)
             foreach (LoraPair? pair in new[] { encoder, decoder })
                 if (pair is not null)
-                    (pair.Dropout, pair.Draws) = (training ? Config.Dropout : 0, _draws);
+                    pair.Dropout = training ? Config.Dropout : 0;
     }
 
     private void RequireFits(ModelStack stack)

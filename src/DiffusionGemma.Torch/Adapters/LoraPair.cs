@@ -9,21 +9,24 @@ namespace DiffusionGemma;
 /// <param name="Scale">alpha / r, or alpha / √r (rank-stabilised).</param>
 internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
 {
+    // Not the process's one generator, which ranks and workers would share.
+    [ThreadStatic]
+    private static Generator? _draws;
+
     /// <summary>Probability with which an input is dropped while training; 0 otherwise.</summary>
     public double Dropout { get; set; }
-
-    /// <summary>Where its draws come from.</summary>
-    public Generator? Draws { get; set; }
 
     /// <summary>Whether this is the shape of a delta of <paramref name="weight"/> [out, in].</summary>
     public bool Fits(Tensor weight) => B.shape[0] == weight.shape[0] && A.shape[1] == weight.shape[1];
 
-    /// <summary>x [..., in] -> [..., out].</summary>
-    public Tensor Delta(Tensor x) => nn.functional.linear(nn.functional.linear(Dropped(x), A.to(x.dtype)), B.to(x.dtype)) * Scale;
+    /// <summary>What dropout draws on this thread follows from this seed from now on.</summary>
+    public static void SeedDropout(long seed) => Draws.manual_seed(seed);
+
+    private static Generator Draws => _draws ??= new Generator(0, CPU);
 
     /// <summary>scale · B A, [out, in].</summary>
     public Tensor FullDelta() => B.mm(A) * Scale;
 
-    // Not the process's one generator, which ranks would share.
-    private Tensor Dropped(Tensor x) => Dropout > 0 ? x * rand(x.shape, generator: Draws).ge(Dropout).to(x.device).to(x.dtype) / (1 - Dropout) : x;
+    /// <summary>Which numbers of an input of that shape stay, bool; null: all. Drawn anew by every call.</summary>
+    public Tensor? Kept(long[] shape, Device device) => Dropout > 0 ? rand(shape, generator: Draws).ge(Dropout).to(device) : null;
 }

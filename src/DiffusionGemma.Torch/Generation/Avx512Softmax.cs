@@ -44,7 +44,7 @@ internal static unsafe class Avx512Softmax
         Vector512<int> places = Vector512<int>.Zero, place = places;
         for (long i = 0; i < count; i += 16, place += Vector512.Create(16))
         {
-            Lanes s = numerator / (Lanes.One + Exp(-Vector512.Load(x + i)));
+            Lanes s = numerator / (Lanes.One + Avx512Math.Exp(-Vector512.Load(x + i)));
             s.Store(x + i);
             places = Vector512.ConditionalSelect(Vector512.GreaterThan(s, best).AsInt32(), place, places);
             best = Avx512F.Max(s, best);
@@ -67,7 +67,7 @@ internal static unsafe class Avx512Softmax
             Lanes sum = Lanes.Zero, products = sum;
             for (long i = start, end = Math.Min(start + Run, count); i < end; i += 16)
             {
-                Lanes y = Vector512.Load(s + i) - largest, w = Exp(y);
+                Lanes y = Vector512.Load(s + i) - largest, w = Avx512Math.Exp(y);
                 w.Store(s + i);
                 sum += w;
                 products = Vector512.FusedMultiplyAdd(w, y, products);
@@ -76,25 +76,5 @@ internal static unsafe class Avx512Softmax
             dot += Vector512.Sum(products);
         }
         return (total, dot);
-    }
-
-    /// <summary>
-    /// eˣ = 2ⁿ eʳ with n = x / ln 2, rounded, and |r| ≤ ln 2 / 2: Cephes' <c>expf</c> (its polynomial and its ln 2 in two parts), good to two units of
-    /// the last place. Beyond ±104 float32 has only zero and infinity.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Lanes Exp(Lanes x)
-    {
-        x = Avx512F.Min(Vector512.Create(104f), Avx512F.Max(Vector512.Create(-104f), x));       // of these the second operand is what a NaN gives
-        Lanes n = Avx512F.RoundScale(x * Vector512.Create(1.44269504088896341f), 0);
-        Lanes r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693359375f), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(2.12194440e-4f), r);
-        Lanes p = Vector512.Create(1.9875691500e-4f);
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.3981999507e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
-        return Avx512F.Scale(Vector512.FusedMultiplyAdd(p, r * r, r + Lanes.One), n);
     }
 }

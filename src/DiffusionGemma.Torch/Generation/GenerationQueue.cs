@@ -113,7 +113,7 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
 
     private void Work()
     {
-        set_num_threads(_threads);                                                                         // a thread's own setting
+        TorchThreads.SetHere(_threads);
         using var scope = NewDisposeScope();
         var running = new Dictionary<DenoisingRow, Waiting>();
         DenoisingBatch? batch = null;

@@ -14,9 +14,6 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
 {
     private const string FaultKey = "faults", InputsKey = "inputs";
 
-    [ThreadStatic]
-    private static List<Tensor>? _handedOut;
-
     public override string Name => typeof(T).Name;
 
     /// <summary>The result; gradients flow to those of <paramref name="inputs"/> that are tensors.</summary>
@@ -61,9 +58,7 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
             gradients = new Tensor?[inputs];                                                 // any other number ends the process
         }
 
-        // The engine takes its own references after this returns: what was handed out stays rooted until the next callback on this thread.
-        _handedOut?.ForEach(t => t.Dispose());
-        _handedOut = [.. gradients.OfType<Tensor>()];
+        HandedOut.Replace([.. gradients.OfType<Tensor>()]);
         return gradients.ToList()!;
     }
 
@@ -72,6 +67,22 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
 
     /// <summary>One gradient an input, null for inputs without; <paramref name="gradients"/> holds null for outputs that were not used.</summary>
     protected abstract Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients);
+}
+
+/// <summary>
+/// Gradients that a callback has returned: the engine takes its own references after that, so they stay rooted until the next callback on the thread, or
+/// until the whole backward is over.
+/// </summary>
+internal static class HandedOut
+{
+    [ThreadStatic]
+    private static List<Tensor>? _ofThisThread;
+
+    public static void Replace(List<Tensor>? gradients)
+    {
+        _ofThisThread?.ForEach(t => t.Dispose());
+        _ofThisThread = gradients;
+    }
 }
 
 /// <summary>What custom backward callbacks threw, kept for the thread that ran the forward.</summary>
@@ -113,6 +124,7 @@ internal sealed class AutogradFaults
     {
         AutogradFaults faults = OfThisThread;
         backward();
+        HandedOut.Replace(null);
         Exception? first;
         lock (faults._gate) (first, faults._first) = (faults._first, null);
         if (first is ProcessGroupException) ExceptionDispatchInfo.Throw(first);

@@ -25,7 +25,7 @@ internal sealed class Attention(
     {
         using var scope = NewDisposeScope();
         KeyValues fresh = KeysAndValues(x, angles, pass);
-        Tensor q = RotaryEmbedding.Rotate(RmsNorm.Of(Heads(query.Forward(x, pass), heads), queryNorm, epsilon), angles);
+        Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, pass), heads, queryNorm), angles);
         KeyValues seen = past is null ? fresh : past.Append(fresh);
         Tensor attended = past is null && pass == Pass.Encoder && mask is not null
             ? Causal(q, seen, mask)
@@ -37,10 +37,9 @@ internal sealed class Attention(
     /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>
     public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, Pass pass)
     {
-        Tensor rawKeys = Heads(key.Forward(x, pass), shape.KeyValueHeads);
-        Tensor rawValues = value is null ? rawKeys : Heads(value.Forward(x, pass), shape.KeyValueHeads);
+        Tensor rawKeys = key.Forward(x, pass), rawValues = value is null ? rawKeys : value.Forward(x, pass);
         return new KeyValues(
-            RotaryEmbedding.Rotate(RmsNorm.Of(rawKeys, keyNorm, epsilon), angles), RmsNorm.Of(rawValues, null, epsilon));
+            RotaryEmbedding.Rotate(NormedHeads(rawKeys, shape.KeyValueHeads, keyNorm), angles), NormedHeads(rawValues, shape.KeyValueHeads, null));
     }
 
     /// <summary>
@@ -67,7 +66,9 @@ internal sealed class Attention(
         return cat(blocks, 2);
     }
 
-    private Tensor Heads(Tensor projected, long count) => projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim).transpose(1, 2);
+    /// <summary>[B,S,count·D] -> [B,count,S,D], each head normed.</summary>
+    private Tensor NormedHeads(Tensor projected, long count, Tensor? weight) =>
+        RmsNorm.Of(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon).transpose(1, 2);
 }
 
 /// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>

@@ -153,7 +153,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     public Tensor Logits(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        Tensor scores = nn.functional.linear(hidden, _stack.Embedding).to(RotaryEmbedding.AtLeastFloat32(DType));
+        Tensor scores = LinearFunction.Of(hidden, _stack.Embedding).to(RotaryEmbedding.AtLeastFloat32(DType));
         return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 

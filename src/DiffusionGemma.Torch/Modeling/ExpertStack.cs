@@ -38,6 +38,8 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
     {
         using var scope = NewDisposeScope();
         Tensor dx = empty(dy.shape[0], weight.shape[2], dtype: dy.dtype, device: dy.device);
+        bool written = Avx512Products.TryPlain(dy, weight, counts, dx);
+        if (written && !IsTrained && lora is null) return dx.MoveToOuterDisposeScope();
         Tensor[] rows = dy.split(counts, 0), results = dx.split(counts, 0), weights = weight.unbind(0);
         Tensor[]? inputs = IsTrained ? x().split(counts, 0) : null, buffers = weight.requires_grad ? GradientBuffers.Of(weight).unbind(0) : null;
         (Tensor[] A, Tensor[] B) low = lora?.OfExperts(dy.dtype) ?? default;
@@ -45,7 +47,7 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
         for (int e = 0; e < counts.Length; e++)
         {
             if (counts[e] == 0) continue;
-            results[e].addmm_(rows[e], weights[e], beta: 0, alpha: 1);
+            if (!written) results[e].addmm_(rows[e], weights[e], beta: 0, alpha: 1);
             if (buffers is not null) GradientBuffers.AddProduct(buffers[e], rows[e], inputs![e]);
             if (lora is null) continue;
             Tensor inner = rows[e].mm(low.B[e]).mul_(lora.Scale);

@@ -27,11 +27,5 @@ internal sealed class Linear(string name, Tensor weight)
     public LoraPair? DecoderLora { get; set; }
 
     /// <summary>x [..., in] -> [..., out].</summary>
-    public Tensor Forward(Tensor x, Pass pass)
-    {
-        LoraPair? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
-        if (lora is { Dropout: 0 } && !Weight.requires_grad) return LowRankLinear.Of(x, Weight, lora);
-        Tensor y = is_grad_enabled() ? nn.functional.linear(x, Weight) : Avx512Products.Linear(x, Weight);
-        return lora is null ? y : y + lora.Delta(x);
-    }
+    public Tensor Forward(Tensor x, Pass pass) => LinearFunction.Of(x, Weight, pass == Pass.Encoder ? EncoderLora : DecoderLora);
 }

@@ -14,7 +14,7 @@ internal sealed class RmsNorm : AutogradFunction<RmsNorm>
     /// <param name="epsilon">ε.</param>
     public static Tensor Of(Tensor x, Tensor? weight, double epsilon)
     {
-        if (!is_grad_enabled() || !x.requires_grad && weight?.requires_grad != true) return TorchOperators.RmsNorm(x, weight, epsilon);
+        if (!is_grad_enabled() || !x.requires_grad && weight?.requires_grad != true) return Normed(x, weight, epsilon);
         return weight is null ? Run(x, new Use(null, epsilon))[0] : Run(x, new Use(weight, epsilon), weight)[0];
     }
 
@@ -23,22 +23,26 @@ internal sealed class RmsNorm : AutogradFunction<RmsNorm>
         var (x, use) = ((Tensor)inputs[0], (Use)inputs[1]);
         context.save_data("use", use);
         context.save_for_backward([x]);
-        return [TorchOperators.RmsNorm(x, use.Weight, use.Epsilon)];
+        return [Normed(x, use.Weight, use.Epsilon)];
     }
 
     protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
     {
         var use = (Use)context.get_data("use");
         ScalarType dtype = RotaryEmbedding.AtLeastFloat32(gradients[0]!.dtype);
-        Tensor saved = context.get_saved_variables()[0], x = saved.to(dtype), g = gradients[0]!.to(dtype);
+        Tensor saved = context.get_saved_variables()[0];
+        Tensor? buffer = use.Weight is { requires_grad: true } trained ? GradientBuffers.Of(trained) : null;
+        Tensor?[] With(Tensor dx) => use.Weight is null ? [dx, null] : [dx, null, null];
+        if (Avx512RmsNorm.TryBackward(saved, gradients[0]!, use.Weight, use.Epsilon, buffer) is { } done) return With(done);
+        Tensor x = saved.to(dtype), g = gradients[0]!.to(dtype);
         Tensor r = linalg.vector_norm(x, 2, [-1], keepdim: true).pow_(2).div_(x.shape[^1]).add_(use.Epsilon).rsqrt_();
         Tensor weighted = use.Weight is null ? g : g * use.Weight.to(dtype);
         Tensor mean = (weighted * x).mean([-1], keepdim: true);
-        if (use.Weight is { requires_grad: true })
-            GradientBuffers.Of(use.Weight).add_((g * x).reshape(-1, x.shape[^1]).t().mv(r.flatten()));
-        Tensor dx = (weighted * r).addcmul_(x, mean.mul_(r.pow(3)), -1).to(saved.dtype);
-        return use.Weight is null ? [dx, null] : [dx, null, null];
+        buffer?.add_((g * x).reshape(-1, x.shape[^1]).t().mv(r.flatten()));
+        return With((weighted * r).addcmul_(x, mean.mul_(r.pow(3)), -1).to(saved.dtype));
     }
+
+    private static Tensor Normed(Tensor x, Tensor? weight, double epsilon) => Avx512RmsNorm.TryForward(x, weight, epsilon) ?? TorchOperators.RmsNorm(x, weight, epsilon);
 
     private sealed record Use(Tensor? Weight, double Epsilon);
 }

@@ -31,11 +31,7 @@ internal sealed class RotaryEmbedding : IDisposable
     }
 
     /// <summary>x · cos + rotate_half(x) · sin for x [B,h,S,D], rotate_half(x) = [-x2 ; x1] on halves.</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles)
-    {
-        Tensor[] halves = x.chunk(2, -1);
-        return x * angles.Cos + cat([-halves[1], halves[0]], -1) * angles.Sin;
-    }
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => RotationFunction.Of(x, angles.Cos, angles.Sin);
 
     public static ScalarType AtLeastFloat32(ScalarType dtype) => dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
 

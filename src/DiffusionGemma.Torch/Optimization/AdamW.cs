@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>
 /// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019), over flat buffers: one for gradients, one a moment, one
 /// for the float32 master copies of parameters below float32. A parameter's own part of each is a view. The backward adds gradients up in
-/// place, but for those that autograd makes in a narrower dtype. A parameter that a step did not reach has gradient zero, not no gradient: its
+/// place (<see cref="GradientBuffers"/>). A parameter that a step did not reach has gradient zero, not no gradient: its
 /// moments decay and its weights too. Of several ranks each updates a share of what it has in common with others (<see cref="ParameterBucket"/>).
 /// </summary>
 internal sealed class AdamW : IDisposable
@@ -19,6 +19,7 @@ internal sealed class AdamW : IDisposable
     private readonly int[] _order;
     private readonly Tensor[] _weights, _gradients, _firstMoments, _secondMoments, _steps;
     private readonly double _beta1, _beta2, _epsilon, _weightDecay;
+    private readonly List<WorkerGradients> _workers = [];
     private double _scale = 1;
 
     public AdamW(IReadOnlyList<Tensor> parameters, double beta1, double beta2, double epsilon, double weightDecay)
@@ -42,18 +43,19 @@ internal sealed class AdamW : IDisposable
         _steps = [.. _weights.Select(w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope())];
     }
 
-    /// <summary>Takes what the last backward left in narrow parameters' gradients, adding it to what earlier micro-batches left.</summary>
-    public void AccumulateGradients()
+    /// <summary>Memory for the gradients of a thread that works beside the one which made this optimiser; part of the sum from now on.</summary>
+    public WorkerGradients AddWorker()
     {
-        using IDisposable quiet = no_grad();
-        foreach (ParameterBucket bucket in _buckets) bucket.Accumulate();
+        var gradients = new WorkerGradients(_buckets);
+        _workers.Add(gradients);
+        return gradients;
     }
 
-    /// <summary>The gradients of all ranks become one. A collective.</summary>
+    /// <summary>The gradients of all workers and ranks become one. A collective.</summary>
     public void ReduceGradients()
     {
         using IDisposable quiet = no_grad();
-        foreach (ParameterBucket bucket in _buckets) bucket.Reduce();
+        foreach ((int n, ParameterBucket bucket) in _buckets.Index()) bucket.Reduce(_workers.Select(worker => worker.Buffers[n]));
     }
 
     /// <summary>The 2-norm over all accumulated gradients; the step then takes them times min(1, maximum / (norm + 1e-6)). A collective.</summary>
@@ -111,6 +113,7 @@ internal sealed class AdamW : IDisposable
     {
         using IDisposable quiet = no_grad();
         foreach (ParameterBucket bucket in _buckets) bucket.DropGradients();
+        foreach (FlatBuffer gradients in _workers.SelectMany(worker => worker.Buffers)) gradients.Zero();
         _scale = 1;
     }
 
@@ -118,6 +121,7 @@ internal sealed class AdamW : IDisposable
     {
         foreach (Tensor tensor in _steps) tensor.Dispose();
         foreach (ParameterBucket bucket in _buckets) bucket.Dispose();
+        foreach (WorkerGradients worker in _workers) worker.Dispose();
     }
 
     /// <summary>Experts' parameters and all others apart; where ranks share them, in buckets of a size to travel.</summary>

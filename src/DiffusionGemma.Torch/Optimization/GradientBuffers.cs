@@ -16,6 +16,15 @@ internal static class GradientBuffers
 
     private static readonly ConditionalWeakTable<Tensor, Tensor> Buffers = [];
 
+    [ThreadStatic]
+    private static IReadOnlyDictionary<Tensor, Tensor>? _ofThisThread;
+
+    /// <summary>Buffers that on this thread go before those that were attached; null: none do.</summary>
+    public static IReadOnlyDictionary<Tensor, Tensor>? OfThisThread
+    {
+        set => _ofThisThread = value;
+    }
+
     /// <summary>From now on gradients of <paramref name="parameter"/> belong in <paramref name="buffer"/>, which the caller owns.</summary>
     public static void Attach(Tensor parameter, Tensor buffer) => Buffers.AddOrUpdate(parameter, buffer);
 
@@ -25,6 +34,7 @@ internal static class GradientBuffers
     /// <summary>The parameter's buffer; where nobody attached one, its <c>grad</c>, as autograd itself would use it.</summary>
     public static Tensor Of(Tensor parameter)
     {
+        if (_ofThisThread?.TryGetValue(parameter, out Tensor? own) == true) return own;
         if (Buffers.TryGetValue(parameter, out Tensor? buffer)) return buffer;
         if (parameter.grad is null)
         {
@@ -40,6 +50,7 @@ internal static class GradientBuffers
     /// <param name="x">[N,in].</param>
     public static void AddProduct(Tensor buffer, Tensor dy, Tensor x)
     {
+        if (Avx512Products.TryAddOuter(dy, x, buffer)) return;
         using Tensor transposed = dy.t();
         if (buffer.dtype == dy.dtype)
         {

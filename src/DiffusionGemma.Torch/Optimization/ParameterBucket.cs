@@ -52,11 +52,7 @@ internal sealed class ParameterBucket : IDisposable
             Weights = [.. parameters.Select(p => IsWide(p) ? p.detach().DetachFromDisposeScope() : _masters.Parts[narrow++].copy_(p))];
             _owned = [.. Weights.Where((_, n) => IsWide(parameters[n]))];
         }
-        foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(_gradients.Parts))
-        {
-            GradientBuffers.Attach(parameter, gradient);
-            if (IsWide(parameter)) parameter.grad = gradient;
-        }
+        foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(_gradients.Parts)) GradientBuffers.Attach(parameter, gradient);
     }
 
     /// <summary>What this rank updates.</summary>
@@ -73,21 +69,21 @@ internal sealed class ParameterBucket : IDisposable
 
     private bool IsShared => _ranks.Size > 1;
 
-    /// <summary>Takes what the last backward left in narrow parameters' gradients, adding it to what earlier micro-batches left.</summary>
-    public void Accumulate()
-    {
-        foreach ((Tensor parameter, Tensor buffer) in _parameters.Zip(_gradients.Parts))
-        {
-            using var scope = NewDisposeScope();
-            if (IsWide(parameter) || parameter.grad is not { } gradient) continue;
-            buffer.add_(gradient);
-            parameter.grad = null;
-        }
-    }
+    /// <summary>Memory for gradients that are added up apart from the others, beside their parameters.</summary>
+    public FlatBuffer NewGradients() => new([.. _parameters.Select(p => p.shape)], _gradients.DType, _parameters[0].device, _ranks.Size);
 
-    /// <summary>All ranks' gradients, summed: of this rank's share. A collective.</summary>
-    public void Reduce()
+    /// <summary>The parameters, in the order of a buffer's parts.</summary>
+    public IReadOnlyList<Tensor> Parameters => _parameters;
+
+    /// <summary>All workers' and all ranks' gradients, summed: of this rank's share. A collective.</summary>
+    /// <param name="workers">What <see cref="NewGradients"/> gave; zero afterwards.</param>
+    public void Reduce(IEnumerable<FlatBuffer> workers)
     {
+        foreach (FlatBuffer gradients in workers)
+        {
+            _gradients.Whole.add_(gradients.Whole);
+            gradients.Zero();
+        }
         if (IsShared) _ranks.ReduceScatter(_gradients.Whole, Gradients[0]);
     }
 

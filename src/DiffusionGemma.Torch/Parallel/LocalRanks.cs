@@ -31,7 +31,7 @@ internal static class LocalRanks
             {
                 try
                 {
-                    torch.set_num_threads(threads);
+                    TorchThreads.SetHere(threads);
                     using var scope = torch.NewDisposeScope();
                     body(group);
                 }
@@ -57,6 +57,7 @@ internal static class LocalRanks
             lock (gate) isHung = first is ProcessGroupException { InnerException: null };
             ended.Wait(isHung ? Grace : groups[0].Timeout);
         }
+        TorchThreads.Reclaim();
         lock (gate)
             if (first is not null) ExceptionDispatchInfo.Throw(first);
     }

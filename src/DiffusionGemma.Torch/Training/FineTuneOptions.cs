@@ -23,6 +23,13 @@ public sealed record FineTuneOptions
     /// <summary>Tokens a forward and backward pass at most, padding included; null: <see cref="MicroBatchSize"/> alone decides.</summary>
     public int? MicroBatchTokens { get; init; }
 
+    /// <summary>
+    /// Micro-batches that a rank on a CPU works on at once, sharing its torch threads out: each has activations of its own, and of full fine-tuning gradients
+    /// too. Null: as many as there are threads and micro-batches a step, of full fine-tuning two at most. One takes the least memory. Where ranks own the
+    /// experts between them, and on other devices, there is one.
+    /// </summary>
+    public int? Workers { get; init; }
+
     /// <summary>The rate at the end of the warm-up.</summary>
     public double LearningRate { get; init; } = 1.5e-4;
 
@@ -156,6 +163,7 @@ public sealed record FineTuneOptions
 
         Lora?.Validate();
         Require(MaxSteps is null or >= 1, nameof(MaxSteps), MaxSteps, "must be at least 1, or null");
+        Require(Workers is null or >= 1, nameof(Workers), Workers, "must be at least 1, or null");
         Require(Epochs >= 1, nameof(Epochs), Epochs, "must be at least 1");
         Require(GlobalBatchSize >= 1, nameof(GlobalBatchSize), GlobalBatchSize, "must be at least 1");
         Require(MicroBatchSize >= 1, nameof(MicroBatchSize), MicroBatchSize, "must be at least 1");

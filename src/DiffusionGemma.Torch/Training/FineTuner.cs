@@ -87,7 +87,8 @@ public static class FineTuner
     internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow, RankLayout layout)
     {
         if (options.MemoryBudget is not long budget) return;
-        var plan = TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel);
+        int workers = Workers.CountFor(options, layout.Devices[0], Math.Max(1, get_num_threads() / layout.Devices.Count), layout.World, layout.ExpertParallel);
+        var plan = TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel, workers);
         if (plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
     }
 

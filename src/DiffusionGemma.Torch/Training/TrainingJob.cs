@@ -133,11 +133,7 @@ internal sealed record TrainingJob(
         {
             adapter?.Train(false);
             model.Stack.RecomputesActivations = false;
-            foreach (TrainedParameter parameter in trained)
-            {
-                parameter.Value.grad = null;
-                parameter.Value.requires_grad_(false);
-            }
+            foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(false);
         }
     }
 

@@ -60,7 +60,8 @@ public sealed record TrainingPlan
     /// <param name="rowTokens">Tokens of the longest row.</param>
     /// <param name="devices">Devices.</param>
     /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
-    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null)
+    /// <param name="workers">Micro-batches that a device works on at once (<see cref="FineTuneOptions.Workers"/>).</param>
+    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null, int workers = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
         int owners = Owners(config, devices, expertParallel);
@@ -75,11 +76,10 @@ public sealed record TrainingPlan
         // Shares of flat buffers are masters of their own; on one device weights that are wide enough are theirs.
         long StateBytes(long parameters, int shares) => parameters * ((shares > 1 || isFull && compute < wide ? wide : 0) + 2 * wide) / shares + parameters * wide;
         long state = StateBytes(trainedStacks / owners, devices / owners) + StateBytes(trainedRest, devices);
-        // Stacks and the table add up in the optimiser's memory; autograd makes the others' gradients in the compute dtype first.
-        long narrowGradients = isFull && compute < wide ? (parameters - experts - shapes[CheckpointLayout.Embedding]) * compute : 0;
 
         int rows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + devices - 1) / devices);
         if (options.MicroBatchTokens is int most) rows = Math.Max(1, Math.Min(rows, most / rowTokens));
+        rows *= workers;
         IEnumerable<int> layers = Enumerable.Range(0, config.NumHiddenLayers);
         long activations = options.ActivationCheckpointing
             ? layers.Sum(n => rows * ((long)rowTokens + config.CanvasLength) * (config.HiddenSize + 2 * KeyWidth(config, n)) * compute) + layers.Max(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0))
@@ -94,7 +94,7 @@ public sealed record TrainingPlan
             TrainedParameters = trained,
             ExpertBytes = experts / owners * compute,
             WeightBytes = (experts / owners + parameters - experts) * compute + (isFull ? 0 : (trainedStacks / owners + trainedRest) * wide),
-            TrainingStateBytes = state + narrowGradients,
+            TrainingStateBytes = state + (workers - 1) * trained * wide,
             ActivationBytes = activations,
             HeadBytes = Math.Max(head, expertBackward),
             OverheadBytes = !isCpu ? 0 : (compute < 4 ? NarrowLibraryBytes : LibraryBytes) + (long)(HeapHoles * (activations + Math.Max(head, expertBackward))),

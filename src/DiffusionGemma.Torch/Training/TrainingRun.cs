@@ -23,7 +23,6 @@ internal sealed class TrainingRun(
     DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyList<TrainedParameter> trained, int steps, long seed,
     RankGroups ranks, bool reports, IProgress<StepRecord>? progress)
 {
-    private readonly TrainingStep _work = new(model, options, seed, ranks);
     private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Shuffle);
     private readonly LearningRateSchedule _schedule = new(
         options.InitialLearningRate, options.LearningRate, options.MinLearningRate, options.WarmupSteps, steps, options.Decay, options.DecayFraction);
@@ -39,6 +38,8 @@ internal sealed class TrainingRun(
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var optimizer = new AdamW(trained, ranks, options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
+        using var workers = new Workers(options, model.Device, ranks);
+        var work = new TrainingStep(model, options, seed, ranks, optimizer, workers);
         using var best = new BestWeights(options.Evaluation, optimizer);
         using RunCheckpoint? checkpoint = options.Checkpoints is null
             ? null
@@ -49,7 +50,7 @@ internal sealed class TrainingRun(
         try
         {
             using var input = new StepProducer(History.Count, steps, Prepare);
-            if (options.DryRun && History.Count < steps) DryRun(optimizer, stop.Token);
+            if (options.DryRun && History.Count < steps) DryRun(work, optimizer, stop.Token);
             while (true)
             {
                 int done = History.Count;
@@ -60,7 +61,7 @@ internal sealed class TrainingRun(
                 if (done > 0 && options.Checkpoints is { } when && (ranks.Any(reports && when.Request?.Take() == true) || done % when.EverySteps == 0 || over))
                     TrySave(checkpoint!);
                 if (over) break;
-                Step(input, optimizer, stop);
+                Step(work, input, optimizer, stop);
             }
         }
         catch (OperationCanceledException e) when (ranks.EndTogether)
@@ -96,12 +97,12 @@ internal sealed class TrainingRun(
         }
     }
 
-    private void Step(StepProducer input, AdamW optimizer, CancellationTokenSource stop)
+    private void Step(TrainingStep work, StepProducer input, AdamW optimizer, CancellationTokenSource stop)
     {
         var clock = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
         (PreparedStep prepared, TimeSpan waited) = input.Next();
-        StepLosses losses = _work.Run(prepared, optimizer, stop.Token);
+        StepLosses losses = work.Run(prepared, stop.Token);
         double norm = optimizer.ClipGradients(options.MaxGradientNorm);
         RequireFinite(prepared, losses, norm);
         double rate = _schedule.Rate(prepared.Step);
@@ -160,7 +161,7 @@ internal sealed class TrainingRun(
         options.SelfConditioningProbability);
 
     /// <summary>On every rank, both passes over the longest row and those that would go with it, and over the most padded tokens that go together: the most memory that a step will ask for.</summary>
-    private void DryRun(AdamW optimizer, CancellationToken cancellation)
+    private void DryRun(TrainingStep work, AdamW optimizer, CancellationToken cancellation)
     {
         int mostRows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + ranks.World.Size - 1) / ranks.World.Size);
         IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, mostRows, options.MicroBatchTokens);
@@ -172,7 +173,7 @@ internal sealed class TrainingRun(
                 using var scope = NewDisposeScope();
                 TrainingExample[] batch = [.. rows.Select(row => examples[row])];
                 var draws = batch.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.SelfConditioningProbability > 0 });
-                _work.Run(new PreparedStep(0, 0, rows, batch, [.. draws]), [[.. Enumerable.Repeat<int[]>([.. Enumerable.Range(0, rows.Length)], ranks.World.Size)]], optimizer, cancellation);
+                work.RunEverywhere(new PreparedStep(0, 0, rows, batch, [.. draws]), cancellation);
             }
             catch (System.Runtime.InteropServices.ExternalException e)
             {

@@ -14,75 +14,96 @@ internal sealed record StepLosses(double Diffusion, double Encoder, long Tokens)
 /// On several ranks each takes its rows of every round; those that own the experts between them go through the same passes together, with rows or without:
 /// which passes there are follows from the draws of all rows, which every rank knows.
 /// </para>
+/// <para>On a CPU several workers of a rank may take a micro-batch each; what they add up is summed in their order, so that a step has one result.</para>
 /// </summary>
-internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions options, long seed, RankGroups ranks)
+internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions options, long seed, RankGroups ranks, AdamW optimizer, Workers workers)
 {
+    private readonly WorkerGradients?[] _gradients = [.. Enumerable.Range(0, workers.Count).Select(worker => worker == 0 ? null : optimizer.AddWorker())];
+
+    /// <summary>Micro-batches that are worked on at once.</summary>
+    private int Places => ranks.World.Size * workers.Count;
+
     /// <summary>Adds the step's gradients up in the optimiser. A collective.</summary>
     /// <param name="prepared">The global batch and its draws.</param>
-    /// <param name="optimizer">Receives the gradients.</param>
     /// <param name="cancellation">Looked at between micro-batches.</param>
-    public StepLosses Run(PreparedStep prepared, AdamW optimizer, CancellationToken cancellation) => Run(
-        prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens, ranks.World.Size),
-        optimizer, cancellation);
+    public StepLosses Run(PreparedStep prepared, CancellationToken cancellation) =>
+        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens, Places), cancellation);
 
-    /// <summary>The same with micro-batches that are planned already, [round][rank].</summary>
-    public StepLosses Run(PreparedStep prepared, IReadOnlyList<int[][]> rounds, AdamW optimizer, CancellationToken cancellation)
+    /// <summary>The same with every row of the batch in one micro-batch, which every worker of every rank takes at once.</summary>
+    public void RunEverywhere(PreparedStep prepared, CancellationToken cancellation) =>
+        Run(prepared, [[.. Enumerable.Repeat<int[]>([.. Enumerable.Range(0, prepared.Examples.Count)], Places)]], cancellation);
+
+    private StepLosses Run(PreparedStep prepared, IReadOnlyList<int[][]> rounds, CancellationToken cancellation)
     {
-        using IDisposable gradients = enable_grad();
         DiffusionGemmaConfig config = model.Config;
         IReadOnlyList<TrainingExample> examples = prepared.Examples;
-        IReadOnlyList<ExampleDraw> draws = prepared.Draws;
 
         // Denominators are counted over the global batch before any backward: gradients of micro-batches then simply add up.
-        long scored = examples.Zip(draws, (e, d) => (long)Canvas(e, d).Count(supervised => supervised)).Sum();
-        long pairs = examples.Sum(e => e.InputIds.Length - 1L);
-        double diffusion = 0, encoder = 0;
+        long scored = examples.Zip(prepared.Draws, (e, d) => (long)Canvas(e, d).Count(supervised => supervised)).Sum(), pairs = examples.Sum(e => e.InputIds.Length - 1L);
+        var means = new (double Diffusion, double Encoder)[workers.Count];
         foreach (int[][] round in rounds)
         {
             ranks.RequireNoneCancelled(cancellation);
-            int[] rows = round[ranks.World.Rank], ofSet = [.. round.Skip(ranks.FirstOfSet).Take(ranks.Experts.Size).SelectMany(r => r)];
-            if (ofSet.Length == 0) continue;
-            using var scope = NewDisposeScope();
-            try
+            workers.Run(worker =>
             {
-                model.Stack.IsIdle = rows.Length == 0;
-                MicroBatch batch = rows.Length == 0
-                    ? MicroBatch.Idle(config.PadTokenId, model.Device)
-                    : MicroBatch.Build([.. rows.Select(r => examples[r])], [.. rows.Select(r => draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
-
-                Begin(prepared, rows, 0, "encoding");
-                using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
-                if (model.Device.type == DeviceType.CPU) HeapTrim.Run();
-                Begin(prepared, rows, 1, "first pass");
-                Tensor? firstLogits = ofSet.Any(r => draws[r].SelfConditioned) ? FirstPass(batch, cache) : null;
-                Begin(prepared, rows, 2, "decoding");
-                Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
-                firstLogits?.Dispose();
-
-                (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
-                (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-                    decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / Math.Max(scored, 1));
-                (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-                    encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / Math.Max(pairs, 1));
-                if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                        // the most memory is held from here on
-                At(prepared, "backward");
-                AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
-                optimizer.AccumulateGradients();
-                diffusion += diffusionSum / Math.Max(scored, 1);
-                encoder += encoderSum / Math.Max(pairs, 1);
-            }
-            finally
-            {
-                model.Stack.IsIdle = false;
-            }
+                int[] rows = round[ranks.World.Rank * workers.Count + worker];
+                int[] ofSet = ranks.Experts.Size == 1 ? rows : [.. round.Skip(ranks.FirstOfSet).Take(ranks.Experts.Size).SelectMany(r => r)];
+                if (ofSet.Length == 0) return;
+                _gradients[worker]?.Use();
+                (double diffusion, double encoder) = Pass(prepared, rows, ofSet, Math.Max(scored, 1), Math.Max(pairs, 1));
+                means[worker] = (means[worker].Diffusion + diffusion, means[worker].Encoder + encoder);
+            });
         }
         At(prepared, "summing gradients");
         optimizer.ReduceGradients();
-        double[] losses = ranks.Sum(diffusion, encoder);
+        double[] losses = ranks.Sum(means.Sum(m => m.Diffusion), means.Sum(m => m.Encoder));
         return new StepLosses(losses[0], losses[1], examples.Sum(e => (long)e.InputIds.Length));
 
         IEnumerable<bool> Canvas(TrainingExample example, ExampleDraw draw) =>
             example.LossMask.Skip(example.PrefixLength + draw.Block * config.CanvasLength).Take(config.CanvasLength);
+    }
+
+    /// <summary>A micro-batch forward and backward: its parts of both means.</summary>
+    /// <param name="prepared">The global batch.</param>
+    /// <param name="rows">Those of the micro-batch; none where this rank only takes part in the others'.</param>
+    /// <param name="ofSet">Those of all ranks that own the experts between them.</param>
+    /// <param name="scored">Canvas positions of the global batch that are scored.</param>
+    /// <param name="pairs">Next tokens of the global batch that are scored.</param>
+    private (double Diffusion, double Encoder) Pass(PreparedStep prepared, int[] rows, int[] ofSet, long scored, long pairs)
+    {
+        using IDisposable gradients = enable_grad();
+        using var scope = NewDisposeScope();
+        DiffusionGemmaConfig config = model.Config;
+        bool isIdle = rows.Length == 0;
+        try
+        {
+            if (isIdle) model.Stack.IsIdle = true;
+            MicroBatch batch = isIdle
+                ? MicroBatch.Idle(config.PadTokenId, model.Device)
+                : MicroBatch.Build([.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+
+            Begin(prepared, rows, 0, "encoding");
+            using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
+            Begin(prepared, rows, 1, "first pass");
+            Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache) : null;
+            Begin(prepared, rows, 2, "decoding");
+            Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
+            firstLogits?.Dispose();
+
+            (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
+            (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
+                decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored);
+            (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
+                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / pairs);
+            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
+            At(prepared, "backward");
+            AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
+            return (diffusionSum / scored, encoderSum / pairs);
+        }
+        finally
+        {
+            if (isIdle) model.Stack.IsIdle = false;
+        }
     }
 
     /// <summary>What the encoder is scored on: of each row's hidden states all but the last [B,S-1,H], the tokens that follow, and which are real.</summary>
@@ -96,7 +117,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     private void Begin(PreparedStep step, int[] rows, int pass, string phase)
     {
         At(step, phase);
-        model.Adapter?.SeedDropout(unchecked(seed + 104_729L * step.Step + rows.FirstOrDefault() + ((long)pass << 40)));
+        if (model.Adapter is not null) LoraPair.SeedDropout(unchecked(seed + 104_729L * step.Step + rows.FirstOrDefault() + ((long)pass << 40)));
     }
 
     private void At(PreparedStep step, string phase) => ranks.World.At = $"step {step.Step}, {phase}";

@@ -58,14 +58,46 @@ public class Avx512ProductsTests : TorchTest
     [InlineData(8, 1, 32)]
     [InlineData(64, 256, 64)]
     [InlineData(136, 1000, 96)]
-    [InlineData(12, 300, 32)]                                // rows that the tiles do not divide
-    [InlineData(16, 300, 40)]
+    [InlineData(12, 300, 32)]
+    [InlineData(16, 300, 40)]                                // columns that the tiles do not divide
     public void Plain_products(int rows, int inner, int columns)
     {
         Tensor a = Numbers(rows, inner), b = Numbers(inner, columns);
-        bool fits = Avx512F.IsSupported && rows % 8 == 0 && columns % 32 == 0;
-        Near(Avx512Products.Plain(a, b), a, b, fits ? Math.Min(inner, 256) + ((inner + 255) / 256) : inner);
+        Near(Avx512Products.Plain(a, b), a, b, columns % 32 == 0 ? InBlocks(inner) : inner);
     }
+
+    [Fact]
+    public void Plain_slices_of_rows_are_multiplied_with_their_own_matrices() => Property.Holds(
+        Gen.Select(Gen.Int[0, 150].Array[1, 4].Where(counts => counts.Sum() > 0), Gen.Int[1, 600], Gen.Int[1, 5]), 60, drawn =>
+    {
+        using var scope = NewDisposeScope();
+        (int[] counts, int inner, int columns) = drawn;
+        long[] rows = [.. counts.Select(c => (long)c)];
+        Tensor a = Numbers(counts.Sum(), inner), b = Numbers(counts.Length, inner, 32 * columns), around = full(counts.Sum() + 2, 32 * columns, 7f), y = around.narrow(0, 1, counts.Sum());
+        Assert.Equal(Avx512F.IsSupported, Avx512Products.TryPlain(a, b, rows, y));
+        Assert.True(cat([around[0], around[-1]], 0).eq(7).all().item<bool>());                 // nothing is written beside y
+        if (!Avx512F.IsSupported) return;
+        Tensor[] parts = a.split(rows, 0), results = y.split(rows, 0);
+        for (int e = 0; e < counts.Length; e++)
+        {
+            if (counts[e] == 0) continue;
+            Near(results[e], parts[e], b[e], InBlocks(inner));
+            Assert.Equal(0, Largest(Avx512Products.Plain(parts[e].narrow(0, counts[e] - 1, 1), b[e]), results[e].narrow(0, counts[e] - 1, 1)));   // whatever the rows beside it
+        }
+    });
+
+    [Fact]
+    public void Outer_products_are_added() => Property.Holds(Gen.Select(Gen.Int[0, 600], Gen.Int[1, 70], Gen.Int[1, 5]), 60, drawn =>
+    {
+        using var scope = NewDisposeScope();
+        (int count, int rows, int columns) = drawn;
+        Tensor a = Numbers(count, rows), b = Numbers(count, 32 * columns), around = Numbers(rows + 2, 32 * columns), before = around.clone(), y = around.narrow(0, 1, rows);
+        Assert.Equal(Avx512F.IsSupported, Avx512Products.TryAddOuter(a, b, y));
+        Assert.Equal(0, Largest(around[0], before[0]) + Largest(around[-1], before[-1]));
+        if (!Avx512F.IsSupported) return;
+        // What was there counts as one more product.
+        Near(y, cat([a.t(), eye(rows)], 1), cat([b, before.narrow(0, 1, rows)], 0), InBlocks(count) + 1);
+    });
 
     [Fact]
     public void More_threads_are_left_to_libtorch()
@@ -89,6 +121,9 @@ public class Avx512ProductsTests : TorchTest
         _generator.Dispose();
         base.Dispose();
     }
+
+    /// <summary>Sums of 256, which are then added up.</summary>
+    private static int InBlocks(int inner) => Math.Min(inner, 256) + ((inner + 255) / 256);
 
     private static void Near(Tensor got, Tensor a, Tensor b, int roundings)
     {

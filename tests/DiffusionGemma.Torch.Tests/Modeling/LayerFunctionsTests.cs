@@ -46,6 +46,32 @@ public class LayerFunctionsTests : TorchTest
         Same([gate, up], () => GatedMlp.GeluTanh(gate) * up, () => GatedActivation.Of(gate, up));
     }
 
+    [Fact]
+    public void Projection()
+    {
+        Tensor x = Leaf(2, 3, 5), weight = Leaf(7, 5), frozen = Numbers(2, 3, 5), frozenWeight = Numbers(7, 5);
+        Same([x, weight], () => nn.functional.linear(x, weight), () => LinearFunction.Of(x, weight));
+        Same([weight], () => nn.functional.linear(frozen, weight), () => LinearFunction.Of(frozen, weight));
+        Same([x], () => nn.functional.linear(x, frozenWeight), () => LinearFunction.Of(x, frozenWeight));
+        Assert.False(LinearFunction.Of(frozen, frozenWeight).requires_grad);
+    }
+
+    /// <summary>Beside the plain expression with the same draws.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Low_rank_projection_with_dropout(bool trainedInput)
+    {
+        Tensor x = trainedInput ? Leaf(2, 40, 5) : Numbers(2, 40, 5), weight = Leaf(7, 5);
+        var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7) { Dropout = 0.3 };
+        LoraPair.SeedDropout(4);
+        Tensor kept = lora.Kept(x.shape, CPU)!;
+        Assert.InRange(kept.sum().item<long>(), 240, 320);                                      // of 400, 280 are expected
+        LoraPair.SeedDropout(4);
+        Tensor[] leaves = trainedInput ? [x, weight, lora.A, lora.B] : [weight, lora.A, lora.B];
+        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x * kept.to(x.dtype) / 0.7), () => LinearFunction.Of(x, weight, lora));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -54,9 +80,9 @@ public class LayerFunctionsTests : TorchTest
         Tensor x = trainedInput ? Leaf(2, 3, 5) : Numbers(2, 3, 5), weight = Numbers(7, 5);
         var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7);
         Tensor[] leaves = trainedInput ? [x, lora.A, lora.B] : [lora.A, lora.B];
-        Same(leaves, () => nn.functional.linear(x, weight) + lora.Delta(x), () => LowRankLinear.Of(x, weight, lora));
+        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x), () => LinearFunction.Of(x, weight, lora));
         using IDisposable quiet = no_grad();
-        Assert.True(Largest(LowRankLinear.Of(x, weight, lora), nn.functional.linear(x, weight) + lora.Delta(x)) < 1e-12);
+        Assert.True(Largest(LinearFunction.Of(x, weight, lora), nn.functional.linear(x, weight) + Delta(lora, x)) < 1e-12);
     }
 
     /// <summary>
@@ -113,6 +139,8 @@ public class LayerFunctionsTests : TorchTest
             leaf.grad = null;
         }
     }
+
+    private static Tensor Delta(LoraPair lora, Tensor x) => nn.functional.linear(nn.functional.linear(x, lora.A), lora.B) * lora.Scale;
 
     private Tensor Numbers(params long[] shape) => randn(shape, dtype: ScalarType.Float64, generator: _generator);
 

@@ -36,13 +36,7 @@ public class AdamWOnRanksTests : TorchTest
             var norms = new double[steps];
             for (int step = 0; step < steps; step++)
             {
-                using (no_grad())
-                    foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(gradients(step)))
-                    {
-                        if (parameter.grad is { } there) there.add_(gradient);
-                        else parameter.grad = gradient;
-                    }
-                optimizer.AccumulateGradients();
+                foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(gradients(step))) GradientBuffers.Of(parameter).add_(gradient);
                 optimizer.ReduceGradients();
                 norms[step] = optimizer.ClipGradients(3.0);
                 optimizer.Step(0.01 * (step + 1));
@@ -64,8 +58,8 @@ public class AdamWOnRanksTests : TorchTest
             using var optimizer = new AdamW([new("expert", expert, ExpertSlice.First), new("common", common, ExpertSlice.None)], groups, 0, 0, 1e-12, 0);
             using (no_grad())
             {
-                expert.grad!.fill_(world.Rank + 1);
-                common.grad!.fill_(1);
+                GradientBuffers.Of(expert).fill_(world.Rank + 1);
+                GradientBuffers.Of(common).fill_(1);
             }
             optimizer.ReduceGradients();
             norms[world.Rank] = optimizer.ClipGradients(double.PositiveInfinity);

@@ -48,9 +48,9 @@ public class FineTunerAloneTests : TorchTest
     public void Runs_leave_no_tensor_behind()
     {
         using var model = Load();
-        void Run(LoraOptions? lora, bool recompute = false)
+        void Run(LoraOptions? lora, bool recompute = false, int workers = 1)
         {
-            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, ActivationCheckpointing = recompute })) model.Adapter = null;
+            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, ActivationCheckpointing = recompute, Workers = workers })) model.Adapter = null;
         }
         long before = 0;
         for (int n = 0; n < 6; n++)
@@ -60,6 +60,8 @@ public class FineTunerAloneTests : TorchTest
             Run(new LoraOptions { Experts = true });
             Run(null, recompute: true);
             Run(new LoraOptions(), recompute: true);
+            Run(new LoraOptions { Dropout = 0.2 }, workers: 2);
+            Run(null, workers: 2);
         }
         Alone.AssertNoMoreTensorsThan(before);
     }

@@ -1,0 +1,20 @@
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The threads that operators use, which are a thread's own setting: but it is also what threads begin with that use torch for the first time
+/// afterwards, and a thread's first use overwrites what was set on it before.
+/// </summary>
+internal static class TorchThreads
+{
+    /// <summary>Sets the calling thread's, for good.</summary>
+    public static void SetHere(int threads)
+    {
+        set_num_threads(threads);
+        _ = get_num_threads();                                                                   // the first use
+    }
+
+    /// <summary>Other threads, once they have set their own, leave the caller's as what new threads begin with.</summary>
+    public static void Reclaim() => set_num_threads(get_num_threads());
+}

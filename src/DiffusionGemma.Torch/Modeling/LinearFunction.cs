@@ -1,0 +1,71 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or while dropout is on what it leaves of x over its chance to stay. Kept are x,
+/// where something needs it again, the r numbers scale · A x̃, and which of x stayed; nothing of y's size beside y is made, and the gradients of what
+/// trains add up in their <see cref="GradientBuffers"/>:
+/// <para>dx = Wᵀ dy + Aᵀ d (its dropped numbers zero) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
+/// </summary>
+internal sealed class LinearFunction : AutogradFunction<LinearFunction>
+{
+    private const string UseKey = "use";
+
+    /// <param name="x">[...,in].</param>
+    /// <param name="weight">[out,in].</param>
+    /// <param name="lora">The delta, or null.</param>
+    public static Tensor Of(Tensor x, Tensor weight, LoraPair? lora = null)
+    {
+        var use = new Use(weight, lora, x.requires_grad, x.shape);
+        Tensor[] parameters = lora is null ? [weight] : [weight, lora.A, lora.B];
+        bool trains = is_grad_enabled() && (x.requires_grad || parameters.Any(p => p.requires_grad));
+        return trains ? Run([x, use, .. parameters])[0] : use.Forward(x).Y;
+    }
+
+    protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
+    {
+        var (x, use) = ((Tensor)inputs[0], (Use)inputs[1]);
+        (Tensor y, Tensor? low, Tensor? kept) = use.Forward(x);
+        context.save_data(UseKey, use);
+        context.save_for_backward(low is null ? use.Weight.requires_grad ? [x] : [] : kept is null ? [x, low] : [x, low, kept]);
+        return [y];
+    }
+
+    protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
+    {
+        var use = (Use)context.get_data(UseKey);
+        (Tensor weight, LoraPair? lora) = (use.Weight, use.Lora);
+        List<Tensor> saved = context.get_saved_variables();
+        Tensor dy = gradients[0]!.reshape(-1, weight.shape[0]);
+        Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Avx512Products.Plain(dy, weight) : null;
+        if (weight.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(weight), dy, x!);
+        if (lora is null) return [dx?.view(use.Shape), null, null];
+        Tensor dlow = dy.mm(lora.B.to(dy.dtype)).mul_(lora.Scale);
+        Tensor? kept = saved.Count > 2 ? saved[2].view(-1, weight.shape[1]) : null;
+        if (lora.A.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(lora.A), dlow, use.Dropped(x!, kept));
+        if (lora.B.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(lora.B), dy, saved[1]);
+        if (dx is not null && kept is null) dx.addmm_(dlow, lora.A.to(dy.dtype), beta: 1, alpha: 1);
+        else dx?.add_(use.Dropped(dlow.mm(lora.A.to(dy.dtype)), kept));
+        return [dx?.view(use.Shape), null, null, null, null];
+    }
+
+    private sealed record Use(Tensor Weight, LoraPair? Lora, bool ReachesInput, long[] Shape)
+    {
+        private readonly double _dropout = Lora?.Dropout ?? 0;
+
+        /// <summary>y [...,out], scale · A x̃ [N,r], and which of x stayed, [...,in].</summary>
+        public (Tensor Y, Tensor? Low, Tensor? Kept) Forward(Tensor x)
+        {
+            if (Lora is null) return (Avx512Products.Linear(x, Weight), null, null);
+            using var scope = NewDisposeScope();
+            Tensor? kept = Lora.Kept(x.shape, x.device);
+            Tensor y = Avx512Products.Linear(x, Weight), low = Avx512Products.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
+            y.view(-1, Weight.shape[0]).addmm_(low, Lora.B.to(x.dtype).t(), beta: 1, alpha: 1);
+            return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
+        }
+
+        public Tensor Dropped(Tensor x, Tensor? kept) => kept is null ? x : x * kept.to(x.dtype) / (1 - _dropout);
+    }
+}

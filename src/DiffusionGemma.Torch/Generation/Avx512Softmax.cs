@@ -13,6 +13,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static unsafe class Avx512Softmax
 {
+    /// <summary>Of a number, about.</summary>
+    private const long Operations = 60;
+
     /// <summary>Numbers that are added up in float32; the sums of such runs are added in float64.</summary>
     private const long Run = 1024;
 
@@ -26,12 +29,15 @@ internal static unsafe class Avx512Softmax
         long columns = x.shape[1];
         if (!Avx512Products.IsPlainFloat(x) || columns % 16 != 0) return false;
         float* data = (float*)NativeTensors.Data(x);
-        for (int row = 0; row < scales.Length; row++, data += columns)
+        KernelThreads.For(scales.Length, Operations * x.numel(), (from, to) =>
         {
-            float top = Scores(data, columns, (float)scales[row], out largest[row]);
-            (double total, double dot) = Weights(data, columns, top);
-            (totals[row], entropies[row]) = (total, Math.Log(total) - dot / total);
-        }
+            for (long row = from; row < to; row++)
+            {
+                float top = Scores(data + row * columns, columns, (float)scales[row], out largest[row]);
+                (double total, double dot) = Weights(data + row * columns, columns, top);
+                (totals[row], entropies[row]) = (total, Math.Log(total) - dot / total);
+            }
+        });
         GC.KeepAlive(x);
         return true;
     }

@@ -12,6 +12,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static unsafe class Avx512GatedActivation
 {
+    /// <summary>Of a number, about.</summary>
+    private const long Operations = 60;
+
     private const float Root = 0.7978845608028654f, Cubic = 0.044715f;
 
     /// <summary>y = w gelu(gate) · up.</summary>
@@ -26,7 +29,10 @@ internal static unsafe class Avx512GatedActivation
         Tensor y = empty(rows, width, dtype: gate.dtype);
         float* g = (float*)NativeTensors.Data(gate), u = (float*)NativeTensors.Data(up), to = (float*)NativeTensors.Data(y), w = weights is null ? null : (float*)NativeTensors.Data(weights);
         long ofGate = gate.stride(0), ofUp = up.stride(0);
-        for (long row = 0; row < rows; row++) Forward(g + row * ofGate, u + row * ofUp, to + row * width, w == null ? 1 : w[row], width);
+        KernelThreads.For(rows, Operations * y.numel(), (first, end) =>
+        {
+            for (long row = first; row < end; row++) Forward(g + row * ofGate, u + row * ofUp, to + row * width, w == null ? 1 : w[row], width);
+        });
         GC.KeepAlive(gate);
         GC.KeepAlive(up);
         GC.KeepAlive(weights);

@@ -12,13 +12,13 @@ internal static unsafe class Avx512Plain
     public const long Columns = 32;
 
     /// <summary>Rows of y that are worked on while b passes by.</summary>
-    private const long RowBlock = 64;
+    public const long RowBlock = 64;
 
     /// <summary>Rows of b that are used at a time.</summary>
     private const long InnerBlock = 256;
 
     /// <summary>Rows of a tile.</summary>
-    private const int TileRows = 8;
+    public const int TileRows = 8;
 
     /// <summary>
     /// y += a b. Eight rows of a are laid side by side, so that what one row of b is multiplied with lies together; sums of a block are added to the
@@ -30,8 +30,9 @@ internal static unsafe class Avx512Plain
     /// <param name="b">[inner,columns].</param>
     /// <param name="columns">A multiple of <see cref="Columns"/>.</param>
     /// <param name="y">[rows,columns]; added to.</param>
+    /// <param name="stride">Between b's rows, and y's.</param>
     [SkipLocalsInit]
-    public static void Add(float* a, long rows, long inner, float* b, long columns, float* y)
+    public static void Add(float* a, long rows, long inner, float* b, long columns, float* y, long stride)
     {
         float* packed = stackalloc float[(int)(RowBlock * InnerBlock)];
         for (long first = 0; first < rows; first += RowBlock)
@@ -45,11 +46,11 @@ internal static unsafe class Avx512Plain
                 for (long column = 0; column < columns; column += Columns)
                 {
                     // The tiles of a column fetch what the next column begins with, each a part.
-                    float* from = b + start * columns + column, next = column + Columns < columns ? from + Columns : b + (start + InnerBlock) * columns;
+                    float* from = b + start * stride + column, next = column + Columns < columns ? from + Columns : b + (start + InnerBlock) * stride;
                     for (long tile = 0, row = first; tile < tiles; tile++, row += TileRows)
                         Tile(
-                            packed + tile * TileRows * InnerBlock, (nint)count, from, (nint)columns, y + row * columns + column, (nint)Math.Min(TileRows, end - row),
-                            next + tile * count / tiles * columns, (nint)tiles);
+                            packed + tile * TileRows * InnerBlock, (nint)count, from, (nint)stride, y + row * stride + column, (nint)Math.Min(TileRows, end - row),
+                            next + tile * count / tiles * stride, (nint)tiles);
                 }
             }
         }
@@ -58,12 +59,13 @@ internal static unsafe class Avx512Plain
     /// <summary>y += aᵀ b, for a y that is larger than b: of it every part is read and written once for <see cref="InnerBlock"/> rows of b, in its order.</summary>
     /// <param name="a">[inner,rows].</param>
     /// <param name="rows">Any number.</param>
+    /// <param name="stride">Between a's rows.</param>
     /// <param name="inner">Any number.</param>
     /// <param name="b">[inner,columns].</param>
     /// <param name="columns">A multiple of <see cref="Columns"/>.</param>
     /// <param name="y">[rows,columns]; added to.</param>
     [SkipLocalsInit]
-    public static void AddOuter(float* a, long rows, long inner, float* b, long columns, float* y)
+    public static void AddOuter(float* a, long rows, long stride, long inner, float* b, long columns, float* y)
     {
         float* packed = stackalloc float[(int)(TileRows * InnerBlock)];
         for (long start = 0; start < inner; start += InnerBlock)
@@ -72,7 +74,7 @@ internal static unsafe class Avx512Plain
             for (long row = 0; row < rows; row += TileRows)
             {
                 long live = Math.Min(TileRows, rows - row);
-                SideBySide(a + start * rows + row, 1, rows, live, count, packed);
+                SideBySide(a + start * stride + row, 1, stride, live, count, packed);
                 float* result = y + row * columns;
                 for (long column = 0; column < columns; column += Columns, result += Columns)
                     Tile(packed, (nint)count, b + start * columns + column, (nint)columns, result, (nint)live, result + Columns, (nint)Math.Max(1, count / TileRows));
@@ -93,6 +95,21 @@ internal static unsafe class Avx512Plain
         if (live == TileRows && rowStride == 1)
         {
             for (long i = 0; i < count; i++, a += innerStride, packed += TileRows) Vector256.Load(a).Store(packed);
+            return;
+        }
+        if (live == TileRows)
+        {
+            for (long i = 0; i < count; i++, a += innerStride, packed += TileRows)
+            {
+                packed[0] = a[0];
+                packed[1] = a[rowStride];
+                packed[2] = a[2 * rowStride];
+                packed[3] = a[3 * rowStride];
+                packed[4] = a[4 * rowStride];
+                packed[5] = a[5 * rowStride];
+                packed[6] = a[6 * rowStride];
+                packed[7] = a[7 * rowStride];
+            }
             return;
         }
         for (long i = 0; i < count; i++, a += innerStride, packed += TileRows)

@@ -47,6 +47,17 @@ internal static unsafe class Avx512Products
         return y;
     }
 
+    /// <summary>y += a b, a [N,K], b [K,M] and y [N,M]: here where it can be, by libtorch otherwise.</summary>
+    public static void AddPlain(Tensor y, Tensor a, Tensor b)
+    {
+        if (!FitsPlain(a, b, y))
+        {
+            y.addmm_(a, b, beta: 1, alpha: 1);
+            return;
+        }
+        AddPlain(a, b, [a.shape[0]], y);
+    }
+
     /// <summary>y = a b_e for the rows that are e's: <paramref name="counts"/>[e] of them, one e's after the other's.</summary>
     /// <param name="a">[N,K], contiguous.</param>
     /// <param name="b">[E,K,M], or [K,M] of one, contiguous.</param>
@@ -55,20 +66,9 @@ internal static unsafe class Avx512Products
     /// <returns>False where nothing was done: another dtype, device or processor, more threads than one, strides, or an M that tiles do not divide.</returns>
     public static bool TryPlain(Tensor a, Tensor b, long[] counts, Tensor y)
     {
-        long inner = b.shape[^2], columns = b.shape[^1];
-        if (!IsPlainFloat(a) || !IsPlainFloat(b) || !IsPlainFloat(y) || columns % Avx512Plain.Columns != 0) return false;
-        float* left = (float*)NativeTensors.Data(a), right = (float*)NativeTensors.Data(b), result = (float*)NativeTensors.Data(y);
-        NativeMemory.Clear(result, (nuint)(y.numel() * sizeof(float)));
-        foreach (long rows in counts)
-        {
-            Avx512Plain.Add(left, rows, inner, right, columns, result);
-            left += rows * inner;
-            right += inner * columns;
-            result += rows * columns;
-        }
-        GC.KeepAlive(a);
-        GC.KeepAlive(b);
-        GC.KeepAlive(y);
+        if (!FitsPlain(a, b, y)) return false;
+        NativeMemory.Clear(NativeTensors.Data(y), (nuint)(y.numel() * sizeof(float)));
+        AddPlain(a, b, counts, y);
         return true;
     }
 
@@ -79,14 +79,21 @@ internal static unsafe class Avx512Products
     /// <returns>False where nothing was done: another dtype, device or processor, more threads than one, strides, or a K that tiles do not divide.</returns>
     public static bool TryAddOuter(Tensor a, Tensor b, Tensor y)
     {
-        long rows = a.shape[1], columns = b.shape[1];
-        if (!IsPlainFloat(a) || !IsPlainFloat(b) || !IsPlainFloat(y) || columns % Avx512Plain.Columns != 0) return false;
-        Avx512Plain.AddOuter((float*)NativeTensors.Data(a), rows, a.shape[0], (float*)NativeTensors.Data(b), columns, (float*)NativeTensors.Data(y));
+        if (!FitsPlain(a, b, y)) return false;
+        long rows = a.shape[1], inner = a.shape[0], columns = b.shape[1];
+        float* left = (float*)NativeTensors.Data(a), right = (float*)NativeTensors.Data(b), result = (float*)NativeTensors.Data(y);
+        KernelThreads.For((rows + Avx512Plain.TileRows - 1) / Avx512Plain.TileRows, 2 * rows * inner * columns, (from, to) =>
+        {
+            long first = Avx512Plain.TileRows * from, end = Math.Min(rows, Avx512Plain.TileRows * to);
+            Avx512Plain.AddOuter(left + first, end - first, rows, inner, right, columns, result + first * columns);
+        });
         GC.KeepAlive(a);
         GC.KeepAlive(b);
         GC.KeepAlive(y);
         return true;
     }
+
+    private static bool FitsPlain(Tensor a, Tensor b, Tensor y) => IsPlainFloat(a) && IsPlainFloat(b) && IsPlainFloat(y) && b.shape[^1] % Avx512Plain.Columns == 0;
 
     private static bool Fits(Tensor x, Tensor weights, long outputs, long inputs) =>
         IsPlainFloat(x) && IsPlainFloat(weights) && inputs % 16 == 0 && inputs <= MaxInputs && outputs % 8 == 0;
@@ -105,15 +112,48 @@ internal static unsafe class Avx512Products
     {
         long outputs = weights.shape[^2], inputs = weights.shape[^1];
         float* left = (float*)NativeTensors.Data(x), w = (float*)NativeTensors.Data(weights), result = (float*)NativeTensors.Data(y);
-        foreach (long rows in counts)
-        {
-            Avx512Transposed.Run(left, rows, w, outputs, inputs, result);
-            left += rows * inputs;
-            w += outputs * inputs;
-            result += rows * outputs;
-        }
+        long[] starts = Starts(counts);
+        long operations = 2 * starts[^1] * outputs * inputs;
+        if (counts.Length == 1)
+            KernelThreads.For(outputs / 8, operations, (from, to) => Avx512Transposed.Run(left, counts[0], w + 8 * from * inputs, 8 * (to - from), inputs, result + 8 * from, outputs));
+        else
+            KernelThreads.For(counts.Length, operations, (from, to) =>
+            {
+                for (long e = from; e < to; e++) Avx512Transposed.Run(left + starts[e] * inputs, counts[e], w + e * outputs * inputs, outputs, inputs, result + starts[e] * outputs, outputs);
+            });
         GC.KeepAlive(x);
         GC.KeepAlive(weights);
         GC.KeepAlive(y);
+    }
+
+    private static void AddPlain(Tensor a, Tensor b, long[] counts, Tensor y)
+    {
+        long inner = b.shape[^2], columns = b.shape[^1];
+        float* left = (float*)NativeTensors.Data(a), right = (float*)NativeTensors.Data(b), result = (float*)NativeTensors.Data(y);
+        long[] starts = Starts(counts);
+        long operations = 2 * starts[^1] * inner * columns;
+        if (counts.Length == 1 && counts[0] >= KernelThreads.Count * Avx512Plain.RowBlock)
+            KernelThreads.For((counts[0] + Avx512Plain.RowBlock - 1) / Avx512Plain.RowBlock, operations, (from, to) => Avx512Plain.Add(
+                left + Avx512Plain.RowBlock * from * inner, Math.Min(counts[0], Avx512Plain.RowBlock * to) - Avx512Plain.RowBlock * from, inner, right, columns,
+                result + Avx512Plain.RowBlock * from * columns, columns));
+        else if (counts.Length == 1)
+            KernelThreads.For(columns / Avx512Plain.Columns, operations, (from, to) => Avx512Plain.Add(
+                left, counts[0], inner, right + Avx512Plain.Columns * from, Avx512Plain.Columns * (to - from), result + Avx512Plain.Columns * from, columns), partsPerThread: 1);
+        else
+            KernelThreads.For(counts.Length, operations, (from, to) =>
+            {
+                for (long e = from; e < to; e++) Avx512Plain.Add(left + starts[e] * inner, counts[e], inner, right + e * inner * columns, columns, result + starts[e] * columns, columns);
+            });
+        GC.KeepAlive(a);
+        GC.KeepAlive(b);
+        GC.KeepAlive(y);
+    }
+
+    /// <summary>Where each run of rows begins, and where the last ends.</summary>
+    private static long[] Starts(long[] counts)
+    {
+        long[] starts = new long[counts.Length + 1];
+        for (int e = 0; e < counts.Length; e++) starts[e + 1] = starts[e] + counts[e];
+        return starts;
     }
 }

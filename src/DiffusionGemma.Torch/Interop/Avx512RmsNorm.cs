@@ -12,6 +12,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static unsafe class Avx512RmsNorm
 {
+    /// <summary>Of a number, about: memory counts too.</summary>
+    private const long Operations = 20;
+
     /// <summary>y = r · x · w.</summary>
     /// <param name="x">[...,H], contiguous.</param>
     /// <param name="weight">[H], or null: ones.</param>
@@ -23,7 +26,10 @@ internal static unsafe class Avx512RmsNorm
         Tensor y = empty(x.shape, dtype: x.dtype);
         long width = x.shape[^1], rows = x.numel() / width;
         float* from = (float*)NativeTensors.Data(x), to = (float*)NativeTensors.Data(y), w = weight is null ? null : (float*)NativeTensors.Data(weight);
-        for (long row = 0; row < rows; row++, from += width, to += width) Forward(from, w, to, width, epsilon);
+        KernelThreads.For(rows, Operations * x.numel(), (first, end) =>
+        {
+            for (long row = first; row < end; row++) Forward(from + row * width, w, to + row * width, width, epsilon);
+        });
         GC.KeepAlive(x);
         GC.KeepAlive(weight);
         GC.KeepAlive(y);

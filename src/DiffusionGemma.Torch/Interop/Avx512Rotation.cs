@@ -9,6 +9,9 @@ namespace DiffusionGemma;
 /// <summary>Rotary position embedding for float32 on one core with AVX-512, in one pass over memory.</summary>
 internal static unsafe class Avx512Rotation
 {
+    /// <summary>Of a number, about: memory counts too.</summary>
+    private const long Operations = 20;
+
     /// <summary>[x1 ; x2] -> [x1 cos1 - x2 sin1 ; x2 cos2 + x1 sin2], or its transpose [x1 cos1 + x2 sin2 ; x2 cos2 - x1 sin1].</summary>
     /// <param name="x">[B,h,S,D], a head's numbers together.</param>
     /// <param name="cos">[B,1,S,D], contiguous.</param>
@@ -23,10 +26,13 @@ internal static unsafe class Avx512Rotation
         Tensor y = empty(batch, length, heads, width, dtype: x.dtype);
         (long ofRow, long ofHead, long ofPlace) = (x.stride(0), x.stride(1), x.stride(2));
         float* from = (float*)NativeTensors.Data(x), c = (float*)NativeTensors.Data(cos), s = (float*)NativeTensors.Data(sin), to = (float*)NativeTensors.Data(y);
-        for (long row = 0; row < batch; row++)
-            for (long place = 0; place < length; place++, c += width, s += width)
-                for (long head = 0; head < heads; head++, to += width)
-                    Rotate(from + row * ofRow + head * ofHead + place * ofPlace, c, s, to, width / 2, transposed);
+        KernelThreads.For(batch * length, Operations * x.numel(), (first, end) =>
+        {
+            for (long place = first; place < end; place++)
+                for (long head = 0; head < heads; head++)
+                    Rotate(
+                        from + place / length * ofRow + place % length * ofPlace + head * ofHead, c + place * width, s + place * width, to + (place * heads + head) * width, width / 2, transposed);
+        });
         GC.KeepAlive(x);
         GC.KeepAlive(cos);
         GC.KeepAlive(sin);

@@ -17,7 +17,8 @@ internal static unsafe class Avx512Transposed
     /// <param name="outputs">A multiple of eight.</param>
     /// <param name="inputs">A multiple of sixteen.</param>
     /// <param name="y">[rows,outputs]; written.</param>
-    public static void Run(float* x, long rows, float* w, long outputs, long inputs, float* y)
+    /// <param name="stride">Between y's rows.</param>
+    public static void Run(float* x, long rows, float* w, long outputs, long inputs, float* y, long stride)
     {
         for (long first = 0; first < rows; first += RowBlock)
         {
@@ -27,7 +28,7 @@ internal static unsafe class Avx512Transposed
                 {
                     long other = Math.Min(r + 1, end - 1);                                     // an odd last row is computed twice
                     Tile(
-                        x + r * inputs, x + other * inputs, w + o * inputs, (nint)inputs, y + r * outputs + o, y + other * outputs + o,
+                        x + r * inputs, x + other * inputs, w + o * inputs, (nint)inputs, y + r * stride + o, y + other * stride + o,
                         w + (o + 16 + (r - first) % 8) * inputs);
                 }
         }

@@ -15,6 +15,12 @@ internal static class TorchThreads
         _ = get_num_threads();                                                                   // the first use
     }
 
-    /// <summary>Other threads, once they have set their own, leave the caller's as what new threads begin with.</summary>
-    public static void Reclaim() => set_num_threads(get_num_threads());
+    /// <summary>Sets the calling thread's, and what other threads will begin with.</summary>
+    public static void SetHere(int threads, int elsewhere)
+    {
+        SetHere(threads);
+        var other = new Thread(() => set_num_threads(elsewhere));
+        other.Start();
+        other.Join();
+    }
 }

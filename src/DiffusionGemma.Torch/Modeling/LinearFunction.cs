@@ -42,11 +42,11 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Avx512Products.Plain(dy, weight) : null;
         if (weight.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(weight), dy, x!);
         if (lora is null) return [dx?.view(use.Shape), null, null];
-        Tensor dlow = dy.mm(lora.B.to(dy.dtype)).mul_(lora.Scale);
+        Tensor dlow = Avx512Products.Linear(dy, use.Transposed(dy.dtype)).mul_(lora.Scale);
         Tensor? kept = saved.Count > 2 ? saved[2].view(-1, weight.shape[1]) : null;
         if (lora.A.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(lora.A), dlow, use.Dropped(x!, kept));
         if (lora.B.requires_grad) GradientBuffers.AddProduct(GradientBuffers.Of(lora.B), dy, saved[1]);
-        if (dx is not null && kept is null) dx.addmm_(dlow, lora.A.to(dy.dtype), beta: 1, alpha: 1);
+        if (dx is not null && kept is null) Avx512Products.AddPlain(dx, dlow, lora.A.to(dy.dtype));
         else dx?.add_(use.Dropped(dlow.mm(lora.A.to(dy.dtype)), kept));
         return [dx?.view(use.Shape), null, null, null, null];
     }
@@ -62,9 +62,12 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
             using var scope = NewDisposeScope();
             Tensor? kept = Lora.Kept(x.shape, x.device);
             Tensor y = Avx512Products.Linear(x, Weight), low = Avx512Products.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
-            y.view(-1, Weight.shape[0]).addmm_(low, Lora.B.to(x.dtype).t(), beta: 1, alpha: 1);
+            Avx512Products.AddPlain(y.view(-1, Weight.shape[0]), low, Transposed(x.dtype));
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }
+
+        /// <summary>Bᵀ [r,out].</summary>
+        public Tensor Transposed(ScalarType dtype) => Lora!.B.to(dtype).t().contiguous();
 
         public Tensor Dropped(Tensor x, Tensor? kept) => kept is null ? x : x * kept.to(x.dtype) / (1 - _dropout);
     }

@@ -14,6 +14,9 @@ internal static class GradientBuffers
     /// <summary>Numbers of a product that is rounded to a narrower dtype before it is added: small enough to stay in a cache.</summary>
     private const long BlockElements = 1 << 20;
 
+    /// <summary>So few columns of a product (those of a low rank) are better taken as its rows.</summary>
+    private const long NarrowColumns = 64;
+
     private static readonly ConditionalWeakTable<Tensor, Tensor> Buffers = [];
 
     [ThreadStatic]
@@ -51,6 +54,15 @@ internal static class GradientBuffers
     public static void AddProduct(Tensor buffer, Tensor dy, Tensor x)
     {
         if (Avx512Products.TryAddOuter(dy, x, buffer)) return;
+        if (x.shape[1] <= NarrowColumns && Avx512Products.IsPlain(x))
+        {
+            using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype, device: buffer.device), across = narrow.t();
+            if (Avx512Products.TryAddOuter(x, dy, narrow))
+            {
+                buffer.add_(across);
+                return;
+            }
+        }
         using Tensor transposed = dy.t();
         if (buffer.dtype == dy.dtype)
         {

@@ -21,6 +21,7 @@ internal static class LocalRanks
     /// <exception cref="Exception">What the first rank that failed threw. A rank that hangs is left behind, and fails at its next collective.</exception>
     public static void Run(IReadOnlyList<IProcessGroup> groups, int threads, Action<IProcessGroup> body)
     {
+        int own = torch.get_num_threads();
         var gate = new Lock();
         Exception? first = null;
         var ended = new CountdownEvent(groups.Count);                                            // never disposed: a rank that hangs signals late
@@ -31,7 +32,7 @@ internal static class LocalRanks
             {
                 try
                 {
-                    TorchThreads.SetHere(threads);
+                    TorchThreads.SetHere(threads, elsewhere: own);
                     using var scope = torch.NewDisposeScope();
                     body(group);
                 }
@@ -57,7 +58,6 @@ internal static class LocalRanks
             lock (gate) isHung = first is ProcessGroupException { InnerException: null };
             ended.Wait(isHung ? Grace : groups[0].Timeout);
         }
-        TorchThreads.Reclaim();
         lock (gate)
             if (first is not null) ExceptionDispatchInfo.Throw(first);
     }

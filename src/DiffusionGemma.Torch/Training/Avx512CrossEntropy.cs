@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using TorchSharp;
@@ -14,6 +15,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static unsafe class Avx512CrossEntropy
 {
+    /// <summary>Of a number, about.</summary>
+    private const long Operations = 80;
+
     /// <summary>Numbers that are added up in float32; the sums of such runs are added in float64.</summary>
     private const long Run = 1024;
 
@@ -29,24 +33,30 @@ internal static unsafe class Avx512CrossEntropy
         sum = 0;
         long columns = z.shape[1];
         if (!Avx512Products.IsPlainFloat(z) || columns % 16 != 0) return false;
-        float* row = (float*)NativeTensors.Data(z);
-        using Tensor scratch = empty(columns, dtype: ScalarType.Float32);
-        float* weights = (float*)NativeTensors.Data(scratch);
-        foreach (long target in targets.data<long>())
+        long[] at = targets.data<long>().ToArray();
+        double[] losses = new double[at.Length];
+        float* data = (float*)NativeTensors.Data(z);
+        KernelThreads.For(at.Length, Operations * z.numel(), (from, to) =>
         {
-            float scale = (float)(2 * cap), top = Sigmoids(row, columns, (float)(2 / cap)), ofTarget = row[target];
-            double total = Weights(row, weights, columns, top, scale);
-            sum += Math.Log(total) - scale * ((double)ofTarget - top);
-            if (withGradient)
-            {
-                Gradient(row, weights, columns, (float)(1 / total));
-                row[target] -= 4 * ofTarget * (1 - ofTarget);
-            }
-            row += columns;
-        }
+            float* weights = (float*)NativeMemory.AlignedAlloc((nuint)(columns * sizeof(float)), 64);
+            for (long row = from; row < to; row++) losses[row] = Row(data + row * columns, weights, columns, at[row], cap, withGradient);
+            NativeMemory.AlignedFree(weights);
+        });
         GC.KeepAlive(z);
-        GC.KeepAlive(scratch);
+        sum = losses.Sum();
         return true;
+    }
+
+    private static double Row(float* z, float* weights, long columns, long target, double cap, bool withGradient)
+    {
+        float scale = (float)(2 * cap), top = Sigmoids(z, columns, (float)(2 / cap)), ofTarget = z[target];
+        double total = Weights(z, weights, columns, top, scale);
+        if (withGradient)
+        {
+            Gradient(z, weights, columns, (float)(1 / total));
+            z[target] -= 4 * ofTarget * (1 - ofTarget);
+        }
+        return Math.Log(total) - scale * ((double)ofTarget - top);
     }
 
     /// <summary>z becomes u = σ(scale · z); returns the largest, which where one is no number may be any.</summary>

@@ -25,8 +25,8 @@ public sealed record FineTuneOptions
 
     /// <summary>
     /// Micro-batches that a rank on a CPU works on at once, sharing its torch threads out: each has activations of its own, and of full fine-tuning gradients
-    /// too. Null: as many as there are threads and micro-batches a step, of full fine-tuning two at most. One takes the least memory. Where ranks own the
-    /// experts between them, and on other devices, there is one.
+    /// too. Null: as many as there are threads, micro-batches a step and memory (<see cref="MemoryBudget"/>, or the machine's), of full fine-tuning two at most.
+    /// One takes the least memory. Where ranks own the experts between them, and on other devices, there is one. Losses do not depend on them but for rounding.
     /// </summary>
     public int? Workers { get; init; }
 

@@ -6,6 +6,9 @@ namespace DiffusionGemma;
 /// <summary>Fine-tunes a model, on one device or on several together.</summary>
 public static class FineTuner
 {
+    /// <summary>Of a machine's memory what runs may plan with that choose the number of their workers.</summary>
+    private const double ShareOfMemory = 0.8;
+
     /// <summary>Trains the model in place: its weights, or (LoRA) an adapter that is then set on it.</summary>
     /// <param name="model">Trained where it is, in the dtype it was loaded as; below float32, float32 master weights are kept beside it. Where
     /// <see cref="FineTuneOptions.Lora"/> is set and the model has an adapter already, that adapter is trained further, with its own rank, scale,
@@ -34,7 +37,7 @@ public static class FineTuner
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         RequireNoDropoutWithCheckpointing(options, model.Adapter);
         var layout = RankLayout.Of(options with { Device = options.Devices is null ? model.Device : null }, model.Config);
-        RequireMemory(model.Config, options, model.DType, lengths.Max(), layout);
+        options = WithinMemory(model.Config, options, model.DType, lengths.Max(), layout);
         var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
         return layout.World == 1 ? job.InPlace(model) : job.OnRanks(layout, model);
     }
@@ -65,7 +68,7 @@ public static class FineTuner
         RequireNoDropoutWithCheckpointing(options, existing: null);
         var layout = RankLayout.Of(options, opened.Config);
         ScalarType precision = options.Precision ?? (layout.Devices[0].type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32);
-        RequireMemory(opened.Config, options, precision, lengths.Max(), layout);
+        options = WithinMemory(opened.Config, options, precision, lengths.Max(), layout);
         var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
         return job.OnRanks(layout, opened, precision);
     }
@@ -83,13 +86,16 @@ public static class FineTuner
         return HeldOutEvaluation.Run(model, examples, seed, step: 0, RankGroups.Single(model.Device), cancellation);
     }
 
+    /// <summary>The options with a number of workers: as many as asked for, or as many as there is use and memory for.</summary>
     /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
-    internal static void RequireMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow, RankLayout layout)
+    internal static FineTuneOptions WithinMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow, RankLayout layout)
     {
-        if (options.MemoryBudget is not long budget) return;
         int workers = Workers.CountFor(options, layout.Devices[0], Math.Max(1, get_num_threads() / layout.Devices.Count), layout.World, layout.ExpertParallel);
-        var plan = TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel, workers);
-        if (plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
+        TrainingPlan Plan() => TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel, workers);
+        long most = options.MemoryBudget ?? (long)(ShareOfMemory * GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / layout.Devices.Count);
+        while (options.Workers is null && workers > 1 && Plan().TotalBytes > most) workers--;
+        if (options.MemoryBudget is long budget && Plan() is var plan && plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
+        return options with { Workers = workers };
     }
 
     /// <summary>Whether full fine-tuning trains a tensor: everything but the routers and the layer scalars.</summary>

@@ -38,7 +38,7 @@ internal sealed class TrainingRun(
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var optimizer = new AdamW(trained, ranks, options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
-        using var workers = new Workers(options, model.Device, ranks);
+        using var workers = new Workers(options, model, ranks);
         var work = new TrainingStep(model, options, seed, ranks, optimizer, workers);
         using var best = new BestWeights(options.Evaluation, optimizer);
         using RunCheckpoint? checkpoint = options.Checkpoints is null

@@ -12,29 +12,33 @@ internal sealed class Workers : IDisposable
 {
     private readonly BlockingCollection<Action>[] _queues;
     private readonly Thread[] _threads;
+    private readonly torch.Device _device;
+    private readonly torch.ScalarType _dtype;
 
     /// <param name="count">Workers, who share out the caller's torch threads; of one the caller's own thread does the work.</param>
-    public Workers(int count)
+    /// <param name="device">Where they work.</param>
+    /// <param name="dtype">And in what.</param>
+    public Workers(int count, torch.Device device, torch.ScalarType dtype)
     {
-        Count = count;
-        int threads = Math.Max(1, torch.get_num_threads() / count);
+        (Count, _device, _dtype) = (count, device, dtype);
+        int own = torch.get_num_threads(), threads = Math.Max(1, own / count);
         _queues = [.. Enumerable.Range(0, count == 1 ? 0 : count).Select(_ => new BlockingCollection<Action>())];
         _threads = [.. _queues.Select((queue, worker) => new Thread(() => Work(queue, threads)) { Name = $"worker {worker}", IsBackground = true })];
         foreach (Thread thread in _threads) thread.Start();
         if (count == 1) return;
         Run(_ => { });
-        TorchThreads.Reclaim();
+        TorchThreads.SetHere(own);                                                               // what other threads begin with too, once these have begun
+    }
+
+    /// <param name="options">How to train.</param>
+    /// <param name="model">What is trained.</param>
+    /// <param name="ranks">Who trains together.</param>
+    public Workers(FineTuneOptions options, DiffusionGemmaModel model, RankGroups ranks)
+        : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size), model.Device, model.DType)
+    {
     }
 
     public int Count { get; }
-
-    /// <param name="options">How to train.</param>
-    /// <param name="device">The rank's own.</param>
-    /// <param name="ranks">Who trains together.</param>
-    public Workers(FineTuneOptions options, torch.Device device, RankGroups ranks)
-        : this(CountFor(options, device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size))
-    {
-    }
 
     /// <summary>As many as there are threads and micro-batches a step; of full fine-tuning, where each has gradients of its own, two at most.</summary>
     /// <param name="options">How to train.</param>
@@ -54,6 +58,7 @@ internal sealed class Workers : IDisposable
     {
         if (Count == 1)
         {
+            using IDisposable? threads = KernelThreads.Take(_device, _dtype);
             body(0);
             return;
         }
@@ -89,9 +94,10 @@ internal sealed class Workers : IDisposable
         foreach (BlockingCollection<Action> queue in _queues) queue.Dispose();
     }
 
-    private static void Work(BlockingCollection<Action> queue, int threads)
+    private void Work(BlockingCollection<Action> queue, int threads)
     {
         TorchThreads.SetHere(threads);
+        KernelThreads.TryKeep(_device, _dtype);
         foreach (Action work in queue.GetConsumingEnumerable()) work();
     }
 }

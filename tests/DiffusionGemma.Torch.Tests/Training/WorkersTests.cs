@@ -76,6 +76,21 @@ public class WorkersTests : TorchTest
         Assert.Equal(1, Workers.CountFor(options, CPU, threads, ranks: 2, expertParallel: 2));
     }
 
+    /// <summary>Of workers that nobody asked for there are as many as the budget allows; those that were asked for it refuses.</summary>
+    [Fact]
+    public void There_are_as_many_as_memory_allows()
+    {
+        using DiffusionGemmaModel model = Load(ScalarType.Float32);
+        FineTuneOptions options = Options with { Lora = new LoraOptions() };
+        long Needed(int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
+        int? Chosen(long? budget, int? asked = null) =>
+            FineTuner.WithinMemory(model.Config, options with { MemoryBudget = budget, Workers = asked }, ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Workers;
+        Assert.Equal(1, Chosen(null));                                                         // of one torch thread
+        Assert.Equal(3, Chosen(Needed(3), asked: 3));
+        Assert.Throws<MemoryBudgetException>(() => Chosen(Needed(3) - 1, asked: 3));
+        Assert.Throws<MemoryBudgetException>(() => Chosen(Needed(1) - 1));
+    }
+
     [Fact]
     public void None_is_refused() =>
         Assert.Contains("FineTuneOptions.Workers", Assert.Throws<ArgumentOutOfRangeException>(() => Train(Options with { Workers = 0 }, ScalarType.Float32)).Message, StringComparison.Ordinal);
@@ -83,7 +98,7 @@ public class WorkersTests : TorchTest
     [Fact]
     public void The_first_workers_failure_is_thrown_when_all_are_done()
     {
-        using var workers = new Workers(3);
+        using var workers = new Workers(3, CPU, ScalarType.Float64);
         int done = 0;
         var error = Assert.Throws<InvalidOperationException>(() => workers.Run(worker =>
         {
@@ -95,30 +110,6 @@ public class WorkersTests : TorchTest
         Assert.Equal(2, done);
         workers.Run(_ => Interlocked.Increment(ref done));
         Assert.Equal(5, done);
-    }
-
-    /// <summary>Workers share out the caller's threads, and leave the caller's, and those of threads that are yet to come, as they were.</summary>
-    [Fact]
-    public void Torch_threads_are_shared_out()
-    {
-        try
-        {
-            TorchThreads.SetHere(4);
-            using var workers = new Workers(2);
-            int[] seen = new int[2];
-            workers.Run(worker => seen[worker] = get_num_threads());
-            Assert.Equal([2, 2], seen);
-            Assert.Equal(4, get_num_threads());
-            int later = 0;
-            var thread = new Thread(() => later = get_num_threads());
-            thread.Start();
-            thread.Join();
-            Assert.Equal(4, later);
-        }
-        finally
-        {
-            TorchThreads.SetHere(1);
-        }
     }
 
     [Fact]

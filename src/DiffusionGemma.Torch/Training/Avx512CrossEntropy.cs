@@ -33,16 +33,18 @@ internal static unsafe class Avx512CrossEntropy
         sum = 0;
         long columns = z.shape[1];
         if (!Avx512Products.IsPlainFloat(z) || columns % 16 != 0) return false;
-        long[] at = targets.data<long>().ToArray();
-        double[] losses = new double[at.Length];
+        using Tensor ids = targets.contiguous();
+        long* at = (long*)NativeTensors.Data(ids);
+        double[] losses = new double[z.shape[0]];
         float* data = (float*)NativeTensors.Data(z);
-        KernelThreads.For(at.Length, Operations * z.numel(), (from, to) =>
+        KernelThreads.For(losses.Length, Operations * z.numel(), (from, to) =>
         {
             float* weights = (float*)NativeMemory.AlignedAlloc((nuint)(columns * sizeof(float)), 64);
             for (long row = from; row < to; row++) losses[row] = Row(data + row * columns, weights, columns, at[row], cap, withGradient);
             NativeMemory.AlignedFree(weights);
         });
         GC.KeepAlive(z);
+        GC.KeepAlive(ids);
         sum = losses.Sum();
         return true;
     }

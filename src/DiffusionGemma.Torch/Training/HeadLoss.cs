@@ -59,12 +59,9 @@ internal static class HeadLoss
             using var inner = NewDisposeScope();
             Tensor rows = tokens.index_select(0, part), logits = Avx512Products.Linear(rows, weight), target = targets.index_select(0, part).unsqueeze(-1);
             bool withGradient = gradient is not null || buffer is not null;
-            if (Avx512CrossEntropy.TryRun(logits, target, cap, withGradient, out double loss)) sum.add_(loss);
-            else
-            {
-                long block = hidden.device_type == DeviceType.CPU ? Math.Max(1, CacheElements / weight.shape[0]) : part.shape[0];
-                foreach ((Tensor z, Tensor at) in logits.split(block).Zip(target.split(block))) sum.add_(LossInPlace(z, at, cap, withGradient));
-            }
+            // The kernel does a row at a time by itself.
+            long block = hidden.device_type != DeviceType.CPU || Avx512Products.IsPlain(logits) ? part.shape[0] : Math.Max(1, CacheElements / weight.shape[0]);
+            foreach ((Tensor z, Tensor at) in logits.split(block).Zip(target.split(block))) sum.add_(LossInPlace(z, at, cap, withGradient));
             gradient?.index_copy_(0, part, Avx512Products.Plain(logits, weight).mul_(factor!.Value));
             if (buffer is not null) GradientBuffers.AddProduct(buffer, logits, rows.mul_(factor!.Value));
         }
@@ -75,7 +72,13 @@ internal static class HeadLoss
     private static Tensor LossInPlace(Tensor z, Tensor target, double cap, bool withGradient)
     {
         using var scope = NewDisposeScope();
-        Tensor bounded = z.to(RotaryEmbedding.AtLeastFloat32(z.dtype)).div_(cap).tanh_();                // s / c
+        Tensor wide = z.to(RotaryEmbedding.AtLeastFloat32(z.dtype));
+        if (Avx512CrossEntropy.TryRun(wide, target, cap, withGradient, out double loss))
+        {
+            if (withGradient && z.dtype != wide.dtype) z.copy_(wide);
+            return tensor(loss, ScalarType.Float64).MoveToOuterDisposeScope();
+        }
+        Tensor bounded = wide.div_(cap).tanh_();                                               // s / c
         Tensor capped = bounded * cap, largest = capped.amax(-1), ofTarget = capped.gather(1, target).squeeze(-1);
         TorchOperators.SoftmaxInPlace(capped);
         // The largest probability is 1 / Σ exp(s - s_max), at least 1 / V: its logarithm loses nothing.

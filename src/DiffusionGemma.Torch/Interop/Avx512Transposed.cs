@@ -8,8 +8,8 @@ namespace DiffusionGemma;
 /// <summary>y = x Wᵀ on bare memory: sums over what lies together in both, so that nothing is laid out anew.</summary>
 internal static unsafe class Avx512Transposed
 {
-    /// <summary>Rows that stay in the second-level cache while weights pass by.</summary>
-    private const long RowBlock = 64;
+    /// <summary>Numbers of the rows that stay in the second-level cache, 384 of 1 024 KiB, while weights pass by.</summary>
+    private const long BlockNumbers = 96 << 10;
 
     /// <param name="x">[rows,inputs].</param>
     /// <param name="rows">Any number.</param>
@@ -20,9 +20,10 @@ internal static unsafe class Avx512Transposed
     /// <param name="stride">Between y's rows.</param>
     public static void Run(float* x, long rows, float* w, long outputs, long inputs, float* y, long stride)
     {
-        for (long first = 0; first < rows; first += RowBlock)
+        long block = Math.Max(2, BlockNumbers / inputs);
+        for (long first = 0; first < rows; first += block)
         {
-            long end = Math.Min(first + RowBlock, rows);
+            long end = Math.Min(first + block, rows);
             for (long o = 0; o < outputs; o += 8)
                 for (long r = first; r < end; r += 2)
                 {

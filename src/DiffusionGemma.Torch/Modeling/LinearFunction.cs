@@ -14,7 +14,7 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
     private const string UseKey = "use";
 
     /// <param name="x">[...,in].</param>
-    /// <param name="weight">[out,in].</param>
+    /// <param name="weight">[out,in]; lives until the backward is over.</param>
     /// <param name="lora">The delta, or null.</param>
     public static Tensor Of(Tensor x, Tensor weight, LoraPair? lora = null)
     {

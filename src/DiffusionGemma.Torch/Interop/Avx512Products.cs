@@ -8,7 +8,7 @@ namespace DiffusionGemma;
 /// <summary>
 /// Float32 matrix products with AVX-512, without gradients. libtorch's first copy the weights into an order of their own, which for a few tokens beside each
 /// weight costs more than the product; these read every weight where it lies, once for a hundred rows or two, and fetch the next while they work on one.
-/// Measured on Zen 4, whose one core does 118 GFLOP/s at most: y = x Wᵀ of 128 rows and a table [32768,512] 112 against 73 GFLOP/s, its x gradient 107 against 91,
+/// Measured on Zen 4, whose one core does 117 GFLOP/s at most: y = x Wᵀ of 128 rows and a table [32768,512] 112 against 73 GFLOP/s, its x gradient 107 against 91,
 /// its W gradient 103 against 93; of 384 rows and [768,512] 112, 108 and 113 against 102, 102 and 106. Of about 8 rows beside each of 32 experts [384,512] the x
 /// gradient takes 1.8 against 3.3 ms, the W gradient 1.8 against 3.9 (48 rows: 6.2 against 8.7, 6.3 against 7.0). A row's result does not depend on how many
 /// others there are, nor on the number of threads (<see cref="KernelThreads"/>).

@@ -74,7 +74,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         var layout = RankLayout.Of(_options, config);
         torch.Device device = layout.Devices[0];
         torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
-        FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
+        _ = FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
         FineTuneOptions options = _options with
         {
             Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),

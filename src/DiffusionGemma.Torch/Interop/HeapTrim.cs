@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>
 /// Gives free memory inside the C library's heap back to the system, where there is much of it. A freed block that was aligned glibc (2.36, for one)
 /// hardly ever uses again for an aligned block of the same size: between activations that stay, what came and went leaves holes of more than the
-/// activations' own size. Giving them back costs the time of touching the pages anew: about 7 % of a LoRA step for 15 % of its memory.
+/// activations' own size. Giving them back costs the time of touching the pages anew: about 7 % of a LoRA step for 10 % of its memory.
 /// </summary>
 internal static unsafe partial class HeapTrim
 {

@@ -11,8 +11,8 @@ internal static class TorchThreads
     /// <summary>Sets the calling thread's, for good.</summary>
     public static void SetHere(int threads)
     {
+        _ = get_num_threads();                                                                   // the first use, before another thread's setting could come in between
         set_num_threads(threads);
-        _ = get_num_threads();                                                                   // the first use
     }
 
     /// <summary>Sets the calling thread's, and what other threads will begin with.</summary>

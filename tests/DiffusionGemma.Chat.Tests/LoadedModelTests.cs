@@ -85,7 +85,7 @@ public sealed class LoadedModelTests : IDisposable
     [Fact]
     public async Task WhatTheEngineRefusesIsNamed()
     {
-        Assert.Contains("MaxNewTokens", (await Assert.ThrowsAsync<ArgumentException>(() => _client.GetResponseAsync(string.Concat(Enumerable.Repeat("long ", 3000))))).Message, StringComparison.Ordinal);
+        Assert.Contains("MaxNewTokens", (await Assert.ThrowsAsync<GenerationRequestException>(() => _client.GetResponseAsync(string.Concat(Enumerable.Repeat("long ", 3000))))).Message, StringComparison.Ordinal);
         Assert.Contains("TopP", (await Assert.ThrowsAnyAsync<ArgumentException>(() => _client.GetResponseAsync("x", new ChatOptions { TopP = 7 }))).Message, StringComparison.Ordinal);
         Assert.Equal("tiny-chat", (await _client.GetResponseAsync("What is 2 plus 3?")).ModelId);
     }

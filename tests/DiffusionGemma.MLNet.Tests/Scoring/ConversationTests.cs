@@ -75,7 +75,7 @@ public sealed class ConversationTests : IDisposable
             Assert.Throws<ChatException>(() => _model.Infill(s_question, "a <gap:none> b")).Message, StringComparison.Ordinal);
         Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Infill(Answered, "a <gap:1>")).Message,
             StringComparison.Ordinal);
-        Assert.Contains("positions", Assert.Throws<ArgumentException>(() => _model.Infill(s_question, "a <gap:2000>")).Message,
+        Assert.Contains("positions", Assert.Throws<GenerationRequestException>(() => _model.Infill(s_question, "a <gap:2000>")).Message,
             StringComparison.Ordinal);
         Assert.Contains("TopP", Assert.Throws<ArgumentOutOfRangeException>(() =>
             _model.Infill(s_question, "a <gap:1>", new() { TopP = 0 })).Message, StringComparison.Ordinal);
@@ -104,7 +104,7 @@ public sealed class ConversationTests : IDisposable
     [Fact]
     public void A_draft_that_does_not_fit_is_refused()
     {
-        Assert.Contains("draft", Assert.Throws<ArgumentException>(() =>
+        Assert.Contains("draft", Assert.Throws<GenerationRequestException>(() =>
             _model.Refine(s_question, string.Concat(Enumerable.Repeat("word ", 500)))).Message, StringComparison.Ordinal);
         Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Refine(Answered, "b")).Message,
             StringComparison.Ordinal);

@@ -11,9 +11,10 @@ public class ArchitectureTests
         SourceTypes types = SourceTypes.Instance;
         Assert.Contains(Torch, types.Projects);
         foreach (string project in types.Projects) Assert.Contains(types.All, type => type.Project == project);
-        SourceType group = types.All.Single(type => type.Name == "InProcessGroup"), contract = types.All.Single(type => type.Name == "IProcessGroup");
+        SourceType group = types.All.Single(type => type.Name == "InProcessGroup");
+        SourceType contract = types.All.Single(type => type.Name == "IProcessGroup");
         Assert.Equal(["Parallel/InProcess/InProcessGroup.cs"], group.Files);
-        Assert.Equal(["Parallel/IProcessGroup.cs"], contract.Files);                             // an interface: no method has a sequence point
+        Assert.Equal(["Parallel/IProcessGroup.cs"], contract.Files);                         // an interface: no method has a sequence point
         Assert.Contains(contract.Key, group.Uses);
     }
 
@@ -22,7 +23,8 @@ public class ArchitectureTests
     {
         SourceTypes types = SourceTypes.Instance;
         Assert.DoesNotContain(types.Projects, project => !Arrows.IsAssigned(project));
-        Assert.DoesNotContain(types.All.Where(type => type.Project == Torch).Select(type => type.Folder).Distinct(), folder => Arrows.Level(folder) < 0);
+        IEnumerable<string> folders = types.All.Where(type => type.Project == Torch).Select(type => type.Folder).Distinct();
+        Assert.DoesNotContain(folders, folder => Arrows.Level(folder) < 0);
     }
 
     [Fact]
@@ -38,9 +40,10 @@ public class ArchitectureTests
         {
             IReadOnlyList<string> libraries = SourceTypes.ReferencedAssemblies(project);
             bool torch = libraries.Contains("TorchSharp");
-            bool ml = libraries.Any(name => name.StartsWith("Microsoft.ML.", StringComparison.Ordinal) && name != "Microsoft.ML.Tokenizers");
+            bool ml = libraries.Any(name => name.StartsWith("Microsoft.ML.") && name != "Microsoft.ML.Tokenizers");
             if (project is "DiffusionGemma.Text" or "DiffusionGemma.Hub") Assert.False(torch, $"{project} uses TorchSharp.");
-            if (project is "DiffusionGemma.Text" or "DiffusionGemma.Hub" or "DiffusionGemma.Chat" or Torch) Assert.False(ml, $"{project} uses ML.NET.");
+            if (project is Torch or "DiffusionGemma.Text" or "DiffusionGemma.Hub" or "DiffusionGemma.Chat")
+                Assert.False(ml, $"{project} uses ML.NET.");
         }
     }
 
@@ -64,7 +67,9 @@ public class ArchitectureTests
         "jinja", SourceTypes.Instance.Uses().Where(use => IsJinja(use.From) && !IsJinja(use.To))
             .Select(use => (use.To.Name, $"{use.From} uses {use.To}")));
 
-    /// <remarks>A partial type's further files have its name and a word after a dot. Jinja's syntax records are in one file for each kind of node.</remarks>
+    /// <remarks>
+    /// A partial type's further files have its name and a word after a dot. Jinja's syntax records are in one file for each kind of node.
+    /// </remarks>
     [Fact]
     public void TypesAreInFilesOfTheirOwnName() => KnownViolations.Check(
         "file", from type in SourceTypes.Instance.All
@@ -83,5 +88,6 @@ public class ArchitectureTests
     private static bool IsJinja(SourceType type) => type is { Project: "DiffusionGemma.Text", Folder: "Jinja" };
 
     private static IEnumerable<(SourceType From, SourceType To)> FolderUses(string project) =>
-        SourceTypes.Instance.Uses().Where(use => use.From.Project == project && use.To.Project == project && use.From.Folder != use.To.Folder);
+        SourceTypes.Instance.Uses()
+            .Where(use => use.From.Project == project && use.To.Project == project && use.From.Folder != use.To.Folder);
 }

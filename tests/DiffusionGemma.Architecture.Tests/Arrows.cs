@@ -4,8 +4,8 @@ namespace DiffusionGemma;
 internal static class Arrows
 {
     /// <summary>
-    /// Folders of DiffusionGemma.Torch, lowest level first. A folder may depend on folders of its own and of all lower levels, in so far as no circle
-    /// comes of it.
+    /// Folders of DiffusionGemma.Torch, lowest level first. A folder may depend on folders of its own and of all lower levels, in so far as
+    /// no circle comes of it.
     /// </summary>
     private static readonly string[][] TorchLevels =
     [

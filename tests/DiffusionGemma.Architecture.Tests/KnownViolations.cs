@@ -1,8 +1,8 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// Compares violations with those that are still accepted, one "rule: name" a line of known-violations.txt: a new one fails its test, and so does a line
-/// that is no longer needed.
+/// Compares violations with those that are still accepted, one "rule: name" a line of known-violations.txt: a new one fails its test, and
+/// so does a line that is no longer needed.
 /// </summary>
 internal static class KnownViolations
 {

@@ -23,6 +23,8 @@ public class LineLengthTests
             .Where(file => !file.Split('/').Any(part => part is "obj" or "bin"))
             .Order(StringComparer.Ordinal);
 
-    /// <summary>The folder that a line of known-violations.txt excuses: src/DiffusionGemma.Torch/Runs, tests/DiffusionGemma.Ranks.</summary>
+    /// <summary>
+    /// The folder that a line of known-violations.txt excuses: src/DiffusionGemma.Torch/Runs, tests/DiffusionGemma.Ranks.
+    /// </summary>
     private static string Part(string file) => string.Join('/', file.Split('/')[..^1].Take(3));
 }

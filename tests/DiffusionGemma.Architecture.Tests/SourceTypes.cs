@@ -2,7 +2,9 @@ using Mono.Cecil;
 
 namespace DiffusionGemma;
 
-/// <summary>Reads the types of all projects below src, their files and their references from the compiled assemblies and portable PDBs.</summary>
+/// <summary>
+/// Reads the types of all projects below src, their files and their references from the compiled assemblies and portable PDBs.
+/// </summary>
 internal sealed class SourceTypes
 {
     private static readonly Lazy<SourceTypes> Compiled = new(() => new SourceTypes());
@@ -44,8 +46,9 @@ internal sealed class SourceTypes
 
     private static IEnumerable<SourceType> Read(string project)
     {
-        IReadOnlyDictionary<int, SortedSet<string>> files = TypeDocuments.Read(Path.ChangeExtension(AssemblyPath(project), ".pdb"), project);
-        using ModuleDefinition module = ModuleDefinition.ReadModule(AssemblyPath(project));
+        string assembly = AssemblyPath(project);
+        IReadOnlyDictionary<int, SortedSet<string>> files = TypeDocuments.Read(assembly, project);
+        using ModuleDefinition module = ModuleDefinition.ReadModule(assembly);
         foreach (TypeDefinition type in module.Types)
         {
             var own = new SortedSet<string>(StringComparer.Ordinal);

@@ -7,16 +7,17 @@ namespace DiffusionGemma;
 /// <summary>Reads from a portable PDB which source files a type is written in.</summary>
 internal static class TypeDocuments
 {
-    /// <summary>Custom debug information "Type Definition Documents": the documents of a type that no method's sequence points name.</summary>
+    /// <summary>
+    /// Custom debug information "Type Definition Documents": the documents of a type that no method's sequence points name.
+    /// </summary>
     private static readonly Guid Kind = new("932E74BC-DBA9-4478-8D46-0F32A7BAB3D3");
 
     /// <summary>Files by the metadata token of the type, relative to the project's folder; generated files are left out.</summary>
-    public static IReadOnlyDictionary<int, SortedSet<string>> Read(string pdb, string project)
+    public static IReadOnlyDictionary<int, SortedSet<string>> Read(string assembly, string project)
     {
-        using FileStream stream = File.OpenRead(pdb);
-        using var provider = MetadataReaderProvider.FromPortablePdbStream(stream);
+        using var provider = MetadataReaderProvider.FromPortablePdbStream(File.OpenRead(Path.ChangeExtension(assembly, ".pdb")));
         MetadataReader reader = provider.GetMetadataReader();
-        using var pe = new PEReader(File.OpenRead(Path.ChangeExtension(pdb, ".dll")));
+        using var pe = new PEReader(File.OpenRead(assembly));
         MetadataReader types = pe.GetMetadataReader();
 
         var files = new Dictionary<int, SortedSet<string>>();

@@ -3,7 +3,10 @@ using Mono.Cecil.Cil;
 
 namespace DiffusionGemma;
 
-/// <summary>Collects the top-level types that a type refers to: bases, attributes, fields, signatures, constraints and the instructions of its methods.</summary>
+/// <summary>
+/// Collects the top-level types that a type refers to: bases, attributes, fields, signatures, constraints and the instructions of its
+/// methods.
+/// </summary>
 internal static class TypeReferences
 {
     public static TypeKey KeyOf(TypeReference type)

@@ -25,10 +25,8 @@ internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
             Append(text, decoder.Append(draft.Draft[i]), draft.Settled[i] ? Settled : Open);
         Append(text, decoder.Flush(), Open);
         int settled = draft.Settled.Count(isSettled => isSettled);
-        string state = string.Create(
-            CultureInfo.InvariantCulture,
-                $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {settled} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} "
-                + "nats");
+        string state = string.Create(CultureInfo.InvariantCulture,
+            $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {settled} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} nats");
         return new Rows(text, new Spectre.Console.Text(state, new Style(Color.Grey)));
     }
 

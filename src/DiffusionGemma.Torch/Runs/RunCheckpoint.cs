@@ -40,9 +40,9 @@ internal sealed class RunCheckpoint : IDisposable
     public void Save(RunHistory history)
     {
         using var scope = NewDisposeScope();
-        _ranks.World.At = $"checkpoint after {history.Count} steps";
+        _ranks.World.Activity = $"checkpoint after {history.Count} steps";
         Slot[] slots = [.. Slots(withBest: true)];
-        Gathering.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
+        ParameterGather.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
     }
 
     private void Write(RunHistory history, Slot[] slots, Func<int, Tensor> whole)

@@ -4,7 +4,8 @@ public sealed class LaunchEnvironmentTests
 {
     private static readonly (string, string)[] Torchrun =
     [
-        ("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500"),
+        ("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"),
+        ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500"),
     ];
 
     private static readonly (string, string)[] Slurm =

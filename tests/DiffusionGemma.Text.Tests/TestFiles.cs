@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Tests;
+namespace DiffusionGemma;
 
 /// <summary>Files that belong to this test project alone.</summary>
 internal static class TestFiles

@@ -1,9 +1,6 @@
 using Microsoft.Extensions.AI;
 
-namespace DiffusionGemma.Chat;
-
-/// <summary>What a caller asks for, as the engine takes it and as its answer is to be read.</summary>
-internal sealed record ChatRequest(GenerationRequest Generation, ParserSettings Parsing);
+namespace DiffusionGemma;
 
 /// <summary>
 /// Messages and options to a request. Every member of <see cref="ChatOptions"/> is honoured, refused, or here said to be ignored:

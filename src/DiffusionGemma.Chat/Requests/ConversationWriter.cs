@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>The framework's messages as the row that chat templates are written for (OpenAI's messages, tools and template arguments).</summary>
 internal static class ConversationWriter
@@ -10,9 +10,9 @@ internal static class ConversationWriter
     private const string Separator = "\n\n";
 
     /// <summary>JSON's union of a type and null is `nullable`, as Gemma's declarations have it; a schema that is true or false has no type to write.</summary>
-    private static readonly AIJsonSchemaTransformCache s_schemas = new(new AIJsonSchemaTransformOptions { ConvertBooleanSchemas = true, UseNullableKeyword = true });
+    private static readonly AIJsonSchemaTransformCache Schemas = new(new AIJsonSchemaTransformOptions { ConvertBooleanSchemas = true, UseNullableKeyword = true });
 
-    private static readonly JsonSerializerOptions s_compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
+    private static readonly JsonSerializerOptions Compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
 
     /// <param name="messages">The history; the assistant's turn is next.</param>
     /// <param name="systemText">What the request adds to the system turn.</param>
@@ -110,7 +110,7 @@ internal static class ConversationWriter
             null => "",
             JsonObject => json,
             JsonValue value when value.GetValueKind() == JsonValueKind.String => json,
-            _ => json.ToJsonString(s_compact),
+            _ => json.ToJsonString(Compact),
         };
     }
 
@@ -121,7 +121,7 @@ internal static class ConversationWriter
         {
             ["name"] = tool.Name,
             ["description"] = tool.Description,
-            ["parameters"] = JsonSerializer.SerializeToNode(s_schemas.GetOrCreateTransformedSchema(tool)),
+            ["parameters"] = JsonSerializer.SerializeToNode(Schemas.GetOrCreateTransformedSchema(tool)),
         },
     };
 
@@ -129,7 +129,7 @@ internal static class ConversationWriter
     {
         try
         {
-            return JsonSerializer.SerializeToNode(value, s_compact);
+            return JsonSerializer.SerializeToNode(value, Compact);
         }
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Characters of one kind of content on their way out. Holds back what may yet become a marker or a stop sequence, so that no part of one is

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
 /// What stands in a channel, without the channel's name and the newline that ends it:

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>What one rendering may use up, so that no template can hang the process, fill its memory or overrun its stack.</summary>
 internal sealed class Budget

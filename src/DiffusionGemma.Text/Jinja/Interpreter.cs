@@ -1,8 +1,4 @@
-using DiffusionGemma.Text.Jinja.Library;
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Carries out a template once. Statements are here, expressions in the other half.</summary>
 internal sealed partial class Interpreter(TimeProvider clock)

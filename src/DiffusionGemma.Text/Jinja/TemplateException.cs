@@ -1,6 +1,6 @@
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>A template that cannot be read, or that fails on its input. Becomes a <see cref="ChatException"/> at the border.</summary>
+/// <summary>A template that cannot be read, or that fails on its input.</summary>
 internal class TemplateException(string message) : Exception(message)
 {
     /// <summary>The template's line, counted from 1, once it is known.</summary>

@@ -1,16 +1,16 @@
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Where a template writes: the page itself, or a text apart that becomes a value.</summary>
 internal sealed class TextOutput(Budget budget, bool isPage)
 {
     private readonly StringBuilder _text = new();
-    private readonly List<TextSpan> _generated = [];
+    private readonly List<(int Start, int End)> _generated = [];
     private bool _isGenerating;
 
     /// <summary>What generation blocks wrote, in UTF-16 units of the page.</summary>
-    public IReadOnlyList<TextSpan> Generated => _generated;
+    public IReadOnlyList<(int Start, int End)> Generated => _generated;
 
     public void Write(string text)
     {
@@ -29,7 +29,7 @@ internal sealed class TextOutput(Budget budget, bool isPage)
         _isGenerating = true;
         write();
         _isGenerating = false;
-        _generated.Add(new TextSpan(start, _text.Length));
+        _generated.Add((start, _text.Length));
     }
 
     public override string ToString() => _text.ToString();

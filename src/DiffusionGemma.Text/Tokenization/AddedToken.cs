@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>A token that is found in the raw text, before normalization and merging.</summary>
 /// <param name="Id">Its id.</param>

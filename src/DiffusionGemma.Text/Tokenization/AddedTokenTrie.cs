@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>Finds added tokens in raw text: the leftmost, and of those the longest.</summary>
 internal sealed class AddedTokenTrie

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Byte-pair merging of one piece of text: always the merge of lowest rank, and of equal ranks the leftmost.

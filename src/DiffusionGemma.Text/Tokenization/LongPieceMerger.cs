@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Merges one long piece. The candidates are kept by rank, and those of one rank by place: the number of ranks that a text uses is small

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Remembers how short pieces were encoded. A fixed table in which a later piece takes the place of an earlier one: bounded memory, and no

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>tokenizer_config.json, of which only the named tokens matter here: bos_token, eos_token and their kin.</summary>
 internal sealed class SpecialTokens

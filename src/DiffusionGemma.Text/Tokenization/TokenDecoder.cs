@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Unicode;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Ids of one text to its characters: ▁ becomes a space, a run of byte tokens is read as UTF-8. A run that isn't valid UTF-8 gives one U+FFFD

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>Where encoding writes: ids, and the UTF-16 span of each where the caller wants spans.</summary>
 internal sealed class TokenSink(bool withSpans)

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>What tokenizer.json says, once everything in it is known to be supported.</summary>
 /// <param name="Vocabulary">Tokens and ids, added tokens included.</param>

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Reads a tokenizer.json of Gemma's kind (BPE with byte fallback). Whatever in it would change the result and is not supported is refused

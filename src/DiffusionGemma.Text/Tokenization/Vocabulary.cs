@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>Tokens and ids, both ways, with the two tables that encoding starts from: id of a character, id of a byte.</summary>
 internal sealed class Vocabulary

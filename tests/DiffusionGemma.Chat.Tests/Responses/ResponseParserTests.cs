@@ -1,4 +1,3 @@
-using DiffusionGemma.Chat;
 using Microsoft.Extensions.AI;
 
 namespace DiffusionGemma;

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 public sealed class ChatConversationTests
 {

@@ -1,8 +1,8 @@
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 public sealed class ChatTemplateTests
 {
-    private static readonly ChatConversation s_chat = ChatConversation.Of(("user", "q"), ("assistant", "a"));
+    private static readonly ChatConversation Chat = ChatConversation.Of(("user", "q"), ("assistant", "a"));
 
     [Fact]
     public void TheFileComesBeforeTheConfigAndTheDefaultOfANamedListIsTaken()
@@ -11,11 +11,11 @@ public sealed class ChatTemplateTests
         Assert.Contains("chat_template", Assert.Throws<FileNotFoundException>(() => ChatTemplate.Load(folder.Path)).Message);
 
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": "config {{ eos_token }}", "eos_token": "<e>"}""");
-        Assert.Equal("config <e>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("config <e>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
 
         File.WriteAllText(folder.File("tokenizer_config.json"),
             """{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named {{ bos_token }}"}], "bos_token": {"content": "<b>"}}""");
-        Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
 
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": [{"name": "default"}]}""");
         Assert.Contains("'template'", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
@@ -28,7 +28,7 @@ public sealed class ChatTemplateTests
 
         File.WriteAllText(folder.File("tokenizer_config.json"), "{}");
         File.WriteAllText(folder.File("chat_template.jinja"), "file {{ pad_token is defined }}");
-        Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
     }
 
     /// <summary>As in transformers' get_chat_template: tools that are not None take "tool_use".</summary>
@@ -73,7 +73,7 @@ public sealed class ChatTemplateTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllBytes(folder.File("chat_template.jinja"), [0xEF, 0xBB, 0xBF, .. "a\r\nb"u8]);
-        Assert.Equal("\uFEFFa\nb", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("\uFEFFa\nb", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
         File.WriteAllBytes(folder.File("chat_template.jinja"), [(byte)'a', 0xC3]);
         Assert.Contains("chat_template.jinja: the chat template is not valid UTF-8", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
     }
@@ -84,7 +84,7 @@ public sealed class ChatTemplateTests
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllText(folder.File("chat_template.jinja"), "{{ image_token }}{{ boi_token }}");
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"boi_token": "<b>", "extra_special_tokens": {"image_token": "<i>", "boi_token": "other"}}""");
-        Assert.Equal("<i><b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("<i><b>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
     }
 
     [Theory]
@@ -108,7 +108,7 @@ public sealed class ChatTemplateTests
     [InlineData("{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}\n{{ f() }}", 1, "generation")]
     public void ATemplateThatFailsSaysWhere(string source, int line, string named)
     {
-        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(Chat, false));
         Assert.Equal(line, error.TemplateLine);
         Assert.Contains(named, error.Message);
         Assert.Null(error.TemplateWords);
@@ -118,7 +118,7 @@ public sealed class ChatTemplateTests
     public void TheTemplatesOwnWordsArePassedOn()
     {
         ChatTemplate template = ChatTemplate.Parse("{% for m in messages %}\n{% if m.role != 'user' %}{{ raise_exception('Only users, not ' + m.role) }}{% endif %}{% endfor %}");
-        ChatException error = Assert.Throws<ChatException>(() => template.Render(s_chat, false));
+        ChatException error = Assert.Throws<ChatException>(() => template.Render(Chat, false));
         Assert.Equal(("Only users, not assistant", 2), (error.TemplateWords, error.TemplateLine));
         Assert.Contains("Only users, not assistant", error.Message);
     }
@@ -149,7 +149,7 @@ public sealed class ChatTemplateTests
     {
         ChatException? error = null;
         // A thread of the thread pool's size of stack or less: the guard must not depend on a deep one.
-        Thread thread = new(() => error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false)) as ChatException, maxStackSize: 1 << 20);
+        Thread thread = new(() => error = Record.Exception(() => ChatTemplate.Parse(source).Render(Chat, false)) as ChatException, maxStackSize: 1 << 20);
         thread.Start();
         Assert.True(thread.Join(TimeSpan.FromMinutes(5)));        // a few seconds on an idle machine; for ever is longer than either
         Assert.NotNull(error);
@@ -168,7 +168,7 @@ public sealed class ChatTemplateTests
     public void DeepNestingIsNoStackOverflow(string before, string repeated, string after)
     {
         string source = before + string.Concat(Enumerable.Repeat(repeated, 100_000)) + after;
-        Exception? error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        Exception? error = Record.Exception(() => ChatTemplate.Parse(source).Render(Chat, false));
         Assert.True(error is null or ChatException, error?.ToString());
     }
 
@@ -176,7 +176,7 @@ public sealed class ChatTemplateTests
     public void ManyThreadsRenderTheSame()
     {
         ChatTemplate template = ChatTemplate.Parse(File.ReadAllText(TestFiles.Path("goldens", "templates", "turns_with_tools.jinja")));
-        string expected = template.Render(s_chat, true).Text;
-        Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(s_chat, true).Text));
+        string expected = template.Render(Chat, true).Text;
+        Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(Chat, true).Text));
     }
 }

@@ -1,8 +1,8 @@
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 public sealed class TemplateFuzzTests
 {
-    private static readonly string[] s_pieces =
+    private static readonly string[] Pieces =
     [
         "{%", "%}", "{{", "}}", "-", "|", "(", ")", "[", "]", "'", " in ", " is ", ":", ",", "~", "loop", "1", ".", " if ", " else ", "*", "{#", "#}", "messages", "none", "not ", "**", "//", "9999999999",
         "{% for x in messages %}", "{% endfor %}", "{% if x %}", "{% endif %}", "{% macro f(a) %}", "{% endmacro %}", "{{ f(f) }}", "{% set x %}", "{% endset %}", "{% generation %}", "{% endgeneration %}",
@@ -22,7 +22,7 @@ public sealed class TemplateFuzzTests
         int round = 0;
         Fuzzer.Run(
             "template",
-            random => Mutations.OfText(sources[random.Next(sources.Length)], random, s_pieces),
+            random => Mutations.OfText(sources[random.Next(sources.Length)], random, Pieces),
             input =>
             {
                 round++;

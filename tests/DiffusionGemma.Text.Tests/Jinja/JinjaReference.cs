@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Tests.Jinja;
+namespace DiffusionGemma;
 
 /// <summary>What goldens/make_goldens.py does, done by this library: the same variables, clock and way of writing results down.</summary>
 internal static class JinjaReference

@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Tokenizers;
 
-namespace DiffusionGemma.Tests.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>What the official tokenizers core makes of texts and ids, as tests/tools/tokenizer_goldens.mjs writes it.</summary>
 internal sealed class TokenizerGoldens(JsonElement file)

@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Functions that every template may call: Jinja's own, and those that transformers adds.</summary>
 internal static class Globals

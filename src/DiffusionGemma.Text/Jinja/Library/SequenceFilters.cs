@@ -1,7 +1,6 @@
 using System.Globalization;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of what can be gone through.</summary>
 internal static class SequenceFilters

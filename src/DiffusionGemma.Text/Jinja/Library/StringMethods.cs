@@ -1,15 +1,14 @@
 using System.Globalization;
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Methods of str.</summary>
 internal static class StringMethods
 {
     private delegate object? Method(string text, Arguments arguments, Budget budget);
 
-    private static readonly Dictionary<string, Method> s_methods = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Method> Methods = new(StringComparer.Ordinal)
     {
         ["strip"] = (text, arguments, _) => PyString.Trim(text, Characters("strip", arguments), start: true, end: true),
         ["lstrip"] = (text, arguments, _) => PyString.Trim(text, Characters("lstrip", arguments), start: true, end: false),
@@ -55,7 +54,7 @@ internal static class StringMethods
     };
 
     public static PyFunction? Find(string text, string name) =>
-        s_methods.TryGetValue(name, out Method? method)
+        Methods.TryGetValue(name, out Method? method)
             ? new PyFunction(name, (interpreter, arguments) =>
             {
                 interpreter.Budget.Text(text.Length);

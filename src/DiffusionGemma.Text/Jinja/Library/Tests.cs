@@ -1,19 +1,18 @@
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Jinja's tests by name: what may follow <c>is</c>.</summary>
 internal static class Tests
 {
     private delegate bool Test(Interpreter interpreter, object? value, Arguments arguments);
 
-    private static readonly Dictionary<string, Test> s_all = Create();
+    private static readonly Dictionary<string, Test> All = Create();
 
-    public static bool Exists(string name) => s_all.ContainsKey(name);
+    public static bool Exists(string name) => All.ContainsKey(name);
 
     public static bool Apply(Interpreter interpreter, string name, object? value, Arguments arguments) =>
-        s_all.TryGetValue(name, out Test? test) ? test(interpreter, value, arguments) : throw new TemplateException($"no test named '{name}'");
+        All.TryGetValue(name, out Test? test) ? test(interpreter, value, arguments) : throw new TemplateException($"no test named '{name}'");
 
     private static Dictionary<string, Test> Create()
     {

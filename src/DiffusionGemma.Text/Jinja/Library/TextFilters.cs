@@ -1,7 +1,6 @@
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of text.</summary>
 internal static class TextFilters

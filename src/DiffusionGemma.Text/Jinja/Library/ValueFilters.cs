@@ -1,7 +1,6 @@
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of any value: default, numbers, tojson.</summary>
 internal static class ValueFilters

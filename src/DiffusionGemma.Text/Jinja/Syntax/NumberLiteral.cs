@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Numbers as Python spells them: 42, 1_000, 0xff, 0b1, 0o7, 1.5, 1e3.</summary>
 internal static class NumberLiteral

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>A template's text to its statements.</summary>
 internal sealed class StatementParser

@@ -1,20 +1,6 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
-internal enum TokenKind
-{
-    Text,
-    ExpressionBegin,
-    ExpressionEnd,
-    TagBegin,
-    TagEnd,
-    Name,
-    String,
-    Integer,
-    Float,
-    Operator,
-    End,
-}
-
+/// <summary>One token of a template's source.</summary>
 /// <param name="Kind">What it is.</param>
 /// <param name="Text">Text as it is output; of a string literal, what it stands for.</param>
 /// <param name="Line">The template's line, from 1.</param>

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's <c>"{} {1} {name}".format(...)</c> without format specifications.</summary>
 internal static class BraceFormat

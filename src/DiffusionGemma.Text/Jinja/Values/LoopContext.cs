@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>The variable <c>loop</c> inside a loop.</summary>
 internal sealed class LoopContext(IReadOnlyList<object?> items, int depth, Func<object?, int, string>? recurse)

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Numerics;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's <c>"%s %05.2f" % values</c>, for s, r, d, i, f and x.</summary>
 internal static class PercentFormat

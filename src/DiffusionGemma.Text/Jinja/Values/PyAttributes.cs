@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Library;
-
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary><c>value.name</c> and <c>value[key]</c>, each falling back on the other as Jinja has it.</summary>
 internal static class PyAttributes

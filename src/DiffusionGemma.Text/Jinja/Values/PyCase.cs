@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Python's upper, lower and title: those of .NET, and the characters of Unicode's SpecialCasing.txt that become more than one.
@@ -11,7 +11,7 @@ internal static class PyCase
     private const char CapitalSigma = '\u03a3';
 
     /// <summary>Character, its capitals, and its capitals at the start of a word.</summary>
-    private static readonly string[] s_expanding =
+    private static readonly string[] Expanding =
     [
         "\u00df \u0053\u0053 \u0053\u0073", "\u0149 \u02bc\u004e \u02bc\u004e", "\u01f0 \u004a\u030c \u004a\u030c",
         "\u0390 \u0399\u0308\u0301 \u0399\u0308\u0301", "\u03b0 \u03a5\u0308\u0301 \u03a5\u0308\u0301", "\u0587 \u0535\u0552 \u0535\u0582",
@@ -49,11 +49,11 @@ internal static class PyCase
         "\ufb15 \u0544\u053b \u0544\u056b", "\ufb16 \u054e\u0546 \u054e\u0576", "\ufb17 \u0544\u053d \u0544\u056d",
     ];
 
-    private static readonly Dictionary<int, (string Upper, string Title)> s_special = s_expanding
+    private static readonly Dictionary<int, (string Upper, string Title)> Special = Expanding
         .Select(line => line.Split(' '))
         .ToDictionary(parts => (int)parts[0][0], parts => (parts[1], parts[2]));
 
-    public static string Upper(string text) => Map(text, static rune => s_special.TryGetValue(rune.Value, out var special)
+    public static string Upper(string text) => Map(text, static rune => Special.TryGetValue(rune.Value, out var special)
         ? special.Upper : Rune.ToUpperInvariant(rune).ToString());
 
     public static string Lower(string text) => text.AsSpan().ContainsAny(CapitalDottedI, CapitalSigma)
@@ -88,7 +88,7 @@ internal static class PyCase
     public static bool IsCased(Rune rune) => Rune.IsUpper(rune) || Rune.IsLower(rune)
         || Rune.GetUnicodeCategory(rune) == System.Globalization.UnicodeCategory.TitlecaseLetter;
 
-    private static string TitleOf(string character) => s_special.TryGetValue(character[0], out var special)
+    private static string TitleOf(string character) => Special.TryGetValue(character[0], out var special)
         ? special.Title
         : character[0] switch
         {

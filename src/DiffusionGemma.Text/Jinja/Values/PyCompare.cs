@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's ==, &lt; and in.</summary>
 internal static class PyCompare

@@ -1,6 +1,6 @@
 using System.Collections;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>What dict.keys(), values() and items() give: has a length and can be gone through, but has no places.</summary>
 /// <param name="Name">As Python prints it: dict_keys, dict_values or dict_items.</param>

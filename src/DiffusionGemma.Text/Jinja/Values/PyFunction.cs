@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Something that can be called: a global, a method of a value, a macro.</summary>
 internal sealed class PyFunction(string name, Func<Interpreter, Arguments, object?> invoke)
@@ -10,5 +10,3 @@ internal sealed class PyFunction(string name, Func<Interpreter, Arguments, objec
 
     public object? Invoke(Interpreter interpreter, Arguments arguments) => invoke(interpreter, arguments);
 }
-
-internal sealed record MacroInfo(IReadOnlyList<string> Parameters, bool TakesCaller, bool TakesMorePositional, bool TakesMoreNamed);

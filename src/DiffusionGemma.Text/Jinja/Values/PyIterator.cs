@@ -1,6 +1,6 @@
 using System.Collections;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's generator: can be gone through once, has no length, and is true however many items it would give.</summary>
 internal sealed class PyIterator(IEnumerable<object?> items) : IEnumerable<object?>

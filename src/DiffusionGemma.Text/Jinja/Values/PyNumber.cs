@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's numbers: int without bounds (long, or BigInteger beyond it) and float, which stay apart.</summary>
 internal static class PyNumber

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Python's sorted: stable, also in reverse, and by &lt; alone, so that keys without an order (NaN) or of two kinds do what they do there;

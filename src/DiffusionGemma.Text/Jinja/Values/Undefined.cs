@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>What a name or attribute that isn't there gives: prints as nothing, is false, and fails with its reason when it is used.</summary>
 internal sealed class Undefined(string reason)

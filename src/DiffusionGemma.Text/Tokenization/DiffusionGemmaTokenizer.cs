@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text;
-using DiffusionGemma.Text.Tokenization;
 using Microsoft.ML.Tokenizers;
 
 namespace DiffusionGemma;

@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Numerics;
 using System.Text.Json;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma;
 
 /// <summary>JSON to the values of a template, as Python's json reads it: 1 is an int, 1.0 a float, and the last of equal keys counts.</summary>
 internal static class JsonValues

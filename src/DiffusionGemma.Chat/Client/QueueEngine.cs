@@ -1,11 +1,5 @@
 namespace DiffusionGemma;
 
-/// <summary>What answers requests: a queue over a model, or a test's script.</summary>
-internal interface IAnswerEngine : IDisposable
-{
-    IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, CancellationToken cancellation);
-}
-
 /// <summary>A queue, and what it runs on where that is the client's own.</summary>
 internal sealed class QueueEngine(GenerationQueue queue, bool ownsQueue, params IDisposable?[] owned) : IAnswerEngine
 {

@@ -6,14 +6,14 @@ namespace DiffusionGemma;
 /// <summary>The client over the real engine: tiny-chat in float64, where an answer does not depend on its neighbours to the last bit.</summary>
 public sealed class LoadedModelTests : IDisposable
 {
-    private static readonly string s_folder = Fixtures.Checkpoint("tiny-chat");
+    private static readonly string Folder = Fixtures.Checkpoint("tiny-chat");
     private readonly DiffusionGemmaModel _model;
     private readonly DiffusionGemmaChatClient _client;
 
     public LoadedModelTests()
     {
         set_num_threads(1);
-        _model = DiffusionGemmaModel.Load(s_folder, CPU, ScalarType.Float64);
+        _model = DiffusionGemmaModel.Load(Folder, CPU, ScalarType.Float64);
         _client = _model.AsIChatClient(batchSize: 4);
     }
 
@@ -27,7 +27,7 @@ public sealed class LoadedModelTests : IDisposable
     public async Task AnAnswerIsTheEnginesOwn()
     {
         ChatResponse response = await _client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 3 });
-        ChatTokenizer chat = ChatTokenizer.Load(s_folder);
+        ChatTokenizer chat = ChatTokenizer.Load(Folder);
         int[] prompt = chat.EncodePrompt(ChatConversation.Of(("user", "What is 2 plus 3?")));
         GenerationResult expected = Assert.Single(CanvasGenerator.Generate(_model, [prompt], new GenerationOptions { Seed = 3 }));
         Assert.Equal(chat.Tokenizer.Decode(expected.Ids, skipSpecialTokens: true), response.Text);
@@ -93,7 +93,7 @@ public sealed class LoadedModelTests : IDisposable
     [Fact]
     public async Task AClientThatLoadsOwnsItsModel()
     {
-        DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(s_folder, CPU, options: new GenerationOptions { MaxNewTokens = 8 });
+        DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(Folder, CPU, options: new GenerationOptions { MaxNewTokens = 8 });
         DiffusionGemmaModel model = client.GetRequiredService<DiffusionGemmaModel>();
         Assert.Equal(ScalarType.Float32, model.DType);
         Assert.Equal(ChatFinishReason.Length, (await client.GetResponseAsync("What is 20 plus 31?", new ChatOptions { MaxOutputTokens = 3 })).FinishReason);
@@ -108,7 +108,7 @@ public sealed class LoadedModelTests : IDisposable
     public void AFolderWithoutATemplateIsNamed()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        File.Copy(Path.Combine(s_folder, "tokenizer.json"), folder.File("tokenizer.json"));
+        File.Copy(Path.Combine(Folder, "tokenizer.json"), folder.File("tokenizer.json"));
         Assert.Contains("chat template", Assert.Throws<FileNotFoundException>(() => DiffusionGemmaChatClient.Load(folder.Path, CPU)).Message, StringComparison.Ordinal);
     }
 }

@@ -1,10 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using DiffusionGemma.Text;
-using DiffusionGemma.Text.Jinja;
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
-using DiffusionGemma.Text.Tokenization;
+using DiffusionGemma.Jinja;
 
 namespace DiffusionGemma;
 
@@ -19,7 +15,7 @@ public sealed class ChatTemplate
     private const string DefaultName = "default";
     private const string ToolUseName = "tool_use";
 
-    private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private readonly Block _template;
     private readonly ChatTemplate? _toolUse;
@@ -107,7 +103,7 @@ public sealed class ChatTemplate
         try
         {
             TextOutput page = interpreter.Render(_template, all);
-            return new RenderedChat(page.ToString(), page.Generated);
+            return new RenderedChat(page.ToString(), [.. page.Generated.Select(span => new TextSpan(span.Start, span.End))]);
         }
         catch (TemplateException exception)
         {
@@ -137,7 +133,7 @@ public sealed class ChatTemplate
         {
             try
             {
-                return s_utf8.GetString(File.ReadAllBytes(path));
+                return Utf8.GetString(File.ReadAllBytes(path));
             }
             catch (DecoderFallbackException exception)
             {

@@ -1,8 +1,7 @@
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
-using DiffusionGemma.Text.Tokenization;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Finds out which special tokens' text in a rendered conversation came from the row and not from the template. The row's texts are marked

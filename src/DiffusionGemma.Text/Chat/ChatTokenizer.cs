@@ -1,5 +1,3 @@
-using DiffusionGemma.Text;
-
 namespace DiffusionGemma;
 
 /// <summary>

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using DiffusionGemma.Chat;
 using Microsoft.Extensions.AI;
 using TorchSharp;
 

@@ -1,6 +1,6 @@
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text;
+namespace DiffusionGemma;
 
 /// <summary>What a message must be, whatever the template makes of it.</summary>
 internal static class ChatMessageRules

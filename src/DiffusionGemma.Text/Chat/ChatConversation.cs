@@ -1,6 +1,5 @@
 using System.Text.Json;
-using DiffusionGemma.Text;
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
 namespace DiffusionGemma;
 
@@ -15,7 +14,7 @@ public sealed record ChatConversation
     private const string ArgumentsKey = "chat_template_kwargs";
     private const int DeepestJson = 128;
 
-    private static readonly JsonDocumentOptions s_jsonOptions = new() { MaxDepth = DeepestJson };
+    private static readonly JsonDocumentOptions JsonOptions = new() { MaxDepth = DeepestJson };
 
     private readonly PySequence _messages;
     private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
@@ -57,7 +56,7 @@ public sealed record ChatConversation
         ArgumentNullException.ThrowIfNull(json);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, s_jsonOptions);
+            using JsonDocument document = JsonDocument.Parse(json, JsonOptions);
             return Read(document.RootElement);
         }
         // ArgumentException is what the JSON reader throws for half a surrogate pair in the text itself.

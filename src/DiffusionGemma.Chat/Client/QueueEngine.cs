@@ -1,11 +1,12 @@
 namespace DiffusionGemma;
 
-/// <summary>A queue, and what it runs on where that is the client's own.</summary>
+/// <summary>Engine over a queue; it disposes the queue and the model where the client owns them.</summary>
 internal sealed class QueueEngine(GenerationQueue queue, bool ownsQueue, params IDisposable?[] owned) : IAnswerEngine
 {
     public GenerationQueue Queue => queue;
 
-    public IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, CancellationToken cancellation) => queue.StreamAsync(request, cancellation);
+    public IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, CancellationToken cancellation) =>
+        queue.StreamAsync(request, cancellation);
 
     public void Dispose()
     {

@@ -198,5 +198,6 @@ internal ref struct ToolCallReader
         while (_at < _text.Length && char.IsWhiteSpace(_text[_at])) _at++;
     }
 
-    private readonly string Excerpt() => (_text.Length - _at > 20 ? $"{_text.Slice(_at, 20)}..." : _text[_at..].ToString()).Replace(Markers.Quote, "\"", StringComparison.Ordinal);
+    private readonly string Excerpt() => (_text.Length - _at > 20 ? $"{_text.Slice(_at, 20)}..." : _text[_at..].ToString())
+        .Replace(Markers.Quote, "\"", StringComparison.Ordinal);
 }

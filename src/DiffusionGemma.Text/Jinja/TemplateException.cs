@@ -6,6 +6,6 @@ internal class TemplateException(string message) : Exception(message)
     /// <summary>The template's line, counted from 1, once it is known.</summary>
     public int? Line { get; set; }
 
-    /// <summary>The template called raise_exception: the message is its own words.</summary>
+    /// <summary>True if the template called raise_exception: the message is the template's own.</summary>
     public bool IsRaisedByTemplate { get; init; }
 }

@@ -31,7 +31,9 @@ internal sealed class MergeTable
         }
     }
 
-    /// <summary>Rank in the high half, id of the result in the low half: smaller is merged earlier. <see cref="None"/> when there is none.</summary>
+    /// <summary>
+    /// Rank in the high half, id of the result in the low half: smaller is merged earlier. <see cref="None"/> when there is none.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public long Find(int left, int right)
     {

@@ -26,7 +26,8 @@ internal sealed class PieceCache
         return false;
     }
 
-    public void Put(ReadOnlySpan<char> piece, Symbol[] tokens) => Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), tokens));
+    public void Put(ReadOnlySpan<char> piece, Symbol[] tokens) =>
+        Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), tokens));
 
     private static int SlotOf(ReadOnlySpan<char> piece)
     {

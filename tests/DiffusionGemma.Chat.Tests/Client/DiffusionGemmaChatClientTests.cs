@@ -36,7 +36,8 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task AResponseIsTheWholeStream(string answer)
     {
         using DiffusionGemmaChatClient client = TestChat.Saying(answer);
-        ChatResponse streamed = (await client.GetStreamingResponseAsync(Question).ToListAsync()).ToChatResponse(), whole = await client.GetResponseAsync(Question);
+        ChatResponse streamed = (await client.GetStreamingResponseAsync(Question).ToListAsync()).ToChatResponse(),
+            whole = await client.GetResponseAsync(Question);
         ChatMessage message = Assert.Single(whole.Messages);
         Assert.Equal(TestChat.Describe(streamed.Messages[0].Contents), TestChat.Describe(message.Contents));
         Assert.DoesNotContain(message.Contents, content => content is UsageContent);
@@ -52,8 +53,10 @@ public sealed class DiffusionGemmaChatClientTests
     {
         using DiffusionGemmaChatClient client = TestChat.Saying("<|channel>thought\nRain?\n<channel|>It rains.<turn|>");
         ChatResponse response = await client.GetResponseAsync(Question);
-        int prompt = TestChat.Read(Question).Generation.Prompt.Length, all = TestChat.Ids("<|channel>thought\nRain?\n<channel|>It rains.<turn|>").Length;
-        Assert.Equal((prompt, all, prompt + all), (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount, response.Usage.TotalTokenCount));
+        int prompt = TestChat.Read(Question).Generation.Prompt.Length,
+            all = TestChat.Ids("<|channel>thought\nRain?\n<channel|>It rains.<turn|>").Length;
+        Assert.Equal((prompt, all, prompt + all),
+            (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount, response.Usage.TotalTokenCount));
         Assert.Equal(TestChat.Ids("<|channel>thought\nRain?\n<channel|>").Length, response.Usage.ReasoningTokenCount);
         int canvases = (all + 3) / 4;
         Assert.Equal(canvases * ScriptedEngine.StepsPerCanvas, response.Usage.AdditionalCounts![DiffusionGemmaChatClient.StepCount]);
@@ -105,7 +108,10 @@ public sealed class DiffusionGemmaChatClientTests
     [Fact]
     public async Task EachOfManyCallersGetsItsOwnAnswer()
     {
-        ScriptedEngine engine = new(request => TestChat.Ids($"You said: {TestChat.Text(request.Prompt)}<eos>".Replace("<|turn>", "[", StringComparison.Ordinal).Replace("<turn|>", "]", StringComparison.Ordinal)).Chunk(2));
+        ScriptedEngine engine = new(
+            request => TestChat.Ids(
+            $"You said: {TestChat.Text(request.Prompt)}<eos>".Replace("<|turn>", "[", StringComparison.Ordinal)
+            .Replace("<turn|>", "]", StringComparison.Ordinal)).Chunk(2));
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         await Task.WhenAll(Enumerable.Range(0, 200).Select(async n =>
         {
@@ -119,10 +125,13 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task ACancelledCallerLeavesTheOthersAlone()
     {
         TaskCompletionSource open = new();
-        ScriptedEngine engine = new(_ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) => canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
+        ScriptedEngine engine = new(
+            _ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) =>
+            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         using CancellationTokenSource cancelled = new();
-        Task<ChatResponse> first = client.GetResponseAsync(Question, cancellationToken: cancelled.Token), second = client.GetResponseAsync(Question);
+        Task<ChatResponse> first = client.GetResponseAsync(Question, cancellationToken: cancelled.Token),
+            second = client.GetResponseAsync(Question);
         await cancelled.CancelAsync();
         OperationCanceledException error = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         Assert.Equal(cancelled.Token, error.CancellationToken);
@@ -134,8 +143,10 @@ public sealed class DiffusionGemmaChatClientTests
     [Fact]
     public async Task ErrorsReachTheCaller()
     {
-        using DiffusionGemmaChatClient client = TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
-        Assert.Equal("a logit is not finite", (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(Question))).Message);
+        using DiffusionGemmaChatClient client =
+            TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
+        Assert.Equal("a logit is not finite",
+            (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(Question))).Message);
         Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync((IEnumerable<ChatMessage>)null!); });
         await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync((IEnumerable<ChatMessage>)null!));
     }

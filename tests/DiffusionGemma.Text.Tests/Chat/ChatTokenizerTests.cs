@@ -8,7 +8,8 @@ public sealed class ChatTokenizerTests
     public void TheAnswerItsCloseAndItsNewlineAreSupervisedAndTheHeaderIsNot()
     {
         TokenizedChat chat = Chat.Encode("""[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]""");
-        Assert.Equal("<bos><|turn>user\nHi<turn|>\n<|turn>model\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => !chat.AssistantMask[at])));
+        Assert.Equal("<bos><|turn>user\nHi<turn|>\n<|turn>model\n",
+            Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => !chat.AssistantMask[at])));
         Assert.Equal("Hello!<turn|>\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
     }
 
@@ -23,7 +24,8 @@ public sealed class ChatTokenizerTests
     public void ATokenThatReachesIntoAnAnswerIsSupervised()
     {
         // The two newlines are one token, of which only the second is generated; an empty block marks nothing.
-        ChatTemplate template = ChatTemplate.Parse("{{ 'a\n' }}{% generation %}{{ '\n' }}{% endgeneration %}{{ 'b' }}{% generation %}{% endgeneration %}{{ 'c' }}");
+        ChatTemplate template = ChatTemplate.Parse(
+            "{{ 'a\n' }}{% generation %}{{ '\n' }}{% endgeneration %}{{ 'b' }}{% generation %}{% endgeneration %}{{ 'c' }}");
         TokenizedChat chat = new ChatTokenizer(Chat.Tokenizer, template).Encode(ChatConversation.Of(("assistant", "x")));
         Assert.Equal("a\n\nbc", Chat.Tokenizer.Decode(chat.Ids));
         Assert.Equal("\n\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));

@@ -8,7 +8,8 @@ public sealed class InfillTextTests
     public void WhatIsGivenIsPinnedAroundTheGaps()
     {
         InfillText infill = InfillText.Parse("8 plus <gap:3> is<gap:2>.", Tokenizer);
-        int[] before = [.. Tokenizer.EncodeToIds("8 plus ")], between = [.. Tokenizer.EncodeToIds(" is")], after = [.. Tokenizer.EncodeToIds(".")];
+        int[] before = [.. Tokenizer.EncodeToIds("8 plus ")], between = [.. Tokenizer.EncodeToIds(" is")],
+            after = [.. Tokenizer.EncodeToIds(".")];
         Assert.Equal(before.Length + 3 + between.Length + 2 + after.Length, infill.Length);
         int[] expected = [.. before, .. Enumerable.Repeat(-1, 3), .. between, -1, -1, .. after];
         Assert.Equal(expected, Enumerable.Range(0, infill.Length).Select(i => infill.Pinned.GetValueOrDefault(i, -1)));

@@ -5,8 +5,8 @@ using System.Text;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Feeds broken input for DIFFUSIONGEMMA_FUZZ_SECONDS (one second where it is not set). No crash, no hang, no memory without bound, and only the
-/// exceptions that are allowed. The inputs are always the same ones in the same order; a culprit is kept below out/fuzz.
+/// Feeds broken input for DIFFUSIONGEMMA_FUZZ_SECONDS (one second where it is not set). No crash, no hang, no memory without bound, and
+/// only the exceptions that are allowed. The inputs are always the same ones in the same order; a culprit is kept below out/fuzz.
 /// </summary>
 internal static class Fuzzer
 {
@@ -20,7 +20,8 @@ internal static class Fuzzer
     /// <param name="use">Uses it; exceptions that it lets through are faults.</param>
     public static void Run(string name, Func<Random, string> make, Action<string> use)
     {
-        double seconds = double.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS") ?? "1", CultureInfo.InvariantCulture);
+        double seconds = double.Parse(
+            Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS") ?? "1", CultureInfo.InvariantCulture);
         Random random = new(20260610);
         var clock = Stopwatch.StartNew();
         int rounds = 0;

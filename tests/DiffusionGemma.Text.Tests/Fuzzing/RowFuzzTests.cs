@@ -4,7 +4,9 @@ namespace DiffusionGemma;
 
 public sealed class RowFuzzTests
 {
-    private static readonly string[] Pieces = ["{", "}", "[", "]", "\"", ",", ":", "\\", "null", "1.5", "\\ud800", "\\u0000", "<turn|>", "<|turn>", "\"role\":", "\"content\":", "\"messages\":", "🙂", "\u00a0", "<"];
+    private static readonly string[] Pieces = [
+        "{", "}", "[", "]", "\"", ",", ":", "\\", "null", "1.5", "\\ud800", "\\u0000", "<turn|>", "<|turn>", "\"role\":", "\"content\":",
+        "\"messages\":", "🙂", "\u00a0", "<"];
 
     /// <summary>Whatever stands in the row, it becomes ids and a mask of their length, or is refused with the typed error.</summary>
     [Fact]

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace DiffusionGemma;
 
 /// <summary>
-/// 2 400 generated conversations (tools, calls, results, reasoning, parts, system and developer turns, odd types) over every template, against
-/// hashes of what jinja2 makes of them.
+/// 2 400 generated conversations (tools, calls, results, reasoning, parts, system and developer turns, odd types) over every template,
+/// against hashes of what jinja2 makes of them.
 /// </summary>
 public sealed class GeneratedConversationTests
 {
@@ -29,11 +29,13 @@ public sealed class GeneratedConversationTests
             using JsonDocument line = JsonDocument.Parse(Lines[i]);
             JsonElement row = line.RootElement;
             bool prompt = row.GetProperty("add_generation_prompt").GetBoolean();
-            IEnumerable<string> results = JinjaReference.Templates.OrderBy(item => item.Key, StringComparer.Ordinal).Select(item => JinjaReference.Describe(item.Value, row, prompt));
+            IEnumerable<string> results = JinjaReference.Templates.OrderBy(item => item.Key, StringComparer.Ordinal)
+                .Select(item => JinjaReference.Describe(item.Value, row, prompt));
             if (JinjaReference.Fingerprint(results) != row.GetProperty("fingerprint").GetString())
                 wrong.Add(i);
         }
-        Assert.True(wrong.Count == 0, $"Rows {string.Join(", ", wrong)} differ: python3 make_goldens.py --show N prints a row and what jinja2 makes of it.");
+        Assert.True(wrong.Count == 0,
+            $"Rows {string.Join(", ", wrong)} differ: python3 make_goldens.py --show N prints a row and what jinja2 makes of it.");
     }
 
     internal static string[] ReadLines(string path)

@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class GoldenTemplateTests
 {
-    private static readonly JsonElement Golden = JsonDocument.Parse(File.ReadAllText(TestFiles.Path("goldens", "goldens.json"))).RootElement;
+    private static readonly JsonElement Golden =
+        JsonDocument.Parse(File.ReadAllText(TestFiles.Path("goldens", "goldens.json"))).RootElement;
 
     public static IEnumerable<TheoryDataRow<string, int>> Cases() =>
         from string @group in (string[])["expressions", "templates"]
@@ -26,7 +27,8 @@ public sealed class GoldenTemplateTests
             Assert.True(error is null, $"jinja2 fails on {golden}, this gives: {chat.Text}");
             Assert.Equal(golden.GetProperty("text").GetString(), chat.Text);
             Assert.Equal(
-                golden.GetProperty("spans").EnumerateArray().Select(span => new TextSpan(span[0].GetInt32(), span[1].GetInt32())), chat.GeneratedSpans);
+                golden.GetProperty("spans").EnumerateArray().Select(span => new TextSpan(span[0].GetInt32(), span[1].GetInt32())),
+                    chat.GeneratedSpans);
         }
         catch (ChatException exception)
         {

@@ -11,7 +11,8 @@ public sealed class FreshGoldenTests
 {
     private const string TemplatesVariable = "DIFFUSIONGEMMA_TEMPLATES";
 
-    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_SEED") ?? "1", CultureInfo.InvariantCulture);
+    private static readonly int Seed =
+        int.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_SEED") ?? "1", CultureInfo.InvariantCulture);
 
     [Fact]
     public void TinyChatsTokenizer() => CheckTokenizer(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));
@@ -25,7 +26,8 @@ public sealed class FreshGoldenTests
     }
 
     [Fact]
-    public void OurTemplates() => CheckTemplates(JinjaReference.Templates, ReferenceProgram.JinjaGoldens("--seed", $"{Seed}", "--rows", "500"));
+    public void OurTemplates() =>
+        CheckTemplates(JinjaReference.Templates, ReferenceProgram.JinjaGoldens("--seed", $"{Seed}", "--rows", "500"));
 
     /// <summary>Any templates at all: those of released models, say.</summary>
     [Fact]

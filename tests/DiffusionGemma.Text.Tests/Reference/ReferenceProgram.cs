@@ -44,13 +44,15 @@ internal static class ReferenceProgram
 
     private static string? InstallTokenizers() => Directory.Exists(Path.Combine(Folder, "node_modules", "tokenizers"))
         ? null
-        : Run("npm", "install", "--silent", "--no-save", "--fetch-retries=1", "--fetch-timeout=60000", "--prefix", Folder, TokenizersPackage).Fault;
+        : Run("npm", "install", "--silent", "--no-save", "--fetch-retries=1", "--fetch-timeout=60000", "--prefix", Folder,
+            TokenizersPackage).Fault;
 
     private static (string Output, string? Fault) Run(string program, params string[] arguments)
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            using Process process =
+                Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
             Task<string> error = process.StandardError.ReadToEndAsync();
             string output = process.StandardOutput.ReadToEnd();
             process.WaitForExit();

@@ -14,14 +14,19 @@ public sealed class TokenizerFileTests
         { "surprise", "1", "surprise" },
         { "version", "\"2.0\"", "2.0" },
         { "post_processor", """{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}""", "ByteLevel" },
-        { "post_processor", """{"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": true}""", "RobertaProcessing" },
-        { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""", "TemplateProcessing" },
+        { "post_processor", """{"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": true}""",
+            "RobertaProcessing" },
+        { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""",
+            "TemplateProcessing" },
         { "post_processor", """{"type": "Sequence", "processors": []}""", "Sequence" },
         { "normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "Regex" },
         { "normalizer", """{"type": "Prepend", "prepend": "▁"}""", "Prepend" },
         { "pre_tokenizer", """{"type": "Metaspace", "replacement": "▁"}""", "Metaspace" },
         { "pre_tokenizer", """{"type": "Split", "pattern": {"Regex": "\\s+"}, "behavior": "Isolated", "invert": false}""", "Regex" },
-        { "decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}""", "Strip" },
+        { "decoder", """
+            {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+             {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+            """, "Strip" },
         { "normalizer", """{"type": "NFC"}""", "NFC" },
         { "normalizer", """{"type": "Sequence", "normalizers": []}""", "Sequence" },
         { "pre_tokenizer", """{"type": "ByteLevel"}""", "ByteLevel" },
@@ -84,7 +89,8 @@ public sealed class TokenizerFileTests
     {
         string json = JsonNode.Parse(Source)!.ToJsonString();
         int place = json.IndexOf(at, StringComparison.Ordinal);
-        Assert.Contains($"'{named}' stands twice", Assert.Throws<InvalidDataException>(() => Load(json[..place] + twice + json[(place + at.Length)..])).Message);
+        Assert.Contains($"'{named}' stands twice",
+            Assert.Throws<InvalidDataException>(() => Load(json[..place] + twice + json[(place + at.Length)..])).Message);
     }
 
     [Theory]

@@ -17,10 +17,12 @@ public sealed class TokenizerPropertyTests
     private static readonly Gen<string> Text = Gen.OneOf(
         Gen.String[Gen.Char["abcdehinorst \n"], 0, 200],
         Gen.Int[0, Pieces.Length - 1].Select(place => Pieces[place]).Array[0, 40].Select(string.Concat),
-        Gen.Int[1, 0x10FFFF].Where(value => value is (< 0xD800 or > 0xDFFF) and not 0x2581).Select(value => new Rune(value).ToString()).Array[0, 40].Select(string.Concat));
+        Gen.Int[1, 0x10FFFF].Where(value => value is (< 0xD800 or > 0xDFFF) and not 0x2581)
+            .Select(value => new Rune(value).ToString()).Array[0, 40].Select(string.Concat));
 
     [Fact]
-    public void TextComesBack() => Text.Sample(text => Tokenizer.Decode(Tokenizer.EncodeToIds(text)) == text, iter: 3000, seed: "0N0XIzNsQ0O2");
+    public void TextComesBack() =>
+        Text.Sample(text => Tokenizer.Decode(Tokenizer.EncodeToIds(text)) == text, iter: 3000, seed: "0N0XIzNsQ0O2");
 
     [Fact]
     public void OffsetsCoverTheTextInOrderAndAllWaysOfEncodingAgree() => Text.Sample(text =>
@@ -65,7 +67,8 @@ public sealed class TokenizerPropertyTests
         Assert.False(Tokenizer.IsSpecial(107));
         Assert.False(Tokenizer.IsSpecial(-1));
         Assert.Equal("ab", Tokenizer.Decode([.. Tokenizer.EncodeToIds("a<turn|>b")], skipSpecialTokens: true));
-        Assert.Equal((0, 1, 2, 3, 2048), (Tokenizer.PadId, Tokenizer.EosId, Tokenizer.BosId, Tokenizer.UnknownId, Tokenizer.VocabularySize));
+        Assert.Equal((0, 1, 2, 3, 2048),
+            (Tokenizer.PadId, Tokenizer.EosId, Tokenizer.BosId, Tokenizer.UnknownId, Tokenizer.VocabularySize));
         Assert.Null(Tokenizer.TokenOf(2048));
         Assert.Null(Tokenizer.IdOf("no such token"));
     }

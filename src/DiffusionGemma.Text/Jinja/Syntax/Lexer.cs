@@ -4,7 +4,7 @@ namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Template text to tokens, whitespace control included: <c>-</c> strips, <c>+</c> keeps, and as transformers sets it, a newline right
-/// after a tag is dropped (trim_blocks) and so is the indentation before one that stands first on its line (lstrip_blocks).
+/// after a tag is dropped (trim_blocks) and so is the indentation before one that is first on its line (lstrip_blocks).
 /// </summary>
 internal sealed class Lexer
 {
@@ -223,7 +223,8 @@ internal sealed class Lexer
     private void ReadOperator()
     {
         string? text = Array.Find(LongOperators, text => string.CompareOrdinal(_source, _at, text, 0, text.Length) == 0);
-        text ??= ShortOperators.Contains(_source[_at]) ? _source[_at].ToString() : throw new TemplateException($"unexpected char '{_source[_at]}'");
+        text ??= ShortOperators.Contains(_source[_at])
+            ? _source[_at].ToString() : throw new TemplateException($"unexpected char '{_source[_at]}'");
         switch (text)
         {
             case "(": _open.Push(')'); break;

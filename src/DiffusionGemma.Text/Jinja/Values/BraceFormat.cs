@@ -49,7 +49,9 @@ internal static class BraceFormat
             }
             throw new TemplateException($"format() is not given '{name}'");
         }
-        int place = name.Length == 0 ? next++ : int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : int.MaxValue;
-        return place < arguments.Positional.Count ? arguments.Positional[place] : throw new TemplateException("Replacement index out of range for positional args tuple");
+        int place = name.Length == 0
+            ? next++ : int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : int.MaxValue;
+        return place < arguments.Positional.Count
+            ? arguments.Positional[place] : throw new TemplateException("Replacement index out of range for positional args tuple");
     }
 }

@@ -61,7 +61,8 @@ internal static class PyText
                 text.Append('>');
                 break;
             default:
-                throw new TemplateException($"a {PyType.NameOf(value)} cannot be printed (of a filter's result, print it through the filter list)");
+                throw new TemplateException(
+                    $"a {PyType.NameOf(value)} cannot be printed (of a filter's result, print it through the filter list)");
         }
     }
 

@@ -6,7 +6,7 @@ namespace DiffusionGemma.Samples;
 /// <summary>Draws a run as SVG: on the left the canvas, a line for each state; on the right the loss, a dot for each step.</summary>
 internal static class RunPicture
 {
-    private const int Width = 960, Top = 64, RowHeight = 22, CellWidth = 37, Positions = 14, Left = 62, PlotLeft = 640, PlotRight = 940;
+    private const int Width = 1000, Top = 64, RowHeight = 26, CellWidth = 41, Positions = 14, Left = 62, PlotLeft = 700, PlotRight = 980;
     private const string Ink = "#1f2328", Faint = "#8c959f", Settled = "#dafbe1", Blue = "#0969da";
     private static readonly XNamespace Svg = "http://www.w3.org/2000/svg";
 
@@ -30,13 +30,13 @@ internal static class RunPicture
         for (int row = 0; row < frames.Count; row++)
         {
             int y = Top + (row * RowHeight);
-            yield return Text(12, y + 15, row == 0 ? "noise" : $"step {row}", Faint);
+            yield return Text(12, y + 17, row == 0 ? "noise" : $"step {row}", Faint);
             for (int at = 0; at < Positions; at++)
             {
                 int x = Left + (at * CellWidth);
                 bool settled = frames[row].Settled[at];
                 if (settled) yield return Box(x, y, CellWidth - 2, RowHeight - 2, Settled);
-                yield return Text(x + 2, y + 15, Piece(tokenizer, frames[row].Ids[at]), settled ? Ink : Faint);
+                yield return Text(x + 2, y + 17, Piece(tokenizer, frames[row].Ids[at]), settled ? Ink : Faint);
             }
         }
     }
@@ -55,8 +55,8 @@ internal static class RunPicture
         double X(int step) => PlotLeft + ((PlotRight - PlotLeft) * step / (double)history.Count);
         double Y(double loss) => bottom - ((bottom - Top) * loss / highest);
 
-        yield return Text(PlotLeft - 30, 24, $"diffusion loss of {history.Count} LoRA steps, in nats a token", Ink);
-        yield return Text(PlotLeft - 30, 46, "a dot is one step of 8 rows, the line the mean of 20", Faint);
+        yield return Text(PlotLeft - 30, 24, $"loss of {history.Count} LoRA steps, nats a token", Ink);
+        yield return Text(PlotLeft - 30, 46, "dots: steps of 8 rows; line: mean of 20", Faint);
         for (int loss = 0; loss <= highest; loss++)
         {
             yield return Line([(PlotLeft, Y(loss)), (PlotRight, Y(loss))], "#d8dee4");

@@ -11,7 +11,7 @@ public sealed record RunCheckpointOptions
 
     /// <summary>
     /// Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>. One that cannot be written ends no run but is
-    /// told to <see cref="FineTuneOptions.Notices"/>; only a cancelled run, which would be lost, throws.
+    /// told to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws.
     /// </summary>
     public int EverySteps { get; init; } = 100;
 
@@ -39,15 +39,4 @@ public sealed record RunCheckpointOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Checkpoints.EverySteps");
         ArgumentOutOfRangeException.ThrowIfLessThan(Keep, 1, "FineTuneOptions.Checkpoints.Keep");
     }
-}
-
-/// <summary>A request for a checkpoint out of turn.</summary>
-public sealed class CheckpointRequest
-{
-    private int _asked;
-
-    /// <summary>Asks; the run answers after its current step.</summary>
-    public void Make() => Interlocked.Exchange(ref _asked, 1);
-
-    internal bool Take() => Interlocked.Exchange(ref _asked, 0) == 1;
 }

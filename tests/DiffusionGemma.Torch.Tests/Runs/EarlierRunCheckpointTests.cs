@@ -20,15 +20,17 @@ public class EarlierRunCheckpointTests : TorchTest
             Rank = 2, Alpha = 8, Experts = true, ExpertRank = 1, SelfConditioning = true, Dropout = 0.1, RankStabilized = true,
             Initialization = LoraInitialization.XavierNormal,
         },
-        GlobalBatchSize = 4, MicroBatchSize = 2, MaxSteps = 10, Epochs = 10, WarmupSteps = 2, LearningRate = 3e-3, InitialLearningRate = 1e-4, MinLearningRate = 1e-5,
-        Decay = LearningRateDecay.WarmupStableDecay, DecayFraction = 0.3, Seed = 7, EncoderLossWeight = 0.5, SelfConditioningProbability = 0.75, NoiseFloor = 0.01,
+        GlobalBatchSize = 4, Run = new() { MicroBatchSize = 2 }, MaxSteps = 10, Epochs = 10, WarmupSteps = 2, LearningRate = 3e-3,
+        Optimizer = new() { InitialLearningRate = 1e-4, MinLearningRate = 1e-5, Decay = LearningRateDecay.WarmupStableDecay, DecayFraction = 0.3 },
+        Seed = 7, Objective = new() { EncoderLossWeight = 0.5, SelfConditioningProbability = 0.75, NoiseFloor = 0.01 },
     });
 
     [Fact]
     public void A_full_run() => Resume("full", Fixtures.Path("runs", "base"), new FineTuneOptions
     {
-        GlobalBatchSize = 4, MicroBatchSize = 4, MicroBatchTokens = 60, MaxSteps = 10, Epochs = 10, WarmupSteps = 0, LearningRate = 1e-2, MinLearningRate = 0, Shuffle = false,
-        Beta1 = 0.9, Beta2 = 0.95, AdamEpsilon = 1e-7, WeightDecay = 0.01, MaxGradientNorm = 0.5, ActivationCheckpointing = true,
+        GlobalBatchSize = 4, Run = new() { MicroBatchSize = 4, MicroBatchTokens = 60, Shuffle = false, ActivationCheckpointing = true },
+        MaxSteps = 10, Epochs = 10, WarmupSteps = 0, LearningRate = 1e-2,
+        Optimizer = new() { MinLearningRate = 0, Beta1 = 0.9, Beta2 = 0.95, AdamEpsilon = 1e-7, WeightDecay = 0.01, MaxGradientNorm = 0.5 },
     });
 
     private static void Resume(string run, string checkpoint, FineTuneOptions options)

@@ -9,7 +9,9 @@ public sealed record EvaluationOptions
     /// <summary>Steps between evaluations; one is also made at the end.</summary>
     public int EverySteps { get; init; } = 100;
 
-    /// <summary>At the end, the weights go back to the evaluation with the lowest diffusion loss. A copy of them is kept on the CPU.</summary>
+    /// <summary>
+    /// At the end, the weights go back to the evaluation with the lowest diffusion loss. A copy of them is kept on the CPU.
+    /// </summary>
     public bool KeepBest { get; init; }
 
     /// <summary>Evaluations without a lower diffusion loss after which the run ends early; null: never.</summary>

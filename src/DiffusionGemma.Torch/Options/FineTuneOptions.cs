@@ -6,7 +6,9 @@ namespace DiffusionGemma;
 /// <summary>How a run trains. The defaults are those of NeMo AutoModel's DiffusionGemma recipes.</summary>
 public sealed record FineTuneOptions
 {
-    /// <summary>Low-rank adaptation with everything else frozen; null: every text tensor but routers and layer scalars is trained.</summary>
+    /// <summary>
+    /// Low-rank adaptation with everything else frozen; null: every text tensor but routers and layer scalars is trained.
+    /// </summary>
     public LoraOptions? Lora { get; init; }
 
     /// <summary>Most optimiser steps; null: <see cref="Epochs"/> alone decides. The smaller of the two ends the run.</summary>
@@ -28,13 +30,16 @@ public sealed record FineTuneOptions
     public int? Seed { get; init; }
 
     /// <summary>
-    /// Devices that train together, a rank each: <c>Device.Cpu(4)</c>, or CUDA devices of this machine. Experts are split over them, everything else is
-    /// replicated, and optimiser state is sharded. Null: the device of a model that is trained in place; for a checkpoint's folder all CUDA devices of the machine, or
-    /// the CPU. Where mpirun, srun or torchrun has started several processes, each names its own (one, if null), and all train together.
+    /// Devices that train together, a rank each: <c>Device.Cpu(4)</c>, or CUDA devices of this machine. Experts are split over them,
+    /// everything else is replicated, and optimiser state is sharded. Null: the device of a model that is trained in place; for a
+    /// checkpoint's folder all CUDA devices of the machine, or the CPU. Where mpirun, srun or torchrun has started several processes, each
+    /// names its own (one, if null), and all train together.
     /// </summary>
     public IReadOnlyList<Device>? Devices { get; init; }
 
-    /// <summary>Folder for the checkpoint that full fine-tuning from a folder trains; required there, unused with <see cref="Lora"/>.</summary>
+    /// <summary>
+    /// Folder for the checkpoint that full fine-tuning from a folder trains; required there, unused with <see cref="Lora"/>.
+    /// </summary>
     public string? OutputFolder { get; init; }
 
     /// <summary>Where and when the run writes what it can be resumed from; null: never.</summary>
@@ -43,7 +48,10 @@ public sealed record FineTuneOptions
     /// <summary>Held-out rows that the run is measured on; null: none.</summary>
     public EvaluationOptions? Evaluation { get; init; }
 
-    /// <summary>Filled while the run goes on, from its first step even where it resumes; any thread may read it. Null: only the result has the history.</summary>
+    /// <summary>
+    /// Filled while the run goes on, from its first step even where it resumes; any thread may read it. Null: only the result has the
+    /// history.
+    /// </summary>
     public RunHistory? History { get; init; }
 
     /// <summary>AdamW and its learning-rate schedule.</summary>
@@ -72,9 +80,11 @@ public sealed record FineTuneOptions
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
         Require(Devices is not { Count: 0 }, nameof(Devices), Devices, "must name a device, or be null");
         Require(
-            Devices is null || Devices.Select(d => d.type).Distinct().Count() == 1, nameof(Devices), Devices, "must be of one kind: all CPU, or all CUDA");
+            Devices is null || Devices.Select(d => d.type).Distinct().Count() == 1, nameof(Devices), Devices,
+            "must be of one kind: all CPU, or all CUDA");
         Require(
-            Devices is null || Devices[0].type == DeviceType.CPU || Devices.Select(d => d.index).Distinct().Count() == Devices.Count, nameof(Devices), Devices,
+            Devices is null || Devices[0].type == DeviceType.CPU || Devices.Select(d => d.index).Distinct().Count() == Devices.Count,
+            nameof(Devices), Devices,
             "must not name one CUDA device twice");
         Optimizer.Validate(LearningRate);
         Objective.Validate();

@@ -12,6 +12,8 @@ public enum LearningRateDecay
     /// <summary>None: the rate stays at its peak.</summary>
     Constant,
 
-    /// <summary>None until the last part of the run (<see cref="OptimizerOptions.DecayFraction"/>), then a straight line (warm-up, stable, decay).</summary>
+    /// <summary>
+    /// None until the last part of the run (<see cref="OptimizerOptions.DecayFraction"/>), then a straight line (warm-up, stable, decay).
+    /// </summary>
     WarmupStableDecay,
 }

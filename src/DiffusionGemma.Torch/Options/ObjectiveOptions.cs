@@ -16,9 +16,11 @@ public sealed record ObjectiveOptions
     {
         const string Group = nameof(FineTuneOptions.Objective);
         OptionChecks.Require(
-            double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, Group, nameof(EncoderLossWeight), EncoderLossWeight, "must not be negative");
+            double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, Group, nameof(EncoderLossWeight), EncoderLossWeight,
+            "must not be negative");
         OptionChecks.Require(
-            SelfConditioningProbability is >= 0 and <= 1, Group, nameof(SelfConditioningProbability), SelfConditioningProbability, "must be in [0,1]");
+            SelfConditioningProbability is >= 0 and <= 1, Group, nameof(SelfConditioningProbability), SelfConditioningProbability,
+            "must be in [0,1]");
         OptionChecks.Require(NoiseFloor is >= 0 and <= 1, Group, nameof(NoiseFloor), NoiseFloor, "must be in [0,1]");
     }
 }

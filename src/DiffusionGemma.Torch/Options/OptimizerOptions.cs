@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>AdamW and its learning-rate schedule, beside <see cref="FineTuneOptions.LearningRate"/> and <see cref="FineTuneOptions.WarmupSteps"/>.</summary>
+/// <summary>
+/// AdamW and its learning-rate schedule, beside <see cref="FineTuneOptions.LearningRate"/> and <see cref="FineTuneOptions.WarmupSteps"/>.
+/// </summary>
 public sealed record OptimizerOptions
 {
     /// <summary>Learning rate of the first step, where the warm-up starts.</summary>
@@ -12,7 +14,9 @@ public sealed record OptimizerOptions
     /// <summary>Shape of the decay after the warm-up.</summary>
     public LearningRateDecay Decay { get; init; } = LearningRateDecay.Cosine;
 
-    /// <summary>For <see cref="LearningRateDecay.WarmupStableDecay"/>: the last part of the run, in (0,1], over which the rate decays.</summary>
+    /// <summary>
+    /// For <see cref="LearningRateDecay.WarmupStableDecay"/>: the last part of the run, in (0,1], over which the rate decays.
+    /// </summary>
     public double DecayFraction { get; init; } = 0.2;
 
     /// <summary>Decay of AdamW's first moment.</summary>
@@ -37,13 +41,17 @@ public sealed record OptimizerOptions
             InitialLearningRate >= 0 && InitialLearningRate <= learningRate, Group, nameof(InitialLearningRate), InitialLearningRate,
             "must lie between 0 and LearningRate");
         OptionChecks.Require(
-            MinLearningRate >= 0 && MinLearningRate <= learningRate, Group, nameof(MinLearningRate), MinLearningRate, "must lie between 0 and LearningRate");
+            MinLearningRate >= 0 && MinLearningRate <= learningRate, Group, nameof(MinLearningRate), MinLearningRate,
+            "must lie between 0 and LearningRate");
         OptionChecks.Require(Enum.IsDefined(Decay), Group, nameof(Decay), Decay, "must be a value of LearningRateDecay");
         OptionChecks.Require(DecayFraction is > 0 and <= 1, Group, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
         OptionChecks.Require(Beta1 is >= 0 and < 1, Group, nameof(Beta1), Beta1, "must be in [0,1)");
         OptionChecks.Require(Beta2 is >= 0 and < 1, Group, nameof(Beta2), Beta2, "must be in [0,1)");
-        OptionChecks.Require(double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, Group, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");
-        OptionChecks.Require(double.IsFinite(WeightDecay) && WeightDecay >= 0, Group, nameof(WeightDecay), WeightDecay, "must not be negative");
-        OptionChecks.Require(MaxGradientNorm > 0, Group, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never clipped)");
+        OptionChecks.Require(
+            double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, Group, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");
+        OptionChecks.Require(
+            double.IsFinite(WeightDecay) && WeightDecay >= 0, Group, nameof(WeightDecay), WeightDecay, "must not be negative");
+        OptionChecks.Require(
+            MaxGradientNorm > 0, Group, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never clipped)");
     }
 }

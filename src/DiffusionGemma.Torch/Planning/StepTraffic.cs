@@ -66,7 +66,7 @@ internal sealed record StepTraffic(
     {
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         if (options.Lora is not { } lora)
-            return shapes.Where(s => FineTuner.Trains(s.Key)).Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
+            return shapes.Where(s => FullFineTuning.Trains(s.Key)).Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
 
         string[] projections = [.. shapes.Keys.Where(k => k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
         IEnumerable<string> adapted = LoraTargets.Match(lora.Targets, [.. projections.Where(p => !LoraTargets.IsDecoderOnly(p))]);

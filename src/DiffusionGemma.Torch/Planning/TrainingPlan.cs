@@ -71,7 +71,7 @@ public sealed record TrainingPlan
         bool isFull = options.Lora is null;
         (long trainedStacks, long trainedRest) = options.Lora is { } lora
             ? LoraParameters(config, lora)
-            : (experts, shapes.Where(s => FineTuner.Trains(s.Key)).Sum(s => s.Value) - experts);
+            : (experts, shapes.Where(s => FullFineTuning.Trains(s.Key)).Sum(s => s.Value) - experts);
         long trained = trainedStacks + trainedRest;
         // Shares of flat buffers are masters of their own; on one device weights that are wide enough are theirs.
         long StateBytes(long parameters, int shares) => parameters * ((shares > 1 || isFull && compute < wide ? wide : 0) + 2 * wide) / shares + parameters * wide;

@@ -12,7 +12,9 @@ public sealed record EvaluationRecord
     /// <summary>Mean over the noise levels of <see cref="DiffusionLossByNoise"/>.</summary>
     public required double DiffusionLoss { get; init; }
 
-    /// <summary>Mean cross-entropy over the supervised positions of one canvas a row, at each noise level, without self-conditioning.</summary>
+    /// <summary>
+    /// Mean cross-entropy over the supervised positions of one canvas a row, at each noise level, without self-conditioning.
+    /// </summary>
     public required IReadOnlyList<double> DiffusionLossByNoise { get; init; }
 
     /// <summary>Mean next-token cross-entropy of the encoder.</summary>

@@ -103,10 +103,6 @@ public static class FineTuner
         return options with { Parallel = options.Parallel with { Workers = workers } };
     }
 
-    /// <summary>Whether full fine-tuning trains a tensor: everything but the routers and the layer scalars.</summary>
-    internal static bool Trains(string name) =>
-        !name.Contains(".router.", StringComparison.Ordinal) && !name.EndsWith(".layer_scalar", StringComparison.Ordinal);
-
     private static int[] RequireRows(IReadOnlyList<TrainingExample> examples, FineTuneOptions options, DiffusionGemmaConfig config)
     {
         int[] lengths = TrainingRowChecks.Require(examples, config);

@@ -43,7 +43,7 @@ internal sealed record TrainingJob(
         FineTuneResult? result = null;
         LoraAdapter? collected = null;
         Func<LoraAdapter, FineTuneResult>? finish = null;
-        Func<string, bool> trains = name => Options.Lora is null && FineTuner.Trains(name);
+        Func<string, bool> trains = name => Options.Lora is null && FullFineTuning.Trains(name);
         Run(layout, model.Config, model.DType, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
@@ -141,7 +141,7 @@ internal sealed record TrainingJob(
     }
 
     private static IReadOnlyList<TrainedParameter> Parameters(DiffusionGemmaModel model) =>
-        [.. model.Stack.Parameters.Where(p => FineTuner.Trains(p.Key)).Select(p => new TrainedParameter(p.Key, p.Value, DiffusionGemmaModel.IsStack(p.Key) ? ExpertSlice.First : ExpertSlice.None))];
+        [.. model.Stack.Parameters.Where(p => FullFineTuning.Trains(p.Key)).Select(p => new TrainedParameter(p.Key, p.Value, DiffusionGemmaModel.IsStack(p.Key) ? ExpertSlice.First : ExpertSlice.None))];
 
     private static FineTuneResult Result(TrainingRun run, RunEnd end, DiffusionGemmaModel model, LoraAdapter? adapter)
     {

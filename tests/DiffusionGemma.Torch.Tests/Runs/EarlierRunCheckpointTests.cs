@@ -3,9 +3,9 @@ using System.Text.Json;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Resumes run checkpoints that an earlier version wrote (tests/fixtures/runs, after 6 of 10 steps; commit 5078f2e): the names inside them stay, and the
-/// run ends as it would have ended then. Another processor or kernel set rounds otherwise, hence a tolerance; at the first resumed step a lost moment, draw
-/// or option would show in the third digit.
+/// Resumes run checkpoints that an earlier version wrote (tests/fixtures/runs, after 6 of 10 steps; commit 5078f2e): the names inside them
+/// stay, and the run ends as it would have ended then. Another processor or kernel set rounds otherwise, hence a tolerance; at the first
+/// resumed step a lost moment, draw or option would show in the third digit.
 /// </summary>
 public class EarlierRunCheckpointTests : TorchTest
 {
@@ -21,7 +21,8 @@ public class EarlierRunCheckpointTests : TorchTest
             Initialization = LoraInitialization.XavierNormal,
         },
         GlobalBatchSize = 4, Run = new() { MicroBatchSize = 2 }, MaxSteps = 10, Epochs = 10, WarmupSteps = 2, LearningRate = 3e-3,
-        Optimizer = new() { InitialLearningRate = 1e-4, MinLearningRate = 1e-5, Decay = LearningRateDecay.WarmupStableDecay, DecayFraction = 0.3 },
+        Optimizer =
+        new() { InitialLearningRate = 1e-4, MinLearningRate = 1e-5, Decay = LearningRateDecay.WarmupStableDecay, DecayFraction = 0.3 },
         Seed = 7, Objective = new() { EncoderLossWeight = 0.5, SelfConditioningProbability = 0.75, NoiseFloor = 0.01 },
     });
 
@@ -38,7 +39,8 @@ public class EarlierRunCheckpointTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         string step = $"step-{StepsBefore:D6}", from = Fixtures.Path("runs", run);
         Directory.CreateDirectory(folder.File(step));
-        foreach (string file in Directory.EnumerateFiles(Path.Combine(from, step))) File.Copy(file, Path.Combine(folder.Path, step, Path.GetFileName(file)));
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(from, step)))
+            File.Copy(file, Path.Combine(folder.Path, step, Path.GetFileName(file)));
         var expected = JsonSerializer.Deserialize<Expected>(File.ReadAllText(Path.Combine(from, "expected.json")))!;
 
         using DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint);
@@ -52,7 +54,8 @@ public class EarlierRunCheckpointTests : TorchTest
         AssertClose(expected.Norms, [.. result.History.Select(r => r.GradientNorm)]);
         AssertClose(expected.HeldOut, [.. result.Evaluations.Select(e => e.DiffusionLoss)]);
         Assert.Equal(expected.Losses[..StepsBefore], result.History.Take(StepsBefore).Select(r => r.Loss));   // read, not trained again
-        TestContext.Current.TestOutputHelper?.WriteLine($"largest relative difference {expected.Losses.Zip(result.History, (e, r) => Math.Abs(r.Loss / e - 1)).Max():E1}");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"largest relative difference {expected.Losses.Zip(result.History, (e, r) => Math.Abs(r.Loss / e - 1)).Max():E1}");
     }
 
     private static void AssertClose(double[] expected, double[] got)

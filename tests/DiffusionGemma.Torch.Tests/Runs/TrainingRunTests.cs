@@ -80,7 +80,7 @@ public class TrainingRunTests : TorchTest
     [Fact]
     public void A_run_is_cancelled_between_micro_batches()
     {
-        Tensor[] trained = [.. _model.Stack.Parameters.Where(p => FineTuner.Trains(p.Key)).Select(p => p.Value.requires_grad_(true))];
+        Tensor[] trained = [.. _model.Stack.Parameters.Where(p => FullFineTuning.Trains(p.Key)).Select(p => p.Value.requires_grad_(true))];
         using var optimizer = new AdamW(trained, 0.9, 0.99, 1e-8, 0);
         using var cancel = new CancellationTokenSource();
         var rows = new Watched(TinyRows.Make(6), index =>

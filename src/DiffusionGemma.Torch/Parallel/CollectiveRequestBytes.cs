@@ -3,23 +3,26 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A post, and where its rank is, as it travels between processes of one machine type (little-endian, lengths before lists).</summary>
-internal static class CollectivePostBytes
+/// <summary>
+/// Converts a request and its rank's activity to and from the bytes that processes of one machine type exchange (little-endian, lengths
+/// before lists).
+/// </summary>
+internal static class CollectiveRequestBytes
 {
     private const int NoDType = -1;
 
-    public static byte[] Write(CollectivePost post, string at)
+    public static byte[] Write(CollectiveRequest request, string activity)
     {
         using var bytes = new MemoryStream();
         using var writer = new BinaryWriter(bytes, Encoding.UTF8);
-        CollectiveCall call = post.Call;
+        CollectiveCall call = request.Call;
         writer.Write((int)call.Operation);
         writer.Write(call.DType is { } dtype ? (int)dtype : NoDType);
-        writer.Write(call.Numbers);
+        writer.Write(call.Elements);
         writer.Write(call.Root);
-        WriteList(post.Sent);
-        WriteList(post.Received);
-        writer.Write(at);
+        WriteList(request.Sent);
+        WriteList(request.Received);
+        writer.Write(activity);
         writer.Flush();
         return bytes.ToArray();
 
@@ -30,14 +33,14 @@ internal static class CollectivePostBytes
         }
     }
 
-    public static (CollectivePost Post, string At) Read(byte[] bytes)
+    public static (CollectiveRequest Request, string Activity) Read(byte[] bytes)
     {
         using var reader = new BinaryReader(new MemoryStream(bytes), Encoding.UTF8);
         var operation = (Collective)reader.ReadInt32();
         int dtype = reader.ReadInt32();
         var call = new CollectiveCall(operation, dtype == NoDType ? null : (ScalarType)dtype, reader.ReadInt64(), reader.ReadInt32());
-        var post = new CollectivePost(call) { Sent = ReadList(), Received = ReadList() };
-        return (post, reader.ReadString());
+        var request = new CollectiveRequest(call) { Sent = ReadList(), Received = ReadList() };
+        return (request, reader.ReadString());
 
         long[] ReadList()
         {

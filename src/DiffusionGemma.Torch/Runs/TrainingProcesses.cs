@@ -1,18 +1,18 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// Which of several processes this is, where a launcher (mpirun, srun, torchrun) has started a program more than once: all of them run the same lines, and
-/// what must happen once, as writing a file, the first does.
+/// The number of this process and of all processes where a launcher (mpirun, srun, torchrun) has started a program several times. All of
+/// them run the same code; what must happen once, such as writing a file, only the first does.
 /// </summary>
 public static class TrainingProcesses
 {
-    /// <summary>Processes that train together; 1 where no launcher said otherwise.</summary>
+    /// <summary>The number of processes that train together; 1 without a launcher.</summary>
     public static int Count => Read().Count;
 
-    /// <summary>This one's number, from 0.</summary>
+    /// <summary>The number of this process, from 0.</summary>
     public static int Rank => Read().Rank;
 
-    /// <summary>Whether this is the process that writes files.</summary>
+    /// <summary>True for the process that writes files.</summary>
     public static bool IsFirst => Rank == 0;
 
     private static (int Rank, int Count) Read()

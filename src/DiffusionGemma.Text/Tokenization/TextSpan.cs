@@ -8,6 +8,6 @@ public readonly record struct TextSpan(int Start, int End)
     /// <summary>Units covered.</summary>
     public int Length => End - Start;
 
-    /// <summary>Whether the two share at least one unit.</summary>
+    /// <summary>True if the two share at least one unit.</summary>
     public bool Overlaps(TextSpan other) => Math.Max(Start, other.Start) < Math.Min(End, other.End);
 }

@@ -1,12 +1,11 @@
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
-using DiffusionGemma.Text.Tokenization;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Finds out which special tokens' text in a rendered conversation came from the row and not from the template. The row's texts are marked
-/// with a character that stands nowhere else, behind the first character of whatever is, or may become, the text of a special token:
+/// with a character that occurs nowhere else, behind the first character of whatever is, or may become, the text of a special token:
 ///
 ///     row      what is &lt;turn|&gt;?              template    {{ '&lt;|turn&gt;user\n' + content + '&lt;turn|&gt;' }}
 ///     marked   what is &lt;*turn|&gt;?
@@ -28,12 +27,13 @@ internal sealed class SpecialTextEscape
         _specialTexts = [.. special.Select(token => token.Content)];
     }
 
-    /// <summary>Where in the page no special token may begin.</summary>
+    /// <summary>Finds the positions in the page where no special token may begin.</summary>
     /// <param name="conversation">The row.</param>
     /// <param name="page">What the template writes for it.</param>
     /// <param name="template">The template's source.</param>
     /// <param name="render">Writes another conversation with the same template.</param>
-    /// <exception cref="ChatException">The template treats the marked row in another way, so that it cannot be told what came from where.</exception>
+    /// <exception cref="ChatException">The template treats the marked row in another way, so that it cannot be told what came from
+    /// where.</exception>
     public HashSet<int> FindBarred(ChatConversation conversation, string page, string template, Func<ChatConversation, string> render)
     {
         bool isMarked = false;
@@ -42,7 +42,9 @@ internal sealed class SpecialTextEscape
         while (isMarked && (page.Contains(mark) || template.Contains(mark)))
         {
             if (mark++ == LastMark)
-                throw new ChatException($"EscapeSpecialTokens: the row holds all noncharacters U+{(int)FirstMark:X4} to U+{(int)LastMark:X4}, of which one is needed to mark special tokens.");
+                throw new ChatException(
+                    $"EscapeSpecialTokens: the row holds all noncharacters U+{(int)FirstMark:X4} to U+{(int)LastMark:X4}, "
+                    + "one of them is needed to mark special tokens.");
             marked = Mark();
         }
         return isMarked ? ReadMarks(render(marked), mark, page) : [];
@@ -68,7 +70,8 @@ internal sealed class SpecialTextEscape
         }
         if (!text.Equals(page))
             throw new ChatException(
-                "EscapeSpecialTokens: the row holds the text of a special token, and the chat template writes the row differently for it. Take it out of the row, or use a template that writes the content as it is.");
+                "EscapeSpecialTokens: the row holds the text of a special token, and the chat template writes the row differently for it. "
+                + "Take it out of the row, or use a template that writes the content as it is.");
         return barred;
     }
 

@@ -4,13 +4,13 @@ namespace DiffusionGemma;
 
 public sealed class DiffusionGemmaChatClientTests
 {
-    private static readonly ChatMessage[] s_question = [new(ChatRole.User, "Rain?")];
+    private static readonly ChatMessage[] Question = [new(ChatRole.User, "Rain?")];
 
     [Fact]
     public async Task AStreamAppendsCommittedText()
     {
         using DiffusionGemmaChatClient client = TestChat.Saying("It rains, 日本 🌞.<turn|>", canvas: 3);
-        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(s_question).ToListAsync();
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(Question).ToListAsync();
         Assert.Equal("It rains, 日本 🌞.", string.Concat(updates.Select(update => update.Text)));
         Assert.True(updates.Count > 3);
         Assert.All(updates, update =>
@@ -36,7 +36,8 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task AResponseIsTheWholeStream(string answer)
     {
         using DiffusionGemmaChatClient client = TestChat.Saying(answer);
-        ChatResponse streamed = (await client.GetStreamingResponseAsync(s_question).ToListAsync()).ToChatResponse(), whole = await client.GetResponseAsync(s_question);
+        ChatResponse streamed = (await client.GetStreamingResponseAsync(Question).ToListAsync()).ToChatResponse(),
+            whole = await client.GetResponseAsync(Question);
         ChatMessage message = Assert.Single(whole.Messages);
         Assert.Equal(TestChat.Describe(streamed.Messages[0].Contents), TestChat.Describe(message.Contents));
         Assert.DoesNotContain(message.Contents, content => content is UsageContent);
@@ -51,9 +52,11 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task TokensAreCounted()
     {
         using DiffusionGemmaChatClient client = TestChat.Saying("<|channel>thought\nRain?\n<channel|>It rains.<turn|>");
-        ChatResponse response = await client.GetResponseAsync(s_question);
-        int prompt = TestChat.Read(s_question).Generation.Prompt.Length, all = TestChat.Ids("<|channel>thought\nRain?\n<channel|>It rains.<turn|>").Length;
-        Assert.Equal((prompt, all, prompt + all), (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount, response.Usage.TotalTokenCount));
+        ChatResponse response = await client.GetResponseAsync(Question);
+        int prompt = TestChat.Read(Question).Generation.Prompt.Length,
+            all = TestChat.Ids("<|channel>thought\nRain?\n<channel|>It rains.<turn|>").Length;
+        Assert.Equal((prompt, all, prompt + all),
+            (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount, response.Usage.TotalTokenCount));
         Assert.Equal(TestChat.Ids("<|channel>thought\nRain?\n<channel|>").Length, response.Usage.ReasoningTokenCount);
         int canvases = (all + 3) / 4;
         Assert.Equal(canvases * ScriptedEngine.StepsPerCanvas, response.Usage.AdditionalCounts![DiffusionGemmaChatClient.StepCount]);
@@ -72,7 +75,7 @@ public sealed class DiffusionGemmaChatClientTests
         static async Task<ChatFinishReason?> Reason(string answer, FinishReason finish, params string[] stops)
         {
             using DiffusionGemmaChatClient client = TestChat.Client(new ScriptedEngine(_ => TestChat.Ids(answer).Chunk(4), finish));
-            return (await client.GetResponseAsync(s_question, new ChatOptions { StopSequences = stops })).FinishReason;
+            return (await client.GetResponseAsync(Question, new ChatOptions { StopSequences = stops })).FinishReason;
         }
     }
 
@@ -83,7 +86,7 @@ public sealed class DiffusionGemmaChatClientTests
     {
         ScriptedEngine engine = new(_ => TestChat.Ids(answer).Chunk(1));
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
-        ChatResponse response = await client.GetResponseAsync(s_question, new ChatOptions { StopSequences = ["END"] });
+        ChatResponse response = await client.GetResponseAsync(Question, new ChatOptions { StopSequences = ["END"] });
         Assert.Equal("one ", response.Text);
         Assert.Equal(response.Usage!.OutputTokenCount, engine.Canvases);
         Assert.True(engine.Canvases < TestChat.Ids(answer).Length);
@@ -94,18 +97,21 @@ public sealed class DiffusionGemmaChatClientTests
     {
         ScriptedEngine engine = new(_ => TestChat.Ids("It rains.<turn|>").Chunk(3));
         using DiffusionGemmaChatClient client = TestChat.Client(engine, streamsDrafts: true);
-        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(s_question).ToListAsync();
+        List<ChatResponseUpdate> updates = await client.GetStreamingResponseAsync(Question).ToListAsync();
         List<ChatResponseUpdate> drafts = [.. updates.Where(update => update.RawRepresentation is DraftUpdate)];
         Assert.Equal(engine.Canvases, drafts.Count);
         Assert.All(drafts, draft => Assert.Empty(draft.Contents));
         Assert.Equal("It rains.", updates.ToChatResponse().Text);
-        Assert.Equal("It rains.", (await client.GetResponseAsync(s_question)).Text);
+        Assert.Equal("It rains.", (await client.GetResponseAsync(Question)).Text);
     }
 
     [Fact]
     public async Task EachOfManyCallersGetsItsOwnAnswer()
     {
-        ScriptedEngine engine = new(request => TestChat.Ids($"You said: {TestChat.Text(request.Prompt)}<eos>".Replace("<|turn>", "[", StringComparison.Ordinal).Replace("<turn|>", "]", StringComparison.Ordinal)).Chunk(2));
+        ScriptedEngine engine = new(
+            request => TestChat.Ids(
+            $"You said: {TestChat.Text(request.Prompt)}<eos>".Replace("<|turn>", "[", StringComparison.Ordinal)
+            .Replace("<turn|>", "]", StringComparison.Ordinal)).Chunk(2));
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         await Task.WhenAll(Enumerable.Range(0, 200).Select(async n =>
         {
@@ -119,10 +125,13 @@ public sealed class DiffusionGemmaChatClientTests
     public async Task ACancelledCallerLeavesTheOthersAlone()
     {
         TaskCompletionSource open = new();
-        ScriptedEngine engine = new(_ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) => canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
+        ScriptedEngine engine = new(
+            _ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) =>
+            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         using CancellationTokenSource cancelled = new();
-        Task<ChatResponse> first = client.GetResponseAsync(s_question, cancellationToken: cancelled.Token), second = client.GetResponseAsync(s_question);
+        Task<ChatResponse> first = client.GetResponseAsync(Question, cancellationToken: cancelled.Token),
+            second = client.GetResponseAsync(Question);
         await cancelled.CancelAsync();
         OperationCanceledException error = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         Assert.Equal(cancelled.Token, error.CancellationToken);
@@ -134,8 +143,10 @@ public sealed class DiffusionGemmaChatClientTests
     [Fact]
     public async Task ErrorsReachTheCaller()
     {
-        using DiffusionGemmaChatClient client = TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
-        Assert.Equal("a logit is not finite", (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(s_question))).Message);
+        using DiffusionGemmaChatClient client =
+            TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
+        Assert.Equal("a logit is not finite",
+            (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(Question))).Message);
         Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync((IEnumerable<ChatMessage>)null!); });
         await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync((IEnumerable<ChatMessage>)null!));
     }
@@ -167,6 +178,6 @@ public sealed class DiffusionGemmaChatClientTests
         client.Dispose();
         client.Dispose();
         Assert.True(engine.IsDisposed);
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync(s_question));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync(Question));
     }
 }

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text;
-using DiffusionGemma.Text.Tokenization;
 using Microsoft.ML.Tokenizers;
 
 namespace DiffusionGemma;
@@ -12,7 +11,8 @@ namespace DiffusionGemma;
 /// </summary>
 /// <remarks>
 /// Normalization and pre-tokenization are the file's: the arguments <c>considerNormalization</c> and <c>considerPreTokenization</c> of the
-/// base class change nothing. Offsets are in UTF-16 units of the given text; the tokens of one character that is written as bytes share its offset.
+/// base class change nothing. Offsets are in UTF-16 units of the given text; the tokens of one character that is written as bytes share its
+/// offset.
 /// </remarks>
 public sealed class DiffusionGemmaTokenizer : Tokenizer
 {
@@ -52,7 +52,8 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>
     /// <param name="folder">A checkpoint folder, or the path of a tokenizer.json.</param>
     /// <exception cref="FileNotFoundException">There is no tokenizer.json.</exception>
-    /// <exception cref="InvalidDataException">A file is broken, or holds something that would change the result and is not supported.</exception>
+    /// <exception cref="InvalidDataException">A file is broken, or holds something that would change the result and is not
+    /// supported.</exception>
     public static DiffusionGemmaTokenizer Load(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -73,12 +74,12 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>The text of a token in the vocabulary, or null for an id that has none.</summary>
     public string? TokenOf(int id) => _vocabulary.TokenOf(id);
 
-    /// <summary>Whether the id is a control token such as <c>&lt;eos&gt;</c> or <c>&lt;turn|&gt;</c>.</summary>
+    /// <summary>True if the id is a control token such as <c>&lt;eos&gt;</c> or <c>&lt;turn|&gt;</c>.</summary>
     public bool IsSpecial(int id) => _vocabulary.IsSpecial(id);
 
     /// <summary>
     /// Text of ids. Bytes that form no valid UTF-8 give U+FFFD, one for each byte of their run; ids without a token give nothing.
-    /// A literal ▁ cannot be told from a space, and comes back as one.
+    /// A literal ▁ cannot be distinguished from a space, and becomes one.
     /// </summary>
     /// <param name="ids">Token ids.</param>
     /// <param name="skipSpecialTokens">Leave special tokens out.</param>
@@ -177,7 +178,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         return tokenCount == 0 ? all.Length : spans[first].Start;
     }
 
-    /// <summary>How many of the first tokens fit, not counting some but not all bytes of a character.</summary>
+    /// <summary>Number of leading tokens that fit, without splitting the bytes of a character.</summary>
     private static int FromStart(TextSpan[] spans, int most)
     {
         int count = Math.Min(spans.Length, most);
@@ -186,5 +187,6 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         return count;
     }
 
-    private int? IdOfSpecial(SpecialTokens special, string name) => special.Tokens.TryGetValue(name, out string? token) ? _vocabulary.IdOf(token) : null;
+    private int? IdOfSpecial(SpecialTokens special, string name) =>
+        special.Tokens.TryGetValue(name, out string? token) ? _vocabulary.IdOf(token) : null;
 }

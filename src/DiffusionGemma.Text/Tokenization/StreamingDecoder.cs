@@ -1,5 +1,4 @@
 using System.Text;
-using DiffusionGemma.Text.Tokenization;
 
 namespace DiffusionGemma;
 

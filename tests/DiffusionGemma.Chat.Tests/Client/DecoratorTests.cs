@@ -10,7 +10,7 @@ namespace DiffusionGemma;
 /// <summary>The client below the framework's own decorators.</summary>
 public sealed class DecoratorTests
 {
-    private static readonly ChatMessage[] s_question = [new(ChatRole.User, "Rain in Oslo?")];
+    private static readonly ChatMessage[] Question = [new(ChatRole.User, "Rain in Oslo?")];
 
     [Theory]
     [InlineData(false)]
@@ -23,8 +23,8 @@ public sealed class DecoratorTests
         ChatOptions options = new() { Tools = [AIFunctionFactory.Create(Weather, "Weather")] };
 
         ChatResponse response = streaming
-            ? await client.GetStreamingResponseAsync(s_question, options).ToChatResponseAsync()
-            : await client.GetResponseAsync(s_question, options);
+            ? await client.GetStreamingResponseAsync(Question, options).ToChatResponseAsync()
+            : await client.GetResponseAsync(Question, options);
 
         Assert.Equal([("Oslo", 2)], invoked);
         Assert.EndsWith("Take an umbrella: 7 mm.", response.Text, StringComparison.Ordinal);
@@ -32,7 +32,9 @@ public sealed class DecoratorTests
         Assert.Equal(2, engine.Requests.Count);
         Assert.Equal(ChatFinishReason.Stop, response.FinishReason);
         string second = TestChat.Text(engine.Requests.Last().Prompt);
-        Assert.EndsWith("<|tool_call>call:Weather{city:<|\"|>Oslo<|\"|>,days:2}<tool_call|><|tool_response>response:Weather{city:<|\"|>Oslo<|\"|>,mm:7}<tool_response|>", second, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "<|tool_call>call:Weather{city:<|\"|>Oslo<|\"|>,days:2}<tool_call|>"
+            + "<|tool_response>response:Weather{city:<|\"|>Oslo<|\"|>,mm:7}<tool_response|>", second, StringComparison.Ordinal);
         Assert.Contains("<|tool>declaration:Weather{description:<|\"|>Rain of the next days.<|\"|>", second, StringComparison.Ordinal);
 
         [Description("Rain of the next days.")]
@@ -49,8 +51,10 @@ public sealed class DecoratorTests
         ConcurrentQueue<int> invoked = [];
         ScriptedEngine engine = new(request => TestChat.Ids(TestChat.Text(request.Prompt).Contains("response:add", StringComparison.Ordinal)
             ? "Done.<turn|>" : "<|tool_call>call:add{n:1}<tool_call|><|tool_call>call:add{n:2}<tool_call|><|tool_response>").Chunk(3));
-        using IChatClient client = TestChat.Client(engine).AsBuilder().UseFunctionInvocation(configure: c => c.AllowConcurrentInvocation = true).Build();
-        ChatResponse response = await client.GetResponseAsync(s_question, new ChatOptions { Tools = [AIFunctionFactory.Create((int n) => { invoked.Enqueue(n); return n; }, "add")] });
+        using IChatClient client =
+            TestChat.Client(engine).AsBuilder().UseFunctionInvocation(configure: c => c.AllowConcurrentInvocation = true).Build();
+        ChatResponse response = await client.GetResponseAsync(
+            Question, new ChatOptions { Tools = [AIFunctionFactory.Create((int n) => { invoked.Enqueue(n); return n; }, "add")] });
         Assert.Equal([1, 2], invoked.Order());
         Assert.Equal("Done.", response.Text);
         string[] ids = [.. response.Messages.SelectMany(m => m.Contents).OfType<FunctionCallContent>().Select(call => call.CallId)];
@@ -62,8 +66,9 @@ public sealed class DecoratorTests
     {
         ScriptedEngine engine = new(Weatherman);
         using IChatClient client = TestChat.Client(engine).AsBuilder().UseFunctionInvocation().Build();
-        ChatOptions options = new() { Tools = [AIFunctionFactory.Create((string city, int days) => "7", "Weather")], ToolMode = ChatToolMode.RequireSpecific("Weather") };
-        ChatResponse response = await client.GetResponseAsync(s_question, options);
+        ChatOptions options = new() { Tools = [AIFunctionFactory.Create((string city, int days) => "7", "Weather")],
+            ToolMode = ChatToolMode.RequireSpecific("Weather") };
+        ChatResponse response = await client.GetResponseAsync(Question, options);
         Assert.Equal([true, false], engine.Requests.Select(request => request.Pinned is not null));
         Assert.EndsWith("Take an umbrella: 7 mm.", response.Text, StringComparison.Ordinal);
     }
@@ -71,8 +76,10 @@ public sealed class DecoratorTests
     [Fact]
     public async Task AMalformedCallIsAnAnswerWithAnError()
     {
-        using IChatClient client = TestChat.Saying("<|tool_call>call:Weather{city<tool_call|><|tool_response>").AsBuilder().UseFunctionInvocation().Build();
-        ChatResponse response = await client.GetResponseAsync(s_question, new ChatOptions { Tools = [AIFunctionFactory.Create((string city) => "7", "Weather")] });
+        using IChatClient client =
+            TestChat.Saying("<|tool_call>call:Weather{city<tool_call|><|tool_response>").AsBuilder().UseFunctionInvocation().Build();
+        ChatResponse response = await client.GetResponseAsync(
+            Question, new ChatOptions { Tools = [AIFunctionFactory.Create((string city) => "7", "Weather")] });
         Assert.Single(Assert.Single(response.Messages).Contents.OfType<ErrorContent>());
     }
 
@@ -81,7 +88,9 @@ public sealed class DecoratorTests
     [InlineData(true)]
     public async Task ACachedAnswerIsNotAskedForAgain(bool streaming)
     {
-        ScriptedEngine engine = new(_ => TestChat.Ids("<|channel>thought\nHm.\n<channel|>It rains 🌧. <|tool_call>call:f{a:<|\"|>b<|\"|>}<tool_call|><|tool_response>").Chunk(3));
+        const string Answer =
+            "<|channel>thought\nHm.\n<channel|>It rains 🌧. <|tool_call>call:f{a:<|\"|>b<|\"|>}<tool_call|><|tool_response>";
+        ScriptedEngine engine = new(_ => TestChat.Ids(Answer).Chunk(3));
         using IChatClient client = TestChat.Client(engine, streamsDrafts: true).AsBuilder().UseDistributedCache(new MemoryCache()).Build();
         ChatResponse first = await Ask(), second = await Ask();
         Assert.Single(engine.Requests);
@@ -89,10 +98,11 @@ public sealed class DecoratorTests
         Assert.Equal(TestChat.Describe(first.Messages[0].Contents), TestChat.Describe(second.Messages[0].Contents));
         Assert.Equal(first.Usage!.OutputTokenCount, second.Usage!.OutputTokenCount);
         Assert.Equal((first.ResponseId, first.FinishReason), (second.ResponseId, second.FinishReason));
-        await client.GetResponseAsync(s_question, new ChatOptions { Seed = 1 });
+        await client.GetResponseAsync(Question, new ChatOptions { Seed = 1 });
         Assert.Equal(2, engine.Requests.Count);
 
-        async Task<ChatResponse> Ask() => streaming ? await client.GetStreamingResponseAsync(s_question).ToChatResponseAsync() : await client.GetResponseAsync(s_question);
+        async Task<ChatResponse> Ask() =>
+            streaming ? await client.GetStreamingResponseAsync(Question).ToChatResponseAsync() : await client.GetResponseAsync(Question);
     }
 
     [Fact]
@@ -101,16 +111,23 @@ public sealed class DecoratorTests
         using LogList log = new();
         ConcurrentQueue<Activity> activities = [];
         string source = $"test-{Guid.NewGuid():N}";
-        using ActivityListener listener = new() { ShouldListenTo = s => s.Name == source, Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData, ActivityStopped = activities.Enqueue };
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = s => s.Name == source,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStopped = activities.Enqueue,
+        };
         ActivitySource.AddActivityListener(listener);
-        using IChatClient client = TestChat.Saying("It rains.<turn|>").AsBuilder().UseLogging(log).UseOpenTelemetry(sourceName: source).ConfigureOptions(o => o.Temperature = 0.5f).Build();
-        ChatResponse response = await client.GetResponseAsync(s_question);
+        using IChatClient client = TestChat.Saying("It rains.<turn|>").AsBuilder()
+            .UseLogging(log).UseOpenTelemetry(sourceName: source).ConfigureOptions(o => o.Temperature = 0.5f).Build();
+        ChatResponse response = await client.GetResponseAsync(Question);
         Assert.Equal("It rains.", response.Text);
         Assert.Contains(log.Lines, line => line.Contains("It rains.", StringComparison.Ordinal));
         Activity activity = Assert.Single(activities);
         Assert.Equal("diffusiongemma", activity.GetTagItem("gen_ai.provider.name"));
         Assert.Equal(TestChat.Model, activity.GetTagItem("gen_ai.request.model"));
-        Assert.Equal(response.Usage!.OutputTokenCount, Convert.ToInt64(activity.GetTagItem("gen_ai.usage.output_tokens"), System.Globalization.CultureInfo.InvariantCulture));
+        Assert.Equal(response.Usage!.OutputTokenCount,
+            Convert.ToInt64(activity.GetTagItem("gen_ai.usage.output_tokens"), System.Globalization.CultureInfo.InvariantCulture));
     }
 
     [Fact]
@@ -118,7 +135,7 @@ public sealed class DecoratorTests
     {
         ScriptedEngine engine = new(_ => TestChat.Ids("{\"City\": \"Oslo\", \"Millimetres\": 7}<turn|>").Chunk(5));
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
-        ChatResponse<Forecast> response = await client.GetResponseAsync<Forecast>(s_question);
+        ChatResponse<Forecast> response = await client.GetResponseAsync<Forecast>(Question);
         Assert.Equal(new Forecast("Oslo", 7), response.Result);
         Assert.Contains("Millimetres", TestChat.Text(engine.Requests.Single().Prompt), StringComparison.OrdinalIgnoreCase);
     }
@@ -126,9 +143,11 @@ public sealed class DecoratorTests
     private sealed record Forecast(string City, int Millimetres);
 
     /// <summary>Calls the tool, and answers once it has the result.</summary>
-    private static IEnumerable<int[]> Weatherman(GenerationRequest request) => TestChat.Ids(TestChat.Text(request.Prompt).Contains("response:Weather", StringComparison.Ordinal)
-        ? "Take an umbrella: 7 mm.<turn|>"
-        : "<|channel>thought\nI must ask.\n<channel|>A moment. <|tool_call>call:Weather{city:<|\"|>Oslo<|\"|>,days:2}<tool_call|><|tool_response>").Chunk(3);
+    private static IEnumerable<int[]> Weatherman(GenerationRequest request) =>
+        TestChat.Ids(TestChat.Text(request.Prompt).Contains("response:Weather", StringComparison.Ordinal)
+            ? "Take an umbrella: 7 mm.<turn|>"
+            : "<|channel>thought\nI must ask.\n<channel|>A moment. "
+                + "<|tool_call>call:Weather{city:<|\"|>Oslo<|\"|>,days:2}<tool_call|><|tool_response>").Chunk(3);
 
     private sealed class MemoryCache : IDistributedCache
     {
@@ -176,7 +195,9 @@ public sealed class DecoratorTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => Lines.Enqueue(formatter(state, exception));
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue(formatter(state, exception));
 
         public void Dispose()
         {

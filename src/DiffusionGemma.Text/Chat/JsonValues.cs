@@ -1,10 +1,13 @@
 using System.Globalization;
 using System.Numerics;
 using System.Text.Json;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma;
 
-/// <summary>JSON to the values of a template, as Python's json reads it: 1 is an int, 1.0 a float, and the last of equal keys counts.</summary>
+/// <summary>
+/// JSON to the values of a template, as Python's json reads it: 1 is an int, 1.0 a float, and the last of equal keys counts.
+/// </summary>
 internal static class JsonValues
 {
     private const int MostDigits = 4300;        // Python's own limit
@@ -53,7 +56,8 @@ internal static class JsonValues
         }
     }
 
-    private static ChatException NotUnicode(Exception cause) => new("a text in the row holds half a surrogate pair: it is not valid Unicode", cause);
+    private static ChatException NotUnicode(Exception cause) =>
+        new("a text in the row holds half a surrogate pair: it is not valid Unicode", cause);
 
     private static object ReadNumber(string text)
     {

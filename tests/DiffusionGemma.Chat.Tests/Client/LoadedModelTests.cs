@@ -3,17 +3,19 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The client over the real engine: tiny-chat in float64, where an answer does not depend on its neighbours to the last bit.</summary>
+/// <summary>
+/// The client over the real engine: tiny-chat in float64, where an answer does not depend on its neighbours to the last bit.
+/// </summary>
 public sealed class LoadedModelTests : IDisposable
 {
-    private static readonly string s_folder = Fixtures.Checkpoint("tiny-chat");
+    private static readonly string Folder = Fixtures.Checkpoint("tiny-chat");
     private readonly DiffusionGemmaModel _model;
     private readonly DiffusionGemmaChatClient _client;
 
     public LoadedModelTests()
     {
         set_num_threads(1);
-        _model = DiffusionGemmaModel.Load(s_folder, CPU, ScalarType.Float64);
+        _model = DiffusionGemmaModel.Load(Folder, CPU, ScalarType.Float64);
         _client = _model.AsIChatClient(batchSize: 4);
     }
 
@@ -27,7 +29,7 @@ public sealed class LoadedModelTests : IDisposable
     public async Task AnAnswerIsTheEnginesOwn()
     {
         ChatResponse response = await _client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 3 });
-        ChatTokenizer chat = ChatTokenizer.Load(s_folder);
+        ChatTokenizer chat = ChatTokenizer.Load(Folder);
         int[] prompt = chat.EncodePrompt(ChatConversation.Of(("user", "What is 2 plus 3?")));
         GenerationResult expected = Assert.Single(CanvasGenerator.Generate(_model, [prompt], new GenerationOptions { Seed = 3 }));
         Assert.Equal(chat.Tokenizer.Decode(expected.Ids, skipSpecialTokens: true), response.Text);
@@ -37,7 +39,9 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Equal(("tiny-chat", ChatFinishReason.Stop), (response.ModelId, response.FinishReason));
     }
 
-    /// <summary>Twelve callers in a batch of four, and one that gives up inside its canvas: each has the answer that it has alone.</summary>
+    /// <summary>
+    /// Twelve callers in a batch of four, and one that gives up inside its canvas: each has the answer that it has alone.
+    /// </summary>
     [Fact]
     public async Task ManyCallersShareABatchAndOneThatIsCancelledHarmsNone()
     {
@@ -47,10 +51,12 @@ public sealed class LoadedModelTests : IDisposable
         Assert.True(alone.Distinct().Count() > 3);
 
         using CancellationTokenSource cancellation = new();
-        using DiffusionGemmaChatClient drafts = new(_client.GetRequiredService<GenerationQueue>(), _client.GetRequiredService<ChatTokenizer>()) { StreamsDrafts = true };
+        using DiffusionGemmaChatClient drafts =
+            new(_client.GetRequiredService<GenerationQueue>(), _client.GetRequiredService<ChatTokenizer>()) { StreamsDrafts = true };
         Task<OperationCanceledException> cancelled = Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            ChatOptions endless = new() { RawRepresentationFactory = _ => new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true } };
+            ChatOptions endless = new() { RawRepresentationFactory = _ =>
+                new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true } };
             int seen = 0;
             await foreach (ChatResponseUpdate update in drafts.GetStreamingResponseAsync("What is 9 plus 9?", endless, cancellation.Token))
             {
@@ -73,30 +79,38 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Equal(streamed, (await _client.GetResponseAsync(messages, options)).Text);
     }
 
-    /// <summary>tiny-chat knows no tools, so what follows the call's beginning is its babble: a call or an error, and never text with a marker.</summary>
+    /// <summary>
+    /// tiny-chat knows no tools, so what follows the call's beginning is its babble: a call or an error, and never text with a marker.
+    /// </summary>
     [Fact]
     public async Task ARequiredCallIsBegun()
     {
         ChatOptions options = new() { Tools = [AIFunctionFactory.Create((int a) => a, "f")], ToolMode = ChatToolMode.RequireSpecific("f") };
         AIContent first = (await _client.GetResponseAsync("What is 2 plus 3?", options)).Messages[0].Contents[0];
-        Assert.StartsWith("call:f{", first is ErrorContent error ? error.Details : $"call:{((FunctionCallContent)first).Name}{{", StringComparison.Ordinal);
+        Assert.StartsWith("call:f{", first is ErrorContent error
+            ? error.Details : $"call:{((FunctionCallContent)first).Name}{{", StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task WhatTheEngineRefusesIsNamed()
     {
-        Assert.Contains("MaxNewTokens", (await Assert.ThrowsAsync<ArgumentException>(() => _client.GetResponseAsync(string.Concat(Enumerable.Repeat("long ", 3000))))).Message, StringComparison.Ordinal);
-        Assert.Contains("TopP", (await Assert.ThrowsAnyAsync<ArgumentException>(() => _client.GetResponseAsync("x", new ChatOptions { TopP = 7 }))).Message, StringComparison.Ordinal);
+        Assert.Contains("MaxNewTokens",
+            (await Assert.ThrowsAsync<ArgumentException>(
+            () => _client.GetResponseAsync(string.Concat(Enumerable.Repeat("long ", 3000))))).Message, StringComparison.Ordinal);
+        Assert.Contains("TopP",
+            (await Assert.ThrowsAnyAsync<ArgumentException>(() => _client.GetResponseAsync("x", new ChatOptions { TopP = 7 }))).Message,
+            StringComparison.Ordinal);
         Assert.Equal("tiny-chat", (await _client.GetResponseAsync("What is 2 plus 3?")).ModelId);
     }
 
     [Fact]
     public async Task AClientThatLoadsOwnsItsModel()
     {
-        DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(s_folder, CPU, options: new GenerationOptions { MaxNewTokens = 8 });
+        DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(Folder, CPU, options: new GenerationOptions { MaxNewTokens = 8 });
         DiffusionGemmaModel model = client.GetRequiredService<DiffusionGemmaModel>();
         Assert.Equal(ScalarType.Float32, model.DType);
-        Assert.Equal(ChatFinishReason.Length, (await client.GetResponseAsync("What is 20 plus 31?", new ChatOptions { MaxOutputTokens = 3 })).FinishReason);
+        Assert.Equal(ChatFinishReason.Length,
+            (await client.GetResponseAsync("What is 20 plus 31?", new ChatOptions { MaxOutputTokens = 3 })).FinishReason);
         client.Dispose();
         client.Dispose();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync("x"));
@@ -108,7 +122,8 @@ public sealed class LoadedModelTests : IDisposable
     public void AFolderWithoutATemplateIsNamed()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        File.Copy(Path.Combine(s_folder, "tokenizer.json"), folder.File("tokenizer.json"));
-        Assert.Contains("chat template", Assert.Throws<FileNotFoundException>(() => DiffusionGemmaChatClient.Load(folder.Path, CPU)).Message, StringComparison.Ordinal);
+        File.Copy(Path.Combine(Folder, "tokenizer.json"), folder.File("tokenizer.json"));
+        Assert.Contains("chat template",
+            Assert.Throws<FileNotFoundException>(() => DiffusionGemmaChatClient.Load(folder.Path, CPU)).Message, StringComparison.Ordinal);
     }
 }

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text;
+namespace DiffusionGemma;
 
 /// <summary>Small JSON files of a checkpoint folder.</summary>
 internal static class JsonFile

@@ -1,6 +1,5 @@
 using System.Text.Json;
-using DiffusionGemma.Text;
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
 namespace DiffusionGemma;
 
@@ -15,49 +14,59 @@ public sealed record ChatConversation
     private const string ArgumentsKey = "chat_template_kwargs";
     private const int DeepestJson = 128;
 
-    private static readonly JsonDocumentOptions s_jsonOptions = new() { MaxDepth = DeepestJson };
+    private static readonly JsonDocumentOptions JsonOptions = new() { MaxDepth = DeepestJson };
 
     private readonly PySequence _messages;
     private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
 
-    private ChatConversation(PySequence messages, IReadOnlyList<KeyValuePair<string, object?>> arguments) => (_messages, _arguments) = (messages, arguments);
+    private ChatConversation(PySequence messages, IReadOnlyList<KeyValuePair<string, object?>> arguments) =>
+        (_messages, _arguments) = (messages, arguments);
 
-    /// <summary>Keys under which a row or a message holds what is seen or heard: <c>images</c>, <c>audio</c> and the like. A value there is refused, but for an empty one.</summary>
+    /// <summary>
+    /// Keys under which a row or a message holds what is seen or heard: <c>images</c>, <c>audio</c> and the like. A value there is refused,
+    /// but for an empty one.
+    /// </summary>
     public static IReadOnlyList<string> MediaKeys => ChatMessageRules.MediaKeys;
 
-    /// <summary>How many messages there are.</summary>
+    /// <summary>Number of messages.</summary>
     public int MessageCount => _messages.Count;
 
-    /// <summary>Whether the last message is the assistant's, so that there is an answer to learn from.</summary>
-    public bool IsAnswered => _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+    /// <summary>True if the last message is the assistant's, so that there is an answer to learn from.</summary>
+    public bool IsAnswered =>
+        _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
 
-    /// <summary>Whether it brings tools; an empty list of them counts, as in transformers.</summary>
+    /// <summary>True if the row has tools; an empty list counts, as in transformers.</summary>
     internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
 
-    /// <summary>The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.</summary>
+    /// <summary>
+    /// The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.
+    /// </summary>
     public string? Answer => IsAnswered && ((PyDict)_messages[^1]!).TryGet("content", out object? content)
         ? content switch
         {
             string text => text,
-            PySequence parts => string.Concat(parts.OfType<PyDict>().Select(part => part.TryGet("text", out object? text) ? text as string : null)),
+            PySequence parts => string.Concat(
+                parts.OfType<PyDict>().Select(part => part.TryGet("text", out object? text) ? text as string : null)),
             _ => null,
         }
         : null;
 
     /// <summary>What the template sees, but for the special tokens and whether to add a generation prompt.</summary>
-    internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables => [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
+    internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables =>
+        [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
 
     /// <summary>
-    /// Reads a conversation: the messages array alone, or a row's whole object with <c>messages</c>, in which <c>tools</c> and every other key
-    /// become template arguments (those inside <c>chat_template_kwargs</c> too). Null tools are no tools.
+    /// Reads a conversation: the messages array alone, or a row's whole object with <c>messages</c>, in which <c>tools</c> and every other
+    /// key become template arguments (those inside <c>chat_template_kwargs</c> too). Null tools are no tools.
     /// </summary>
-    /// <exception cref="ChatException">It is not JSON or not a conversation; the message says which message is at fault and what is expected.</exception>
+    /// <exception cref="ChatException">It is not JSON or not a conversation; the message says which message is at fault and what is
+    /// expected.</exception>
     public static ChatConversation Parse(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, s_jsonOptions);
+            using JsonDocument document = JsonDocument.Parse(json, JsonOptions);
             return Read(document.RootElement);
         }
         // ArgumentException is what the JSON reader throws for half a surrogate pair in the text itself.
@@ -104,7 +113,8 @@ public sealed record ChatConversation
                     throw new ChatException("The row has no 'messages': give the messages array, or an object with the key 'messages'.");
                 return Checked(messages, ReadArguments(values));
             default:
-                throw new ChatException($"The row is {Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
+                throw new ChatException(
+                    $"The row is {Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
         }
     }
 

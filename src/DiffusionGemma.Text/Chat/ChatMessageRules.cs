@@ -1,11 +1,11 @@
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text;
+namespace DiffusionGemma;
 
-/// <summary>What a message must be, whatever the template makes of it.</summary>
+/// <summary>Checks that hold for a message under every template.</summary>
 internal static class ChatMessageRules
 {
-    /// <summary>Where rows and messages keep what is seen or heard; no template of text would show it.</summary>
+    /// <summary>Keys of rows and messages for images, audio and video, which no text template shows.</summary>
     public static readonly string[] MediaKeys = ["image", "images", "audio", "audios", "video", "videos"];
 
     /// <summary>The key under which the row or message holds something that is not text, or null.</summary>
@@ -56,5 +56,5 @@ internal static class ChatMessageRules
         }
     }
 
-    private static ChatException Bad(int place, string problem) => new($"messages[{place}] {problem}.");
+    private static ChatException Bad(int place, string problem) => new($"messages[{place}] {problem}.") { MessageIndex = place };
 }

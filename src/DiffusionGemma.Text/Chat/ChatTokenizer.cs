@@ -1,5 +1,3 @@
-using DiffusionGemma.Text;
-
 namespace DiffusionGemma;
 
 /// <summary>
@@ -37,7 +35,8 @@ public sealed class ChatTokenizer
 
     /// <summary>Reads both from a checkpoint's folder.</summary>
     /// <inheritdoc cref="Load(string)" path="/exception"/>
-    public static ChatTokenizer Load(string folder, ChatTokenizerOptions options) => new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder), options);
+    public static ChatTokenizer Load(string folder, ChatTokenizerOptions options) =>
+        new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder), options);
 
     /// <summary>Reads a conversation (<see cref="ChatConversation.Parse"/>) and encodes it.</summary>
     /// <exception cref="ChatException">The row is malformed, or the template refuses it.</exception>
@@ -49,7 +48,8 @@ public sealed class ChatTokenizer
     /// When it waits for an answer, the generation prompt is appended and the mask is all false.
     /// </summary>
     /// <exception cref="ChatException">
-    /// The template refuses the conversation, or has no generation blocks and its generation prompt does not begin the answered conversation.
+    /// The template refuses the conversation, or has no generation blocks and its generation prompt does not begin the answered
+    /// conversation.
     /// </exception>
     public TokenizedChat Encode(ChatConversation conversation)
     {
@@ -72,7 +72,10 @@ public sealed class ChatTokenizer
         return RenderAndEncode(prompt, addGenerationPrompt: true).Ids;
     }
 
-    /// <summary>Ids of what the template writes behind the assistant's answer, such as &lt;turn|&gt; ⏎; empty where it writes nothing, or changes the answer.</summary>
+    /// <summary>
+    /// Ids of what the template writes behind the assistant's answer, such as &lt;turn|&gt; ⏎; empty where it writes nothing, or changes
+    /// the answer.
+    /// </summary>
     /// <param name="conversation">One that waits for an answer.</param>
     /// <exception cref="ChatException">The template refuses the answered conversation.</exception>
     public int[] EncodeAnswerEnd(ChatConversation conversation)
@@ -87,7 +90,8 @@ public sealed class ChatTokenizer
     private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(ChatConversation conversation, bool addGenerationPrompt)
     {
         RenderedChat chat = Template.Render(conversation, addGenerationPrompt);
-        HashSet<int>? barred = _escape?.FindBarred(conversation, chat.Text, Template.For(conversation).Source, marked => Template.Render(marked, addGenerationPrompt).Text);
+        HashSet<int>? barred = _escape?.FindBarred(
+            conversation, chat.Text, Template.For(conversation).Source, marked => Template.Render(marked, addGenerationPrompt).Text);
         (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text, barred);
         return (chat, ids, spans);
     }
@@ -119,5 +123,6 @@ public sealed class ChatTokenizer
     }
 
     private static ChatException NoSeam(string reason) => new(
-        $"What the assistant wrote cannot be told from its prompt: {reason}. Use a chat template that marks it with {{% generation %}} ... {{% endgeneration %}}.");
+        $"What the assistant wrote cannot be told from its prompt: {reason}. "
+        + "Use a chat template that marks it with {% generation %} ... {% endgeneration %}.");
 }

@@ -17,9 +17,12 @@ public sealed class ChatException : FormatException
     {
     }
 
-    /// <summary>What the template itself said when it refused the conversation (<c>raise_exception</c>); null for other failures.</summary>
+    /// <summary>The template's own message when it refused the conversation (<c>raise_exception</c>); null for other failures.</summary>
     public string? TemplateWords { get; init; }
 
     /// <summary>The line of the chat template, from 1, where it failed; null for a malformed row.</summary>
     public int? TemplateLine { get; init; }
+
+    /// <summary>The index, from 0, of the message at fault; null where no single message is.</summary>
+    public int? MessageIndex { get; init; }
 }

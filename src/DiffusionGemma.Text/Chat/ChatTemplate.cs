@@ -1,16 +1,13 @@
 using System.Text;
 using System.Text.Json;
-using DiffusionGemma.Text;
-using DiffusionGemma.Text.Jinja;
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
-using DiffusionGemma.Text.Tokenization;
+using DiffusionGemma.Jinja;
 
 namespace DiffusionGemma;
 
 /// <summary>
 /// A checkpoint's chat template: Jinja2, carried out as Python's jinja2 does under transformers' settings (trim_blocks, lstrip_blocks,
-/// loop controls, <c>{% generation %}</c>, raise_exception, strftime_now). Steps, length and depth are bounded. One instance may be used by many threads.
+/// loop controls, <c>{% generation %}</c>, raise_exception, strftime_now). Steps, length and depth are bounded. One instance may be used by
+/// many threads.
 /// </summary>
 public sealed class ChatTemplate
 {
@@ -19,14 +16,15 @@ public sealed class ChatTemplate
     private const string DefaultName = "default";
     private const string ToolUseName = "tool_use";
 
-    private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private readonly Block _template;
     private readonly ChatTemplate? _toolUse;
     private readonly IReadOnlyDictionary<string, string> _specialTokens;
     private readonly TimeProvider _clock;
 
-    private ChatTemplate(string source, IReadOnlyDictionary<string, string> specialTokens, TimeProvider? clock, string? path, ChatTemplate? toolUse = null)
+    private ChatTemplate(
+        string source, IReadOnlyDictionary<string, string> specialTokens, TimeProvider? clock, string? path, ChatTemplate? toolUse = null)
     {
         Source = source;
         _toolUse = toolUse;
@@ -40,20 +38,22 @@ public sealed class ChatTemplate
         catch (TemplateException exception)
         {
             string where = path is null ? "" : $"{path}: ";
-            throw new ChatException($"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.", exception) { TemplateLine = exception.Line };
+            throw new ChatException(
+                $"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.",
+                exception) { TemplateLine = exception.Line };
         }
     }
 
     /// <summary>The template's text.</summary>
     public string Source { get; }
 
-    /// <summary>Whether the template marks with <c>{% generation %}</c> what the assistant writes.</summary>
+    /// <summary>True if the template marks the assistant's text with <c>{% generation %}</c>.</summary>
     public bool HasGenerationBlocks { get; }
 
     /// <summary>
-    /// Reads a folder's chat_template.jinja (and those of additional_chat_templates), or else the chat_template of its tokenizer_config.json: a text,
-    /// or a list of named ones. Of several "default" is taken, and for a conversation with tools "tool_use" where there is one, as transformers
-    /// does. The variables bos_token, eos_token and their kin come from tokenizer_config.json.
+    /// Reads a folder's chat_template.jinja (and those of additional_chat_templates), or else the chat_template of its
+    /// tokenizer_config.json: a text, or a list of named ones. Of several "default" is taken, and for a conversation with tools "tool_use"
+    /// where there is one, as transformers does. The variables bos_token, eos_token and their kin come from tokenizer_config.json.
     /// </summary>
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="clock">What strftime_now asks; null: the system's.</param>
@@ -68,10 +68,14 @@ public sealed class ChatTemplate
         if (sources.Count == 0)
             sources = ReadFromConfig(Path.Combine(folder, SpecialTokens.FileName));
         if (sources.Count == 0)
-            throw new FileNotFoundException($"No chat template in {folder}: neither a {FileName} nor a chat_template in {SpecialTokens.FileName}.", Path.Combine(folder, FileName));
+            throw new FileNotFoundException(
+                $"No chat template in {folder}: neither a {FileName} nor a chat_template in {SpecialTokens.FileName}.",
+                Path.Combine(folder, FileName));
         if (!sources.TryGetValue(DefaultName, out var chosen))
-            throw new InvalidDataException($"{sources.Values.First().Path}: none of the chat templates ({string.Join(", ", sources.Keys)}) is named '{DefaultName}'.");
-        ChatTemplate? toolUse = sources.TryGetValue(ToolUseName, out var tools) ? new ChatTemplate(tools.Source, tokens, clock, tools.Path) : null;
+            throw new InvalidDataException(
+                $"{sources.Values.First().Path}: none of the chat templates ({string.Join(", ", sources.Keys)}) is named '{DefaultName}'.");
+        ChatTemplate? toolUse = sources.TryGetValue(ToolUseName, out var tools)
+            ? new ChatTemplate(tools.Source, tokens, clock, tools.Path) : null;
         return new ChatTemplate(chosen.Source, tokens, clock, chosen.Path, toolUse);
     }
 
@@ -100,14 +104,15 @@ public sealed class ChatTemplate
 
     internal RenderedChat Render(IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt)
     {
-        List<KeyValuePair<string, object?>> all = [.. _specialTokens.Select(token => new KeyValuePair<string, object?>(token.Key, token.Value))];
+        List<KeyValuePair<string, object?>> all =
+            [.. _specialTokens.Select(token => new KeyValuePair<string, object?>(token.Key, token.Value))];
         all.AddRange(variables);
         all.Add(new("add_generation_prompt", addGenerationPrompt));
         Interpreter interpreter = new(_clock);
         try
         {
             TextOutput page = interpreter.Render(_template, all);
-            return new RenderedChat(page.ToString(), page.Generated);
+            return new RenderedChat(page.ToString(), [.. page.Generated.Select(span => new TextSpan(span.Start, span.End))]);
         }
         catch (TemplateException exception)
         {
@@ -115,7 +120,8 @@ public sealed class ChatTemplate
             string message = exception.IsRaisedByTemplate
                 ? $"The chat template refuses the conversation (line {line}): {exception.Message}"
                 : $"The chat template fails at line {line}: {exception.Message}.";
-            throw new ChatException(message, exception) { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
+            throw new ChatException(
+                message, exception) { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
         }
     }
 
@@ -137,7 +143,7 @@ public sealed class ChatTemplate
         {
             try
             {
-                return s_utf8.GetString(File.ReadAllBytes(path));
+                return Utf8.GetString(File.ReadAllBytes(path));
             }
             catch (DecoderFallbackException exception)
             {
@@ -166,14 +172,17 @@ public sealed class ChatTemplate
                     sources[StringOf(named, "name") ?? throw Malformed()] = (path, StringOf(named, "template") ?? throw Malformed());
                 break;
             default:
-                throw new InvalidDataException($"{path}: 'chat_template' is {template.ValueKind}, where a text or a list of named ones is expected.");
+                throw new InvalidDataException(
+                    $"{path}: 'chat_template' is {template.ValueKind}, where a text or a list of named ones is expected.");
         }
         return sources;
 
-        InvalidDataException Malformed() => new($"{path}: 'chat_template' is a list, and an item of it is no object with a 'name' and a 'template'.");
+        InvalidDataException Malformed() =>
+            new($"{path}: 'chat_template' is a list, and an item of it is no object with a 'name' and a 'template'.");
     }
 
     private static string? StringOf(JsonElement element, string property) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out JsonElement value) && value.ValueKind == JsonValueKind.String
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out JsonElement value)
+            && value.ValueKind == JsonValueKind.String
             ? value.GetString() : null;
 }

@@ -3,6 +3,6 @@ namespace DiffusionGemma;
 /// <summary>A conversation as the chat template writes it.</summary>
 /// <param name="Text">The whole text.</param>
 /// <param name="GeneratedSpans">
-/// What stood in the template's <c>{% generation %}</c> blocks, in order; empty when the template has none.
+/// Spans that the template's <c>{% generation %}</c> blocks wrote, in order; empty when the template has none.
 /// </param>
 public sealed record RenderedChat(string Text, IReadOnlyList<TextSpan> GeneratedSpans);

@@ -1,14 +1,15 @@
-namespace DiffusionGemma.Tests;
+namespace DiffusionGemma;
 
 public sealed class InfillTextTests
 {
-    private static readonly DiffusionGemmaTokenizer s_tokenizer = DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
+    private static readonly DiffusionGemmaTokenizer Tokenizer = DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
 
     [Fact]
     public void WhatIsGivenIsPinnedAroundTheGaps()
     {
-        InfillText infill = InfillText.Parse("8 plus <gap:3> is<gap:2>.", s_tokenizer);
-        int[] before = [.. s_tokenizer.EncodeToIds("8 plus ")], between = [.. s_tokenizer.EncodeToIds(" is")], after = [.. s_tokenizer.EncodeToIds(".")];
+        InfillText infill = InfillText.Parse("8 plus <gap:3> is<gap:2>.", Tokenizer);
+        int[] before = [.. Tokenizer.EncodeToIds("8 plus ")], between = [.. Tokenizer.EncodeToIds(" is")],
+            after = [.. Tokenizer.EncodeToIds(".")];
         Assert.Equal(before.Length + 3 + between.Length + 2 + after.Length, infill.Length);
         int[] expected = [.. before, .. Enumerable.Repeat(-1, 3), .. between, -1, -1, .. after];
         Assert.Equal(expected, Enumerable.Range(0, infill.Length).Select(i => infill.Pinned.GetValueOrDefault(i, -1)));
@@ -22,7 +23,7 @@ public sealed class InfillTextTests
     [InlineData("8<gap:65536>", 65537, true)]
     public void GapsMayStandAnywhere(string text, int length, bool open)
     {
-        InfillText infill = InfillText.Parse(text, s_tokenizer);
+        InfillText infill = InfillText.Parse(text, Tokenizer);
         Assert.Equal((length, open), (infill.Length, infill.EndsOpen));
     }
 
@@ -43,7 +44,7 @@ public sealed class InfillTextTests
     [InlineData("", "empty")]
     public void MalformedGapsAreNamed(string text, string named)
     {
-        Assert.Contains(named, Assert.Throws<ChatException>(() => InfillText.Parse(text, s_tokenizer)).Message, StringComparison.Ordinal);
+        Assert.Contains(named, Assert.Throws<ChatException>(() => InfillText.Parse(text, Tokenizer)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -52,9 +53,9 @@ public sealed class InfillTextTests
     [InlineData("a <Gap:3> b")]
     public void OtherTextIsText(string text)
     {
-        InfillText infill = InfillText.Parse(text, s_tokenizer);
+        InfillText infill = InfillText.Parse(text, Tokenizer);
         Assert.Empty(infill.Gaps);
-        Assert.Equal(s_tokenizer.EncodeToIds(text), Enumerable.Range(0, infill.Length).Select(i => infill.Pinned[i]));
+        Assert.Equal(Tokenizer.EncodeToIds(text), Enumerable.Range(0, infill.Length).Select(i => infill.Pinned[i]));
     }
 
     [Fact]

@@ -1,13 +1,12 @@
 using System.Runtime.CompilerServices;
-using DiffusionGemma.Chat;
 using Microsoft.Extensions.AI;
 using TorchSharp;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// DiffusionGemma behind Microsoft.Extensions.AI's <see cref="IChatClient"/>: histories, tools, thoughts, streaming. Any number of callers at once;
-/// they are answered in one batch. It keeps no conversation: give the whole history each time.
+/// DiffusionGemma behind Microsoft.Extensions.AI's <see cref="IChatClient"/>: histories, tools, thoughts, streaming. Any number of callers
+/// at once; they are answered in one batch. It keeps no conversation: give the whole history each time.
 /// </summary>
 /// <remarks>
 /// <para>A stream has an update for each finished canvas, and what it says never changes: drafts are not text yet (see
@@ -15,19 +14,23 @@ namespace DiffusionGemma;
 /// counts decoder passes too (<see cref="StepCount"/>): output tokens over them are the tokens per forward.</para>
 /// <para><see cref="ChatOptions"/>:</para>
 /// <list type="bullet">
-/// <item>Instructions, and system messages at the beginning: one system turn. MaxOutputTokens, TopP, TopK and Seed are those of <see cref="GenerationOptions"/>;
-/// without a Seed the same prompt gets the same answer. Temperature is that of every step, 0 draws nothing; null is the checkpoint's schedule.</item>
+/// <item>Instructions, and system messages at the beginning: one system turn. MaxOutputTokens, TopP, TopK and Seed are those of
+/// <see cref="GenerationOptions"/>; without a Seed the same prompt gets the same answer. Temperature is that of every step, 0 draws
+/// nothing; null is the checkpoint's schedule.</item>
 /// <item>Tools: functions, as the chat template's <c>tools</c>. ToolMode None declares none, and a call is an error content; Required pins
 /// the tokens that begin a call. AllowMultipleToolCalls false ends the answer with its first call.</item>
-/// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves thoughts out.
-/// AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked at.</item>
+/// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves
+/// thoughts out. AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked
+/// at.</item>
 /// <item>StopSequences end the text; ResponseFormat JSON is asked for in the system turn, and not enforced.</item>
-/// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are ignored.</item>
-/// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or other data in messages
-/// are refused (<see cref="NotSupportedException"/>). AllowBackgroundResponses is ignored.</item>
+/// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are
+/// ignored.</item>
+/// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or
+/// other data in messages are refused (<see cref="NotSupportedException"/>). AllowBackgroundResponses is ignored.</item>
 /// </list>
-/// <para>The model's tool calls are <see cref="FunctionCallContent"/>s, thoughts <see cref="TextReasoningContent"/>s; no control token is ever in a text. A call
-/// that cannot be read is an <see cref="ErrorContent"/> with the code <see cref="MalformedCallCode"/> and what the model wrote.</para>
+/// <para>The model's tool calls are <see cref="FunctionCallContent"/>s, thoughts <see cref="TextReasoningContent"/>s; no control token is
+/// ever in a text. A call that cannot be read is an <see cref="ErrorContent"/> with the code <see cref="MalformedCallCode"/> and what the
+/// model wrote.</para>
 /// </remarks>
 public sealed class DiffusionGemmaChatClient : IChatClient
 {
@@ -45,8 +48,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
 
     /// <summary>Answers through a queue.</summary>
     /// <param name="queue">A queue over a loaded model.</param>
-    /// <param name="tokenizer">The checkpoint's tokenizer and chat template. With <see cref="ChatTokenizerOptions.EscapeSpecialTokens"/>, no message can bring
-    /// control tokens.</param>
+    /// <param name="tokenizer">The checkpoint's tokenizer and chat template. With <see cref="ChatTokenizerOptions.EscapeSpecialTokens"/>,
+    /// no message can bring control tokens.</param>
     /// <param name="modelId">What the model is called in responses and telemetry.</param>
     /// <param name="ownsQueue">Whether disposing the client disposes the queue.</param>
     public DiffusionGemmaChatClient(GenerationQueue queue, ChatTokenizer tokenizer, string? modelId = null, bool ownsQueue = false)
@@ -62,8 +65,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     }
 
     /// <summary>
-    /// Whether streams also tell of every denoising step: by an update without contents, whose <see cref="ChatResponseUpdate.RawRepresentation"/> is a
-    /// <see cref="DraftUpdate"/>. False: updates append committed text alone.
+    /// True if streams also report every denoising step, by an update without contents whose
+    /// <see cref="ChatResponseUpdate.RawRepresentation"/> is a <see cref="DraftUpdate"/>. False: updates append committed text alone.
     /// </summary>
     public bool StreamsDrafts { get; init; }
 
@@ -80,7 +83,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <exception cref="FileNotFoundException">The folder has no tokenizer or chat template.</exception>
     /// <exception cref="InvalidDataException">Its tokenizer, template or generation_config.json is broken or not supported.</exception>
     public static DiffusionGemmaChatClient Load(
-        string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null, int batchSize = 8, bool streamsDrafts = false,
+        string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
+        int batchSize = 8, bool streamsDrafts = false,
         string? adapter = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
@@ -109,7 +113,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <exception cref="NotSupportedException">They ask for what this model cannot do.</exception>
     /// <exception cref="ChatException">The chat template refuses the conversation.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; looked at before every decoder pass.</exception>
-    public Task<ChatResponse> GetResponseAsync(IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
+    public Task<ChatResponse> GetResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(messages);
         return Stream(messages, options, drafts: false, cancellationToken).ToChatResponseAsync(cancellationToken);
@@ -125,8 +130,9 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     }
 
     /// <summary>
-    /// This client, its <see cref="ChatClientMetadata"/>, <see cref="GenerationQueue"/>, <see cref="DiffusionGemmaModel"/>, <see cref="ChatTokenizer"/>,
-    /// <see cref="DiffusionGemmaTokenizer"/> or <see cref="ChatTemplate"/>; null for other types, and for any key.
+    /// This client, its <see cref="ChatClientMetadata"/>, <see cref="GenerationQueue"/>, <see cref="DiffusionGemmaModel"/>,
+    /// <see cref="ChatTokenizer"/>, <see cref="DiffusionGemmaTokenizer"/> or <see cref="ChatTemplate"/>; null for other types, and for any
+    /// key.
     /// </summary>
     public object? GetService(Type serviceType, object? serviceKey = null)
     {
@@ -143,7 +149,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         if (Interlocked.Exchange(ref _disposed, 1) == 0) _engine.Dispose();
     }
 
-    /// <summary>What a checkpoint is called: its folder's name.</summary>
+    /// <summary>Name of a checkpoint: its folder's name.</summary>
     internal static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     private async IAsyncEnumerable<ChatResponseUpdate> Stream(
@@ -183,7 +189,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
             AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
         }));
         ChatResponseUpdate final = Update(last, result);
-        final.FinishReason = parser.CallsTools ? ChatFinishReason.ToolCalls : result?.Finish == FinishReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
+        final.FinishReason = parser.CallsTools
+            ? ChatFinishReason.ToolCalls : result?.Finish == FinishReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
         yield return final;
 
         ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)

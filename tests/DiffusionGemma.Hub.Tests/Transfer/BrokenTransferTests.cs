@@ -1,0 +1,313 @@
+using Microsoft.AspNetCore.Http;
+
+namespace DiffusionGemma;
+
+/// <summary>Transfers that are cut, or that bring something else than was promised.</summary>
+public sealed class BrokenTransferTests
+{
+    private const string Large = "model.safetensors";
+
+    private static readonly HubId Tiny = HubId.Parse("org/tiny");
+
+    [Fact]
+    public async Task A_cut_transfer_goes_on_where_it_ended()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        int cuts = 0;
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (++cuts > 3) return false;
+            await LoopbackHub.CutAsync(context, file, from, 300_000);
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        var progress = new ProgressList();
+        string path = await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home), progress);
+        Assert.Equal(file, File.ReadAllBytes(path));
+        Assert.Equal([null, "bytes=300000-", "bytes=600000-", "bytes=900000-"], hub.Gets.Select(request => request.Range));
+        Assert.Equal(file.Length, progress.Reports[^1].Bytes);
+    }
+
+    [Fact]
+    public async Task A_transfer_that_moves_on_may_break_off_more_often_than_there_are_retries()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.AddLarge("huge.bin", 9_000_000);
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (file.Length - from <= 1_200_000) return false;
+            await LoopbackHub.CutAsync(context, file, from, 1_200_000);
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, "huge.bin", hub.Options(home) with { MaxRetries = 1 })));
+        Assert.Equal(8, hub.Gets.Count());
+    }
+
+    [Fact]
+    public async Task A_transfer_that_always_breaks_off_ends_in_an_error_and_keeps_its_part()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (from > 0) context.Abort();
+            else await LoopbackHub.CutAsync(context, file, from, 500_000);
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home)));
+        Assert.Equal(HubError.Unreachable, error.Error);
+        Assert.Equal(6, hub.Gets.Count());
+
+        hub.Intercept = null;
+        hub.Requests.Clear();
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home))));
+        Assert.Equal("bytes=500000-", Assert.Single(hub.Gets).Range);
+        Assert.DoesNotContain(CacheListing.Of(home.File("hub")), line => line.Contains("incomplete"));
+    }
+
+    [Fact]
+    public async Task A_server_without_ranges_sends_the_whole_file_again()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (from == 0) await LoopbackHub.CutAsync(context, file, 0, 700_000);
+            else await context.Response.Body.WriteAsync(file);
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        var progress = new ProgressList();
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home), progress)));
+        Assert.Equal(file.Length, progress.Reports[^1].Bytes);
+    }
+
+    [Fact]
+    public async Task A_range_that_the_server_refuses_starts_the_file_anew()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (from == 0 && hub.Gets.Count() > 1) return false;
+            if (from > 0) context.Response.StatusCode = 416;
+            else await LoopbackHub.CutAsync(context, file, 0, 700_000);
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home))));
+        Assert.Equal([null, "bytes=700000-", null], hub.Gets.Select(request => request.Range));
+    }
+
+    [Fact]
+    public async Task Another_range_than_was_asked_for_is_refused()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (from == 0) await LoopbackHub.CutAsync(context, file, 0, 700_000);
+            context.Response.StatusCode = 206;
+            context.Response.Headers.ContentRange = $"bytes 0-{file.Length - 1}/{file.Length}";
+            await context.Response.Body.WriteAsync(file);
+            return true;
+        });
+        await CorruptAsync(hub, "asked for were those from 700000 on");
+    }
+
+    [Fact]
+    public async Task An_expired_link_is_asked_for_again()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        int calls = 0;
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            switch (++calls)
+            {
+                case 1: await LoopbackHub.CutAsync(context, file, 0, 700_000); return true;
+                case 2: context.Response.StatusCode = 403; return true;
+                default: return false;
+            }
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        HubOptions options = hub.Options(home);
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, options)));
+        Assert.Equal(3, hub.Requests.Count(request => request.Method == "HEAD"));
+        Assert.Equal("bytes=700000-", hub.Gets.Last().Range);
+        Assert.Single(((InstantClock)options.Clock).Waits);         // after the cut; an expired link is no reason to wait
+    }
+
+    [Theory]
+    [InlineData(Large)]
+    [InlineData("config.json")]
+    public async Task A_wrong_hash_is_tried_once_more_and_then_refused(string name)
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        string tag = hub.Tiny.Tag(name);
+        hub.Tiny.Tags[name] = tag;
+        hub.Tiny.Files[name] = [.. hub.Tiny.Files[name]];
+        hub.Tiny.Files[name][^1] ^= 1;
+        using TemporaryFolder home = Fixtures.Temporary();
+        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(Tiny, name, hub.Options(home)));
+        Assert.Equal(HubError.Corrupt, error.Error);
+        Assert.Contains(tag, error.Message);
+        Assert.Equal(2, hub.Gets.Count());
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(home.File("hub"), "models--org--tiny", "blobs")));
+        Assert.False(Directory.Exists(Path.Combine(home.File("hub"), "models--org--tiny", "snapshots")));
+    }
+
+    [Fact]
+    public async Task A_part_that_is_broken_is_replaced()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        using TemporaryFolder home = Fixtures.Temporary();
+        string blobs = Path.Combine(home.File("hub"), "models--org--tiny", "blobs"), part = Path.Combine(blobs, hub.Tiny.Tag(Large) + ".diffusiongemma.incomplete");
+        foreach (int length in new[] { 1000, file.Length, file.Length + 1 })
+        {
+            if (Directory.Exists(blobs)) Directory.Delete(home.File("hub"), recursive: true);
+            Directory.CreateDirectory(blobs);
+            File.WriteAllBytes(part, new byte[length]);
+            var progress = new ProgressList();
+            Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home), progress)));
+            Assert.Equal(file.Length, progress.Reports[^1].Bytes);
+            Assert.False(File.Exists(part));
+        }
+    }
+
+    [Fact]
+    public async Task A_part_that_is_whole_is_taken_as_it_is()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        using TemporaryFolder home = Fixtures.Temporary();
+        string blobs = Directory.CreateDirectory(Path.Combine(home.File("hub"), "models--org--tiny", "blobs")).FullName;
+        File.WriteAllBytes(Path.Combine(blobs, hub.Tiny.Tag(Large) + ".diffusiongemma.incomplete"), file);
+        Assert.Equal(file, File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home))));
+        Assert.Empty(hub.Gets);
+    }
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(1)]
+    public async Task Another_size_than_promised_is_refused(int difference)
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            context.Response.ContentLength = file.Length + difference;
+            await context.Response.Body.WriteAsync(new byte[file.Length + difference]);
+            return true;
+        });
+        await CorruptAsync(hub, $"has {file.Length} bytes, and {file.Length + difference} are sent");
+    }
+
+    [Fact]
+    public async Task More_bytes_than_promised_are_refused_where_no_length_is_said()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            for (int i = 0; i < 3; i++) await context.Response.Body.WriteAsync(new byte[1_000_000]);
+            return true;
+        });
+        await CorruptAsync(hub, "more are sent");
+    }
+
+    [Fact]
+    public async Task A_compressed_answer_is_refused()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            context.Response.Headers.ContentEncoding = "gzip";
+            await context.Response.Body.WriteAsync(new byte[10]);
+            return true;
+        });
+        await CorruptAsync(hub, "compressed");
+    }
+
+    [Fact]
+    public async Task A_listing_and_a_file_that_contradict_each_other_are_refused()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        using TemporaryFolder home = Fixtures.Temporary();
+        hub.Intercept = (context, request) =>
+        {
+            if (request.Method != "HEAD") return Task.FromResult(false);
+            hub.Tiny.Tags["config.json"] = new string('c', 40);
+            return Task.FromResult(false);
+        };
+        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home) with { Include = ["config.json"] }));
+        Assert.Equal(HubError.Corrupt, error.Error);
+        Assert.Contains("contradicts itself", error.Message);
+
+        hub.Intercept = (context, request) =>
+        {
+            if (request.Method == "HEAD") hub.Tiny.Sizes[Large] = 17;
+            return Task.FromResult(false);
+        };
+        error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home) with { Include = [Large] }));
+        Assert.Equal(HubError.Corrupt, error.Error);
+        Assert.Contains("17 are sent", error.Message);
+    }
+
+    [Fact]
+    public async Task A_body_that_stops_coming_is_taken_up_again()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        byte[] file = hub.Tiny.Files[Large];
+        AnswerSecondHost(hub, async (context, from) =>
+        {
+            if (from > 0) return false;
+            context.Response.ContentLength = file.Length;
+            await context.Response.Body.WriteAsync(file.AsMemory(0, 400_000));
+            await context.Response.Body.FlushAsync();
+            await Task.Delay(TimeSpan.FromMinutes(5), context.RequestAborted).ContinueWith(_ => { });
+            return true;
+        });
+        using TemporaryFolder home = Fixtures.Temporary();
+        string path = await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home) with { Timeout = TimeSpan.FromSeconds(2) });
+        Assert.Equal(file, File.ReadAllBytes(path));
+        Assert.Equal([null, "bytes=400000-"], hub.Gets.Select(request => request.Range));
+    }
+
+    [Fact]
+    public async Task A_size_that_the_head_does_not_say_is_the_answers()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        hub.Intercept = (context, request) =>
+        {
+            if (request.Method == "HEAD") context.Response.OnStarting(() =>
+            {
+                context.Response.Headers.Remove("X-Linked-Size");
+                context.Response.ContentLength = null;
+                return Task.CompletedTask;
+            });
+            return Task.FromResult(false);
+        };
+        using TemporaryFolder home = Fixtures.Temporary();
+        foreach (string name in new[] { Large, "config.json" })
+            Assert.Equal(hub.Tiny.Files[name], File.ReadAllBytes(await HubRepository.DownloadFileAsync(Tiny, name, hub.Options(home))));
+    }
+
+    private static void AnswerSecondHost(LoopbackHub hub, Func<HttpContext, int, Task<bool>> answer)
+    {
+        hub.Intercept = async (context, request) =>
+            request.SecondHost && await answer(context, request.Range is { } range ? int.Parse(range["bytes=".Length..^1]) : 0);
+    }
+
+    private static async Task CorruptAsync(LoopbackHub hub, string said)
+    {
+        using TemporaryFolder home = Fixtures.Temporary();
+        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home)));
+        Assert.Equal(HubError.Corrupt, error.Error);
+        Assert.Contains(said, error.Message);
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(home.File("hub"), "models--org--tiny", "blobs")));
+    }
+}

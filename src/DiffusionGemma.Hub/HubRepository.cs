@@ -3,17 +3,20 @@ using System.Diagnostics.CodeAnalysis;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Checkpoints and data files from the Hugging Face Hub. They are kept in the cache of the Hub's Python client, which shares them: a repository that either
-/// has downloaded is not downloaded again by the other.
+/// Checkpoints and data files from the Hugging Face Hub. They are kept in the cache of the Hub's Python client, which shares them: a
+/// repository that either has downloaded is not downloaded again by the other.
 /// </summary>
 public static class HubRepository
 {
-    /// <summary>True for exactly <c>org/name</c> or <c>org/name@revision</c>, unless a folder of that spelling is there, which wins.</summary>
+    /// <summary>
+    /// True for exactly <c>org/name</c> or <c>org/name@revision</c>, unless a folder of that spelling is there, which wins.
+    /// </summary>
     /// <param name="text">A folder's path, or an id.</param>
     public static bool IsId([NotNullWhen(true)] string? text) => HubId.TryParse(text, out _) && !Directory.Exists(text);
 
     /// <summary>The folder of a checkpoint that is named by its path or by its id on the Hub, downloaded where it is not here.</summary>
-    /// <param name="folderOrId">A folder that is there, or <c>org/name</c> or <c>org/name@revision</c>. A folder of the same spelling wins over an id.</param>
+    /// <param name="folderOrId">A folder that is there, or <c>org/name</c> or <c>org/name@revision</c>. A folder of the same spelling wins
+    /// over an id.</param>
     /// <param name="options">Where the Hub and its cache are; null: as the environment says.</param>
     /// <param name="progress">Called a few times a second, from several threads but one at a time.</param>
     /// <param name="cancellation">Ends the download; what came so far is kept for the next.</param>
@@ -55,7 +58,8 @@ public static class HubRepository
     /// <exception cref="ArgumentException">The name is none of a file in a repository.</exception>
     /// <exception cref="HubException">The file cannot be had; the message says why and what to do.</exception>
     /// <exception cref="IOException">The cache cannot be written to.</exception>
-    public static async Task<string> DownloadFileAsync(HubId id, string file, HubOptions? options = null, IProgress<HubProgress>? progress = null,
+    public static async Task<string> DownloadFileAsync(HubId id, string file, HubOptions? options = null,
+        IProgress<HubProgress>? progress = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(id);
@@ -64,15 +68,20 @@ public static class HubRepository
         return await session.FileAsync(file, cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>The files that an address names, such as <c>hf://datasets/openai/gsm8k/main/train-*.parquet</c>, downloaded where they are not in the cache.</summary>
+    /// <summary>
+    /// The files that an address names, such as <c>hf://datasets/openai/gsm8k/main/train-*.parquet</c>, downloaded where they are not in
+    /// the cache.
+    /// </summary>
     /// <param name="files">The address: a file, a folder with all below it, or a pattern.</param>
-    /// <param name="options">Where the Hub and its cache are; null: as the environment says. <see cref="HubOptions.Include"/> is not used.</param>
+    /// <param name="options">Where the Hub and its cache are; null: as the environment says. <see cref="HubOptions.Include"/> is not
+    /// used.</param>
     /// <param name="progress">Called a few times a second, from several threads but one at a time.</param>
     /// <param name="cancellation">Ends the download; what came so far is kept for the next.</param>
     /// <returns>The files' paths in the cache, in ordinal order; at least one.</returns>
     /// <exception cref="HubException">The files cannot be had, or none is there; the message says why and what to do.</exception>
     /// <exception cref="IOException">The cache cannot be written to.</exception>
-    public static async Task<IReadOnlyList<string>> DownloadFilesAsync(HubPath files, HubOptions? options = null, IProgress<HubProgress>? progress = null,
+    public static async Task<IReadOnlyList<string>> DownloadFilesAsync(HubPath files, HubOptions? options = null,
+        IProgress<HubProgress>? progress = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(files);
@@ -81,7 +90,8 @@ public static class HubRepository
     }
 
     /// <summary>Looks a repository up in the cache; no request is made.</summary>
-    /// <param name="folderOrId">A folder that is there, or an id, as for <see cref="DownloadAsync(string, HubOptions?, IProgress{HubProgress}?, CancellationToken)"/>.</param>
+    /// <param name="folderOrId">A folder that is there, or an id, as for <see cref="DownloadAsync(string, HubOptions?,
+    /// IProgress{HubProgress}?, CancellationToken)"/>.</param>
     /// <param name="folder">The folder, where there is one.</param>
     /// <param name="options">Where the cache is; null: as the environment says.</param>
     /// <returns>False if it is not there, or files of it are missing.</returns>
@@ -103,7 +113,8 @@ public static class HubRepository
         folder = null;
         var cache = new RepositoryCache(new HubSettings(options), id);
         var wanted = new FilePatterns(options?.Include);
-        if (cache.Commit(id) is not { } commit || !Directory.Exists(cache.Snapshot(commit)) || CachedSnapshot.Missing(cache, commit, wanted).Count > 0)
+        if (cache.Commit(id) is not { } commit || !Directory.Exists(cache.Snapshot(commit))
+            || CachedSnapshot.Missing(cache, commit, wanted).Count > 0)
             return false;
         folder = cache.Snapshot(commit);
         return true;
@@ -113,5 +124,6 @@ public static class HubRepository
         new(id, new HubSettings(options), new FilePatterns(wanted), progress);
 
     private static ArgumentException Neither(string text) =>
-        new($"'{text}' is neither a folder that is there ({Path.GetFullPath(text)}) nor an id of the Hub, which is org/name or org/name@revision.", nameof(text));
+        new($"'{text}' is neither a folder that is there ({Path.GetFullPath(text)}) nor an id of the Hub, which is org/name or "
+            + "org/name@revision.", nameof(text));
 }

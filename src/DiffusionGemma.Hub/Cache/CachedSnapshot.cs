@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>How much of a snapshot is in the cache. No request is made.</summary>
 internal static partial class CachedSnapshot
 {
-    /// <returns>True if nothing of the wanted files is missing, without a doubt or as far as a snapshot without a listing can show.</returns>
+    /// <returns>True if no wanted file is missing, as far as a snapshot without a listing can show.</returns>
     public static bool IsWhole(RepositoryCache cache, HubId id, string commit, FilePatterns wanted)
     {
         if (!Directory.Exists(cache.Snapshot(commit))) return false;
@@ -13,13 +13,15 @@ internal static partial class CachedSnapshot
         List<string> files = Files(cache, commit, wanted);
         if (files.Count == 0 || MissingWithoutTree(cache, commit, files).Count > 0) return false;
         // A model's snapshot of which only the configuration or the tokenizer was ever asked for is a part.
-        return id.Kind == HubKind.Dataset || (files.Contains("config.json") && files.Exists(file => file.EndsWith(".safetensors", StringComparison.Ordinal)));
+        return id.Kind == HubKind.Dataset || (files.Contains("config.json")
+            && files.Exists(file => file.EndsWith(".safetensors", StringComparison.Ordinal)));
     }
 
-    /// <returns>The wanted files that are certainly not there: by the listing, else dangling links and gaps in the numbers of shards.</returns>
+    /// <returns>The wanted files that are certainly missing: by the listing, else dangling links and gaps between shards.</returns>
     public static IReadOnlyList<string> Missing(RepositoryCache cache, string commit, FilePatterns wanted) =>
         cache.ReadTree(commit) is { } tree
-            ? [.. tree.Files.Where(file => wanted.Take(file.Path) && !cache.HasFile(commit, file.Path, file.Size)).Select(file => file.Path)]
+            ? [.. tree.Files.Where(file => wanted.Take(file.Path) && !cache.HasFile(commit, file.Path, file.Size))
+                .Select(file => file.Path)]
             : MissingWithoutTree(cache, commit, Files(cache, commit, wanted));
 
     /// <returns>The wanted files that the snapshot's folder has, dangling links included, in ordinal order.</returns>

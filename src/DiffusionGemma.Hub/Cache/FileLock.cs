@@ -1,8 +1,8 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// A lock against other processes by a file: flock where that is, an opening that shares nothing on Windows, as the Python client's locks are. The system
-/// lets go of it when the process ends, however that ends; the file stays, because taking it away would part two that wait for it.
+/// A lock against other processes by a file: flock, or on Windows an opening that shares nothing, as the Python client's locks are. The
+/// system lets go of it when the process ends, however that ends; the file stays, because deleting it would part two that wait for it.
 /// </summary>
 internal sealed class FileLock : IDisposable
 {

@@ -2,7 +2,9 @@ using System.Text.RegularExpressions;
 
 namespace DiffusionGemma;
 
-/// <summary>One repository in the cache, laid out as the Hub's Python client lays it out, which reads what is written here and the other way about.</summary>
+/// <summary>
+/// One repository in the cache, laid out as the Hub's Python client lays it out, which reads what is written here and the other way about.
+/// </summary>
 /// <remarks>
 /// <code>
 /// models--org--name/refs/main                      the commit of a branch or tag
@@ -74,7 +76,8 @@ internal sealed partial class RepositoryCache
     }
 
     /// <summary>True if the snapshot has the file, whole as far as its size says.</summary>
-    public bool HasFile(string commit, string file, long? size = null) => Length(SnapshotFile(commit, file)) is { } length && (size ?? length) == length;
+    public bool HasFile(string commit, string file, long? size = null) =>
+        Length(SnapshotFile(commit, file)) is { } length && (size ?? length) == length;
 
     public bool HasBlob(string etag, long size) => Length(Blob(etag)) == size;
 
@@ -147,7 +150,7 @@ internal sealed partial class RepositoryCache
 
     /// <summary>An entity tag becomes a file's name, and a server says it.</summary>
     private static string CheckedTag(string etag) => TagPattern().IsMatch(etag) ? etag
-        : throw new HubException(HubError.Refused, "The Hub's entity tag of a file is no name for it: it must be letters, digits, '-' and '_'.");
+        : throw new HubException(HubError.Refused, "The Hub's entity tag of a file is not of letters, digits, '-' and '_' alone.");
 
     [GeneratedRegex(@"^[A-Za-z0-9_-]{1,128}\z")]
     private static partial Regex TagPattern();

@@ -16,10 +16,11 @@ internal sealed record RepositoryTree(IReadOnlyList<TreeFile> Files)
             using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
             if (json.RootElement.GetProperty("format_version").GetInt32() != FormatVersion)
                 return null;
-            return new([.. json.RootElement.GetProperty("files").EnumerateObject().Select(file => TreeFile.FromCache(file.Name, file.Value))]);
+            return new([.. json.RootElement.GetProperty("files").EnumerateObject()
+                .Select(file => TreeFile.FromCache(file.Name, file.Value))]);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or InvalidOperationException
-            or FormatException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException
+            or InvalidOperationException or FormatException)
         {
             return null;
         }

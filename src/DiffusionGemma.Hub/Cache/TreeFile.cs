@@ -18,14 +18,16 @@ internal sealed record TreeFile(string Path, long Size, string BlobId, string? S
     {
         JsonElement? large = entry.TryGetProperty("lfs", out JsonElement lfs) && lfs.ValueKind == JsonValueKind.Object ? lfs : null;
         long size = (large ?? entry).GetProperty("size").GetInt64();
-        return new TreeFile(Text(entry, "path"), size, Text(entry, "oid"), large is { } file ? Text(file, "oid") : null, Optional(entry, "xetHash"));
+        string? sha256 = large is { } file ? Text(file, "oid") : null;
+        return new TreeFile(Text(entry, "path"), size, Text(entry, "oid"), sha256, Optional(entry, "xetHash"));
     }
 
     /// <summary>Reads an entry of the cache's listing.</summary>
     public static TreeFile FromCache(string path, JsonElement entry)
     {
         string? sha256 = Optional(entry, "lfs_sha256");
-        return new(path, entry.GetProperty(sha256 is null ? "size" : "lfs_size").GetInt64(), Text(entry, "blob_id"), sha256, Optional(entry, "xet_hash"));
+        long size = entry.GetProperty(sha256 is null ? "size" : "lfs_size").GetInt64();
+        return new TreeFile(path, size, Text(entry, "blob_id"), sha256, Optional(entry, "xet_hash"));
     }
 
     public void WriteToCache(Utf8JsonWriter json)
@@ -42,7 +44,9 @@ internal sealed record TreeFile(string Path, long Size, string BlobId, string? S
         json.WriteEndObject();
     }
 
-    private static string Text(JsonElement entry, string name) => entry.GetProperty(name).GetString() ?? throw new JsonException($"'{name}' is null.");
+    private static string Text(JsonElement entry, string name) =>
+        entry.GetProperty(name).GetString() ?? throw new JsonException($"'{name}' is null.");
 
-    private static string? Optional(JsonElement entry, string name) => entry.TryGetProperty(name, out JsonElement value) ? value.GetString() : null;
+    private static string? Optional(JsonElement entry, string name) =>
+        entry.TryGetProperty(name, out JsonElement value) ? value.GetString() : null;
 }

@@ -11,7 +11,8 @@ internal sealed record HubAnswer(HttpResponseMessage Response, Uri Address, Uri?
     /// <summary>The first value of a header, without quotation marks and the mark of a weak tag.</summary>
     public string? Header(string name)
     {
-        if (!Response.Headers.TryGetValues(name, out IEnumerable<string>? values) && !Response.Content.Headers.TryGetValues(name, out values))
+        if (!Response.Headers.TryGetValues(name, out IEnumerable<string>? values)
+            && !Response.Content.Headers.TryGetValues(name, out values))
             return null;
         string value = values.First().Trim();
         if (value.StartsWith("W/", StringComparison.Ordinal)) value = value[2..];

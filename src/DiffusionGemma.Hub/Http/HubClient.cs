@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
@@ -18,7 +19,8 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
         (JsonDocument json, _) = await GetJsonAsync(Api(id, "revision", id.Revision), id, cancellation).ConfigureAwait(false);
         using (json)
         {
-            string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha : throw NoHub($"no commit for {id}");
+            string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha
+                : throw NoHub($"no commit for {id}");
             if (Property(json.RootElement, "id") is { } name && !string.Equals(name, id.Repository, StringComparison.OrdinalIgnoreCase)
                 && HubId.TryParse(name, out _))
             {
@@ -67,7 +69,8 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
     {
         string kind = id.Kind == HubKind.Dataset ? "datasets/" : "";
         Uri address = Address($"{kind}{id.Repository}/resolve/{Uri.EscapeDataString(id.Revision)}/{Escaped(file)}");
-        using HubAnswer answer = await _transport.SendAsync(HttpMethod.Head, address, from: 0, stopAtOtherHost: true, cancellation).ConfigureAwait(false);
+        using HubAnswer answer = await _transport.SendAsync(HttpMethod.Head, address, from: 0, stopAtOtherHost: true, cancellation)
+            .ConfigureAwait(false);
         string commit = answer.Header("X-Repo-Commit") ?? "";
         if (answer.Elsewhere is null && !answer.Response.IsSuccessStatusCode)
         {
@@ -75,7 +78,8 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
             throw _faults.Of(answer, id, file);
         }
         string? etag = answer.Header("X-Linked-Etag") ?? answer.Header("ETag");
-        long? size = long.TryParse(answer.Header("X-Linked-Size"), out long linked) ? linked : answer.Response.Content.Headers.ContentLength;
+        long? size = long.TryParse(answer.Header("X-Linked-Size"), out long linked) ? linked
+            : answer.Response.Content.Headers.ContentLength;
         if (!HubId.IsCommitHash(commit) || etag is null || size < 0)
             throw NoHub($"no commit or entity tag for the file {file} of {id}");
         return new FileHead(commit, etag, size, answer.Elsewhere ?? answer.Address);
@@ -84,15 +88,18 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
     /// <returns>A file's bytes from one of them on: an answer of 200 or 206, or that the link has expired.</returns>
     public async Task<HubAnswer> OpenAsync(HubId id, string file, Uri location, long from, CancellationToken cancellation)
     {
-        HubAnswer answer = await _transport.SendAsync(HttpMethod.Get, location, from, stopAtOtherHost: false, cancellation).ConfigureAwait(false);
-        if (answer.Response.IsSuccessStatusCode || answer.Response.StatusCode == System.Net.HttpStatusCode.RequestedRangeNotSatisfiable) return answer;
+        HubAnswer answer = await _transport.SendAsync(HttpMethod.Get, location, from, stopAtOtherHost: false, cancellation)
+            .ConfigureAwait(false);
+        if (answer.Response.IsSuccessStatusCode || answer.Response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
+            return answer;
         using (answer)
         {
             // Another host's no is not the Hub's about the repository: the link expired, or its storage fails.
             throw Origin.IsSame(answer.Address, settings.Endpoint) || (int)answer.Response.StatusCode is 429 or >= 500
                 ? _faults.Of(answer, id, file)
                 : new HubException(HubError.Unreachable,
-                    $"{answer.Address.Authority} does not give the file {file} of {id} ({(int)answer.Response.StatusCode}): the link may have expired.")
+                    $"{answer.Address.Authority} does not give the file {file} of {id} ({(int)answer.Response.StatusCode}): "
+                    + "the link may have expired.")
                 {
                     RetryAfter = TimeSpan.Zero,
                 };
@@ -103,7 +110,8 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
 
     private async Task<(JsonDocument Json, Uri? Next)> GetJsonAsync(Uri address, HubId id, CancellationToken cancellation)
     {
-        using HubAnswer answer = await _transport.SendAsync(HttpMethod.Get, address, from: 0, stopAtOtherHost: false, cancellation).ConfigureAwait(false);
+        using HubAnswer answer = await _transport.SendAsync(HttpMethod.Get, address, from: 0, stopAtOtherHost: false, cancellation)
+            .ConfigureAwait(false);
         if (!answer.Response.IsSuccessStatusCode) throw _faults.Of(answer, id);
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         silence.CancelAfter(settings.Options.Timeout);
@@ -140,7 +148,9 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
     private static string Escaped(string file) => string.Join('/', file.Split('/').Select(Uri.EscapeDataString));
 
     private static string? Property(JsonElement json, string name) =>
-        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out JsonElement value)
+            && value.ValueKind == JsonValueKind.String
+            ? value.GetString() : null;
 
     private HubException NoHub(string gave, Exception? inner = null) =>
         new(HubError.Refused, $"{settings.Endpoint.Authority} gave {gave}: it is no Hub, or something between answers in its place. "

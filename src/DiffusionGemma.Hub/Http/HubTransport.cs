@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Reflection;
 
 namespace DiffusionGemma;
 
@@ -23,7 +22,7 @@ internal sealed class HubTransport : IDisposable
             ConnectTimeout = settings.Options.Timeout,
         };
         _http = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        string version = typeof(HubTransport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+        string version = typeof(HubTransport).Assembly.GetName().Version!.ToString(3);
         _http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("DiffusionGemma.MLNet", version));
         _http.DefaultRequestHeaders.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
     }
@@ -34,7 +33,8 @@ internal sealed class HubTransport : IDisposable
     /// <param name="from">The first byte that is wanted.</param>
     /// <param name="stopAtOtherHost">Return a redirect to another host instead of following it.</param>
     /// <param name="cancellation">Ends the request.</param>
-    /// <exception cref="HubException">No answer came, or a redirect must not be followed. A status that says no is no exception here.</exception>
+    /// <exception cref="HubException">No answer came, or a redirect must not be followed. A status that
+    /// says no is no exception here.</exception>
     public async Task<HubAnswer> SendAsync(HttpMethod method, Uri address, long from, bool stopAtOtherHost, CancellationToken cancellation)
     {
         bool trusted = true;
@@ -49,7 +49,8 @@ internal sealed class HubTransport : IDisposable
             if (!IsRedirect(response)) return new HubAnswer(response, address, null);
             try
             {
-                Uri next = Origin.Follow(address, response.Headers.TryGetValues("Location", out IEnumerable<string>? values) ? values.First() : null);
+                response.Headers.TryGetValues("Location", out IEnumerable<string>? locations);
+                Uri next = Origin.Follow(address, locations?.First());
                 if (stopAtOtherHost && !Origin.IsSame(next, address)) return new HubAnswer(response, address, next);
                 address = next;
             }
@@ -87,6 +88,7 @@ internal sealed class HubTransport : IDisposable
         }
     }
 
-    private static bool IsRedirect(HttpResponseMessage response) => response.StatusCode is HttpStatusCode.MovedPermanently or HttpStatusCode.Found
+    private static bool IsRedirect(HttpResponseMessage response) =>
+        response.StatusCode is HttpStatusCode.MovedPermanently or HttpStatusCode.Found
         or HttpStatusCode.SeeOther or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect;
 }

@@ -50,7 +50,8 @@ public sealed partial record HubId
         ArgumentNullException.ThrowIfNull(text);
         return TryParse(text, out HubId? id, kind)
             ? id
-            : throw new ArgumentException($"'{text}' is no id of the Hub: one is org/name or org/name@revision, for example google/diffusiongemma-26B-A4B-it.",
+            : throw new ArgumentException($"'{text}' is no id of the Hub: one is org/name or org/name@revision, for example "
+            + "google/diffusiongemma-26B-A4B-it.",
                 nameof(text));
     }
 
@@ -61,7 +62,8 @@ public sealed partial record HubId
     {
         ArgumentNullException.ThrowIfNull(folder);
         id = null;
-        string[] parts = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)).Split(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar);
+        string[] parts = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))
+            .Split(Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar);
         if (parts.Length < 3 || parts[^2] != "snapshots" || !IsCommitHash(parts[^1]))
             return false;
         string[] name = parts[^3].Split("--");
@@ -77,7 +79,8 @@ public sealed partial record HubId
     public HubId At(string revision)
     {
         ArgumentNullException.ThrowIfNull(revision);
-        return IsRevision(revision) ? this with { Revision = revision } : throw new ArgumentException($"'{revision}' is no revision.", nameof(revision));
+        return IsRevision(revision) ? this with { Revision = revision }
+            : throw new ArgumentException($"'{revision}' is no revision.", nameof(revision));
     }
 
     /// <summary><c>org/name</c>, with <c>@revision</c> where that is not the default; a data set's begins with <c>datasets/</c>.</summary>
@@ -86,16 +89,20 @@ public sealed partial record HubId
 
     internal static bool IsCommitHash(string text) => CommitPattern().IsMatch(text);
 
-    /// <summary>The repository's rules are the Hub's own: such a name is a safe folder name on every system, and "--" can part its two halves.</summary>
+    /// <summary>
+    /// The repository's rules are the Hub's own: such a name is a safe folder name on every system, and "--" can part its two halves.
+    /// </summary>
     private static bool IsRepository(string text)
     {
         string[] parts = text.Split('/');
-        return parts.Length == 2 && parts.All(part => NamePattern().IsMatch(part) && !part.Contains("--") && !part.Contains("..")) && !text.EndsWith(".git");
+        return parts.Length == 2 && parts.All(part => NamePattern().IsMatch(part) && !part.Contains("--") && !part.Contains(".."))
+            && !text.EndsWith(".git");
     }
 
     /// <summary>Git's rules for a reference, and no characters that a file system could take for anything but a name.</summary>
     private static bool IsRevision(string text) =>
-        text.Length is > 0 and <= 200 && text.Split('/').All(part => RevisionPattern().IsMatch(part) && !part.Contains("..") && !part.EndsWith(".lock"));
+        text.Length is > 0 and <= 200 && text.Split('/')
+            .All(part => RevisionPattern().IsMatch(part) && !part.Contains("..") && !part.EndsWith(".lock"));
 
     [GeneratedRegex(@"^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?\z")]
     private static partial Regex NamePattern();

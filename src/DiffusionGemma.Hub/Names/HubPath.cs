@@ -3,12 +3,12 @@ using System.Diagnostics.CodeAnalysis;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Files of a repository by their address: <c>hf://datasets/org/name/folder/train-*.parquet</c>, or <c>hf://org/name/file</c> of a model, with
-/// <c>@revision</c> behind the name where another than <c>main</c> is meant.
+/// Files of a repository by their address: <c>hf://datasets/org/name/folder/train-*.parquet</c>, or <c>hf://org/name/file</c> of a model,
+/// with <c>@revision</c> behind the name where another than <c>main</c> is meant.
 /// </summary>
 /// <remarks>
-/// In the path <c>*</c> and <c>?</c> stand for characters of one name, <c>**</c> for any number of folders. A path without them names a file, or a
-/// folder with everything below it; no path at all is the whole repository.
+/// In the path <c>*</c> and <c>?</c> stand for characters of one name, <c>**</c> for any number of folders. A path without them names a
+/// file, or a folder with everything below it; no path at all is the whole repository.
 /// </remarks>
 public sealed record HubPath
 {
@@ -43,7 +43,7 @@ public sealed record HubPath
         if (parts.Length < 2)
             throw Malformed(text, "it names no repository");
 
-        // A revision's slashes are written %2F, but those of the Hub's own references may stand as they are: @refs/convert/parquet, @refs/pr/1.
+        // A revision's slashes are written %2F, but not in the Hub's own references: @refs/convert/parquet, @refs/pr/1.
         int used = 2;
         string name = Uri.UnescapeDataString(parts[1]);
         if (name.EndsWith("@refs", StringComparison.Ordinal) && parts.Length >= 4 && parts[2] is "convert" or "pr")

@@ -24,7 +24,7 @@ internal static class RepositoryFile
     public static string Below(string folder, string name)
     {
         if (Fault(name) is { } fault)
-            throw new HubException(HubError.Refused, $"The Hub names a file '{Printable(name)}', which {fault}: nothing of it was written.");
+            throw new HubException(HubError.Refused, $"The Hub names a file '{Printable(name)}', which {fault}: nothing was written.");
         return Path.Combine([folder, .. name.Split('/')]);
     }
 

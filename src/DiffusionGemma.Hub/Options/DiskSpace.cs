@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 /// <summary>Room on disks.</summary>
 internal static class DiskSpace
 {
-    /// <returns>The free bytes of the disk that holds an existing folder; null where the system does not say, as of a network share.</returns>
+    /// <returns>The free bytes of the disk that holds a folder; null where the system does not say, as of a network share.</returns>
     public static long? Free(string folder)
     {
         try

@@ -33,7 +33,9 @@ public enum HubError
     /// <summary>A file has not the size or the hash that the Hub names.</summary>
     Corrupt,
 
-    /// <summary>An answer that no Hub gives or that is not safe to act on: a file name out of its folder, a redirect to another scheme.</summary>
+    /// <summary>
+    /// An answer that no Hub gives or that is not safe to act on: a file name out of its folder, a redirect to another scheme.
+    /// </summary>
     Refused,
 
     /// <summary>The cache's disk has too little room.</summary>

@@ -23,19 +23,24 @@ public sealed record HubProgress
         : BytesPerSecond > 0 ? TimeSpan.FromSeconds(Math.Min((TotalBytes - Bytes) / BytesPerSecond, TimeSpan.MaxValue.TotalSeconds / 2))
         : null;
 
-    /// <summary>A sentence for the user: a wait, a repository that was renamed, the cache used because the Hub did not answer. Null: none.</summary>
+    /// <summary>
+    /// A sentence for the user: a wait, a repository that was renamed, the cache used because the Hub did not answer. Null: none.
+    /// </summary>
     public string? Notice { get; init; }
 
     /// <summary>One line, such as <c>3 of 14 files, 12.1 of 51.6 GB, 94.0 MB/s, 00:07:00 left</c>.</summary>
     public override string ToString()
     {
-        string line = $"{Files} of {TotalFiles} files, {Amount(Bytes, TotalBytes)} of {Amount(TotalBytes, TotalBytes)} {Unit(TotalBytes).Name}";
+        string line = $"{Files} of {TotalFiles} files, {Amount(Bytes, TotalBytes)} of {Amount(TotalBytes, TotalBytes)} "
+            + $"{Unit(TotalBytes).Name}";
         if (BytesPerSecond > 0) line += $", {Amount(BytesPerSecond, BytesPerSecond)} {Unit(BytesPerSecond).Name}/s";
         if (TimeLeft is { } left && left > TimeSpan.Zero) line += $", {TimeSpan.FromSeconds(Math.Ceiling(left.TotalSeconds)):c} left";
         return Notice is null ? line : $"{Notice} ({line})";
     }
 
-    private static string Amount(double bytes, double scale) => (bytes / Unit(scale).Size).ToString("0.0", System.Globalization.CultureInfo.InvariantCulture);
+    private static string Amount(double bytes, double scale) =>
+        (bytes / Unit(scale).Size).ToString("0.0", System.Globalization.CultureInfo.InvariantCulture);
 
-    private static (double Size, string Name) Unit(double bytes) => bytes switch { >= 1e9 => (1e9, "GB"), >= 1e6 => (1e6, "MB"), _ => (1e3, "kB") };
+    private static (double Size, string Name) Unit(double bytes) =>
+        bytes switch { >= 1e9 => (1e9, "GB"), >= 1e6 => (1e6, "MB"), _ => (1e3, "kB") };
 }

@@ -37,13 +37,13 @@ internal sealed class HubSettings
 
     private static Uri ReadEndpoint(string text)
     {
-        if (Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out Uri? endpoint) && endpoint.Scheme is "http" or "https" && endpoint.UserInfo.Length == 0
-            && endpoint.Query.Length == 0 && endpoint.Fragment.Length == 0)
+        if (Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out Uri? endpoint) && endpoint.Scheme is "http" or "https"
+            && endpoint.UserInfo.Length == 0 && endpoint.Query.Length == 0 && endpoint.Fragment.Length == 0)
         {
             return endpoint;
         }
-        throw new ArgumentException($"The Hub's endpoint (HubOptions.{nameof(HubOptions.Endpoint)} or HF_ENDPOINT) must be an http or https address without "
-            + $"user, query and fragment, such as {DefaultEndpoint}.");
+        throw new ArgumentException($"The Hub's endpoint (HubOptions.{nameof(HubOptions.Endpoint)} or HF_ENDPOINT) must be an http or "
+            + $"https address without user, query and fragment, such as {DefaultEndpoint}.");
     }
 
     private static string? Checked(string? token)
@@ -51,8 +51,8 @@ internal sealed class HubSettings
         token = token?.Trim();
         if (string.IsNullOrEmpty(token)) return null;
         return token.All(c => c is > ' ' and <= '~') ? token
-            : throw new ArgumentException("The Hub's token (HF_TOKEN, the token file or HubOptions.Token) holds a character that no token has, "
-                + "such as a space or a line break within it.");
+            : throw new ArgumentException("The Hub's token (HF_TOKEN, the token file or HubOptions.Token) holds a character that no "
+                + "token has, such as a space or a line break within it.");
     }
 
     private static string? ReadFile(string path)

@@ -5,7 +5,8 @@ using System.Net.Http.Headers;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Brings one file into the cache: under a lock, into a part that a later try takes up again, checked by size and hash before it gets its blob's name.
+/// Brings one file into the cache: under a lock, into a part that a later try takes up again, checked by size and hash before it gets its
+/// blob's name.
 /// </summary>
 internal sealed class BlobDownload
 {
@@ -84,8 +85,9 @@ internal sealed class BlobDownload
         {
             Restart(file);
             if (++_mismatches == 1) return false;                   // an old part may be what is broken
-            throw new HubException(HubError.Corrupt, $"The file {_file} of {_id} does not have its hash after {_mismatches} downloads: {_etag} is promised, "
-                + $"{found} came from {head.Location.Authority}. Nothing of it was kept; something on the way changes it, or the Hub's copy is broken.");
+            throw new HubException(HubError.Corrupt, $"The file {_file} of {_id} does not have its hash after {_mismatches} downloads: "
+                + $"{_etag} is promised, {found} came from {head.Location.Authority}. Nothing of it was kept; something on the way "
+                + "changes it, or the Hub's copy is broken.");
         }
         file.Flush(flushToDisk: true);
         return true;
@@ -96,7 +98,8 @@ internal sealed class BlobDownload
         if (head.ETag != _etag)
         {
             throw new HubException(HubError.Corrupt,
-                $"The Hub contradicts itself about the file {_file} of {_id}: it is listed as {_etag} and served as {head.ETag}. Try again later.");
+                $"The Hub contradicts itself about the file {_file} of {_id}: it is listed as {_etag} and served as {head.ETag}. "
+                + "Try again later.");
         }
         _size ??= head.Size;
         if (head.Size is { } size && size != _size) throw WrongSize(size);
@@ -113,7 +116,8 @@ internal sealed class BlobDownload
         if (answer.Response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             Restart(file);
-            return new HubException(HubError.Unreachable, $"{answer.Address.Authority} does not go on with {_file} of {_id}: it is downloaded from its start.");
+            return new HubException(HubError.Unreachable,
+                $"{answer.Address.Authority} does not go on with {_file} of {_id}: it is downloaded from its start.");
         }
         if (answer.Response.StatusCode == HttpStatusCode.PartialContent)
         {
@@ -151,7 +155,8 @@ internal sealed class BlobDownload
                     silence.CancelAfter(_settings.Options.Timeout);
                     count = await body.ReadAsync(buffer, silence.Token).ConfigureAwait(false);
                 }
-                catch (Exception e) when (e is IOException or HttpRequestException || e is OperationCanceledException && !cancellation.IsCancellationRequested)
+                catch (Exception e) when (e is IOException or HttpRequestException || e is OperationCanceledException
+                    && !cancellation.IsCancellationRequested)
                 {
                     return Broken(answer, file, e);
                 }
@@ -193,8 +198,9 @@ internal sealed class BlobDownload
     }
 
     private HubException Broken(HubAnswer answer, FileStream file, Exception? cause) =>
-        new(HubError.Unreachable, $"The transfer of {_file} of {_id} from {answer.Address.Authority} broke off after {file.Length} of {_size} bytes"
-            + $"{(cause is null or OperationCanceledException ? "" : $" ({cause.Message})")}; the next download goes on from there.", cause);
+        new(HubError.Unreachable, $"The transfer of {_file} of {_id} from {answer.Address.Authority} broke off after {file.Length} of "
+            + $"{_size} bytes{(cause is null or OperationCanceledException ? "" : $" ({cause.Message})")}; the next download goes on from "
+            + "there.", cause);
 
     private HubException WrongSize(long? found) =>
         new(HubError.Corrupt, $"The file {_file} of {_id} has {_size} bytes, and {(found is null ? "more" : found)} are sent: "

@@ -37,18 +37,23 @@ internal sealed class DownloadSession : IDisposable
         RepositoryTree tree;
         try
         {
-            commit = _id.IsCommit ? _id.Revision : await Retries.FirstAsync(token => Client.CommitAsync(_id, token), cancellation).ConfigureAwait(false);
+            commit = _id.IsCommit ? _id.Revision : await Retries.FirstAsync(token => Client.CommitAsync(_id, token), cancellation)
+                .ConfigureAwait(false);
             tree = Cache.ReadTree(commit) ?? await ListAsync(commit, cancellation).ConfigureAwait(false);
         }
-        catch (HubException e) when (e.IsTransient && Cache.Commit(_id) is { } cached && CachedSnapshot.IsWhole(Cache, _id, cached, _wanted))
+        catch (HubException e) when (e.IsTransient && Cache.Commit(_id) is { } cached
+            && CachedSnapshot.IsWhole(Cache, _id, cached, _wanted))
         {
             Meter.Notify($"The cache's copy of {_id} is used, of commit {cached}: {e.Message}");
             return cached;
         }
         catch (HubException e) when (e.IsTransient)
         {
-            throw new HubException(e.Error, $"{_id} is not whole in the cache, and {e.Message} Check the network, the proxy and HF_ENDPOINT, and try again; "
-                + $"or name a folder that is there (there is no {Path.GetFullPath(_id.ToString())}).", e) { RetryAfter = e.RetryAfter };
+            throw new HubException(e.Error, $"{_id} is not whole in the cache, and {e.Message} Check the network, the proxy and "
+                + $"HF_ENDPOINT, and try again; or name a folder that is there (there is no {Path.GetFullPath(_id.ToString())}).", e)
+            {
+                RetryAfter = e.RetryAfter,
+            };
         }
         await FilesAsync(commit, tree, cancellation).ConfigureAwait(false);
         // Last: until all is here, the name leads to what was whole before.
@@ -71,8 +76,8 @@ internal sealed class DownloadSession : IDisposable
         FileHead head;
         try
         {
-            head = await Retries.FirstAsync(token => Client.HeadAsync(_id, file, commit => Cache.MarkMissing(commit, file), token), cancellation)
-                .ConfigureAwait(false);
+            head = await Retries.FirstAsync(token => Client.HeadAsync(_id, file, commit => Cache.MarkMissing(commit, file), token),
+                cancellation).ConfigureAwait(false);
         }
         catch (HubException e) when (e.IsTransient && Cache.Commit(_id) is { } cached && Cache.HasFile(cached, file))
         {
@@ -84,7 +89,8 @@ internal sealed class DownloadSession : IDisposable
             long total = head.Size ?? 0, rest = Remaining(head.ETag, total);
             CheckSpace(rest);
             Meter.Begin(0, 1, total - rest, total);
-            await new BlobDownload(this, _id.At(head.Commit), file, head.ETag, head.Size, head).RunAsync(cancellation).ConfigureAwait(false);
+            await new BlobDownload(this, _id.At(head.Commit), file, head.ETag, head.Size, head).RunAsync(cancellation)
+                .ConfigureAwait(false);
         }
         Cache.WriteReference(_id, head.Commit);
         return Cache.SnapshotFile(head.Commit, file);
@@ -97,7 +103,8 @@ internal sealed class DownloadSession : IDisposable
         if (Cache.Commit(_id) is not { } commit || !Directory.Exists(Cache.Snapshot(commit))) throw Offline(_id.ToString());
         IReadOnlyList<string> missing = CachedSnapshot.Missing(Cache, commit, _wanted);
         return missing.Count == 0 ? commit
-            : throw Offline($"{string.Join(", ", missing.Take(3))}{(missing.Count > 3 ? $" and {missing.Count - 3} more files" : "")} of {_id}");
+            : throw Offline($"{string.Join(", ", missing.Take(3))}{(missing.Count > 3 ? $" and {missing.Count - 3} more files" : "")} "
+                + $"of {_id}");
     }
 
     /// <returns>The wanted files' paths in the snapshot, in ordinal order; at least one.</returns>
@@ -105,7 +112,8 @@ internal sealed class DownloadSession : IDisposable
     {
         List<string> files = CachedSnapshot.Files(Cache, commit, _wanted);
         return files.Count > 0 ? [.. files.Select(file => Cache.SnapshotFile(commit, file))]
-            : throw NothingMatches(Cache.ReadTree(commit)?.Files.Select(file => file.Path) ?? CachedSnapshot.Files(Cache, commit, new FilePatterns(null)));
+            : throw NothingMatches(Cache.ReadTree(commit)?.Files.Select(file => file.Path)
+            ?? CachedSnapshot.Files(Cache, commit, new FilePatterns(null)));
     }
 
     public void Dispose() => Client.Dispose();
@@ -131,9 +139,14 @@ internal sealed class DownloadSession : IDisposable
         long total = wanted.Sum(file => file.Size), rest = missing.Sum(file => Remaining(file.ETag, file.Size));
         CheckSpace(rest);
         Meter.Begin(wanted.Length - missing.Count, wanted.Length, total - rest, total);
-        var options = new ParallelOptions { MaxDegreeOfParallelism = Settings.Options.MaxConcurrentFiles, CancellationToken = cancellation };
+        var options = new ParallelOptions
+        {
+            MaxDegreeOfParallelism = Settings.Options.MaxConcurrentFiles,
+            CancellationToken = cancellation,
+        };
         await Parallel.ForEachAsync(missing, options, async (file, token) =>
-            await new BlobDownload(this, _id.At(commit), file.Path, file.ETag, file.Size, head: null).RunAsync(token).ConfigureAwait(false)).ConfigureAwait(false);
+            await new BlobDownload(this, _id.At(commit), file.Path, file.ETag, file.Size, head: null).RunAsync(token)
+                .ConfigureAwait(false)).ConfigureAwait(false);
     }
 
     private long Remaining(string etag, long size) =>
@@ -144,13 +157,14 @@ internal sealed class DownloadSession : IDisposable
         Directory.CreateDirectory(Cache.BlobFolder);
         if (Settings.Options.FreeSpace(Cache.BlobFolder) is { } free && free < bytes)
         {
-            throw new HubException(HubError.NoSpace, $"{_id} needs {Gigabytes(bytes)} more, and the disk of {Settings.CacheFolder} has {Gigabytes(free)} free: "
-                + "make room, or name another folder in HF_HUB_CACHE.");
+            throw new HubException(HubError.NoSpace, $"{_id} needs {Gigabytes(bytes)} more, and the disk of {Settings.CacheFolder} has "
+                + $"{Gigabytes(free)} free: make room, or name another folder in HF_HUB_CACHE.");
         }
     }
 
     private HubException NothingMatches(IEnumerable<string> known) =>
-        new(HubError.FileNotFound, $"No file of {_id} matches {_wanted}.{NearestName.Hint(_wanted.ToString(), known.SelectMany(WithFolders).Distinct())}");
+        new(HubError.FileNotFound,
+            $"No file of {_id} matches {_wanted}.{NearestName.Hint(_wanted.ToString(), known.SelectMany(WithFolders).Distinct())}");
 
     /// <summary>The file's name and those of the folders that it is in.</summary>
     private static IEnumerable<string> WithFolders(string file)
@@ -161,8 +175,10 @@ internal sealed class DownloadSession : IDisposable
 
     private HubException Offline(string what) =>
         new(HubError.Offline, $"{what} is not in the cache {Settings.CacheFolder}, and downloads are turned off "
-            + $"(HF_HUB_OFFLINE or HubOptions.{nameof(HubOptions.Offline)}): turn them on, or bring the cache's folder {Path.GetFileName(Cache.Folder)} here."
+            + $"(HF_HUB_OFFLINE or HubOptions.{nameof(HubOptions.Offline)}): turn them on, or bring the cache's folder "
+            + $"{Path.GetFileName(Cache.Folder)} here."
             + NearestName.Hint(_id.Repository, RepositoryCache.Repositories(Settings, _id.Kind).Where(name => name != _id.Repository)));
 
-    private static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.00", System.Globalization.CultureInfo.InvariantCulture) + " GB";
+    private static string Gigabytes(long bytes) =>
+        (bytes / 1e9).ToString("0.00", System.Globalization.CultureInfo.InvariantCulture) + " GB";
 }

@@ -62,7 +62,8 @@ internal sealed class ProgressMeter(IProgress<HubProgress>? progress, TimeProvid
     {
         if (progress is null) return;
         _lastReport = clock.GetTimestamp();
-        double seconds = _samples.TryPeek(out (long At, long Received) first) ? clock.GetElapsedTime(first.At, _lastReport).TotalSeconds : 0;
+        bool any = _samples.TryPeek(out (long At, long Received) first);
+        double seconds = any ? clock.GetElapsedTime(first.At, _lastReport).TotalSeconds : 0;
         progress.Report(new HubProgress
         {
             Files = _files,

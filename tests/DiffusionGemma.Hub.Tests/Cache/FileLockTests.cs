@@ -25,7 +25,8 @@ public sealed class FileLockTests
         using TemporaryFolder folder = Fixtures.Temporary();
         using FileLock first = await FileLock.TakeAsync(folder.File("a.lock"), () => { }, default);
         using var cancellation = new CancellationTokenSource();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => FileLock.TakeAsync(folder.File("a.lock"), cancellation.Cancel, cancellation.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            FileLock.TakeAsync(folder.File("a.lock"), cancellation.Cancel, cancellation.Token));
     }
 
     [Fact]

@@ -23,7 +23,8 @@ public sealed class SharedCacheTests
         Assert.Equal(snapshot, folder);
         Assert.Equal(snapshot, await HubRepository.DownloadAsync("org/tiny", options with { Offline = true }));
         Assert.Equal(snapshot, await HubRepository.DownloadAsync($"org/tiny@{ServedRepository.FirstCommit}", options));
-        Assert.Equal(Path.Combine(snapshot, "config.json"), await HubRepository.DownloadFileAsync(Tiny, "config.json", options with { Offline = true }));
+        Assert.Equal(Path.Combine(snapshot, "config.json"),
+            await HubRepository.DownloadFileAsync(Tiny, "config.json", options with { Offline = true }));
         Assert.Empty(hub.Requests);
         Assert.Equal(before, CacheListing.Of(home.File("hub")));
         Assert.Equal(Recording.FileOf("tokenizer.json"), File.ReadAllBytes(Path.Combine(snapshot, "tokenizer.json")));
@@ -83,7 +84,8 @@ public sealed class SharedCacheTests
         File.ResolveLinkTarget(Path.Combine(snapshot, "tokenizer.json"), true)!.Delete();
         Assert.False(HubRepository.TryFindCached(Tiny, out string? folder, options));
         Assert.Null(folder);
-        Assert.Contains("tokenizer.json", (await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync(Tiny, options))).Message);
+        Assert.Contains("tokenizer.json", (await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync(Tiny, options)))
+            .Message);
         Assert.True(HubRepository.TryFindCached(Tiny, out _, options with { Include = ["config.json"] }));
     }
 }

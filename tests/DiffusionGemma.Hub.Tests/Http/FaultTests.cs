@@ -39,7 +39,8 @@ public sealed class FaultTests
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         using TemporaryFolder home = Fixtures.Temporary();
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFilesAsync(HubPath.Parse("hf://datasets/org/none/x"), hub.Options(home)));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFilesAsync(HubPath.Parse("hf://datasets/org/none/x"), hub.Options(home)));
         Assert.Equal(HubError.RepositoryNotFound, error.Error);
         Assert.StartsWith("No data set 'org/none' on ", error.Message);
     }
@@ -55,10 +56,12 @@ public sealed class FaultTests
         Assert.Equal(HubError.RevisionNotFound, error.Error);
 
         using TemporaryFolder home = Fixtures.Temporary();
-        error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "folder/none.json", hub.Options(home)));
+        error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "folder/none.json", hub.Options(home)));
         Assert.Equal(HubError.FileNotFound, error.Error);
         Assert.Contains("folder/none.json", error.Message);
-        Assert.True(File.Exists(Path.Combine(home.File("hub"), "models--org--tiny", ".no_exist", ServedRepository.FirstCommit, "folder", "none.json")));
+        Assert.True(File.Exists(Path.Combine(home.File("hub"), "models--org--tiny", ".no_exist", ServedRepository.FirstCommit, "folder",
+            "none.json")));
     }
 
     [Theory]
@@ -107,7 +110,8 @@ public sealed class FaultTests
         HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home)));
         Assert.Equal(HubError.Refused, error.Error);
         Assert.Empty(Directory.EnumerateFileSystemEntries(home.Path));
-        await Assert.ThrowsAsync<ArgumentException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), name, hub.Options(home)));
+        await Assert.ThrowsAsync<ArgumentException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), name, hub.Options(home)));
     }
 
     [Theory]
@@ -119,7 +123,8 @@ public sealed class FaultTests
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Tags["config.json"] = tag;
         using TemporaryFolder home = Fixtures.Temporary();
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
         Assert.Equal(HubError.Refused, error.Error);
         Assert.DoesNotContain(Directory.EnumerateFiles(home.Path, "*", SearchOption.AllDirectories), path => path.Contains("evil"));
     }

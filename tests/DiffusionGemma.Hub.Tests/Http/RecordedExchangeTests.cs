@@ -44,11 +44,13 @@ public sealed class RecordedExchangeTests
         Assert.Equal(snapshot, await HubRepository.DownloadAsync("org/tiny", options));
         Same(hub, "snapshot_download");
 
-        error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/gated"), "config.json", options));
+        error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/gated"), "config.json", options));
         Assert.Equal(HubError.Gated, error.Error);
         Same(hub, "gated");
 
-        error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/missing"), "config.json", options));
+        error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/missing"), "config.json", options));
         Assert.Equal(HubError.RepositoryNotFound, error.Error);
         Same(hub, "missing repo");
 
@@ -74,7 +76,8 @@ public sealed class RecordedExchangeTests
     private void Same(LoopbackHub hub, string step)
     {
         Assert.Equal(_recording.Step(step).Requests.Select(request => request.ToString()).Order(StringComparer.Ordinal),
-            hub.Requests.Select(request => new RecordedRequest(request.SecondHost, request.Method, request.Path, request.Authorization is not null, 0,
+            hub.Requests.Select(request => new RecordedRequest(request.SecondHost, request.Method, request.Path, request.Authorization
+                is not null, 0,
                 new Dictionary<string, string>()).ToString()).Order(StringComparer.Ordinal));
         Assert.All(hub.Requests, request => Assert.True(request.Authorization is null or $"Bearer {LoopbackHub.Token}"));
         Assert.All(hub.Requests, request => Assert.Equal("identity", request.Encoding));
@@ -102,7 +105,8 @@ public sealed class RecordedExchangeTests
         return true;
     }
 
-    private static IEnumerable<string> Files() => Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-chat")).Select(path => Path.GetFileName(path));
+    private static IEnumerable<string> Files() =>
+        Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-chat")).Select(path => Path.GetFileName(path));
 
     private static string Entry(string name)
     {

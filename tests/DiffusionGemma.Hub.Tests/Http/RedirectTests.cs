@@ -19,7 +19,8 @@ public sealed class RedirectTests
             return Task.FromResult(true);
         };
         using TemporaryFolder home = Fixtures.Temporary();
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
         Assert.Equal(HubError.Refused, error.Error);
         Assert.Contains(said, error.Message);
         Assert.DoesNotContain("password", error.Message);
@@ -28,7 +29,8 @@ public sealed class RedirectTests
 
     [Fact]
     public void A_redirect_from_https_to_http_is_refused() =>
-        Assert.Contains("https to http", Assert.Throws<HubException>(() => Origin.Follow(new Uri("https://a.example/x"), "http://a.example/x")).Message);
+        Assert.Contains("https to http", Assert.Throws<HubException>(() =>
+            Origin.Follow(new Uri("https://a.example/x"), "http://a.example/x")).Message);
 
     [Theory]
     [InlineData("https://a.example/x", "/y", "https://a.example/y", true)]

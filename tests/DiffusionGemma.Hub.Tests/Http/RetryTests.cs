@@ -91,9 +91,11 @@ public sealed class RetryTests
         var progress = new ProgressList();
         Assert.Equal(folder, await HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress));
         Assert.Contains(progress.Notices, notice => notice.StartsWith("The cache's copy of org/tiny is used"));
-        Assert.Equal(Path.Combine(folder, "config.json"), await HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
+        Assert.Equal(Path.Combine(folder, "config.json"),
+            await HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "config.json", hub.Options(home)));
         File.Delete(Path.Combine(folder, "config.json"));
-        Assert.Equal(HubError.ServerFailed, (await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home)))).Error);
+        Assert.Equal(HubError.ServerFailed, (await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home)))).Error);
     }
 
     private static void Fail(LoopbackHub hub, int status, int times, string? retryAfter = null)

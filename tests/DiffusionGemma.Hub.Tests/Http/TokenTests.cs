@@ -28,7 +28,8 @@ public sealed class TokenTests
             return Task.FromResult(true);
         };
         using TemporaryFolder home = Fixtures.Temporary();
-        await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "model.safetensors", hub.Options(home)));
+        await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFileAsync(HubId.Parse("org/tiny"), "model.safetensors",
+            hub.Options(home)));
         HubRequest sent = Assert.Single(hub.Requests, request => request.Method == "GET" && request.Path.EndsWith("config.json"));
         Assert.Null(sent.Authorization);
     }
@@ -55,12 +56,14 @@ public sealed class TokenTests
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
         {
-            LoopbackHub.Fail(context, status, "Odd", $"Your header was Bearer {LoopbackHub.Token} or {LoopbackHub.Token.ToUpperInvariant()}.");
+            LoopbackHub.Fail(context, status, "Odd", $"Your header was Bearer {LoopbackHub.Token} or "
+                + $"{LoopbackHub.Token.ToUpperInvariant()}.");
             return Task.FromResult(true);
         };
         using TemporaryFolder home = Fixtures.Temporary();
         var progress = new ProgressList();
-        Exception error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress));
+        Exception error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress));
         AssertNoSecret(error.ToString());
         Assert.Contains("***", error.Message);
         Assert.All(progress.Notices, AssertNoSecret);
@@ -78,7 +81,8 @@ public sealed class TokenTests
         };
         using TemporaryFolder home = Fixtures.Temporary();
         var progress = new ProgressList();
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress));
         AssertNoSecret(error.ToString());
         Assert.All(progress.Reports, report => AssertNoSecret(report.ToString()));
         Assert.NotEmpty(progress.Notices);

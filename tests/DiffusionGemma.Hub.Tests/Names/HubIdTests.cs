@@ -72,7 +72,8 @@ public sealed class HubIdTests
         string commit = ServedRepository.FirstCommit;
         Assert.True(HubId.TryFromSnapshot(Path.Combine("cache", "models--org--name", "snapshots", commit), out HubId? id));
         Assert.Equal((HubKind.Model, "org/name", commit), (id.Kind, id.Repository, id.Revision));
-        Assert.True(HubId.TryFromSnapshot(Path.Combine("cache", "datasets--org--name", "snapshots", commit) + Path.DirectorySeparatorChar, out id));
+        Assert.True(HubId.TryFromSnapshot(Path.Combine("cache", "datasets--org--name", "snapshots", commit)
+            + Path.DirectorySeparatorChar, out id));
         Assert.Equal(HubKind.Dataset, id.Kind);
         Assert.Equal($"datasets/org/name@{commit}", id.ToString());
         Assert.False(HubId.TryFromSnapshot(Path.Combine("models--org--name", "snapshots", "main"), out _));

@@ -6,7 +6,8 @@ public sealed class HubPathTests
     [InlineData("hf://datasets/openai/gsm8k/main/train-*.parquet", HubKind.Dataset, "openai/gsm8k", "main", "main/train-*.parquet")]
     [InlineData("hf://datasets/openai/gsm8k", HubKind.Dataset, "openai/gsm8k", "main", "")]
     [InlineData("hf://datasets/openai/gsm8k@v1/main", HubKind.Dataset, "openai/gsm8k", "v1", "main")]
-    [InlineData("hf://datasets/openai/gsm8k@refs%2Fconvert%2Fparquet/main", HubKind.Dataset, "openai/gsm8k", "refs/convert/parquet", "main")]
+    [InlineData("hf://datasets/openai/gsm8k@refs%2Fconvert%2Fparquet/main", HubKind.Dataset, "openai/gsm8k", "refs/convert/parquet",
+        "main")]
     [InlineData("hf://org/name/folder/config.json", HubKind.Model, "org/name", "main", "folder/config.json")]
     public void An_address_names_repository_revision_and_files(string text, HubKind kind, string repository, string revision, string path)
     {
@@ -18,7 +19,8 @@ public sealed class HubPathTests
     [Fact]
     public void The_hubs_own_references_may_be_written_plainly()
     {
-        Assert.Equal(HubPath.Parse("hf://datasets/o/n@refs%2Fconvert%2Fparquet/x"), HubPath.Parse("hf://datasets/o/n@refs/convert/parquet/x"));
+        Assert.Equal(HubPath.Parse("hf://datasets/o/n@refs%2Fconvert%2Fparquet/x"),
+            HubPath.Parse("hf://datasets/o/n@refs/convert/parquet/x"));
         Assert.Equal("refs/pr/12", HubPath.Parse("hf://o/n@refs/pr/12").Id.Revision);
     }
 

@@ -2,7 +2,8 @@ namespace DiffusionGemma;
 
 public sealed class HubSettingsTests
 {
-    private static readonly string Home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile, Environment.SpecialFolderOption.DoNotVerify);
+    private static readonly string Home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile,
+        Environment.SpecialFolderOption.DoNotVerify);
 
     [Fact]
     public void Without_variables_it_is_the_public_hub_and_the_cache_in_the_home_folder()
@@ -57,7 +58,8 @@ public sealed class HubSettingsTests
     [Fact]
     public void A_malformed_token_is_refused_without_being_repeated()
     {
-        ArgumentException error = Assert.Throws<ArgumentException>(() => new HubSettings(new HubOptions { Token = "hf_secret\r\nX-Other: 1" }, _ => null));
+        ArgumentException error = Assert.Throws<ArgumentException>(() =>
+            new HubSettings(new HubOptions { Token = "hf_secret\r\nX-Other: 1" }, _ => null));
         Assert.DoesNotContain("secret", error.Message);
     }
 

@@ -8,12 +8,14 @@ internal static class CacheListing
     {
         string above = Path.GetDirectoryName(cacheFolder)!;
         var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 };
-        return [.. new DirectoryInfo(cacheFolder).EnumerateFileSystemInfos("*", all).Select(entry => Line(entry, above)).Order(StringComparer.Ordinal)];
+        return [.. new DirectoryInfo(cacheFolder).EnumerateFileSystemInfos("*", all).Select(entry => Line(entry, above))
+            .Order(StringComparer.Ordinal)];
     }
 
     /// <summary>The lines of refs, blobs and snapshots, which two clients must have alike.</summary>
     public static string[] Shared(IEnumerable<string> lines) => [.. lines.Where(line => !line.EndsWith('/') && !line.Contains(".incomplete")
-        && (line.Contains("/refs/") || line.Contains("/blobs/") || line.Contains("/snapshots/") || line.Contains("/.no_exist/"))).Order(StringComparer.Ordinal)];
+        && (line.Contains("/refs/") || line.Contains("/blobs/") || line.Contains("/snapshots/") || line.Contains("/.no_exist/")))
+        .Order(StringComparer.Ordinal)];
 
     private static string Line(FileSystemInfo entry, string above)
     {

@@ -14,6 +14,7 @@ internal sealed class LoopbackHub : IAsyncDisposable
     public const string Token = "hf_TheTokenThatNobodyMaySee";
 
     private readonly WebApplication _app;
+    private string? _cache;
 
     private LoopbackHub(WebApplication app, int port, int secondPort)
     {
@@ -69,19 +70,16 @@ internal sealed class LoopbackHub : IAsyncDisposable
 
     public ServedRepository Tiny => Models.Single(model => model.Id == "org/tiny");
 
-    public HubOptions Options(TemporaryFolder home) => new()
+    public HubOptions Options(TemporaryFolder home)
     {
-        Endpoint = Endpoint,
-        CacheFolder = home.File("hub"),
-        Token = Token,
-        Offline = false,
-        Clock = new InstantClock(),
-    };
+        _cache = home.File("hub");
+        return new HubOptions { Endpoint = Endpoint, CacheFolder = _cache, Token = Token, Offline = false, Clock = new InstantClock() };
+    }
 
     public async ValueTask DisposeAsync() => await _app.DisposeAsync();
 
     /// <summary>The first bytes of a file, and then no more: the connection is cut.</summary>
-    public static async Task CutAsync(HttpContext context, byte[] file, int from, int count)
+    public async Task CutAsync(HttpContext context, byte[] file, int from, int count)
     {
         context.Response.ContentLength = file.Length - from;
         if (from > 0)
@@ -91,9 +89,22 @@ internal sealed class LoopbackHub : IAsyncDisposable
         }
         await context.Response.Body.WriteAsync(file.AsMemory(from, count));
         await context.Response.Body.FlushAsync();
-        // Long enough for the bytes to be read: an abort may take away what is still on its way.
-        await Task.Delay(300);
+        // An abort may take away what is still on its way.
+        await PartAsync(from + count);
         context.Abort();
+    }
+
+    /// <summary>Waits until the part of some blob in the cache has a length.</summary>
+    public async Task PartAsync(long length)
+    {
+        for (int n = 0; n < 1200; n++)
+        {
+            if (Directory.EnumerateFiles(_cache!, "*.diffusiongemma.incomplete", SearchOption.AllDirectories)
+                .Any(path => new FileInfo(path).Length == length))
+                return;
+            await Task.Delay(50);
+        }
+        throw new TimeoutException($"No part of a blob in {_cache} has {length} bytes.");
     }
 
     private async Task AnswerAsync(HttpContext context)
@@ -104,14 +115,16 @@ internal sealed class LoopbackHub : IAsyncDisposable
         Requests.Enqueue(request);
         if (Intercept is { } intercept && await intercept(context, request)) return;
         string[] parts = asked.Path.Value!.Split('/', StringSplitOptions.RemoveEmptyEntries);
-        if (request.SecondHost) await FileAsync(context, Find(Models.Concat(Datasets), $"{parts[1]}/{parts[2]}")!, string.Join('/', parts[3..]));
+        if (request.SecondHost) await FileAsync(context, Find(Models.Concat(Datasets), $"{parts[1]}/{parts[2]}")!,
+            string.Join('/', parts[3..]));
         else if (parts is ["api", "models", ..]) await ApiAsync(context, Models, parts[2..]);
         else if (parts is ["api", "datasets", ..]) await ApiAsync(context, Datasets, parts[2..]);
         else if (parts is ["datasets", ..]) await ResolveAsync(context, Datasets, parts[1..]);
         else await ResolveAsync(context, Models, parts);
     }
 
-    private static ServedRepository? Find(IEnumerable<ServedRepository> repositories, string id) => repositories.FirstOrDefault(model => model.Id == id);
+    private static ServedRepository? Find(IEnumerable<ServedRepository> repositories, string id) =>
+        repositories.FirstOrDefault(model => model.Id == id);
 
     private static async Task ApiAsync(HttpContext context, List<ServedRepository> repositories, string[] parts)
     {
@@ -119,7 +132,8 @@ internal sealed class LoopbackHub : IAsyncDisposable
         if (Find(repositories, $"{parts[0]}/{parts[1]}") is not { } repository) Fail(context, 404, "RepoNotFound", "Repository not found");
         else if (!Knows(repository, revision)) Fail(context, 404, "RevisionNotFound", $"Invalid rev id: {revision}");
         else if (parts[2] == "revision")
-            await context.Response.WriteAsJsonAsync(new { id = repository.Id, sha = repository.Commit, siblings = repository.Files.Keys.Select(file => new { rfilename = file }) });
+            await context.Response.WriteAsJsonAsync(new { id = repository.Id, sha = repository.Commit,
+                siblings = repository.Files.Keys.Select(file => new { rfilename = file }) });
         else
             await TreeAsync(context, repository);
     }
@@ -127,9 +141,11 @@ internal sealed class LoopbackHub : IAsyncDisposable
     private static async Task TreeAsync(HttpContext context, ServedRepository repository)
     {
         int start = int.TryParse(context.Request.Query["cursor"], out int cursor) ? cursor : 0;
-        IEnumerable<object> folders = start > 0 ? [] : repository.Files.Keys.Where(file => file.Contains('/')).Select(file => Path.GetDirectoryName(file)!)
+        IEnumerable<object> folders = start > 0 ? [] : repository.Files.Keys.Where(file => file.Contains('/'))
+            .Select(file => Path.GetDirectoryName(file)!)
             .Distinct().Select(folder => (object)new { type = "directory", oid = new string('0', 40), size = 0, path = folder });
-        IEnumerable<object> files = repository.Files.Keys.Order(StringComparer.Ordinal).Skip(start).Take(repository.PageSize).Select(file => repository.Large.Contains(file)
+        IEnumerable<object> files = repository.Files.Keys.Order(StringComparer.Ordinal).Skip(start).Take(repository.PageSize)
+            .Select(file => repository.Large.Contains(file)
             ? (object)new
             {
                 type = "file",
@@ -142,7 +158,8 @@ internal sealed class LoopbackHub : IAsyncDisposable
         if (start + (long)repository.PageSize < repository.Files.Count)
         {
             HttpRequest request = context.Request;
-            context.Response.Headers.Link = $"<http://{request.Host}{request.Path}?recursive=true&expand=false&cursor={start + repository.PageSize}>; rel=\"next\"";
+            string next = $"http://{request.Host}{request.Path}?recursive=true&expand=false&cursor={start + repository.PageSize}";
+            context.Response.Headers.Link = $"<{next}>; rel=\"next\"";
         }
         await context.Response.WriteAsJsonAsync(folders.Concat(files), JsonSerializerOptions.Web);
     }
@@ -199,7 +216,8 @@ internal sealed class LoopbackHub : IAsyncDisposable
         if (context.Request.Method == "GET") await context.Response.Body.WriteAsync(bytes.AsMemory(from));
     }
 
-    private static bool Knows(ServedRepository repository, string revision) => revision == repository.Commit || repository.Revisions.Contains(revision);
+    private static bool Knows(ServedRepository repository, string revision) =>
+        revision == repository.Commit || repository.Revisions.Contains(revision);
 
     public static void Fail(HttpContext context, int status, string code, string message)
     {

@@ -10,7 +10,8 @@ internal sealed record RecordedStep(string Result, IReadOnlyList<RecordedRequest
 }
 
 /// <summary>One request of the Python client, and its answer.</summary>
-internal sealed record RecordedRequest(bool SecondHost, string Method, string Path, bool Authorized, int Status, IReadOnlyDictionary<string, string> Headers)
+internal sealed record RecordedRequest(bool SecondHost, string Method, string Path, bool Authorized, int Status,
+    IReadOnlyDictionary<string, string> Headers)
 {
     public static RecordedRequest Read(JsonElement request) => new(
         request.GetProperty("host").GetString() == "second host",

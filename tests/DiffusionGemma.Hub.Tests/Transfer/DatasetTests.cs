@@ -12,17 +12,20 @@ public sealed class DatasetTests
     {
         await using LoopbackHub hub = await GsmAsync();
         using TemporaryFolder home = Fixtures.Temporary();
-        IReadOnlyList<string> found = await HubRepository.DownloadFilesAsync(HubPath.Parse($"hf://datasets/openai/gsm8k/{path}"), hub.Options(home));
+        IReadOnlyList<string> found = await HubRepository.DownloadFilesAsync(HubPath.Parse($"hf://datasets/openai/gsm8k/{path}"),
+            hub.Options(home));
         string snapshot = Path.Combine(home.File("hub"), "datasets--openai--gsm8k", "snapshots", ServedRepository.FirstCommit);
         Assert.Equal(files, found.Select(file => Path.GetRelativePath(snapshot, file)));
         Assert.All(found, file => Assert.Equal(hub.Datasets[0].Files[Path.GetRelativePath(snapshot, file)], File.ReadAllBytes(file)));
         Assert.Equal(files.Length, hub.Gets.Count());
-        Assert.All(hub.Requests.Where(request => request.Method == "HEAD"), request => Assert.StartsWith("/datasets/openai/gsm8k/resolve/", request.Path));
+        Assert.All(hub.Requests.Where(request => request.Method == "HEAD"), request =>
+            Assert.StartsWith("/datasets/openai/gsm8k/resolve/", request.Path));
 
         hub.Requests.Clear();
         HubOptions offline = hub.Options(home) with { Offline = true };
         Assert.Equal(found, await HubRepository.DownloadFilesAsync(HubPath.Parse($"hf://datasets/openai/gsm8k/{path}"), offline));
-        Assert.Equal(found, await HubRepository.DownloadFilesAsync(HubPath.Parse($"hf://datasets/openai/gsm8k@{ServedRepository.FirstCommit}/{path}"), hub.Options(home)));
+        HubPath byCommit = HubPath.Parse($"hf://datasets/openai/gsm8k@{ServedRepository.FirstCommit}/{path}");
+        Assert.Equal(found, await HubRepository.DownloadFilesAsync(byCommit, hub.Options(home)));
         Assert.Empty(hub.Requests);
     }
 
@@ -55,7 +58,8 @@ public sealed class DatasetTests
         HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFilesAsync(train, offline));
         Assert.Equal(HubError.Offline, error.Error);
         Assert.Contains("main/train-*-of-00002.parquet", error.Message);
-        await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFilesAsync(HubPath.Parse("hf://datasets/openai/gsm8k/none"), offline));
+        await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadFilesAsync(HubPath.Parse("hf://datasets/openai/gsm8k/none"),
+            offline));
     }
 
     [Fact]
@@ -63,7 +67,8 @@ public sealed class DatasetTests
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
-        Assert.EndsWith("notes.txt", Assert.Single(await HubRepository.DownloadFilesAsync(HubPath.Parse("hf://org/tiny/folder"), hub.Options(home))));
+        Assert.EndsWith("notes.txt", Assert.Single(await HubRepository.DownloadFilesAsync(HubPath.Parse("hf://org/tiny/folder"),
+            hub.Options(home))));
     }
 
     private static async Task<LoopbackHub> GsmAsync()

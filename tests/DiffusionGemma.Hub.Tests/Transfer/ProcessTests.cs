@@ -57,7 +57,8 @@ public sealed class ProcessTests
         foreach ((string file, byte[] bytes) in hub.Tiny.Files)
             Assert.Equal(bytes, File.ReadAllBytes(Path.Combine(folders[0], file)));
         Assert.Equal(hub.Tiny.Files.Count, hub.Gets.Count());
-        Assert.All(hub.Requests.Where(request => !request.SecondHost), request => Assert.Equal($"Bearer {LoopbackHub.Token}", request.Authorization));
+        Assert.All(hub.Requests.Where(request => !request.SecondHost), request =>
+            Assert.Equal($"Bearer {LoopbackHub.Token}", request.Authorization));
     }
 
     [Fact]
@@ -101,5 +102,6 @@ public sealed class ProcessTests
     }
 
     private static long PartOf(string blobs) =>
-        Directory.Exists(blobs) ? Directory.EnumerateFiles(blobs, "*.diffusiongemma.incomplete").Max(path => (long?)new FileInfo(path).Length) ?? 0 : 0;
+        Directory.Exists(blobs) ? Directory.EnumerateFiles(blobs, "*.diffusiongemma.incomplete")
+            .Max(path => (long?)new FileInfo(path).Length) ?? 0 : 0;
 }

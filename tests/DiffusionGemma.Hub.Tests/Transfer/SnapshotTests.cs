@@ -11,7 +11,8 @@ public sealed class SnapshotTests
         string folder = await HubRepository.DownloadAsync("org/tiny", hub.Options(home), progress);
         foreach ((string file, byte[] bytes) in hub.Tiny.Files)
             Assert.Equal(bytes, File.ReadAllBytes(Path.Combine(folder, file)));
-        Assert.Equal($"../../../../blobs/{hub.Tiny.Tag("folder/deeper/notes.txt")}", new FileInfo(Path.Combine(folder, "folder", "deeper", "notes.txt")).LinkTarget);
+        Assert.Equal($"../../../../blobs/{hub.Tiny.Tag("folder/deeper/notes.txt")}",
+            new FileInfo(Path.Combine(folder, "folder", "deeper", "notes.txt")).LinkTarget);
         Assert.Equal(hub.Tiny.Commit, File.ReadAllText(Path.Combine(home.File("hub"), "models--org--tiny", "refs", "main")));
         Assert.DoesNotContain(CacheListing.Of(home.File("hub")), line => line.Contains("incomplete") || line.Contains(".tmp"));
 
@@ -77,7 +78,8 @@ public sealed class SnapshotTests
         using TemporaryFolder home = Fixtures.Temporary();
         string folder = await HubRepository.DownloadAsync("org/tiny", hub.Options(home));
         Assert.Equal(4, hub.Requests.Count(request => request.Path.Contains("/tree/")));
-        Assert.Equal(hub.Tiny.Files.Count, Directory.EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 }).Count());
+        Assert.Equal(hub.Tiny.Files.Count, Directory.EnumerateFiles(folder, "*",
+            new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 }).Count());
         Assert.Equal("8", File.ReadAllText(Path.Combine(folder, "part8.txt")));
     }
 
@@ -91,7 +93,8 @@ public sealed class SnapshotTests
             return Task.FromResult(false);
         };
         using TemporaryFolder home = Fixtures.Temporary();
-        Assert.Equal(HubError.Refused, (await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home)))).Error);
+        Assert.Equal(HubError.Refused, (await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home)))).Error);
     }
 
     [Fact]
@@ -101,7 +104,8 @@ public sealed class SnapshotTests
         using TemporaryFolder home = Fixtures.Temporary();
         HubOptions some = hub.Options(home) with { Include = ["*.json", "folder"] };
         string folder = await HubRepository.DownloadAsync("org/tiny", some);
-        Assert.Equal(["config.json", "folder/deeper/notes.txt"], hub.Gets.Select(request => string.Join('/', request.Path.Split('/')[5..])).Order());
+        Assert.Equal(["config.json", "folder/deeper/notes.txt"], hub.Gets.Select(request => string.Join('/', request.Path.Split('/')[5..]))
+            .Order());
         Assert.False(HubRepository.TryFindCached("org/tiny", out _, hub.Options(home)));
         Assert.True(HubRepository.TryFindCached("org/tiny", out _, some));
         Assert.Equal(HubError.Offline, (await Assert.ThrowsAsync<HubException>(() =>
@@ -109,7 +113,8 @@ public sealed class SnapshotTests
         await HubRepository.DownloadAsync($"org/tiny@{hub.Tiny.Commit}", hub.Options(home));
         Assert.True(File.Exists(Path.Combine(folder, "model.safetensors")));
 
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", some with { Include = ["confg.json"] }));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", some with { Include = ["confg.json"] }));
         Assert.Equal(HubError.FileNotFound, error.Error);
         Assert.Contains("Did you mean 'config.json'?", error.Message);
     }
@@ -136,7 +141,8 @@ public sealed class SnapshotTests
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Add("same.json", """{"model_type":"tiny"}""");
         using TemporaryFolder home = Fixtures.Temporary();
-        HubOptions options = hub.Options(home) with { MakeLink = (_, _) => throw new IOException("A required privilege is not held by the client.") };
+        HubOptions options = hub.Options(home) with { MakeLink = (_, _) =>
+            throw new IOException("A required privilege is not held by the client.") };
         string folder = await HubRepository.DownloadAsync("org/tiny", options);
         foreach ((string file, byte[] bytes) in hub.Tiny.Files)
         {
@@ -154,7 +160,8 @@ public sealed class SnapshotTests
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
-        HubException error = await Assert.ThrowsAsync<HubException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home) with { FreeSpace = _ => 1_000_000 }));
+        HubException error = await Assert.ThrowsAsync<HubException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home) with { FreeSpace = _ => 1_000_000 }));
         Assert.Equal(HubError.NoSpace, error.Error);
         Assert.Contains("HF_HUB_CACHE", error.Message);
         Assert.Empty(hub.Gets);
@@ -198,13 +205,14 @@ public sealed class SnapshotTests
             context.Response.ContentLength = file.Length;
             await context.Response.Body.WriteAsync(file.AsMemory(0, 1_000_000));
             await context.Response.Body.FlushAsync();
-            await Task.Delay(300);
+            await hub.PartAsync(1_000_000);
             cancellation.Cancel();
             await Task.Delay(TimeSpan.FromMinutes(1), context.RequestAborted).ContinueWith(_ => { });
             return true;
         };
         using TemporaryFolder home = Fixtures.Temporary();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => HubRepository.DownloadAsync("org/tiny", hub.Options(home), cancellation: cancellation.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            HubRepository.DownloadAsync("org/tiny", hub.Options(home), cancellation: cancellation.Token));
         Assert.False(HubRepository.TryFindCached("org/tiny", out _, hub.Options(home)));
         string folder = await HubRepository.DownloadAsync("org/tiny", hub.Options(home));
         Assert.Equal(file, File.ReadAllBytes(Path.Combine(folder, "model.safetensors")));

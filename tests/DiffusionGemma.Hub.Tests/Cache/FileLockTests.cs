@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 public sealed class FileLockTests
 {
     [Fact]
-    public async Task One_waits_for_another()
+    public async Task OneWaitsForAnother()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File(Path.Combine("locks", "a.lock"));
@@ -20,7 +20,7 @@ public sealed class FileLockTests
     }
 
     [Fact]
-    public async Task A_wait_can_be_cancelled()
+    public async Task AWaitCanBeCancelled()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         using FileLock first = await FileLock.TakeAsync(folder.File("a.lock"), () => { }, default);
@@ -30,7 +30,7 @@ public sealed class FileLockTests
     }
 
     [Fact]
-    public async Task It_is_the_flock_that_other_programs_take()
+    public async Task ItIsTheFlockThatOtherProgramsTake()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "flock is of Unix.");
         using TemporaryFolder folder = Fixtures.Temporary();

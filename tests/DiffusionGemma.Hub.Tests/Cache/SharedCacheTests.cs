@@ -8,7 +8,7 @@ public sealed class SharedCacheTests
     [Theory]
     [InlineData("/trees/")]                                         // as clients before 2.4 leave it
     [InlineData("CACHEDIR.TAG")]                                    // with a listing, which this test's copy holds no words of
-    public async Task It_is_used_without_a_download(string without)
+    public async Task ItIsUsedWithoutADownload(string without)
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -31,7 +31,7 @@ public sealed class SharedCacheTests
     }
 
     [Fact]
-    public async Task A_branch_is_asked_for_and_nothing_is_downloaded()
+    public async Task ABranchIsAskedForAndNothingIsDownloaded()
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         var served = new ServedRepository();
@@ -50,7 +50,7 @@ public sealed class SharedCacheTests
     }
 
     [Fact]
-    public async Task A_snapshot_of_which_a_part_was_asked_for_is_completed()
+    public async Task ASnapshotOfWhichAPartWasAskedForIsCompleted()
     {
         // The recorded cache has only the configuration of org/moved.
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
@@ -64,7 +64,7 @@ public sealed class SharedCacheTests
     }
 
     [Fact]
-    public async Task A_dangling_link_and_a_gap_in_the_shards_are_seen()
+    public async Task ADanglingLinkAndAGapInTheShardsAreSeen()
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         using TemporaryFolder home = Fixtures.Temporary();

@@ -7,7 +7,7 @@ public sealed class FaultTests
     [InlineData(401, LoopbackHub.Token)]
     [InlineData(403, LoopbackHub.Token)]
     [InlineData(401, "")]
-    public async Task A_gated_repository_asks_for_the_licence_and_a_token(int status, string token)
+    public async Task AGatedRepositoryAsksForTheLicenceAndAToken(int status, string token)
     {
         await using LoopbackHub hub = await FailingAsync(status, "GatedRepo", "Access to model org/tiny is restricted.");
         HubException error = await FaultAsync(hub, "org/tiny", token);
@@ -21,7 +21,7 @@ public sealed class FaultTests
     [Theory]
     [InlineData(401)]
     [InlineData(404)]
-    public async Task A_missing_repository_names_both_readings_and_what_is_near(int status)
+    public async Task AMissingRepositoryNamesBothReadingsAndWhatIsNear(int status)
     {
         await using LoopbackHub hub = await FailingAsync(status, "RepoNotFound", "Repository not found");
         using TemporaryFolder home = Fixtures.Temporary();
@@ -35,7 +35,7 @@ public sealed class FaultTests
     }
 
     [Fact]
-    public async Task A_missing_data_set_is_no_missing_folder()
+    public async Task AMissingDataSetIsNoMissingFolder()
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -46,7 +46,7 @@ public sealed class FaultTests
     }
 
     [Fact]
-    public async Task A_missing_revision_and_a_missing_file_are_told_apart()
+    public async Task AMissingRevisionAndAMissingFileAreToldApart()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         HubException error = await FaultAsync(hub, "org/tiny@v9");
@@ -68,7 +68,7 @@ public sealed class FaultTests
     [InlineData(401, LoopbackHub.Token, "wrong or has expired")]
     [InlineData(401, "", "HF_TOKEN")]
     [InlineData(403, LoopbackHub.Token, "lacks the right")]
-    public async Task A_refused_token_is_said(int status, string token, string said)
+    public async Task ARefusedTokenIsSaid(int status, string token, string said)
     {
         await using LoopbackHub hub = await FailingAsync(status, "", "Invalid credentials");
         HubException error = await FaultAsync(hub, "org/tiny", token);
@@ -82,7 +82,7 @@ public sealed class FaultTests
     [InlineData("{}")]
     [InlineData("""{"sha":"../../../etc"}""")]
     [InlineData("""{"sha":17}""")]
-    public async Task An_answer_that_no_hub_gives_is_refused(string body)
+    public async Task AnAnswerThatNoHubGivesIsRefused(string body)
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         hub.Intercept = async (context, request) =>
@@ -102,7 +102,7 @@ public sealed class FaultTests
     [InlineData("a\\..\\..\\evil")]
     [InlineData("C:/evil")]
     [InlineData("a\0b")]
-    public async Task A_listing_with_an_unsafe_name_writes_nothing(string name)
+    public async Task AListingWithAnUnsafeNameWritesNothing(string name)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Add(name, "evil");
@@ -118,7 +118,7 @@ public sealed class FaultTests
     [InlineData("../../evil")]
     [InlineData("a/b")]
     [InlineData("..")]
-    public async Task An_entity_tag_that_is_a_path_is_refused(string tag)
+    public async Task AnEntityTagThatIsAPathIsRefused(string tag)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Tags["config.json"] = tag;
@@ -130,7 +130,7 @@ public sealed class FaultTests
     }
 
     [Fact]
-    public async Task A_text_that_is_neither_folder_nor_id_names_both_forms()
+    public async Task ATextThatIsNeitherFolderNorIdNamesBothForms()
     {
         ArgumentException error = await Assert.ThrowsAsync<ArgumentException>(() => HubRepository.DownloadAsync("no/such/folder"));
         Assert.Contains("neither a folder", error.Message);

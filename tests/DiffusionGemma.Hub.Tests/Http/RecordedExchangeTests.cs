@@ -10,7 +10,7 @@ public sealed class RecordedExchangeTests
     private readonly Recording _recording = new();
 
     [Fact]
-    public async Task Every_call_asks_what_the_python_client_asks_and_the_cache_is_the_same()
+    public async Task EveryCallAsksWhatThePythonClientAsksAndTheCacheIsTheSame()
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();
         hub.Intercept = (context, request) => AnswerAsync(hub, context, request);

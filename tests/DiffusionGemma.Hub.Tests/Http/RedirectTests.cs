@@ -8,7 +8,7 @@ public sealed class RedirectTests
     [InlineData("data:text/plain,x", "'data'")]
     [InlineData("http://user:password@127.0.0.1/x", "user's name")]
     [InlineData(null, "no address")]
-    public async Task Other_schemes_and_names_in_addresses_are_refused(string? target, string said)
+    public async Task OtherSchemesAndNamesInAddressesAreRefused(string? target, string said)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -28,7 +28,7 @@ public sealed class RedirectTests
     }
 
     [Fact]
-    public void A_redirect_from_https_to_http_is_refused() =>
+    public void ARedirectFromHttpsToHttpIsRefused() =>
         Assert.Contains("https to http", Assert.Throws<HubException>(() =>
             Origin.Follow(new Uri("https://a.example/x"), "http://a.example/x")).Message);
 
@@ -40,7 +40,7 @@ public sealed class RedirectTests
     [InlineData("https://a.example/x", "https://a.example:444/y", "https://a.example:444/y", false)]
     [InlineData("http://a.example/x", "https://a.example/y", "https://a.example/y", false)]
     [InlineData("https://a.example/x", "https://a.example.evil.example/y", "https://a.example.evil.example/y", false)]
-    public void The_same_origin_is_scheme_host_and_port(string from, string target, string to, bool same)
+    public void TheSameOriginIsSchemeHostAndPort(string from, string target, string to, bool same)
     {
         Uri followed = Origin.Follow(new Uri(from), target);
         Assert.Equal(to, followed.AbsoluteUri);
@@ -48,7 +48,7 @@ public sealed class RedirectTests
     }
 
     [Fact]
-    public async Task A_circle_of_redirects_ends()
+    public async Task ACircleOfRedirectsEnds()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -64,7 +64,7 @@ public sealed class RedirectTests
     }
 
     [Fact]
-    public async Task A_renamed_repository_is_followed_with_the_token_and_its_new_name_is_said()
+    public async Task ARenamedRepositoryIsFollowedWithTheTokenAndItsNewNameIsSaid()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -84,7 +84,7 @@ public sealed class RedirectTests
     }
 
     [Fact]
-    public async Task The_second_host_may_redirect_too()
+    public async Task TheSecondHostMayRedirectToo()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>

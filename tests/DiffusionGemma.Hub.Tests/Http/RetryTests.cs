@@ -5,7 +5,7 @@ public sealed class RetryTests
     [Theory]
     [InlineData(429)]
     [InlineData(503)]
-    public async Task The_time_that_the_server_asks_for_is_waited(int status)
+    public async Task TheTimeThatTheServerAsksForIsWaited(int status)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         Fail(hub, status, times: 2, retryAfter: "17");
@@ -18,7 +18,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task It_may_ask_by_date()
+    public async Task ItMayAskByDate()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         Fail(hub, 429, times: 1, retryAfter: DateTimeOffset.UtcNow.AddMinutes(5).ToString("R"));
@@ -29,7 +29,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task A_wait_that_is_too_long_is_an_error_at_once()
+    public async Task AWaitThatIsTooLongIsAnErrorAtOnce()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         Fail(hub, 429, times: 1, retryAfter: "7200");
@@ -42,7 +42,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task Without_a_word_of_the_server_the_waits_grow_and_end()
+    public async Task WithoutAWordOfTheServerTheWaitsGrowAndEnd()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         Fail(hub, 500, times: int.MaxValue);
@@ -56,7 +56,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task Retries_can_be_turned_off()
+    public async Task RetriesCanBeTurnedOff()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         Fail(hub, 500, times: 1);
@@ -66,7 +66,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task A_silent_server_is_given_up()
+    public async Task ASilentServerIsGivenUp()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = async (context, request) =>
@@ -82,7 +82,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task A_hub_that_is_down_leaves_what_is_in_the_cache()
+    public async Task AHubThatIsDownLeavesWhatIsInTheCache()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 public sealed class TokenTests
 {
     [Fact]
-    public async Task The_second_host_never_gets_it()
+    public async Task TheSecondHostNeverGetsIt()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -17,7 +17,7 @@ public sealed class TokenTests
     }
 
     [Fact]
-    public async Task The_endpoint_does_not_get_it_where_another_host_sends_there()
+    public async Task TheEndpointDoesNotGetItWhereAnotherHostSendsThere()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -35,7 +35,7 @@ public sealed class TokenTests
     }
 
     [Fact]
-    public async Task Without_a_token_none_is_sent()
+    public async Task WithoutATokenNoneIsSent()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -51,7 +51,7 @@ public sealed class TokenTests
     [InlineData(418)]
     [InlineData(429)]
     [InlineData(500)]
-    public async Task No_exception_and_no_notice_has_it_even_if_the_server_repeats_it(int status)
+    public async Task NoExceptionAndNoNoticeHasItEvenIfTheServerRepeatsIt(int status)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -71,7 +71,7 @@ public sealed class TokenTests
     }
 
     [Fact]
-    public async Task A_broken_link_is_named_without_its_signature()
+    public async Task ABrokenLinkIsNamedWithoutItsSignature()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -89,7 +89,7 @@ public sealed class TokenTests
     }
 
     [Fact]
-    public async Task A_refused_connection_does_not_show_it()
+    public async Task ARefusedConnectionDoesNotShowIt()
     {
         LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();

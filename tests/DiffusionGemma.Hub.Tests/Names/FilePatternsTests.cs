@@ -33,11 +33,11 @@ public sealed class FilePatternsTests
     [InlineData("?*.txt", ".b.txt", false)]
     [InlineData("a[1].txt", "a[1].txt", true)]
     [InlineData("A.txt", "a.txt", false)]
-    public void Patterns_are_those_of_shells(string pattern, string file, bool taken) =>
+    public void PatternsAreThoseOfShells(string pattern, string file, bool taken) =>
         Assert.Equal(taken, new FilePatterns([pattern]).Take(file));
 
     [Fact]
-    public void Without_patterns_all_is_taken()
+    public void WithoutPatternsAllIsTaken()
     {
         Assert.True(new FilePatterns(null).Take(".hidden"));
         Assert.True(new FilePatterns([""]).Take("a/b"));

@@ -8,7 +8,7 @@ public sealed class HubIdTests
     [InlineData("org/name@refs/pr/3", "org/name", "refs/pr/3")]
     [InlineData("a/b", "a/b", "main")]
     [InlineData("org_1/na.me-2@0123456789abcdef0123456789abcdef01234567", "org_1/na.me-2", "0123456789abcdef0123456789abcdef01234567")]
-    public void An_id_is_org_and_name_with_or_without_a_revision(string text, string repository, string revision)
+    public void AnIdIsOrgAndNameWithOrWithoutARevision(string text, string repository, string revision)
     {
         HubId id = HubId.Parse(text);
         Assert.Equal((repository, revision), (id.Repository, id.Revision));
@@ -51,7 +51,7 @@ public sealed class HubIdTests
     [InlineData("org/name@a@b")]
     [InlineData("org/name@main.lock")]
     [InlineData("org/name@main\n")]
-    public void Nothing_else_is_an_id(string text)
+    public void NothingElseIsAnId(string text)
     {
         Assert.False(HubId.TryParse(text, out _));
         Assert.False(HubRepository.IsId(text));
@@ -59,7 +59,7 @@ public sealed class HubIdTests
     }
 
     [Fact]
-    public void Names_are_as_long_as_the_hub_allows()
+    public void NamesAreAsLongAsTheHubAllows()
     {
         Assert.True(HubId.TryParse($"org/{new string('n', 96)}", out _));
         Assert.False(HubId.TryParse($"org/{new string('n', 97)}", out _));
@@ -67,7 +67,7 @@ public sealed class HubIdTests
     }
 
     [Fact]
-    public void A_snapshots_folder_says_its_id()
+    public void ASnapshotsFolderSaysItsId()
     {
         string commit = ServedRepository.FirstCommit;
         Assert.True(HubId.TryFromSnapshot(Path.Combine("cache", "models--org--name", "snapshots", commit), out HubId? id));
@@ -83,7 +83,7 @@ public sealed class HubIdTests
     }
 
     [Fact]
-    public void Another_revision_is_checked_too()
+    public void AnotherRevisionIsCheckedToo()
     {
         HubId id = HubId.Parse("org/name");
         Assert.Equal("org/name@v2", id.At("v2").ToString());
@@ -92,7 +92,7 @@ public sealed class HubIdTests
     }
 
     [Fact]
-    public void A_folder_of_the_same_spelling_is_no_id()
+    public void AFolderOfTheSameSpellingIsNoId()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string spelling = $"org-{Guid.NewGuid():N}/name";

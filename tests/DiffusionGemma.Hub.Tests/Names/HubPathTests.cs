@@ -9,7 +9,7 @@ public sealed class HubPathTests
     [InlineData("hf://datasets/openai/gsm8k@refs%2Fconvert%2Fparquet/main", HubKind.Dataset, "openai/gsm8k", "refs/convert/parquet",
         "main")]
     [InlineData("hf://org/name/folder/config.json", HubKind.Model, "org/name", "main", "folder/config.json")]
-    public void An_address_names_repository_revision_and_files(string text, HubKind kind, string repository, string revision, string path)
+    public void AnAddressNamesRepositoryRevisionAndFiles(string text, HubKind kind, string repository, string revision, string path)
     {
         HubPath address = HubPath.Parse(text);
         Assert.Equal((kind, repository, revision, path), (address.Id.Kind, address.Id.Repository, address.Id.Revision, address.Path));
@@ -17,7 +17,7 @@ public sealed class HubPathTests
     }
 
     [Fact]
-    public void The_hubs_own_references_may_be_written_plainly()
+    public void TheHubsOwnReferencesMayBeWrittenPlainly()
     {
         Assert.Equal(HubPath.Parse("hf://datasets/o/n@refs%2Fconvert%2Fparquet/x"),
             HubPath.Parse("hf://datasets/o/n@refs/convert/parquet/x"));
@@ -33,6 +33,6 @@ public sealed class HubPathTests
     [InlineData("hf://datasets/a/b//c")]
     [InlineData("hf://datasets/a/b/c\\d")]
     [InlineData("hf://datasets/a/b@../c/d")]
-    public void A_malformed_address_is_an_error_with_an_example(string text) =>
+    public void AMalformedAddressIsAnErrorWithAnExample(string text) =>
         Assert.Contains("hf://datasets/openai/gsm8k", Assert.Throws<ArgumentException>(() => HubPath.Parse(text)).Message);
 }

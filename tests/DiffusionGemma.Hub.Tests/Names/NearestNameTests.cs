@@ -7,6 +7,6 @@ public sealed class NearestNameTests
     [InlineData("MAIN", " Did you mean 'main'?")]
     [InlineData("socratc", " Did you mean 'socratic'?")]
     [InlineData("something else", "")]
-    public void The_nearest_name_is_offered_where_one_is_near(string name, string hint) =>
+    public void TheNearestNameIsOfferedWhereOneIsNear(string name, string hint) =>
         Assert.Equal(hint, NearestName.Hint(name, ["main", "socratic"]));
 }

@@ -19,7 +19,7 @@ public sealed class RepositoryFileTests
     [InlineData("a\nb")]
     [InlineData(".. /x")]
     [InlineData("... /x")]
-    public void A_name_that_leads_elsewhere_is_refused(string name)
+    public void ANameThatLeadsElsewhereIsRefused(string name)
     {
         HubException error = Assert.Throws<HubException>(() => RepositoryFile.Below("folder", name));
         Assert.Equal(HubError.Refused, error.Error);
@@ -32,6 +32,6 @@ public sealed class RepositoryFileTests
     [InlineData("a/b.c/d e.txt")]
     [InlineData("..a/b..")]
     [InlineData("日本/x")]
-    public void Other_names_become_paths(string name) =>
+    public void OtherNamesBecomePaths(string name) =>
         Assert.Equal(Path.Combine(["folder", .. name.Split('/')]), RepositoryFile.Below("folder", name));
 }

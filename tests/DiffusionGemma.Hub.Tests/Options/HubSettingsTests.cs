@@ -6,7 +6,7 @@ public sealed class HubSettingsTests
         Environment.SpecialFolderOption.DoNotVerify);
 
     [Fact]
-    public void Without_variables_it_is_the_public_hub_and_the_cache_in_the_home_folder()
+    public void WithoutVariablesItIsThePublicHubAndTheCacheInTheHomeFolder()
     {
         HubSettings settings = With([]);
         Assert.Equal("https://huggingface.co/", settings.Endpoint.AbsoluteUri);
@@ -15,7 +15,7 @@ public sealed class HubSettingsTests
     }
 
     [Fact]
-    public void The_python_clients_variables_are_read()
+    public void ThePythonClientsVariablesAreRead()
     {
         Assert.Equal(Full("/h/hub"), With(new() { ["HF_HOME"] = "/h", ["XDG_CACHE_HOME"] = "/x" }).CacheFolder);
         Assert.Equal(Full("/x/huggingface/hub"), With(new() { ["XDG_CACHE_HOME"] = "/x" }).CacheFolder);
@@ -35,14 +35,14 @@ public sealed class HubSettingsTests
     [InlineData("on", true)]
     [InlineData("0", false)]
     [InlineData("", false)]
-    public void Offline_is_what_the_python_client_takes_for_true(string value, bool offline)
+    public void OfflineIsWhatThePythonClientTakesForTrue(string value, bool offline)
     {
         Assert.Equal(offline, With(new() { ["HF_HUB_OFFLINE"] = value }).Offline);
         Assert.False(new HubSettings(new HubOptions { Offline = false }, name => name == "HF_HUB_OFFLINE" ? "1" : null).Offline);
     }
 
     [Fact]
-    public void The_token_is_the_options_the_variables_or_the_files()
+    public void TheTokenIsTheOptionsTheVariablesOrTheFiles()
     {
         using TemporaryFolder home = Fixtures.Temporary();
         Assert.Null(With(new() { ["HF_HOME"] = home.Path }).Token);
@@ -56,7 +56,7 @@ public sealed class HubSettingsTests
     }
 
     [Fact]
-    public void A_malformed_token_is_refused_without_being_repeated()
+    public void AMalformedTokenIsRefusedWithoutBeingRepeated()
     {
         ArgumentException error = Assert.Throws<ArgumentException>(() =>
             new HubSettings(new HubOptions { Token = "hf_secret\r\nX-Other: 1" }, _ => null));
@@ -68,11 +68,11 @@ public sealed class HubSettingsTests
     [InlineData("huggingface.co")]
     [InlineData("https://user:secret@huggingface.co")]
     [InlineData("https://huggingface.co?x=secret")]
-    public void A_malformed_endpoint_is_refused(string endpoint) =>
+    public void AMalformedEndpointIsRefused(string endpoint) =>
         Assert.DoesNotContain("secret", Assert.Throws<ArgumentException>(() => With(new() { ["HF_ENDPOINT"] = endpoint })).Message);
 
     [Fact]
-    public void Options_out_of_range_are_refused()
+    public void OptionsOutOfRangeAreRefused()
     {
         Assert.Throws<ArgumentOutOfRangeException>(() => new HubSettings(new HubOptions { MaxConcurrentFiles = 0 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => new HubSettings(new HubOptions { MaxRetries = -1 }));
@@ -80,7 +80,7 @@ public sealed class HubSettingsTests
     }
 
     [Fact]
-    public void The_token_is_in_no_text_of_the_options()
+    public void TheTokenIsInNoTextOfTheOptions()
     {
         var options = new HubOptions { Token = "hf_secret", Include = ["*.json"], Endpoint = new Uri("https://mirror.example") };
         Assert.DoesNotContain("hf_secret", options.ToString());

@@ -10,7 +10,7 @@ public sealed class BrokenTransferTests
     private static readonly HubId Tiny = HubId.Parse("org/tiny");
 
     [Fact]
-    public async Task A_cut_transfer_goes_on_where_it_ended()
+    public async Task ACutTransferGoesOnWhereItEnded()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -30,7 +30,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_transfer_that_moves_on_may_break_off_more_often_than_there_are_retries()
+    public async Task ATransferThatMovesOnMayBreakOffMoreOftenThanThereAreRetries()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.AddLarge("huge.bin", 9_000_000);
@@ -47,7 +47,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_transfer_that_always_breaks_off_ends_in_an_error_and_keeps_its_part()
+    public async Task ATransferThatAlwaysBreaksOffEndsInAnErrorAndKeepsItsPart()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -70,7 +70,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_server_without_ranges_sends_the_whole_file_again()
+    public async Task AServerWithoutRangesSendsTheWholeFileAgain()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -87,7 +87,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_range_that_the_server_refuses_starts_the_file_anew()
+    public async Task ARangeThatTheServerRefusesStartsTheFileAnew()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -104,7 +104,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task Another_range_than_was_asked_for_is_refused()
+    public async Task AnotherRangeThanWasAskedForIsRefused()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -120,7 +120,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task An_expired_link_is_asked_for_again()
+    public async Task AnExpiredLinkIsAskedForAgain()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -145,7 +145,7 @@ public sealed class BrokenTransferTests
     [Theory]
     [InlineData(Large)]
     [InlineData("config.json")]
-    public async Task A_wrong_hash_is_tried_once_more_and_then_refused(string name)
+    public async Task AWrongHashIsTriedOnceMoreAndThenRefused(string name)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         string tag = hub.Tiny.Tag(name);
@@ -162,7 +162,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_part_that_is_broken_is_replaced()
+    public async Task APartThatIsBrokenIsReplaced()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -182,7 +182,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_part_that_is_whole_is_taken_as_it_is()
+    public async Task APartThatIsWholeIsTakenAsItIs()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -196,7 +196,7 @@ public sealed class BrokenTransferTests
     [Theory]
     [InlineData(-1)]
     [InlineData(1)]
-    public async Task Another_size_than_promised_is_refused(int difference)
+    public async Task AnotherSizeThanPromisedIsRefused(int difference)
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -210,7 +210,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task More_bytes_than_promised_are_refused_where_no_length_is_said()
+    public async Task MoreBytesThanPromisedAreRefusedWhereNoLengthIsSaid()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         AnswerSecondHost(hub, async (context, from) =>
@@ -222,7 +222,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_compressed_answer_is_refused()
+    public async Task ACompressedAnswerIsRefused()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         AnswerSecondHost(hub, async (context, from) =>
@@ -235,7 +235,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_listing_and_a_file_that_contradict_each_other_are_refused()
+    public async Task AListingAndAFileThatContradictEachOtherAreRefused()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -262,7 +262,7 @@ public sealed class BrokenTransferTests
     }
 
     [Fact]
-    public async Task A_body_that_stops_coming_is_taken_up_again()
+    public async Task ABodyThatStopsComingIsTakenUpAgain()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files[Large];
@@ -276,13 +276,14 @@ public sealed class BrokenTransferTests
             return true;
         });
         using TemporaryFolder home = Fixtures.Temporary();
-        string path = await HubRepository.DownloadFileAsync(Tiny, Large, hub.Options(home) with { Timeout = TimeSpan.FromSeconds(2), MaxRetries = 50 });
+        HubOptions options = hub.Options(home) with { Timeout = TimeSpan.FromSeconds(2), MaxRetries = 50 };
+        string path = await HubRepository.DownloadFileAsync(Tiny, Large, options);
         Assert.Equal(file, File.ReadAllBytes(path));
         Assert.Equal("bytes=400000-", hub.Gets.Last().Range);
     }
 
     [Fact]
-    public async Task A_size_that_the_head_does_not_say_is_the_answers()
+    public async Task ASizeThatTheHeadDoesNotSayIsTheAnswers()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>

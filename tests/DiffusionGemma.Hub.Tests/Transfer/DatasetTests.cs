@@ -8,7 +8,7 @@ public sealed class DatasetTests
     [InlineData("main", "main/test-00000-of-00001.parquet", "main/train-00000-of-00002.parquet", "main/train-00001-of-00002.parquet")]
     [InlineData("main/test-00000-of-00001.parquet", "main/test-00000-of-00001.parquet")]
     [InlineData("**/test-*", "main/test-00000-of-00001.parquet", "socratic/test-00000-of-00001.parquet")]
-    public async Task Files_folders_and_patterns_come_in_order(string path, params string[] files)
+    public async Task FilesFoldersAndPatternsComeInOrder(string path, params string[] files)
     {
         await using LoopbackHub hub = await GsmAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -33,7 +33,7 @@ public sealed class DatasetTests
     [InlineData("main/tran-*.parquet", "")]
     [InlineData("mian", "Did you mean 'main'?")]
     [InlineData("main/test-00000-of-00001.parqet", "Did you mean 'main/test-00000-of-00001.parquet'?")]
-    public async Task A_pattern_that_matches_nothing_is_an_error(string path, string hint)
+    public async Task APatternThatMatchesNothingIsAnError(string path, string hint)
     {
         await using LoopbackHub hub = await GsmAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -45,7 +45,7 @@ public sealed class DatasetTests
     }
 
     [Fact]
-    public async Task Offline_without_a_listing_an_incomplete_set_of_shards_is_seen()
+    public async Task OfflineWithoutAListingAnIncompleteSetOfShardsIsSeen()
     {
         await using LoopbackHub hub = await GsmAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -63,7 +63,7 @@ public sealed class DatasetTests
     }
 
     [Fact]
-    public async Task A_models_files_have_addresses_too()
+    public async Task AModelsFilesHaveAddressesToo()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();

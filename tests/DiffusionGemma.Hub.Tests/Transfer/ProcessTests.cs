@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 public sealed class ProcessTests
 {
     [Fact]
-    public async Task A_process_that_is_killed_half_way_leaves_a_part_that_the_next_goes_on_from()
+    public async Task AProcessThatIsKilledHalfWayLeavesAPartThatTheNextGoesOnFrom()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files["model.safetensors"];
@@ -39,7 +39,7 @@ public sealed class ProcessTests
     }
 
     [Fact]
-    public async Task Two_processes_download_each_file_once_between_them()
+    public async Task TwoProcessesDownloadEachFileOnceBetweenThem()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         for (int i = 0; i < 3; i++) hub.Tiny.AddLarge($"shard{i}.bin", 200_000, seed: i + 2);
@@ -62,7 +62,7 @@ public sealed class ProcessTests
     }
 
     [Fact]
-    public async Task The_token_is_in_nothing_that_a_process_prints()
+    public async Task TheTokenIsInNothingThatAProcessPrints()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>

@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 public sealed class SnapshotTests
 {
     [Fact]
-    public async Task A_snapshot_has_all_files_as_relative_links_to_blobs()
+    public async Task ASnapshotHasAllFilesAsRelativeLinksToBlobs()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -25,7 +25,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task A_second_download_asks_for_the_branch_alone_and_one_by_commit_for_nothing()
+    public async Task ASecondDownloadAsksForTheBranchAloneAndOneByCommitForNothing()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -39,7 +39,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task A_branch_that_moved_on_brings_only_what_changed()
+    public async Task ABranchThatMovedOnBringsOnlyWhatChanged()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -58,7 +58,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task A_tag_is_kept_under_its_own_name()
+    public async Task ATagIsKeptUnderItsOwnName()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Revisions.Add("refs/pr/1");
@@ -70,7 +70,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task The_listing_may_have_pages()
+    public async Task TheListingMayHavePages()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         for (int i = 0; i < 9; i++) hub.Tiny.Add($"part{i}.txt", $"{i}");
@@ -84,7 +84,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Pages_without_an_end_are_refused()
+    public async Task PagesWithoutAnEndAreRefused()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Intercept = (context, request) =>
@@ -98,7 +98,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Only_the_wanted_files_come_and_the_rest_can_follow()
+    public async Task OnlyTheWantedFilesComeAndTheRestCanFollow()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -120,7 +120,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Empty_and_equal_files_are_files_too()
+    public async Task EmptyAndEqualFilesAreFilesToo()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Add("empty.txt", "");
@@ -136,7 +136,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Where_links_cannot_be_made_the_snapshot_has_the_files_themselves()
+    public async Task WhereLinksCannotBeMadeTheSnapshotHasTheFilesThemselves()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Add("same.json", """{"model_type":"tiny"}""");
@@ -156,7 +156,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Room_is_looked_for_first()
+    public async Task RoomIsLookedForFirst()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -171,7 +171,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Several_files_come_at_once_but_no_more_than_allowed()
+    public async Task SeveralFilesComeAtOnceButNoMoreThanAllowed()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         for (int i = 0; i < 6; i++) hub.Tiny.AddLarge($"shard{i}.bin", 10_000, seed: i + 2);
@@ -194,7 +194,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task A_download_can_be_cancelled_and_taken_up_again()
+    public async Task ADownloadCanBeCancelledAndTakenUpAgain()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         byte[] file = hub.Tiny.Files["model.safetensors"];
@@ -220,7 +220,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task Offline_uses_the_cache_alone_and_says_what_is_missing()
+    public async Task OfflineUsesTheCacheAloneAndSaysWhatIsMissing()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();
@@ -243,7 +243,7 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public async Task A_folder_that_is_there_wins_over_an_id()
+    public async Task AFolderThatIsThereWinsOverAnId()
     {
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         using TemporaryFolder home = Fixtures.Temporary();

@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 public sealed class ProgressMeterTests
 {
     [Fact]
-    public void The_rate_is_that_of_the_last_ten_seconds_and_counts_only_what_came()
+    public void TheRateIsThatOfTheLastTenSecondsAndCountsOnlyWhatCame()
     {
         var clock = new StepClock();
         var progress = new ProgressList();
@@ -30,7 +30,7 @@ public sealed class ProgressMeterTests
     }
 
     [Fact]
-    public void It_reports_a_few_times_a_second_at_most()
+    public void ItReportsAFewTimesASecondAtMost()
     {
         var clock = new StepClock();
         var progress = new ProgressList();

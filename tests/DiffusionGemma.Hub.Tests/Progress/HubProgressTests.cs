@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 public sealed class HubProgressTests
 {
     [Fact]
-    public void A_line_has_files_bytes_rate_and_time_left()
+    public void ALineHasFilesBytesRateAndTimeLeft()
     {
         var progress = new HubProgress { Files = 3, TotalFiles = 14, Bytes = 12_100_000_000, TotalBytes = 51_600_000_000,
             BytesPerSecond = 94_000_000 };

@@ -128,7 +128,7 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
                 .Append(gemma.PackCanvas(checkpoint, maxLength: 256))
                 .Append(gemma.FineTune(checkpoint, new FineTuneOptions
                 {
-                    Lora = new LoraOptions(), MaxSteps = 4, Epochs = 2, WarmupSteps = 1, LearningRate = 1e-2, MinLearningRate = 1e-3,
+                    Lora = new LoraOptions(), MaxSteps = 4, Epochs = 2, WarmupSteps = 1, LearningRate = 1e-2,
                 }))
                 .Fit(rows);
             ml.Model.Save(model, rows.Schema, "model.zip");

@@ -42,7 +42,7 @@ public sealed class ChatDataOptions
     public int MaxErrors { get; set; }
 
     /// <summary>
-    /// A checkpoint's folder, or its id on the Hub, whose chat template and tokenizer check each row while it is loaded; null: no check, the
+    /// A checkpoint's folder or id on the Hub, whose chat template and tokenizer check each row while it is loaded; null: no check, the
     /// first step that tokenizes a row fails.
     /// </summary>
     /// <remarks>

@@ -50,13 +50,12 @@ public static class DiffusionGemmaCheckpoints
                 return folder;
             tried.Append($"\n  {folder} ({source}): {fault}");
         }
-        if (reference.HubId is not null && tried.Length == 0) tried.Append(" the Hub's cache, which does not have it whole.");
         throw new FileNotFoundException(
             $"The checkpoint '{reference.HubId?.ToString() ?? reference.Name}' (fingerprint {reference.Fingerprint[..12]}…), "
                 + $"which this model was trained on, was not found. Looked at:{tried}\n"
             + $"Put it back, or name the folder that holds it in {EnvironmentVariable}, or set "
                 + $"{nameof(DiffusionGemmaCheckpoints)}.{nameof(Resolver)} before loading."
-            + (reference.HubId is null ? "" : $" Or set {nameof(DiffusionGemmaCheckpoints)}.{nameof(DownloadsOnLoad)}, which allows a download."),
+            + (reference.HubId is null ? "" : $" Or allow a download: {nameof(DiffusionGemmaCheckpoints)}.{nameof(DownloadsOnLoad)}."),
             reference.Path);
     }
 
@@ -65,8 +64,8 @@ public static class DiffusionGemmaCheckpoints
     {
         if (reference.HubId is not { } id)
             yield return ("the path at training", reference.Path);
-        else if (HubRepository.TryFindCached(id, out string? cached, Hub))
-            yield return ("the Hub's cache", cached);
+        else
+            yield return ("the Hub's cache", HubRepository.TryFindCached(id, out string? cached, Hub) ? cached : id.ToString());
         string[] roots = (Environment.GetEnvironmentVariable(EnvironmentVariable) ?? "")
             .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         foreach (string root in roots)

@@ -52,7 +52,8 @@ public sealed class HubDownloadsTests : IAsyncLifetime
         IDataView data = TinyChat.Questions(ml, 2);
         IDataView byId = Answers(Id), byFolder = Answers(TinyChat.Checkpoint);
         Assert.Equal(Views.Dump(byFolder), Views.Dump(byId));
-        Assert.Equal(gemma.Preview(TinyChat.Checkpoint, TinyChat.Row("Hello")).ToString(), gemma.Preview(Id, TinyChat.Row("Hello")).ToString());
+        string hello = TinyChat.Row("Hello");
+        Assert.Equal(gemma.Preview(TinyChat.Checkpoint, hello).ToString(), gemma.Preview(Id, hello).ToString());
         Assert.Equal(gemma.Summarize(TinyChat.Checkpoint, data).ToString(), gemma.Summarize(Id, data).ToString());
         var options = new ChatDataOptions { Checkpoint = Id };
         Assert.Single(ml.Data.LoadChatFromJsonLines(options, "hf://datasets/org/sums/train-00000*").GetColumn<string>("Messages"));
@@ -92,7 +93,7 @@ public sealed class HubDownloadsTests : IAsyncLifetime
         Directory.Move(Cache, _home.File("moved"));
         Exception error = Assert.ThrowsAny<Exception>(Load).GetBaseException();
         Assert.IsType<FileNotFoundException>(error);
-        Assert.Contains($"{Id}@{ServedRepository.FirstCommit}", error.Message);
+        Assert.Contains($"{Id}@{ServedRepository.FirstCommit} (the Hub's cache): is not there", error.Message);
         Assert.Contains("DownloadsOnLoad", error.Message);
         Assert.Empty(_hub.Requests);
 

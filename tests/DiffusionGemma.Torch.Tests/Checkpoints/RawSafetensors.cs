@@ -3,7 +3,9 @@ using System.Text;
 
 namespace DiffusionGemma;
 
-/// <summary>Safetensors files made by hand, so that they can be wrong, and read by hand, so that the reader is not judged by itself.</summary>
+/// <summary>
+/// Safetensors files made by hand, so that they can be wrong, and read by hand, so that the reader is not judged by itself.
+/// </summary>
 internal static class RawSafetensors
 {
     public static byte[] File(string header, int dataBytes)

@@ -162,7 +162,7 @@ public class SafetensorsFileTests
         const long rows = 3, columns = 750_000_000;                           // one byte each; memory that is never touched
         using Tensor tensor = contiguous ? empty([rows, columns], ScalarType.Byte) : zeros([1, 1], ScalarType.Byte).expand(rows, columns);
         var sink = new CountingStream();
-        TensorSource.Of("t", tensor).WriteTo(sink);
+        TensorSource.FromTensor("t", tensor).WriteTo(sink);
         Assert.Equal(rows * columns, sink.Count);
         Assert.True(sink.Largest <= 1 << 26);
     }
@@ -171,9 +171,10 @@ public class SafetensorsFileTests
     public void Strides_and_pieces_do_not_change_the_numbers()
     {
         using var scope = NewDisposeScope();
-        Tensor tensor = arange(0, 40_000_000, ScalarType.Int32).reshape(4, 10_000_000).t();      // more than one piece, of more than one row
+        // More than one piece, of more than one row.
+        Tensor tensor = arange(0, 40_000_000, ScalarType.Int32).reshape(4, 10_000_000).t();
         var memory = new MemoryStream();
-        TensorSource.Of("t", tensor, ScalarType.Int32).WriteTo(memory);
+        TensorSource.FromTensor("t", tensor, ScalarType.Int32).WriteTo(memory);
         ReadOnlySpan<int> written = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(memory.GetBuffer().AsSpan(0, (int)memory.Length));
         Assert.Equal(40_000_000, written.Length);
         for (int n = 0; n < written.Length; n++)

@@ -21,7 +21,7 @@ internal static class RawSafetensors
     public static byte[] Bytes(TensorInfo tensor) =>
         System.IO.File.ReadAllBytes(tensor.File).AsSpan((int)tensor.Offset, (int)tensor.Length).ToArray();
 
-    /// <summary>The numbers of a float32 or bfloat16 tensor, exactly.</summary>
+    /// <summary>Returns the exact values of a float32 or bfloat16 tensor.</summary>
     public static float[] Floats(TensorInfo tensor)
     {
         byte[] bytes = Bytes(tensor);
@@ -34,7 +34,7 @@ internal static class RawSafetensors
         };
     }
 
-    /// <summary>The bfloat16 next to a number, to even where two are as near.</summary>
+    /// <summary>Rounds to the nearest bfloat16, ties to even.</summary>
     public static float RoundToBFloat16(float number)
     {
         uint bits = BitConverter.SingleToUInt32Bits(number);

@@ -135,8 +135,8 @@ public class SafetensorsFileTests
         string path = folder.File("large.safetensors");
         const long big = (1L << 32) + 64;
         string header =
-            $$$"""{"big":{"dtype":"BF16","shape":[{{{big / 2}}}],"data_offsets":[0,{{{big}}}]},"""
-            + $$$""""far":{"dtype":"F32","shape":[2],"data_offsets":[{{{big}}},{{{big + 8}}}]}}"""";
+            $$$"""{"big":{"dtype":"BF16","shape":[{{{big / 2}}}],"data_offsets":[0,{{{big}}}]},"far":"""
+            + $$$"""{"dtype":"F32","shape":[2],"data_offsets":[{{{big}}},{{{big + 8}}}]}}""";
         byte[] json = Encoding.UTF8.GetBytes(header.PadRight((header.Length + 7) / 8 * 8));
         try
         {

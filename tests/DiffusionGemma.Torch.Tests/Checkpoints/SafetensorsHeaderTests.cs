@@ -6,8 +6,8 @@ namespace DiffusionGemma;
 public class SafetensorsHeaderTests
 {
     private const string Good =
-        """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"""
-        + """"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}}"""";
+        """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":"""
+        + """{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}}""";
 
     [Fact]
     public void A_good_header_is_read()

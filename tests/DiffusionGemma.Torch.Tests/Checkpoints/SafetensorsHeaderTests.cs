@@ -24,8 +24,8 @@ public class SafetensorsHeaderTests
         { "overlaps",
             """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[4,12]}}""", 12 },
         { "overlaps", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
-        { "hole", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[8,12]}}""", 12 },
-        { "hole", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", 8 },
+        { "gap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[8,12]}}""", 12 },
+        { "gap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", 8 },
         { "beyond the end", """{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}""", 8 },
         { "after its last tensor", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9 },
         { "does not match", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8 },
@@ -58,10 +58,10 @@ public class SafetensorsHeaderTests
 
     [Theory]
     [MemberData(nameof(Bad))]
-    public void A_bad_header_is_refused(string says, string header, int dataBytes)
+    public void A_bad_header_is_refused(string message, string header, int dataBytes)
     {
         CheckpointException error = Assert.Throws<CheckpointException>(() => Open(RawSafetensors.File(header, dataBytes)));
-        Assert.Contains(says, error.Message);
+        Assert.Contains(message, error.Message);
         Assert.EndsWith(".safetensors", error.CheckpointPath);
     }
 

@@ -27,7 +27,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     /// <param name="prepared">The global batch and its draws.</param>
     /// <param name="cancellation">Looked at between micro-batches.</param>
     public StepLosses Run(PreparedStep prepared, CancellationToken cancellation) =>
-        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens, Places), cancellation);
+        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Places), cancellation);
 
     /// <summary>The same with every row of the batch in one micro-batch, which every worker of every rank takes at once.</summary>
     public void RunEverywhere(PreparedStep prepared, CancellationToken cancellation) =>
@@ -94,7 +94,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
                 decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored);
             (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / pairs);
+                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs);
             if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
             At(prepared, "backward");
             AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);

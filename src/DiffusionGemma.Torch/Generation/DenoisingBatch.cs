@@ -64,8 +64,10 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         Tensor starts = tensor(_cache.Lengths.Select(length => (long)length).ToArray(), device: model.Device);
         Tensor positions = starts.unsqueeze(-1) + arange(canvas, device: model.Device);
         Tensor conditioning = Conditioning(rows);
-        Tensor embedded = model.Stack.SelfConditioning.Forward(model.Stack.Embed(ids), _rows.Exists(row => row.IsConditioned) ? conditioning : null);
-        Tensor hidden = model.Stack.Run(embedded, positions, _cache.ForDecoder(), Pass.Decoder, _cache.DecoderMask).Hidden;
+        var context = new PassContext(Pass.Decoder);
+        Tensor embedded = model.Stack.SelfConditioning.Forward(
+            model.Stack.Embed(ids, context), _rows.Exists(row => row.IsConditioned) ? conditioning : null, null, context);
+        Tensor hidden = model.Stack.Run(embedded, positions, _cache.ForDecoder(), context, _cache.DecoderMask).Hidden;
 
         // Predict, settle what is surest, redraw the rest; keep what the next pass is conditioned on.
         _predictor.Predict(hidden, [.. _rows.Select(row => row.Temperature)], whole: noise is not null, chunk =>
@@ -195,8 +197,9 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
             int[] lengths = [.. unread.Select(ids => Math.Min(ids.Length - start, piece))];
             int past = _cache.Lengths[first];
             Tensor positions = arange(past, past + piece, device: model.Device).unsqueeze(0);
+            var context = new PassContext(Pass.Encoder);
             model.Stack.Run(
-                model.Stack.Embed(tensor(padded, device: model.Device).view(unread.Count, piece)), positions, _cache.ForEncoder(first, lengths), Pass.Encoder,
+                model.Stack.Embed(tensor(padded, device: model.Device).view(unread.Count, piece), context), positions, _cache.ForEncoder(first, lengths), context,
                 kind => _cache.EncoderMask(kind, first, piece), keysOnly: true);
             _cache.Advance(first, lengths);
         }

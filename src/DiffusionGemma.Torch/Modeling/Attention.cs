@@ -20,26 +20,27 @@ internal sealed class Attention(
     /// <param name="past">Keys and values of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
     /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
-    /// <param name="pass">Which adapter applies.</param>
-    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
+    /// <param name="context">The pass.</param>
+    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context)
     {
         using var scope = NewDisposeScope();
-        KeyValues fresh = KeysAndValues(x, angles, pass);
-        Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, pass), heads, queryNorm), angles);
+        KeyValues fresh = KeysAndValues(x, angles, context);
+        Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, context), heads, queryNorm, context), angles, context);
         KeyValues seen = past is null ? fresh : past.Append(fresh);
-        Tensor attended = past is null && pass == Pass.Encoder && mask is not null
+        Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null
             ? Causal(q, seen, mask)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
-        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass);
+        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), context);
         return (result.MoveToOuterDisposeScope(), new KeyValues(fresh.Keys.MoveToOuterDisposeScope(), fresh.Values.MoveToOuterDisposeScope()));
     }
 
     /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>
-    public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, Pass pass)
+    public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, PassContext context)
     {
-        Tensor rawKeys = key.Forward(x, pass), rawValues = value is null ? rawKeys : value.Forward(x, pass);
+        Tensor rawKeys = key.Forward(x, context), rawValues = value is null ? rawKeys : value.Forward(x, context);
         return new KeyValues(
-            RotaryEmbedding.Rotate(NormedHeads(rawKeys, shape.KeyValueHeads, keyNorm), angles), NormedHeads(rawValues, shape.KeyValueHeads, null));
+            RotaryEmbedding.Rotate(NormedHeads(rawKeys, shape.KeyValueHeads, keyNorm, context), angles, context),
+            NormedHeads(rawValues, shape.KeyValueHeads, null, context));
     }
 
     /// <summary>
@@ -67,8 +68,8 @@ internal sealed class Attention(
     }
 
     /// <summary>[B,S,count·D] -> [B,count,S,D], each head normed.</summary>
-    private Tensor NormedHeads(Tensor projected, long count, Tensor? weight) =>
-        RmsNorm.Of(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon).transpose(1, 2);
+    private Tensor NormedHeads(Tensor projected, long count, Tensor? weight, PassContext context) =>
+        RmsNorm.Normalize(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon, context).transpose(1, 2);
 }
 
 /// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>

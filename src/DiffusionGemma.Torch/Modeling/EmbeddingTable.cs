@@ -10,25 +10,25 @@ namespace DiffusionGemma;
 internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId)
 {
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Rows(Tensor ids) =>
-        IsTrained ? RowsFunction.Run(weight, ids, InUse)[0]
+    public Tensor LookUp(Tensor ids, PassContext context) =>
+        IsTrained ? RowsFunction.Run(context.Backward, weight, ids, CreateUse(context))[0]
             : weight.index_select(0, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(scale);
 
     /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor Expected(Tensor logits)
+    public Tensor Expected(Tensor logits, PassContext context)
     {
         using var scope = NewDisposeScope();
         Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(weight.dtype)).softmax(-1).to(weight.dtype).view(-1, weight.shape[0]);
-        Tensor soft = IsTrained ? ExpectedFunction.Run(weight, probabilities, InUse)[0] : Avx512Products.Plain(probabilities, weight).mul_(scale);
+        Tensor soft = IsTrained ? ExpectedFunction.Run(context.Backward, weight, probabilities, CreateUse(context))[0] : Avx512Products.Plain(probabilities, weight).mul_(scale);
         return soft.view(logits.shape[0], -1, weight.shape[1]).MoveToOuterDisposeScope();
     }
 
     private bool IsTrained => weight.requires_grad && is_grad_enabled();
 
     /// <summary>What a backward asks for, as one object: a context refuses a bare tensor that is to be changed.</summary>
-    private Use InUse => new(weight, scale, paddingId);
+    private Use CreateUse(PassContext context) => new(weight, scale, paddingId, context.Gradients);
 
-    private sealed record Use(Tensor Weight, double Scale, long PaddingId);
+    private sealed record Use(Tensor Weight, double Scale, long PaddingId, GradientSink Gradients);
 
     private sealed class RowsFunction : AutogradFunction<RowsFunction>
     {
@@ -43,7 +43,7 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
         {
             var use = (Use)context.get_data("use");
-            Tensor ids = context.get_saved_variables()[0].flatten(), buffer = GradientBuffers.Of(use.Weight);
+            Tensor ids = context.get_saved_variables()[0].flatten(), buffer = use.Gradients.BufferOf(use.Weight);
             Tensor rows = gradients[0]!.reshape(ids.shape[0], -1).to(buffer.dtype) * use.Scale;
             buffer.index_add_(0, ids, rows.masked_fill_(ids.eq(use.PaddingId).unsqueeze(-1), 0), 1);
             return [null, null, null];
@@ -63,7 +63,7 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
         {
             var use = (Use)context.get_data("use");
-            GradientBuffers.AddProduct(GradientBuffers.Of(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
+            GradientBuffers.AddProduct(use.Gradients.BufferOf(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
             return [null, null, null];
         }
     }

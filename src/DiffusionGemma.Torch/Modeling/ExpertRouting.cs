@@ -19,9 +19,10 @@ namespace DiffusionGemma;
 /// </example>
 internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places, long[] Counts, long Choices)
 {
+    /// <summary>Sorts the pairs by expert.</summary>
     /// <param name="indices">[T,K].</param>
     /// <param name="experts">E.</param>
-    public static ExpertRouting Of(Tensor indices, long experts)
+    public static ExpertRouting Sort(Tensor indices, long experts)
     {
         using var scope = NewDisposeScope();
         Tensor flat = indices.flatten(), order = flat.sort(0, descending: false, stable: true).Indices;

@@ -33,15 +33,15 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
         return y.MoveToOuterDisposeScope();
     }
 
-    /// <summary>The gradient of x [N,in] from y's [N,out]; those of what trains add up in their <see cref="GradientBuffers"/>.</summary>
-    public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts)
+    /// <summary>The gradient of x [N,in] from y's [N,out]; those of what trains are added to <paramref name="sink"/>.</summary>
+    public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts, GradientSink sink)
     {
         using var scope = NewDisposeScope();
         Tensor dx = empty(dy.shape[0], weight.shape[2], dtype: dy.dtype, device: dy.device);
         bool written = Avx512Products.TryPlain(dy, weight, counts, dx);
         if (written && !IsTrained && lora is null) return dx.MoveToOuterDisposeScope();
         Tensor[] rows = dy.split(counts, 0), results = dx.split(counts, 0), weights = weight.unbind(0);
-        Tensor[]? inputs = IsTrained ? x().split(counts, 0) : null, buffers = weight.requires_grad ? GradientBuffers.Of(weight).unbind(0) : null;
+        Tensor[]? inputs = IsTrained ? x().split(counts, 0) : null, buffers = weight.requires_grad ? sink.BufferOf(weight).unbind(0) : null;
         (Tensor[] A, Tensor[] B) low = lora?.OfExperts(dy.dtype) ?? default;
         ExpertStackLora.Gradients? lowGradients = lora is { A.requires_grad: true } ? new ExpertStackLora.Gradients(lora) : null;
         for (int e = 0; e < counts.Length; e++)
@@ -54,7 +54,7 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
             results[e].addmm_(inner, low.A[e], beta: 1, alpha: 1);
             lowGradients?.Add(e, inputs![e], inputs[e].mm(low.A[e].t()).mul_(lora.Scale), rows[e], inner);
         }
-        lowGradients?.Publish();
+        lowGradients?.AddTo(sink.BufferOf(lora!.A), sink.BufferOf(lora.B));
         return dx.MoveToOuterDisposeScope();
     }
 }

@@ -28,11 +28,12 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down, IProcessG
     /// <param name="x">[T,H].</param>
     /// <param name="weights">[T,K], at least float32.</param>
     /// <param name="indices">[T,K].</param>
-    /// <param name="pass">Which adapter applies.</param>
-    public Tensor Forward(Tensor x, Tensor weights, Tensor indices, Pass pass)
+    /// <param name="context">The pass, which selects the adapter.</param>
+    public Tensor Forward(Tensor x, Tensor weights, Tensor indices, PassContext context)
     {
-        ExpertsLora? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
-        return ExpertsFunction.Run(
-            x, weights, ExpertRouting.Of(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks);
+        ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
+        return ExpertsFunction.Compute(
+            x, weights, ExpertRouting.Sort(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
+            context);
     }
 }

@@ -23,12 +23,14 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="gateUp">[E,2F,H].</param>
     /// <param name="down">[E,H,F].</param>
     /// <param name="ranks">Who owns the experts between them; the stacks are this rank's part.</param>
+    /// <param name="context">The pass.</param>
     /// <returns>[T,H].</returns>
-    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IProcessGroup ranks)
+    public static Tensor Compute(
+        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IProcessGroup ranks, PassContext context)
     {
         ExpertExchange exchange = ExpertExchange.Of(routing.Counts, ranks, x.device);
-        var call = new Call(routing, exchange, gateUp, down);
-        if (is_grad_enabled()) return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
+        var call = new Call(routing, exchange, gateUp, down, context.Gradients);
+        if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;
     }
 
@@ -49,7 +51,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         return [x, weights, null, .. call.GateUp.Parameters.Select(_ => (Tensor?)null), .. call.Down.Parameters.Select(_ => (Tensor?)null)];
     }
 
-    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down) : IDisposable
+    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, GradientSink Gradients) : IDisposable
     {
         /// <summary>The same, on references that outlive the pass' scope.</summary>
         public Call Kept() => this with
@@ -73,14 +75,14 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         {
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => GatedActivation.Product(gate, up, w), Exchange.Counts);
-            Tensor both = empty_like(projected), weightGradient = Exchange.FromExperts(Gradients(inner, gate, up, w, both.chunk(2, -1))).index_select(0, Routing.Places).view(weights.shape);
-            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts));
+            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => GatedActivation.Product(gate, up, w), Exchange.Counts, Gradients);
+            Tensor both = empty_like(projected), weightGradient = Exchange.FromExperts(ActivationGradients(inner, gate, up, w, both.chunk(2, -1))).index_select(0, Routing.Places).view(weights.shape);
+            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
             return (Routing.Summed(sorted), weightGradient);
         }
 
         /// <summary>dg and du, written where they belong, and dw [N,1]; <paramref name="inner"/> is d, and is written over.</summary>
-        private static Tensor Gradients(Tensor inner, Tensor gate, Tensor up, Tensor w, Tensor[] halves)
+        private static Tensor ActivationGradients(Tensor inner, Tensor gate, Tensor up, Tensor w, Tensor[] halves)
         {
             if (Avx512Products.IsPlain(inner))
             {

@@ -10,8 +10,9 @@ internal sealed class GatedActivation : AutogradFunction<GatedActivation>
 {
     /// <param name="gate">[...,F].</param>
     /// <param name="up">[...,F].</param>
-    public static Tensor Of(Tensor gate, Tensor up) =>
-        is_grad_enabled() && (gate.requires_grad || up.requires_grad) ? Run(gate, up)[0] : Product(Rows(gate), Rows(up), null).view(gate.shape);
+    /// <param name="context">The pass.</param>
+    public static Tensor Activate(Tensor gate, Tensor up, PassContext context) =>
+        is_grad_enabled() && (gate.requires_grad || up.requires_grad) ? Run(context.Backward, gate, up)[0] : Product(Rows(gate), Rows(up), null).view(gate.shape);
 
     /// <summary>w gelu(gate) · up without gradient.</summary>
     /// <param name="gate">[N,F].</param>

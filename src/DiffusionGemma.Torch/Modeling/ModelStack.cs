@@ -49,19 +49,11 @@ internal sealed class ModelStack : IDisposable
     /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
     public IProcessGroup ExpertRanks { get; }
 
-    /// <summary>
-    /// Whether this rank has no tokens of its own in the passes that follow and only takes part in the others' (<see cref="ExpertExchange"/>): no token is
-    /// routed, whatever the rows.
-    /// </summary>
-    public bool IsIdle { get; set; }
-
-    /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
-    public bool RecomputesActivations { get; set; }
-
+    /// <summary>Builds the modules on the parameters of a checkpoint.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
     /// <param name="expertRanks">Who owns the experts between them.</param>
-    public static ModelStack Of(DiffusionGemmaConfig config, Func<string, Tensor> read, IProcessGroup expertRanks)
+    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IProcessGroup expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
         try
@@ -77,30 +69,30 @@ internal sealed class ModelStack : IDisposable
     }
 
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Embed(Tensor ids) => _table.Rows(ids);
+    public Tensor Embed(Tensor ids, PassContext context) => _table.LookUp(ids, context);
 
     /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor ExpectedEmbedding(Tensor logits) => _table.Expected(logits);
+    public Tensor ExpectedEmbedding(Tensor logits, PassContext context) => _table.Expected(logits, context);
 
     /// <summary>All layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>
     /// <param name="positions">[B,S].</param>
     /// <param name="past">Cached keys and values a layer, or null.</param>
-    /// <param name="pass">Encoder or decoder.</param>
+    /// <param name="context">The pass.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
     /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
     /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
+        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, PassContext context, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
         Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
-        Tensor? routed = IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
-        if (!IsIdle && routed?.shape[0] == real?.numel()) routed = null;
+        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
+        if (!context.IsIdle && routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
-        bool recompute = RecomputesActivations && is_grad_enabled();
+        bool recompute = context.RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
         for (int n = 0; n < Layers.Count; n++)
         {
@@ -109,19 +101,19 @@ internal sealed class ModelStack : IDisposable
             LayerShape shape = Layers[n].Shape;
             if (keysOnly && n == Layers.Count - 1)
             {
-                Layers[n].Remember(x, past?[n], angles[shape], pass);
+                Layers[n].AppendKeysAndValues(x, past?[n], angles[shape], context);
                 continue;
             }
             (Tensor hidden, KeyValues? keyValues) = recompute
-                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass, routed)
-                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass, routed);
+                ? LayerCheckpoint.Forward(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], context, routed)
+                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], context, routed);
             x = hidden.MoveToOuterDisposeScope();
             if (keyValues is null) continue;
             keyValues.Keys.MoveToOuterDisposeScope();
             keyValues.Values.MoveToOuterDisposeScope();
             fresh.Add(keyValues);
         }
-        return (RmsNorm.Of(x, _finalNorm, _config.RmsNormEpsilon), fresh);
+        return (RmsNorm.Normalize(x, _finalNorm, _config.RmsNormEpsilon, context), fresh);
     }
 
     public void Dispose()

@@ -12,10 +12,12 @@ internal sealed class RmsNorm : AutogradFunction<RmsNorm>
     /// <param name="x">[...,H].</param>
     /// <param name="weight">[H]; null: ones.</param>
     /// <param name="epsilon">ε.</param>
-    public static Tensor Of(Tensor x, Tensor? weight, double epsilon)
+    /// <param name="context">The pass.</param>
+    public static Tensor Normalize(Tensor x, Tensor? weight, double epsilon, PassContext context)
     {
         if (!is_grad_enabled() || !x.requires_grad && weight?.requires_grad != true) return Normed(x, weight, epsilon);
-        return weight is null ? Run(x, new Use(null, epsilon))[0] : Run(x, new Use(weight, epsilon), weight)[0];
+        var use = new Use(weight, epsilon, context.Gradients);
+        return weight is null ? Run(context.Backward, x, use)[0] : Run(context.Backward, x, use, weight)[0];
     }
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
@@ -31,7 +33,7 @@ internal sealed class RmsNorm : AutogradFunction<RmsNorm>
         var use = (Use)context.get_data("use");
         ScalarType dtype = RotaryEmbedding.AtLeastFloat32(gradients[0]!.dtype);
         Tensor saved = context.get_saved_variables()[0];
-        Tensor? buffer = use.Weight is { requires_grad: true } trained ? GradientBuffers.Of(trained) : null;
+        Tensor? buffer = use.Weight is { requires_grad: true } trained ? use.Gradients.BufferOf(trained) : null;
         Tensor?[] With(Tensor dx) => use.Weight is null ? [dx, null] : [dx, null, null];
         if (Avx512RmsNorm.TryBackward(saved, gradients[0]!, use.Weight, use.Epsilon, buffer) is { } done) return With(done);
         Tensor x = saved.to(dtype), g = gradients[0]!.to(dtype);
@@ -44,5 +46,5 @@ internal sealed class RmsNorm : AutogradFunction<RmsNorm>
 
     private static Tensor Normed(Tensor x, Tensor? weight, double epsilon) => Avx512RmsNorm.TryForward(x, weight, epsilon) ?? TorchOperators.RmsNorm(x, weight, epsilon);
 
-    private sealed record Use(Tensor? Weight, double Epsilon);
+    private sealed record Use(Tensor? Weight, double Epsilon, GradientSink Gradients);
 }

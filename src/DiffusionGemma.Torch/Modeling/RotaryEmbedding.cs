@@ -31,7 +31,8 @@ internal sealed class RotaryEmbedding : IDisposable
     }
 
     /// <summary>x · cos + rotate_half(x) · sin for x [B,h,S,D], rotate_half(x) = [-x2 ; x1] on halves.</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => RotationFunction.Of(x, angles.Cos, angles.Sin);
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles, PassContext context) =>
+        RotationFunction.Rotate(x, angles.Cos, angles.Sin, context);
 
     public static ScalarType AtLeastFloat32(ScalarType dtype) => dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
 

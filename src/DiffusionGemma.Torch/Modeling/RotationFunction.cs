@@ -9,7 +9,9 @@ internal sealed class RotationFunction : AutogradFunction<RotationFunction>
     /// <param name="x">[B,h,S,D].</param>
     /// <param name="cos">[B,1,S,D].</param>
     /// <param name="sin">[B,1,S,D].</param>
-    public static Tensor Of(Tensor x, Tensor cos, Tensor sin) => is_grad_enabled() && x.requires_grad ? Run(x, cos, sin)[0] : Rotated(x, cos, sin);
+    /// <param name="context">The pass.</param>
+    public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin, PassContext context) =>
+        is_grad_enabled() && x.requires_grad ? Run(context.Backward, x, cos, sin)[0] : Rotated(x, cos, sin);
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
     {

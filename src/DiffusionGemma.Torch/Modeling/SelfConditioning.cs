@@ -13,10 +13,11 @@ internal sealed class SelfConditioning(Tensor preNorm, GatedMlp mlp, double epsi
     /// <param name="soft">Expected embeddings under the earlier prediction [n,C,H]; null: of no row. (Where there was no prediction they would be
     /// zeros, whose path through norm and mlp gives exactly zero.)</param>
     /// <param name="rows">[n], the rows that <paramref name="soft"/> is of; null: all.</param>
-    public Tensor Forward(Tensor embeddings, Tensor? soft, Tensor? rows = null)
+    /// <param name="context">The decoder pass.</param>
+    public Tensor Forward(Tensor embeddings, Tensor? soft, Tensor? rows, PassContext context)
     {
-        Tensor? mixedIn = soft is null ? null : mlp.Forward(RmsNorm.Of(soft, preNorm, epsilon), Pass.Decoder);
+        Tensor? mixedIn = soft is null ? null : mlp.Forward(RmsNorm.Normalize(soft, preNorm, epsilon, context), context);
         Tensor mixed = mixedIn is null ? embeddings : rows is null ? embeddings + mixedIn : embeddings.index_add(0, rows, mixedIn, 1);
-        return RmsNorm.Of(mixed, null, epsilon);
+        return RmsNorm.Normalize(mixed, null, epsilon, context);
     }
 }

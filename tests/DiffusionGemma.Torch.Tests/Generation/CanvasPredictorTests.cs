@@ -18,7 +18,7 @@ public class CanvasPredictorTests : TorchTest
         Tensor hidden = (randn(5, 8, model.Config.HiddenSize, generator: generator) * 3).to(dtype);
         double[] temperatures = [0.4, 0.8, 1, 0.5, 2];
         Tensor logits = model.Logits(hidden) / tensor(temperatures).view(-1, 1, 1).to(model.Logits(hidden).dtype);
-        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64), expected = model.Stack.ExpectedEmbedding(logits.to(dtype));
+        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64), expected = model.Stack.ExpectedEmbedding(logits.to(dtype), new PassContext(Pass.Decoder));
         double[] entropies = (-(probabilities * probabilities.clamp_min(1e-300).log()).sum(-1)).data<double>().ToArray();
 
         foreach ((long chunk, long slice) in new[] { (1L << 26, 1L << 21), (1, 1), (2 * 8 * 128, 3 * 128) })

@@ -46,8 +46,7 @@ internal sealed class BackwardPass
 
     /// <summary>Calls loss.backward(), then throws the first exception of a callback. Gradients are then unusable.</summary>
     /// <param name="loss">A scalar, computed by functions that captured this pass.</param>
-    /// <exception cref="ProcessGroupException">A collective failed within a callback.</exception>
-    /// <exception cref="InvalidOperationException">A callback failed; the inner exception is the callback's.</exception>
+    /// <exception cref="Exception">A callback failed: its own exception, with its stack trace.</exception>
     public void Run(Tensor loss) => Run(loss.backward);
 
     /// <summary>Starts from several tensors whose gradients are known.</summary>
@@ -72,8 +71,7 @@ internal sealed class BackwardPass
         }
         Exception? fault;
         lock (_gate) (fault, _firstFault) = (_firstFault, null);
-        if (fault is ProcessGroupException) ExceptionDispatchInfo.Throw(fault);
-        if (fault is not null) throw new InvalidOperationException($"A backward function failed: {fault.Message}", fault);
+        if (fault is not null) ExceptionDispatchInfo.Throw(fault);
     }
 
     private void ReleaseReturnedGradients()

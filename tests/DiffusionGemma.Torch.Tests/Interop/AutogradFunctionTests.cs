@@ -60,9 +60,9 @@ public class AutogradFunctionTests : TorchTest
         {
             (Tensor a, Tensor b) = Leaves();
             Tensor loss = Failing.Run(_backward, ProductAndSum.Run(_backward, a, b, 1.0)[0])[0].sum();
-            var error = Assert.Throws<InvalidOperationException>(() => _backward.Run(loss));
+            var error = Assert.Throws<NotSupportedException>(() => _backward.Run(loss));
             Assert.Contains("no backward today", error.Message, StringComparison.Ordinal);
-            Assert.IsType<NotSupportedException>(error.InnerException);
+            Assert.Contains(nameof(Failing), error.StackTrace, StringComparison.Ordinal);
             _backward.Run(ProductAndSum.Run(_backward, a, b, 1.0)[0].sum());                     // the fault was taken, not kept
         }
     }

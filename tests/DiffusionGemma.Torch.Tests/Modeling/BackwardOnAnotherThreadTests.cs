@@ -47,7 +47,7 @@ public class BackwardOnAnotherThreadTests : TorchTest
         Tensor bad = Failing.Run(failing, x)[0].sum(), good = Doubled.Run(sound, x)[0].sum();
         Exception? fault = null;
         OnAnotherThread(() => fault = Record.Exception(() => failing.Run(bad)));
-        Assert.IsType<NotSupportedException>(Assert.IsType<InvalidOperationException>(fault).InnerException);
+        Assert.IsType<NotSupportedException>(fault);
         Assert.False(failing.HasFailed);
         sound.Run(good);                                                                       // this thread knows nothing of it
         Assert.Equal(0, Largest(x.grad!, full_like(x, 2)));

@@ -16,9 +16,6 @@ namespace DiffusionGemma;
 /// <param name="sliceElements">On a CPU elementwise work is done on so many scores at a time, which stay in its cache.</param>
 internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
 {
-    /// <summary>Columns of one product on a CPU: measured a third faster than one product over a whole vocabulary.</summary>
-    private const int ProductColumns = 1024;
-
     private readonly DiffusionGemmaConfig _config = model.Config;
     private readonly ScalarType _wide = RotaryEmbedding.AtLeastFloat32(model.DType);
     private Tensor? _buffer;
@@ -52,21 +49,14 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
         Tensor table = Model.Stack.Embedding;
         long positions = hidden.shape[0], vocabulary = table.shape[0];
         double scale = 2 / _config.FinalLogitSoftcapping;
-        if (Model.DType != _wide) return nn.functional.linear(hidden, table).to(_wide).mul_(scale);          // the product's own rounding is part of the model
+        if (Model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);          // the product's own rounding is part of the model
         if (_buffer is null || _buffer.shape[0] < positions)
         {
             _buffer?.Dispose();
             _buffer = empty([positions, vocabulary], dtype: _wide, device: Model.Device).DetachFromDisposeScope();
         }
         Tensor scores = _buffer.narrow(0, 0, positions), scaled = hidden * scale;
-        if (Avx512Products.TryTransposed(scaled, table, [positions], scores)) return scores;
-        int columns = Model.Device.type == DeviceType.CPU ? ProductColumns : (int)vocabulary;
-        for (long start = 0; start < vocabulary; start += columns)
-        {
-            using var scope = NewDisposeScope();
-            long width = Math.Min(columns, vocabulary - start);
-            TorchOperators.MatrixProductInto(scaled, table.narrow(0, start, width).t(), scores.narrow(1, start, width));
-        }
+        Kernels.LinearInto(scaled, table, scores);
         return scores;
     }
 
@@ -86,36 +76,9 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             (_predictor, First, Rows, _weights) = (predictor, first, rows, scores);
             double cap = predictor._config.FinalLogitSoftcapping;
             Canvas = predictor._config.CanvasLength;
-            bool rounds = predictor.Model.DType != predictor._wide;
-            int n = (int)scores.shape[0];
-            (_hostTotals, _entropies, _mostLikely) = (new double[n], new double[n], new int[n]);
-            double[] scales = [.. temperatures.SelectMany(t => Enumerable.Repeat(2 * cap / t, Canvas))];
-            if (!rounds && Avx512Softmax.TryRun(scores, scales, _hostTotals, _entropies, _mostLikely))
-            {
-                _totals = tensor(_hostTotals, predictor._wide).unsqueeze(-1);
-                return;
-            }
-            Tensor inverse = tensor(temperatures.Select(t => 1 / t).ToArray(), predictor._wide, scores.device).view(-1, 1, 1).expand(-1, Canvas, -1).reshape(-1, 1);
-            long positions = scores.shape[0], slice = scores.device.type == DeviceType.CPU ? Math.Max(1, predictor.SliceElements / scores.shape[1]) : positions;
-            List<Tensor> best = [], totals = [], entropies = [], rounded = [];
-            for (long start = 0; start < positions; start += slice)
-            {
-                using var scope = NewDisposeScope();
-                long count = Math.Min(slice, positions - start);
-                Tensor scale = inverse.narrow(0, start, count), s = scores.narrow(0, start, count).sigmoid_().mul_(scale * (2 * cap));
-                if (rounds) rounded.Add((s - scale * cap).to(predictor.Model.DType).to(predictor._wide).softmax(-1).to(predictor.Model.DType).MoveToOuterDisposeScope());
-                (Tensor top, Tensor index) = s.max(-1, keepdim: true);
-                Tensor weights = s.sub_(top).exp(), total = weights.sum(-1, keepdim: true);
-                entropies.Add((total.log() - (weights * s).sum(-1, keepdim: true) / total).MoveToOuterDisposeScope());
-                totals.Add(total.MoveToOuterDisposeScope());
-                best.Add(index.MoveToOuterDisposeScope());
-                s.copy_(weights);
-            }
-            _totals = cat(totals, 0);
-            _rounded = rounds ? cat(rounded, 0) : null;
-            using Tensor host = cat([_totals.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1).t().contiguous().cpu();
-            double[] numbers = host.data<double>().ToArray();
-            (_hostTotals, _entropies, _mostLikely) = (numbers[..n], numbers[n..(2 * n)], Array.ConvertAll(numbers[(2 * n)..], v => (int)v));
+            double[] ofPositions = [.. temperatures.SelectMany(t => Enumerable.Repeat(t, Canvas))];
+            SoftmaxRows softmax = Kernels.CappedSoftmax(scores, cap, ofPositions, predictor.Model.DType, predictor.SliceElements);
+            (_totals, _rounded, _hostTotals, _entropies, _mostLikely) = softmax;
         }
 
         /// <summary>The chunk's first row in the batch.</summary>
@@ -185,8 +148,8 @@ internal sealed class CanvasPredictor(DiffusionGemmaModel model, long chunkEleme
             ModelStack stack = _predictor.Model.Stack;
             int start = row * Canvas, count = rows * Canvas;
             Tensor expected = _rounded is null
-                ? Avx512Products.Plain(_weights.narrow(0, start, count), stack.Embedding).div_(_totals.narrow(0, start, count))
-                : _rounded.narrow(0, start, count).mm(stack.Embedding);
+                ? Kernels.MatMul(_weights.narrow(0, start, count), stack.Embedding).div_(_totals.narrow(0, start, count))
+                : Kernels.MatMul(_rounded.narrow(0, start, count), stack.Embedding);
             return expected.mul_(stack.EmbeddingScale).view(rows, Canvas, -1);
         }
 

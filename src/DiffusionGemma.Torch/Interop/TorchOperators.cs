@@ -84,6 +84,9 @@ internal static class TorchOperators
         return (Tensor)Invoke("sum_of_rows", rows, places, offsets);
     }
 
+    /// <summary>½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).</summary>
+    public static Tensor GeluTanh(Tensor x) => nn.functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
+
     /// <summary>gradient · gelu_tanh'(x).</summary>
     public static Tensor GeluTanhBackward(Tensor gradient, Tensor x) => (Tensor)Invoke("gelu_tanh_backward", gradient, x);
 

@@ -18,15 +18,6 @@ internal static unsafe class Avx512Products
     /// <summary>So many numbers of eight weight rows fit the first-level cache.</summary>
     private const long MaxInputs = 1024;
 
-    /// <summary>y = x Wᵀ, x [...,in] and W [out,in] -> [...,out]: here where it can be, by libtorch otherwise.</summary>
-    public static Tensor Linear(Tensor x, Tensor weight)
-    {
-        if (!Fits(x, weight, weight.shape[0], weight.shape[1])) return nn.functional.linear(x, weight);
-        Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype);
-        Transposed(x, weight, [x.numel() / weight.shape[1]], y);
-        return y;
-    }
-
     /// <summary>y = x W_eᵀ for the rows that are e's: <paramref name="counts"/>[e] of them, one e's after the other's.</summary>
     /// <param name="x">[N,in], contiguous.</param>
     /// <param name="weights">[E,out,in], or [out,in] of one, contiguous.</param>
@@ -40,23 +31,12 @@ internal static unsafe class Avx512Products
         return true;
     }
 
-    /// <summary>a b, a [N,K] and b [K,M] to [N,M]: here where it can be, by libtorch otherwise.</summary>
-    public static Tensor Plain(Tensor a, Tensor b)
+    /// <summary>y += a b, a [N,K], b [K,M] and y [N,M]: false where the sizes or strides do not fit.</summary>
+    public static bool TryAddPlain(Tensor a, Tensor b, Tensor y)
     {
-        Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
-        if (!TryPlain(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
-        return y;
-    }
-
-    /// <summary>y += a b, a [N,K], b [K,M] and y [N,M]: here where it can be, by libtorch otherwise.</summary>
-    public static void AddPlain(Tensor y, Tensor a, Tensor b)
-    {
-        if (!FitsPlain(a, b, y))
-        {
-            y.addmm_(a, b, beta: 1, alpha: 1);
-            return;
-        }
+        if (!FitsPlain(a, b, y)) return false;
         AddPlain(a, b, [a.shape[0]], y);
+        return true;
     }
 
     /// <summary>y = a b_e for the rows that are e's: <paramref name="counts"/>[e] of them, one e's after the other's.</summary>

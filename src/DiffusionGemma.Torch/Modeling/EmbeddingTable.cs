@@ -19,7 +19,8 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
     {
         using var scope = NewDisposeScope();
         Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(weight.dtype)).softmax(-1).to(weight.dtype).view(-1, weight.shape[0]);
-        Tensor soft = IsTrained ? ExpectedFunction.Run(context.Backward, weight, probabilities, CreateUse(context))[0] : Avx512Products.Plain(probabilities, weight).mul_(scale);
+        Tensor soft = IsTrained ? ExpectedFunction.Run(context.Backward, weight, probabilities, CreateUse(context))[0]
+            : Kernels.MatMul(probabilities, weight).mul_(scale);
         return soft.view(logits.shape[0], -1, weight.shape[1]).MoveToOuterDisposeScope();
     }
 
@@ -57,13 +58,13 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
             var (weight, probabilities, use) = ((Tensor)inputs[0], (Tensor)inputs[1], (Use)inputs[2]);
             context.save_data("use", use);
             context.save_for_backward([probabilities]);
-            return [Avx512Products.Plain(probabilities, weight).mul_(use.Scale)];
+            return [Kernels.MatMul(probabilities, weight).mul_(use.Scale)];
         }
 
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
         {
             var use = (Use)context.get_data("use");
-            GradientBuffers.AddProduct(use.Gradients.BufferOf(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
+            Kernels.AddOuter(use.Gradients.BufferOf(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
             return [null, null, null];
         }
     }

@@ -67,7 +67,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             using var scope = NewDisposeScope();
             Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts);
             Tensor[] gateAndUp = projected.chunk(2, -1);
-            Tensor activated = GatedActivation.Product(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
+            Tensor activated = Kernels.GatedGelu(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
             return (Routing.Summed(Exchange.FromExperts(Down.Forward(activated, Exchange.Counts))).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 
@@ -75,25 +75,13 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         {
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => GatedActivation.Product(gate, up, w), Exchange.Counts, Gradients);
-            Tensor both = empty_like(projected), weightGradient = Exchange.FromExperts(ActivationGradients(inner, gate, up, w, both.chunk(2, -1))).index_select(0, Routing.Places).view(weights.shape);
+            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Gradients);
+            Tensor both = empty_like(projected);
+            Tensor[] halves = both.chunk(2, -1);
+            Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
+            Tensor weightGradient = Exchange.FromExperts(dw).index_select(0, Routing.Places).view(weights.shape);
             Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
             return (Routing.Summed(sorted), weightGradient);
-        }
-
-        /// <summary>dg and du, written where they belong, and dw [N,1]; <paramref name="inner"/> is d, and is written over.</summary>
-        private static Tensor ActivationGradients(Tensor inner, Tensor gate, Tensor up, Tensor w, Tensor[] halves)
-        {
-            if (Avx512Products.IsPlain(inner))
-            {
-                Tensor fused = empty_like(w);
-                if (Avx512GatedActivation.TryBackward(inner, gate, up, w, halves[0], halves[1], fused)) return fused;
-            }
-            Tensor gelu = GatedMlp.GeluTanh(gate), dw = (inner.to(w.dtype) * (gelu * up)).sum(-1, keepdim: true);
-            inner.mul_(w);
-            halves[0].copy_(TorchOperators.GeluTanhBackward(inner * up, gate));
-            halves[1].copy_(inner.mul_(gelu));
-            return dw;
         }
 
         public void Dispose()

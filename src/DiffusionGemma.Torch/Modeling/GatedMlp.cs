@@ -15,5 +15,5 @@ internal sealed class GatedMlp(Linear gate, Linear up, Linear down)
         return down.Forward(GatedActivation.Activate(gate.Forward(x, context), up.Forward(x, context), context), context).MoveToOuterDisposeScope();
     }
 
-    public static Tensor GeluTanh(Tensor x) => nn.functional.gelu(x, TorchSharp.Modules.GELU.Approximate.tanh);
+    public static Tensor GeluTanh(Tensor x) => TorchOperators.GeluTanh(x);
 }

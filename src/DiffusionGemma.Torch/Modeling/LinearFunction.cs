@@ -40,15 +40,15 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         (Tensor weight, LoraPair? lora, GradientSink sink) = (use.Weight, use.Lora, use.Context.Gradients);
         List<Tensor> saved = context.get_saved_variables();
         Tensor dy = gradients[0]!.reshape(-1, weight.shape[0]);
-        Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Avx512Products.Plain(dy, weight) : null;
-        if (weight.requires_grad) GradientBuffers.AddProduct(sink.BufferOf(weight), dy, x!);
+        Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Kernels.MatMul(dy, weight) : null;
+        if (weight.requires_grad) Kernels.AddOuter(sink.BufferOf(weight), dy, x!);
         if (lora is null) return [dx?.view(use.Shape), null, null];
-        Tensor dlow = Avx512Products.Linear(dy, use.Transposed(dy.dtype)).mul_(lora.Scale);
+        Tensor dlow = Kernels.Linear(dy, use.Transposed(dy.dtype)).mul_(lora.Scale);
         Tensor? kept = saved.Count > 2 ? saved[2].view(-1, weight.shape[1]) : null;
-        if (lora.A.requires_grad) GradientBuffers.AddProduct(sink.BufferOf(lora.A), dlow, use.Dropped(x!, kept));
-        if (lora.B.requires_grad) GradientBuffers.AddProduct(sink.BufferOf(lora.B), dy, saved[1]);
-        if (dx is not null && kept is null) Avx512Products.AddPlain(dx, dlow, lora.A.to(dy.dtype));
-        else dx?.add_(use.Dropped(dlow.mm(lora.A.to(dy.dtype)), kept));
+        if (lora.A.requires_grad) Kernels.AddOuter(sink.BufferOf(lora.A), dlow, use.Dropped(x!, kept));
+        if (lora.B.requires_grad) Kernels.AddOuter(sink.BufferOf(lora.B), dy, saved[1]);
+        if (dx is not null && kept is null) Kernels.AddMatMul(dx, dlow, lora.A.to(dy.dtype));
+        else dx?.add_(use.Dropped(Kernels.MatMul(dlow, lora.A.to(dy.dtype)), kept));
         return [dx?.view(use.Shape), null, null, null, null];
     }
 
@@ -57,11 +57,11 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         /// <summary>y [...,out], scale · A x̃ [N,r], and which of x stayed, [...,in].</summary>
         public (Tensor Y, Tensor? Low, Tensor? Kept) Forward(Tensor x)
         {
-            if (Lora is null) return (Avx512Products.Linear(x, Weight), null, null);
+            if (Lora is null) return (Kernels.Linear(x, Weight), null, null);
             using var scope = NewDisposeScope();
             Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
-            Tensor y = Avx512Products.Linear(x, Weight), low = Avx512Products.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
-            Avx512Products.AddPlain(y.view(-1, Weight.shape[0]), low, Transposed(x.dtype));
+            Tensor y = Kernels.Linear(x, Weight), low = Kernels.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
+            Kernels.AddMatMul(y.view(-1, Weight.shape[0]), low, Transposed(x.dtype));
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }
 

@@ -11,29 +11,19 @@ internal sealed class RotationFunction : AutogradFunction<RotationFunction>
     /// <param name="sin">[B,1,S,D].</param>
     /// <param name="context">The pass.</param>
     public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin, PassContext context) =>
-        is_grad_enabled() && x.requires_grad ? Run(context.Backward, x, cos, sin)[0] : Rotated(x, cos, sin);
+        is_grad_enabled() && x.requires_grad ? Run(context.Backward, x, cos, sin)[0] : Kernels.Rotate(x, cos, sin);
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
     {
         var (x, cos, sin) = ((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2]);
         context.save_for_backward([cos, sin]);
-        return [Rotated(x, cos, sin)];
+        return [Kernels.Rotate(x, cos, sin)];
     }
 
     protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
     {
         List<Tensor> saved = context.get_saved_variables();
         (Tensor cos, Tensor sin, Tensor dy) = (saved[0], saved[1], gradients[0]!);
-        if (Avx512Rotation.TryRun(dy, cos, sin, transposed: true) is { } dx) return [dx, null, null];
-        Tensor[] halves = (dy * sin).chunk(2, -1);
-        return [(dy * cos).add_(cat([halves[1], -halves[0]], -1)), null, null];
-    }
-
-    private static Tensor Rotated(Tensor x, Tensor cos, Tensor sin)
-    {
-        if (Avx512Rotation.TryRun(x, cos, sin, transposed: false) is { } y) return y;
-        using var scope = NewDisposeScope();
-        Tensor[] halves = x.chunk(2, -1);
-        return (x * cos + cat([-halves[1], halves[0]], -1) * sin).MoveToOuterDisposeScope();
+        return [Kernels.RotateBackward(dy, cos, sin), null, null];
     }
 }

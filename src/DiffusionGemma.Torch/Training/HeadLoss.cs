@@ -19,9 +19,6 @@ internal static class HeadLoss
 
     private const long LeastChunk = 128;
 
-    /// <summary>Numbers that a CPU takes through all that follows the product at once: they stay in a core's own cache.</summary>
-    private const long CacheElements = 1 << 17;
-
     /// <summary>Tokens whose logits are there at once, at most.</summary>
     public static long Chunk(long vocabulary) => Math.Max(LeastChunk, ChunkElements / vocabulary);
 
@@ -61,39 +58,13 @@ internal static class HeadLoss
         foreach (Tensor part in Parts(chosen, Chunk(weight.shape[0])))
         {
             using var inner = NewDisposeScope();
-            Tensor rows = tokens.index_select(0, part), logits = Avx512Products.Linear(rows, weight), target = targets.index_select(0, part).unsqueeze(-1);
+            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight), target = targets.index_select(0, part).unsqueeze(-1);
             bool withGradient = gradient is not null || buffer is not null;
-            // The kernel does a row at a time by itself.
-            long block = hidden.device_type != DeviceType.CPU || Avx512Products.IsPlain(logits) ? part.shape[0] : Math.Max(1, CacheElements / weight.shape[0]);
-            foreach ((Tensor z, Tensor at) in logits.split(block).Zip(target.split(block))) sum.add_(LossInPlace(z, at, cap, withGradient));
-            gradient?.index_copy_(0, part, Avx512Products.Plain(logits, weight).mul_(factor!.Value));
-            if (buffer is not null) GradientBuffers.AddProduct(buffer, logits, rows.mul_(factor!.Value));
+            sum.add_(Kernels.CappedCrossEntropy(logits, target, cap, withGradient));
+            gradient?.index_copy_(0, part, Kernels.MatMul(logits, weight).mul_(factor!.Value));
+            if (buffer is not null) Kernels.AddOuter(buffer, logits, rows.mul_(factor!.Value));
         }
         return (sum.item<double>(), gradient?.view(hidden.shape).MoveToOuterDisposeScope());
-    }
-
-    /// <summary>The summed loss of some rows of z; with <paramref name="withGradient"/> dz then stands in z's place.</summary>
-    private static Tensor LossInPlace(Tensor z, Tensor target, double cap, bool withGradient)
-    {
-        using var scope = NewDisposeScope();
-        Tensor wide = z.to(RotaryEmbedding.AtLeastFloat32(z.dtype));
-        if (Avx512CrossEntropy.TryRun(wide, target, cap, withGradient, out double loss))
-        {
-            if (withGradient && z.dtype != wide.dtype) z.copy_(wide);
-            return tensor(loss, ScalarType.Float64).MoveToOuterDisposeScope();
-        }
-        Tensor bounded = wide.div_(cap).tanh_();                                               // s / c
-        Tensor capped = bounded * cap, largest = capped.amax(-1), ofTarget = capped.gather(1, target).squeeze(-1);
-        TorchOperators.SoftmaxInPlace(capped);
-        // The largest probability is 1 / Σ exp(s - s_max), at least 1 / V: its logarithm loses nothing.
-        Tensor sum = (largest - capped.amax(-1).log() - ofTarget).sum();
-        if (withGradient)
-        {
-            capped.scatter_add_(1, target, full_like(target, -1, capped.dtype));
-            TorchOperators.TanhBackwardInPlace(capped, bounded);
-            z.copy_(capped);
-        }
-        return sum.MoveToOuterDisposeScope();
     }
 
     /// <summary>As few parts as the limit allows, of like size.</summary>

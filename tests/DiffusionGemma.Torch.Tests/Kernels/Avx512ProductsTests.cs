@@ -34,8 +34,8 @@ public class Avx512ProductsTests : TorchTest
     public void A_row_does_not_depend_on_the_rows_beside_it()
     {
         Assert.SkipUnless(Avx512F.IsSupported, "This processor has no AVX-512.");
-        Tensor x = Numbers(201, 48), weight = Numbers(40, 48), all = Avx512Products.Linear(x, weight);
-        for (int row = 0; row < 201; row++) Assert.Equal(0, Largest(Avx512Products.Linear(x.narrow(0, row, 1), weight), all.narrow(0, row, 1)));
+        Tensor x = Numbers(201, 48), weight = Numbers(40, 48), all = Kernels.Linear(x, weight);
+        for (int row = 0; row < 201; row++) Assert.Equal(0, Largest(Kernels.Linear(x.narrow(0, row, 1), weight), all.narrow(0, row, 1)));
     }
 
     [Theory]
@@ -45,12 +45,12 @@ public class Avx512ProductsTests : TorchTest
     [InlineData(64, 32, 1040)]                               // more than the first-level cache holds
     public void Other_sizes_are_left_to_libtorch(int rows, int outputs, int inputs)
     {
-        Tensor x = Numbers(2, rows / 2, inputs), weight = Numbers(outputs, inputs), y = Avx512Products.Linear(x, weight);
+        Tensor x = Numbers(2, rows / 2, inputs), weight = Numbers(outputs, inputs), y = Kernels.Linear(x, weight);
         Assert.Equal([2, rows / 2, outputs], y.shape);
         Near(y.view(rows, outputs), x.view(rows, inputs), weight.t(), inputs);
-        Assert.Equal(0, Largest(Avx512Products.Linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64)), nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64))));
+        Assert.Equal(0, Largest(Kernels.Linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64)), nn.functional.linear(x.to(ScalarType.Float64), weight.to(ScalarType.Float64))));
         Tensor strided = Numbers(2, inputs, rows / 2).transpose(1, 2);
-        Near(Avx512Products.Linear(strided, weight).view(rows, outputs), strided.reshape(rows, inputs), weight.t(), inputs);
+        Near(Kernels.Linear(strided, weight).view(rows, outputs), strided.reshape(rows, inputs), weight.t(), inputs);
     }
 
     /// <summary>Sums of 256, which are then added up.</summary>
@@ -63,7 +63,7 @@ public class Avx512ProductsTests : TorchTest
     public void Plain_products(int rows, int inner, int columns)
     {
         Tensor a = Numbers(rows, inner), b = Numbers(inner, columns);
-        Near(Avx512Products.Plain(a, b), a, b, columns % 32 == 0 ? InBlocks(inner) : inner);
+        Near(Kernels.MatMul(a, b), a, b, columns % 32 == 0 ? InBlocks(inner) : inner);
     }
 
     [Fact]
@@ -82,7 +82,7 @@ public class Avx512ProductsTests : TorchTest
         {
             if (counts[e] == 0) continue;
             Near(results[e], parts[e], b[e], InBlocks(inner));
-            Assert.Equal(0, Largest(Avx512Products.Plain(parts[e].narrow(0, counts[e] - 1, 1), b[e]), results[e].narrow(0, counts[e] - 1, 1)));   // whatever the rows beside it
+            Assert.Equal(0, Largest(Kernels.MatMul(parts[e].narrow(0, counts[e] - 1, 1), b[e]), results[e].narrow(0, counts[e] - 1, 1)));   // whatever the rows beside it
         }
     });
 
@@ -107,7 +107,7 @@ public class Avx512ProductsTests : TorchTest
         {
             set_num_threads(2);
             Assert.False(Avx512Products.TryTransposed(x, weight, [64], y));
-            Assert.Equal(0, Largest(Avx512Products.Linear(x, weight), nn.functional.linear(x, weight)));
+            Assert.Equal(0, Largest(Kernels.Linear(x, weight), nn.functional.linear(x, weight)));
         }
         finally
         {

@@ -29,7 +29,7 @@ public class KernelThreadsTests : TorchTest
             Assert.True(Avx512GatedActivation.TryBackward(weights, weights, loss, null, dGate, dUp, null));
             return
             [
-                linear, plain, outer, softmax, loss, tensor(sum), dGate, dUp, Avx512Products.Linear(few, table), Avx512Products.Plain(weights, table), Avx512Products.Plain(weights.narrow(0, 0, 64), table),
+                linear, plain, outer, softmax, loss, tensor(sum), dGate, dUp, Kernels.Linear(few, table), Kernels.MatMul(weights, table), Kernels.MatMul(weights.narrow(0, 0, 64), table),
                 Avx512RmsNorm.TryForward(weights, null, 1e-6)!, Avx512RmsNorm.TryBackward(x, x, norm, 1e-6, zeros(512))!, Avx512GatedActivation.TryForward(weights, loss, null)!,
                 Avx512Rotation.TryRun(heads, angles.cos(), angles.sin(), transposed: false)!,
             ];

@@ -1,0 +1,11 @@
+namespace DiffusionGemma;
+
+/// <summary>Which implementations <see cref="Kernels"/> may use.</summary>
+internal enum KernelSet
+{
+    /// <summary>This library's vector kernels where they fit and are faster, libtorch's operators elsewhere.</summary>
+    Managed,
+
+    /// <summary>libtorch's operators alone.</summary>
+    LibTorch,
+}

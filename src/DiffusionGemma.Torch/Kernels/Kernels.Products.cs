@@ -1,0 +1,112 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+internal static partial class Kernels
+{
+    /// <summary>So few columns of an outer product (those of a low rank) are better computed as its rows.</summary>
+    private const long NarrowColumns = 64;
+
+    /// <summary>y = x Wᵀ.</summary>
+    /// <param name="x">[...,in].</param>
+    /// <param name="weight">W [out,in].</param>
+    /// <returns>[...,out].</returns>
+    public static Tensor Linear(Tensor x, Tensor weight)
+    {
+        if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
+        Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype);
+        if (Avx512Products.TryTransposed(x, weight, [x.numel() / weight.shape[1]], y)) return y;
+        y.Dispose();
+        return nn.functional.linear(x, weight);
+    }
+
+    /// <summary>y = x Wᵀ into memory that is there already.</summary>
+    /// <param name="x">[N,in].</param>
+    /// <param name="weight">W [out,in].</param>
+    /// <param name="y">[N,out]; overwritten.</param>
+    public static void LinearInto(Tensor x, Tensor weight, Tensor y)
+    {
+        if (IsManaged(x, weight, y) && Avx512Products.TryTransposed(x, weight, [x.shape[0]], y)) return;
+        LibTorchKernels.LinearInto(x, weight, y);
+    }
+
+    /// <summary>a b.</summary>
+    /// <param name="a">[N,K].</param>
+    /// <param name="b">[K,M].</param>
+    /// <returns>[N,M].</returns>
+    public static Tensor MatMul(Tensor a, Tensor b)
+    {
+        Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
+        if (!IsManaged(a, b) || !Avx512Products.TryPlain(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
+        return y;
+    }
+
+    /// <summary>y += a b.</summary>
+    /// <param name="y">[N,M].</param>
+    /// <param name="a">[N,K].</param>
+    /// <param name="b">[K,M].</param>
+    public static void AddMatMul(Tensor y, Tensor a, Tensor b)
+    {
+        if (!IsManaged(y, a, b) || !Avx512Products.TryAddPlain(a, b, y)) y.addmm_(a, b, beta: 1, alpha: 1);
+    }
+
+    /// <summary>buffer += dyᵀ x, the gradient of W in y = x Wᵀ, without a copy of the buffer's size.</summary>
+    /// <param name="buffer">[out,in], in the dtype of <paramref name="dy"/> or a wider one.</param>
+    /// <param name="dy">[N,out].</param>
+    /// <param name="x">[N,in].</param>
+    public static void AddOuter(Tensor buffer, Tensor dy, Tensor x)
+    {
+        if (IsManaged(buffer, dy, x))
+        {
+            if (Avx512Products.TryAddOuter(dy, x, buffer)) return;
+            if (x.shape[1] <= NarrowColumns)
+            {
+                using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype), across = narrow.t();
+                if (Avx512Products.TryAddOuter(x, dy, narrow))
+                {
+                    buffer.add_(across);
+                    return;
+                }
+            }
+        }
+        LibTorchKernels.AddOuter(buffer, dy, x);
+    }
+
+    /// <summary>y = x W_eᵀ for each expert's rows of x.</summary>
+    /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
+    /// <param name="weights">W [E,out,in].</param>
+    /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    /// <returns>[N,out].</returns>
+    public static Tensor GroupedLinear(Tensor x, Tensor weights, long[] counts)
+    {
+        Tensor y = empty(x.shape[0], weights.shape[1], dtype: x.dtype, device: x.device);
+        if (!IsManaged(x, weights) || !Avx512Products.TryTransposed(x, weights, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
+        return y;
+    }
+
+    /// <summary>y = a B_e for each expert's rows of a.</summary>
+    /// <param name="a">[N,K], the rows of one expert after those of the one before it.</param>
+    /// <param name="b">B [E,K,M].</param>
+    /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    /// <returns>[N,M].</returns>
+    public static Tensor GroupedMatMul(Tensor a, Tensor b, long[] counts)
+    {
+        Tensor y = empty(a.shape[0], b.shape[2], dtype: a.dtype, device: a.device);
+        if (!IsManaged(a, b) || !Avx512Products.TryPlain(a, b, counts, y)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
+        return y;
+    }
+
+    /// <summary>buffers[e] += dyᵀ x over each expert's rows.</summary>
+    /// <param name="buffers">[E,out,in], in the dtype of <paramref name="dy"/> or a wider one.</param>
+    /// <param name="dy">[N,out], the rows of one expert after those of the one before it.</param>
+    /// <param name="x">[N,in], in the same order.</param>
+    /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    public static void GroupedAddOuter(Tensor buffers, Tensor dy, Tensor x, long[] counts)
+    {
+        using var scope = NewDisposeScope();
+        Tensor[] rows = dy.split(counts, 0), inputs = x.split(counts, 0), parts = buffers.unbind(0);
+        for (int e = 0; e < counts.Length; e++)
+            if (counts[e] > 0) AddOuter(parts[e], rows[e], inputs[e]);
+    }
+}

@@ -1,0 +1,37 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Products, norms, gates, rotations and losses of the model, for tensors of any device and dtype. Float32 tensors on a CPU go through this library's
+/// vector kernels where those are faster; everything else goes through libtorch's operators. Callers need not know which. None of the methods records
+/// gradients: a backward is a method of its own.
+/// </summary>
+internal static partial class Kernels
+{
+    /// <summary>The environment variable that names a <see cref="KernelSet"/>; without it, <see cref="KernelSet.Managed"/>.</summary>
+    public const string Variable = "DIFFUSIONGEMMA_KERNELS";
+
+    /// <summary>Read once: a process that changed its kernels on the way would not repeat its own losses.</summary>
+    public static readonly KernelSet Set = Parse(Environment.GetEnvironmentVariable(Variable));
+
+    /// <summary>The set that a value of <see cref="Variable"/> names.</summary>
+    /// <exception cref="InvalidOperationException">It names none.</exception>
+    public static KernelSet Parse(string? value)
+    {
+        if (string.IsNullOrWhiteSpace(value)) return KernelSet.Managed;
+        if (!int.TryParse(value, out _) && Enum.TryParse(value, ignoreCase: true, out KernelSet set)) return set;
+        throw new InvalidOperationException(
+            $"The environment variable {Variable} is '{value}'. Set it to {string.Join(" or ", Enum.GetNames<KernelSet>())}, or unset it.");
+    }
+
+    /// <summary>Whether managed kernels may read and write these tensors.</summary>
+    private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)
+    {
+        if (Set != KernelSet.Managed) return false;
+        foreach (Tensor? tensor in tensors)
+            if (tensor is not null && (tensor.dtype != ScalarType.Float32 || tensor.device_type != DeviceType.CPU)) return false;
+        return true;
+    }
+}

@@ -121,7 +121,7 @@ internal sealed partial class ReferenceAlgorithm : IDisposable
             Tensor q = RotaryEmbedding.Rotate(Norm(Heads("q_proj", _config.NumAttentionHeads), p + ".self_attn.q_norm"), angles, context);
             Tensor k0 = Heads("k_proj", shape.KeyValueHeads), v0 = shape.Kind == AttentionKind.Sliding ? Heads("v_proj", shape.KeyValueHeads) : k0;
             var own = new KeyValues(RotaryEmbedding.Rotate(Norm(k0, p + ".self_attn.k_norm"), angles, context), Norm(v0));
-            KeyValues seen = past is null ? own : past[n].Append(own);
+            KeyValues seen = past is null ? own : past[n].Concatenate(own);
             Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask(shape.Kind), 1.0).transpose(1, 2).reshape(x.shape[0], x.shape[1], -1);
             Tensor r = x + Norm(Linear(attended, p + ".self_attn.o_proj"), p + ".post_attention_layernorm");
             Tensor dense = Norm(Gated(Norm(r, p + ".pre_feedforward_layernorm"), p + ".mlp"), p + ".post_feedforward_layernorm_1");

@@ -120,12 +120,12 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor keyPositions = (keyMask.cumsum(-1) - 1).clamp_min(0);
         Tensor positions = keyPositions.narrow(1, keyPositions.shape[1] - ids.shape[1], ids.shape[1]);
 
+        TensorLayerCache[]? grown = past is null ? null : [.. past.Layers.Select(layer => new TensorLayerCache(layer, scope))];
         (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
-            _stack.Embed(ids, context), positions, past?.Layers, context,
-            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), real: attentionMask is null ? null : mask);
-        List<KeyValues> layers = past is null ? fresh : [.. past.Layers.Zip(fresh, (old, newer) => old.Append(newer))];
-        if (past is null) return new EncoderCache(layers, keyMask.alias(), keyPositions, hidden);
-        past.Replace(layers, keyMask, keyPositions, hidden);
+            _stack.Embed(ids, context), positions, grown, kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
+            real: attentionMask is null ? null : mask);
+        if (past is null) return new EncoderCache(fresh, keyMask.alias(), keyPositions, hidden);
+        past.Replace([.. grown!.Select(layer => layer.Held)], keyMask, keyPositions, hidden);
         return past;
     }
 
@@ -149,7 +149,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask?.to(Device).nonzero().flatten();
         Tensor? logits = selfConditioningLogits?.to(Device);
         var context = new PassContext(Pass.Decoder);
-        Tensor hidden = DecodeHidden(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts, null, context);
+        Tensor hidden = Decode(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts, null, context);
         return Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
@@ -180,11 +180,16 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal void SaveGathered(string folder, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> gathered) =>
         CheckpointWriter.Save(_checkpoint, folder, Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
 
-    /// <summary>
-    /// The decoder's hidden state [B,C,H] after the final norm. <paramref name="logits"/> [n,C,V] of an earlier pass condition the rows
-    /// <paramref name="conditioned"/> [n] (null: all of them); <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.
-    /// </summary>
-    internal Tensor DecodeHidden(
+    /// <summary>Decodes canvases against an encoder cache.</summary>
+    /// <param name="canvasIds">[B,C] int64.</param>
+    /// <param name="cache">The encoded tokens of the same rows; only read.</param>
+    /// <param name="logits">[n,C,V] of an earlier pass that condition this one; null: none.</param>
+    /// <param name="conditioned">[n] int64: the rows that <paramref name="logits"/> condition; null: all.</param>
+    /// <param name="starts">[B] int64, the position of each row's canvas; null: right after the cached tokens.</param>
+    /// <param name="canvasMask">[B,C] bool, false = beyond the end of a shorter canvas; null: all are whole.</param>
+    /// <param name="context">The decoder pass.</param>
+    /// <returns>The hidden state [B,C,H] after the final norm.</returns>
+    internal Tensor Decode(
         Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask, PassContext context)
     {
         RequireIds(canvasIds, nameof(canvasIds));
@@ -193,17 +198,41 @@ public sealed class DiffusionGemmaModel : IDisposable
         RequirePerRow(starts, canvasIds.shape[0], nameof(starts));
 
         using var scope = NewDisposeScope();
-        Tensor ids = canvasIds.to(Device);
-        Tensor first = starts?.to(Device) ?? cache.NextPositions();
+        Tensor ids = canvasIds.to(Device), first = starts?.to(Device) ?? cache.NextPositions();
         Tensor positions = first.unsqueeze(-1) + arange(ids.shape[1], device: Device);
         Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
-        Tensor? soft = logits is null || logits.shape[0] == 0 ? null : _stack.ExpectedEmbedding(logits, context);
-        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids, context), soft, conditioned, context);
-        return _stack.Run(
-            embedded, positions, cache.Layers, context,
-            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas),
-            real: canvasMask is null ? null : wholeCanvas).Hidden.MoveToOuterDisposeScope();
+        Conditioning? conditioning = logits is null || logits.shape[0] == 0 ? null : new Conditioning(_stack.ExpectedEmbedding(logits, context), conditioned);
+        return Decode(
+            ids, positions, [.. cache.Layers.Select(layer => new TensorLayerCache(layer))], conditioning,
+            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas), context,
+            real: canvasMask is null ? null : wholeCanvas).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The bidirectional pass over canvases, of training and of inference.</summary>
+    /// <param name="ids">[B,C] int64.</param>
+    /// <param name="positions">[B,C] int64.</param>
+    /// <param name="pasts">One cache a layer with the encoded tokens of the same rows.</param>
+    /// <param name="conditioning">An earlier prediction for these canvases; null: none.</param>
+    /// <param name="masks">[B,1,C,K] bool for each kind of attention, true = may be seen; null: all is.</param>
+    /// <param name="context">The decoder pass.</param>
+    /// <param name="real">[B,C] bool, false = padding, which is routed to no expert; null: none is.</param>
+    /// <returns>The hidden state [B,C,H] after the final norm.</returns>
+    internal Tensor Decode(
+        Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks, PassContext context,
+        Tensor? real = null)
+    {
+        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids, context), conditioning, context);
+        return _stack.Run(embedded, positions, pasts, masks, context, real: real).Hidden;
+    }
+
+    /// <summary>The causal pass over new tokens that only appends their keys and values to caches.</summary>
+    /// <param name="ids">[B,S] int64.</param>
+    /// <param name="positions">[B,S] or [1,S] int64.</param>
+    /// <param name="pasts">One cache a layer.</param>
+    /// <param name="masks">[B,1,S,K] bool for each kind of attention, true = may be seen.</param>
+    /// <param name="context">The encoder pass.</param>
+    internal void Encode(Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Func<AttentionKind, Tensor?> masks, PassContext context) =>
+        _stack.Run(_stack.Embed(ids, context), positions, pasts, masks, context, keysOnly: true);
 
     /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>
     public void Dispose()

@@ -17,16 +17,17 @@ internal sealed class Attention(
 
     /// <summary>x [B,S,H] attends past keys and its own. Returns the output [B,S,H] and the fresh keys and values, [B,kv,S,D] each.</summary>
     /// <param name="x">[B,S,H], normed.</param>
-    /// <param name="past">Keys and values of earlier positions, or null.</param>
+    /// <param name="past">The layer's cache of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
     /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
     /// <param name="context">The pass.</param>
-    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context)
+    public (Tensor Output, KeyValues Fresh) Forward(
+        Tensor x, ILayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context)
     {
         using var scope = NewDisposeScope();
         KeyValues fresh = KeysAndValues(x, angles, context);
         Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, context), heads, queryNorm, context), angles, context);
-        KeyValues seen = past is null ? fresh : past.Append(fresh);
+        KeyValues seen = past is null ? fresh : context.Pass == Pass.Encoder ? past.Append(fresh) : past.Join(fresh);
         Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null
             ? Causal(q, seen, mask)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
@@ -70,13 +71,4 @@ internal sealed class Attention(
     /// <summary>[B,S,count·D] -> [B,count,S,D], each head normed.</summary>
     private Tensor NormedHeads(Tensor projected, long count, Tensor? weight, PassContext context) =>
         RmsNorm.Normalize(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon, context).transpose(1, 2);
-}
-
-/// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>
-internal record KeyValues(Tensor Keys, Tensor Values)
-{
-    /// <summary>All that is seen once newer ones have come; a cache that is written in place does it in its own way.</summary>
-    public virtual KeyValues Append(KeyValues newer) => Concatenate(newer);
-
-    public KeyValues Concatenate(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
 }

@@ -4,29 +4,31 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The token table [V,H], which is the tied head too, as what it gives the layers: rows, and expectations over rows, each times √H. Their
-/// gradients are added to the table's own, in place: autograd would make one of the table's size at each use.
+/// Looks tokens up in the embedding table [V,H], which is also the tied head, and averages its rows; both times √H. Gradients are added to the table's in
+/// place, where autograd would allocate one of the table's size at each use.
 /// </summary>
 internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId)
 {
-    /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
+    /// <summary>Looks up [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
     public Tensor LookUp(Tensor ids, PassContext context) =>
         IsTrained ? RowsFunction.Run(context.Backward, weight, ids, CreateUse(context))[0]
             : weight.index_select(0, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(scale);
 
-    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor Expected(Tensor logits, PassContext context)
+    /// <summary>Averages of the table's rows, times √H. No gradient for the weights.</summary>
+    /// <param name="weights">[N,V]: the weights of the rows in each average.</param>
+    /// <param name="totals">[N,1]: what each average is divided by; null: the weights are probabilities.</param>
+    /// <param name="context">The pass.</param>
+    /// <returns>[N,H].</returns>
+    public Tensor Average(Tensor weights, Tensor? totals, PassContext context)
     {
-        using var scope = NewDisposeScope();
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(weight.dtype)).softmax(-1).to(weight.dtype).view(-1, weight.shape[0]);
-        Tensor soft = IsTrained ? ExpectedFunction.Run(context.Backward, weight, probabilities, CreateUse(context))[0]
-            : Kernels.MatMul(probabilities, weight).mul_(scale);
-        return soft.view(logits.shape[0], -1, weight.shape[1]).MoveToOuterDisposeScope();
+        if (IsTrained) return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
+        Tensor sums = Kernels.MatMul(weights, weight);
+        return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }
 
     private bool IsTrained => weight.requires_grad && is_grad_enabled();
 
-    /// <summary>What a backward asks for, as one object: a context refuses a bare tensor that is to be changed.</summary>
+    /// <summary>Bundles what a backward needs: autograd's context refuses a bare tensor that will be changed.</summary>
     private Use CreateUse(PassContext context) => new(weight, scale, paddingId, context.Gradients);
 
     private sealed record Use(Tensor Weight, double Scale, long PaddingId, GradientSink Gradients);
@@ -51,7 +53,7 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
         }
     }
 
-    private sealed class ExpectedFunction : AutogradFunction<ExpectedFunction>
+    private sealed class AverageFunction : AutogradFunction<AverageFunction>
     {
         protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
         {

@@ -16,13 +16,16 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
     /// decoder's keys and values, which nobody reads, are not there.
     /// </summary>
     public static (Tensor Hidden, KeyValues? Fresh) Forward(
-        TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real)
+        TransformerLayer layer, Tensor x, TensorLayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real)
     {
         // The scope that made angles and masks ends with the pass: the backward has references of its own.
         static Tensor Kept(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
         var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), context, real is null ? null : Kept(real));
-        Tensor[] outputs = past is null ? Run(context.Backward, call, x) : Run(context.Backward, call, x, past.Keys, past.Values);
-        return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
+        Tensor[] outputs = past is null ? Run(context.Backward, call, x) : Run(context.Backward, call, x, past.Held.Keys, past.Held.Values);
+        if (context.Pass == Pass.Decoder) return (outputs[0], null);
+        var fresh = new KeyValues(outputs[1], outputs[2]);
+        past?.Append(fresh);
+        return (outputs[0], fresh);
     }
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
@@ -50,7 +53,7 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
     {
         public Tensor[] Outputs(Tensor[] inputs, PassContext context)
         {
-            KeyValues? past = inputs.Length == 1 ? null : new KeyValues(inputs[1], inputs[2]);
+            TensorLayerCache? past = inputs.Length == 1 ? null : new TensorLayerCache(new KeyValues(inputs[1], inputs[2]));
             (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, context, Real);
             return context.Pass == Pass.Decoder ? [hidden] : [hidden, fresh.Keys, fresh.Values];
         }

@@ -71,20 +71,32 @@ internal sealed class ModelStack : IDisposable
     /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
     public Tensor Embed(Tensor ids, PassContext context) => _table.LookUp(ids, context);
 
-    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor ExpectedEmbedding(Tensor logits, PassContext context) => _table.Expected(logits, context);
+    /// <summary>Expected embeddings under a prediction: softmax(logits) · table · √H. No gradient for the logits.</summary>
+    /// <param name="logits">[B,C,V].</param>
+    /// <param name="context">The pass.</param>
+    /// <returns>[B,C,H].</returns>
+    public Tensor ExpectedEmbedding(Tensor logits, PassContext context)
+    {
+        using var scope = NewDisposeScope();
+        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
+        Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.shape[0]), null, context);
+        return expected.view(logits.shape[0], -1, Embedding.shape[1]).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc cref="EmbeddingTable.Average"/>
+    public Tensor ExpectedEmbedding(Tensor weights, Tensor? totals, PassContext context) => _table.Average(weights, totals, context);
 
     /// <summary>All layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>
     /// <param name="positions">[B,S].</param>
-    /// <param name="past">Cached keys and values a layer, or null.</param>
-    /// <param name="context">The pass.</param>
+    /// <param name="past">One cache a layer, or null; activations are recomputed over those of plain tensors only.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
-    /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
+    /// <param name="context">The pass.</param>
+    /// <param name="keysOnly">True where the hidden state is not read: the last layer then appends keys and values and computes nothing else.</param>
     /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, PassContext context, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
+        Tensor x, Tensor positions, IReadOnlyList<ILayerCache>? past, Func<AttentionKind, Tensor?> mask, PassContext context, bool keysOnly = false,
         Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
@@ -101,11 +113,11 @@ internal sealed class ModelStack : IDisposable
             LayerShape shape = Layers[n].Shape;
             if (keysOnly && n == Layers.Count - 1)
             {
-                Layers[n].AppendKeysAndValues(x, past?[n], angles[shape], context);
+                Layers[n].AppendKeysAndValues(x, past![n], angles[shape], context);
                 continue;
             }
             (Tensor hidden, KeyValues? keyValues) = recompute
-                ? LayerCheckpoint.Forward(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], context, routed)
+                ? LayerCheckpoint.Forward(Layers[n], x, (TensorLayerCache?)past?[n], angles[shape], masks[shape.Kind], context, routed)
                 : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], context, routed);
             x = hidden.MoveToOuterDisposeScope();
             if (keyValues is null) continue;

@@ -14,13 +14,13 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
 
     /// <summary>x [B,S,H] -> [B,S,H], and the fresh keys and values.</summary>
     /// <param name="x">[B,S,H].</param>
-    /// <param name="past">Keys and values of earlier positions, or null.</param>
+    /// <param name="past">The layer's cache of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
     /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
     /// <param name="context">The pass: encoder and decoder each have a layer scalar, and may have an adapter, of their own.</param>
     /// <param name="real">Which of the B·S tokens are no padding, [n] int64; null: all. The others are routed to no expert.</param>
     public (Tensor Hidden, KeyValues Fresh) Forward(
-        Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real = null)
+        Tensor x, ILayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real = null)
     {
         Tensor Norm(Tensor y, Tensor weight) => RmsNorm.Normalize(y, weight, epsilon, context);
 
@@ -44,11 +44,6 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
     }
 
     /// <summary>Appends x's keys and values to a cache, and computes nothing else.</summary>
-    public void AppendKeysAndValues(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, PassContext context) =>
+    public void AppendKeysAndValues(Tensor x, ILayerCache? past, (Tensor Cos, Tensor Sin) angles, PassContext context) =>
         past?.Append(attention.KeysAndValues(RmsNorm.Normalize(x, norms.Input, epsilon, context), angles, context));
 }
-
-/// <summary>A layer's seven norm weights [H] and its two scalars [1], one a pass.</summary>
-internal sealed record LayerNorms(
-    Tensor Input, Tensor PostAttention, Tensor PreFeedForward, Tensor PreFeedForward2, Tensor PostFeedForward, Tensor PostFeedForward1,
-    Tensor PostFeedForward2, Tensor EncoderScalar, Tensor DecoderScalar);

@@ -34,7 +34,7 @@ internal static class HeldOutEvaluation
                 foreach ((int level, MicroBatch batch) in levels.Index())
                 {
                     cache ??= model.Encode(batch.InputIds, batch.AttentionMask, null, new PassContext(Pass.Encoder) { IsIdle = isIdle });
-                    Tensor hidden = model.DecodeHidden(
+                    Tensor hidden = model.Decode(
                         batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, new PassContext(Pass.Decoder) { IsIdle = isIdle });
                     sums[level] += HeadLoss.Sum(hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
                     if (level > 0) continue;

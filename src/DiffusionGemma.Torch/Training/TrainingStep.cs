@@ -92,7 +92,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         context = context with { Pass = Pass.Decoder };
         Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
         At(prepared, "decoding");
-        Tensor decoded = model.DecodeHidden(
+        Tensor decoded = model.Decode(
             batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask, context with { Dropout = decoderDropout });
         firstLogits?.Dispose();
 
@@ -143,5 +143,5 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     }
 
     private Tensor Decode(MicroBatch batch, EncoderCache cache, PassContext context) =>
-        model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context);
+        model.Decode(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context);
 }

@@ -104,7 +104,7 @@ public class BackwardOnAnotherThreadTests : TorchTest
         using var generator = new Generator(9);
         Tensor prompt = randint(4, _model.Config.VocabularySize, [2, 20], generator: generator), canvas = randint(4, _model.Config.VocabularySize, [2, 8], generator: generator);
         using EncoderCache cache = _model.Encode(prompt, null, null, encoder);
-        Tensor decoded = _model.DecodeHidden(canvas, cache, null, null, null, null, decoder);
+        Tensor decoded = _model.Decode(canvas, cache, null, null, null, null, decoder);
         Tensor loss = decoded.square().sum() + cache.LastHiddenState.square().sum();
         run(() => encoder.Backward.Run(loss));
         Assert.All(parameters, p => Assert.Null(p.grad));

@@ -82,11 +82,11 @@ internal sealed class DenoisingRow : IDisposable
     /// <param name="sampled">[C] proposals, and <paramref name="random"/> [C] replacements; null: the row's own draws.</param>
     /// <param name="random">See <paramref name="sampled"/>.</param>
     /// <returns>The step, for those who watch.</returns>
-    /// <exception cref="InvalidOperationException">A logit is not a finite number.</exception>
+    /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
     public DenoisingStep Take(CanvasPredictor.Chunk chunk, int row, int[]? sampled = null, int[]? random = null)
     {
         if (!chunk.IsFinite(row))
-            throw new InvalidOperationException($"Row {Index}, canvas {Canvas}, step {Step}: a logit is not a finite number. Are the weights, or the adapter, damaged?");
+            throw new NotFiniteLogitException(Index, Canvas, Step);
         int[] mostLikely = chunk.MostLikely(row);
         double[] entropies = chunk.Entropies(row);
         for (int i = 0; i < _canvasLength; i++) entropies[i] = _pinned[i] ? 0 : entropies[i];

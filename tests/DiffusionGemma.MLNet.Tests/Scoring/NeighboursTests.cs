@@ -21,7 +21,8 @@ public class NeighboursTests
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
         IDataView questions = TinyChat.Questions(ml, Rows);
         IDataView rows = gemma.TokenizeChat(TinyChat.Checkpoint).Append(gemma.MaskResponse()).Fit(questions).Transform(questions);
-        int[][] prompts = [.. rows.GetColumn<int[]>(ChatColumns.InputIds).Zip(rows.GetColumn<int>(ChatColumns.PromptLength), (ids, length) => ids[..length])];
+        int[][] prompts = [.. rows.GetColumn<int[]>(ChatColumns.InputIds)
+            .Zip(rows.GetColumn<int>(ChatColumns.PromptLength), (ids, length) => ids[..length])];
         Assert.Equal(Rows, prompts.Length);
 
         DiffusionGemmaRuntime.EnsureUsable();
@@ -29,12 +30,14 @@ public class NeighboursTests
         using var model = DiffusionGemmaModel.Load(TinyChat.Checkpoint, torch.CPU, torch.ScalarType.Float32);
         var options = new GenerationOptions { MaxDenoisingSteps = 8, MaxNewTokens = 32 };
         string[] Answers(IEnumerable<int[]> asked, int batchSize) =>
-            [.. CanvasGenerator.Generate(model, [.. asked.Select(p => new GenerationRequest(p))], options, batchSize).Select(r => string.Join(' ', r.Ids))];
+            [.. CanvasGenerator.Generate(model, [.. asked.Select(p => new GenerationRequest(p))], options, batchSize)
+                .Select(r => string.Join(' ', r.Ids))];
 
         string[] alone = Answers(prompts, batchSize: 1), together = Answers(prompts, batchSize: 8);
         string[] reversed = [.. Answers(prompts.Reverse(), batchSize: 32).Reverse()];
         Assert.True(alone.Distinct().Count() > Rows / 4, "the questions have answers of their own");
         int late = alone.Zip(together).Count(p => p.First != p.Second), order = alone.Zip(reversed).Count(p => p.First != p.Second);
-        Assert.True(late <= Allowed && order <= Allowed, $"of {Rows} answers {late} changed in a batch of 8, {order} in one of 32 in another order");
+        Assert.True(late <= Allowed && order <= Allowed,
+            $"of {Rows} answers {late} changed in a batch of 8, {order} in one of 32 in another order");
     }
 }

@@ -7,8 +7,8 @@ namespace DiffusionGemma;
 internal static class EstimatorAssert
 {
     /// <summary>
-    /// What every estimator must do: promise the columns that it then gives, give the same rows after saving and loading, and refuse a
-    /// pipeline in which each of its inputs in turn is missing or of another type.
+    /// Checks that an estimator gives the columns it promises and the same rows after saving and loading, and refuses a missing or mistyped
+    /// input.
     /// </summary>
     /// <returns>The fitted transformer.</returns>
     public static T Holds<T>(MLContext ml, IEstimator<T> estimator, IDataView input, params string[] inputColumns)
@@ -38,7 +38,8 @@ internal static class EstimatorAssert
             IDataView other = WithStranger(ml, missing, name);
             foreach (IDataView wrong in new[] { missing, other })
             {
-                Assert.Contains(name, Assert.Throws<ArgumentOutOfRangeException>(() => estimator.GetOutputSchema(Shape(wrong.Schema))).Message);
+                Assert.Contains(name,
+                    Assert.Throws<ArgumentOutOfRangeException>(() => estimator.GetOutputSchema(Shape(wrong.Schema))).Message);
                 Assert.Contains(name, Assert.Throws<ArgumentOutOfRangeException>(() => transformer.GetOutputSchema(wrong.Schema)).Message);
             }
         }
@@ -60,7 +61,8 @@ internal static class EstimatorAssert
     /// <summary>The view with a column of a type that no part of the pipeline takes.</summary>
     private static IDataView WithStranger(MLContext ml, IDataView view, string name)
     {
-        IDataView stranger = ml.Transforms.CustomMapping<Nothing, Stranger>((_, output) => output.Value = 1.5, contractName: null).Fit(view).Transform(view);
+        IDataView stranger = ml.Transforms.CustomMapping<Nothing,
+            Stranger>((_, output) => output.Value = 1.5, contractName: null).Fit(view).Transform(view);
         return ml.Transforms.CopyColumns(name, nameof(Stranger.Value)).Fit(stranger).Transform(stranger);
     }
 

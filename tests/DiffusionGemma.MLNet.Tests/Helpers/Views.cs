@@ -7,10 +7,11 @@ namespace DiffusionGemma;
 /// <summary>Data views as text that tests can compare.</summary>
 internal static class Views
 {
-    /// <summary>Every row's values, column by column; those of the named columns, or of all.</summary>
+    /// <summary>Lists every row's values of the named columns, or of all.</summary>
     public static string[] Dump(IDataView view, params string[] names)
     {
-        DataViewSchema.Column[] columns = [.. view.Schema.Where(column => !column.IsHidden && (names.Length == 0 || names.Contains(column.Name)))];
+        DataViewSchema.Column[] columns = [.. view.Schema.Where(column => !column.IsHidden
+            && (names.Length == 0 || names.Contains(column.Name)))];
         using DataViewRowCursor cursor = view.GetRowCursor(columns);
         Func<string>[] readers = [.. columns.Select(column => Reader(cursor, column))];
         var rows = new List<string>();
@@ -19,7 +20,8 @@ internal static class Views
         return [.. rows];
     }
 
-    public static string[] Columns(DataViewSchema schema) => [.. schema.Where(column => !column.IsHidden).Select(column => $"{column.Name}:{column.Type}")];
+    public static string[] Columns(DataViewSchema schema) =>
+        [.. schema.Where(column => !column.IsHidden).Select(column => $"{column.Name}:{column.Type}")];
 
     private static Func<string> Reader(DataViewRow row, DataViewSchema.Column column) => column.Type switch
     {

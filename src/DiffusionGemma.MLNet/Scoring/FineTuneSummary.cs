@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What a call of Fit did with the rows that it was given, and how training went.</summary>
+/// <summary>Row counts and course of one training.</summary>
 public sealed record FineTuneSummary
 {
     /// <summary>Rows that were read.</summary>
@@ -18,19 +18,19 @@ public sealed record FineTuneSummary
     /// <summary>Rows that were trained on, but whose answer was cut short.</summary>
     public required int CutRows { get; init; }
 
-    /// <summary>What was trained: adapted modules, or the names of the model's tensors.</summary>
+    /// <summary>Names of the trained modules (LoRA) or tensors (full).</summary>
     public IReadOnlyList<string> TrainedTensors { get; init; } = [];
 
-    /// <summary>How many numbers were trained.</summary>
+    /// <summary>The number of trained parameters.</summary>
     public long TrainedParameterCount { get; init; }
 
     /// <summary>One record an evaluation on held-out rows (<see cref="FineTuneOptions.Evaluation"/>).</summary>
     public IReadOnlyList<EvaluationRecord> Evaluations { get; init; } = [];
 
-    /// <summary>What was told to <see cref="FineTuneOptions.Notices"/>.</summary>
+    /// <summary>Messages sent to <see cref="FineTuneOptions.Notices"/>.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 
-    /// <summary>Why training ended.</summary>
+    /// <summary>The reason why training ended.</summary>
     public RunEnd End { get; init; }
 
     /// <summary>One record a step.</summary>

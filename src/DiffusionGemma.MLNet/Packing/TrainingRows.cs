@@ -4,11 +4,11 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>The packed rows of a data view, read once, and what became of those that cannot be trained on.</summary>
+/// <summary>The packed rows of a data view, read once, with counts of those that are left out.</summary>
 /// <param name="Examples">The rows.</param>
 /// <param name="LongestRow">Tokens of the longest.</param>
-/// <param name="Summary">What there was.</param>
-internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, FineTuneSummary Summary) : IDisposable
+/// <param name="Counts">Counts of the rows by what became of them.</param>
+internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, RowCounts Counts) : IDisposable
 {
     public static IReadOnlyList<TypedColumn> Columns { get; } =
     [
@@ -22,7 +22,8 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Fin
     /// <param name="scratchFolder">As for <see cref="PackedRowStore"/>.</param>
     /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    public static TrainingRows Read(IDataView input, IHost host, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
+    public static TrainingRows Read(IDataView input, IHost host, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes,
+        string? scratchFolder = null)
     {
         var examples = new PackedRowStore(maxBytesInMemory, scratchFolder);
         try
@@ -71,15 +72,9 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Fin
         if (examples.Count == 0)
             throw new TrainingException(rows == 0
                 ? "There are no rows to train on: the data view is empty."
-                : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), and {lost} lost all of it to the "
+                : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), "
+                    + $"and {lost} lost all of it to the "
                     + "cut at the maximum length. Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
-        return new TrainingRows(examples, longest, new FineTuneSummary
-        {
-            Rows = rows,
-            TrainedRows = examples.Count,
-            UnansweredRows = unanswered,
-            LostRows = lost,
-            CutRows = cut,
-        });
+        return new TrainingRows(examples, longest, new RowCounts(examples.Count, unanswered, lost, cut));
     }
 }

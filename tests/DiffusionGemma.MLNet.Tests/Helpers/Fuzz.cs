@@ -11,9 +11,11 @@ internal static class Fuzz
     private static readonly byte[] Telling = [0, 1, 0x7F, 0x80, 0xFF, (byte)'"', (byte)'\\', (byte)'{', (byte)'[', (byte)'\n'];
 
     private static TimeSpan Duration =>
-        TimeSpan.FromSeconds(double.TryParse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS"), CultureInfo.InvariantCulture, out double seconds) ? seconds : 1);
+        TimeSpan.FromSeconds(double.TryParse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS"),
+            CultureInfo.InvariantCulture, out double seconds) ? seconds : 1);
 
-    /// <summary>Fails where a case throws, takes too long or asks for too much memory. The case's seed is in the message.</summary>
+    /// <summary>Fails where a case throws, takes too long or asks for too much memory.</summary>
+    /// <remarks>The case's seed is in the message.</remarks>
     /// <param name="make">Makes a case, the same for the same random numbers.</param>
     /// <param name="read">Must allocate on the thread that it is called on.</param>
     /// <param name="largest">Bytes that a case may allocate in all.</param>

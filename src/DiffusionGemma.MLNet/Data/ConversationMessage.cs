@@ -3,14 +3,15 @@ using System.Text.Json;
 namespace DiffusionGemma;
 
 /// <summary>One message of a conversation in memory.</summary>
-/// <param name="Role">Who speaks: <c>system</c>, <c>user</c> or <c>assistant</c>, or another role that the checkpoint's chat template knows.</param>
+/// <param name="Role">Who speaks: <c>system</c>, <c>user</c> or <c>assistant</c>, or another role that the checkpoint's chat template
+/// knows.</param>
 /// <param name="Content">What is said.</param>
-public sealed record ChatMessage(string Role, string Content)
+public sealed record ConversationMessage(string Role, string Content)
 {
-    internal static string ToJson(IEnumerable<ChatMessage> messages) => ChatRow.Write(writer =>
+    internal static string ToJson(IEnumerable<ConversationMessage> messages) => ChatRow.Write(writer =>
     {
         writer.WriteStartArray();
-        foreach (ChatMessage message in messages)
+        foreach (ConversationMessage message in messages)
             message.WriteTo(writer);
         writer.WriteEndArray();
     });

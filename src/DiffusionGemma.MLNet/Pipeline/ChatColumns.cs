@@ -1,9 +1,11 @@
 namespace DiffusionGemma;
 
-/// <summary>The columns that the pipeline's parts hand to each other, by their default names.</summary>
+/// <summary>Default names of the columns of a DiffusionGemma pipeline.</summary>
 public static class ChatColumns
 {
-    /// <summary>Text: a conversation as JSON, the messages array or an object with <c>messages</c> and what else the chat template takes.</summary>
+    /// <summary>
+    /// Text: a conversation as JSON, the messages array or an object with <c>messages</c> and what else the chat template takes.
+    /// </summary>
     public const string Messages = "Messages";
 
     /// <summary>Vector of int, of variable length: token ids.</summary>
@@ -39,6 +41,6 @@ public static class ChatColumns
     /// <summary>Int: passes of the decoder that the answer took.</summary>
     public const string Steps = "Steps";
 
-    /// <summary>Text: why a row has no answer, and empty where it has one; only with <see cref="RowFailure.EmptyAnswer"/>.</summary>
+    /// <summary>Text: the reason why a row has no answer, empty where it has one; only with <see cref="RowFailure.EmptyAnswer"/>.</summary>
     public const string ResponseError = "ResponseError";
 }

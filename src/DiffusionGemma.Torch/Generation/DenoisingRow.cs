@@ -82,11 +82,10 @@ internal sealed class DenoisingRow : IDisposable
     /// <param name="sampled">[C] proposals of a noise source; null: the row's own draws.</param>
     /// <param name="random">[C] replacements of a noise source; null: the row's own draws.</param>
     /// <returns>A report of the step.</returns>
-    /// <exception cref="InvalidOperationException">A logit is not a finite number.</exception>
+    /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
     public DenoisingStep Advance(IRowDistribution distribution, int[]? sampled = null, int[]? random = null)
     {
-        if (!distribution.IsFinite)
-            throw new InvalidOperationException($"Row {Index}, canvas {Canvas}, step {Step}: a logit is not a finite number. Are the weights, or the adapter, damaged?");
+        if (!distribution.IsFinite) throw new NotFiniteLogitException(Index, Canvas, Step);
         int[] best = distribution.Best;
         double[] entropies = distribution.Entropies;
         for (int i = 0; i < _canvasLength; i++) entropies[i] = _pinned[i] ? 0 : entropies[i];

@@ -3,12 +3,12 @@ namespace DiffusionGemma;
 /// <summary>Refuses a prompt that cannot be answered, and says why.</summary>
 internal static class GenerationRequestChecks
 {
-    /// <exception cref="ArgumentException">What is wrong, and with which prompt.</exception>
+    /// <exception cref="GenerationRequestException">The request does not fit the model.</exception>
     public static void Require(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {
         void Check(bool holds, string message)
         {
-            if (!holds) throw new ArgumentException($"Prompt {index} {message}", "prompts");
+            if (!holds) throw new GenerationRequestException(index, message);
         }
 
         int canvas = config.CanvasLength, tokens = (options.MaxNewTokens + canvas - 1) / canvas * canvas, length = request.Prompt.Length;

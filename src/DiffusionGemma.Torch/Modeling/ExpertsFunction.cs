@@ -26,9 +26,9 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="context">The pass.</param>
     /// <returns>[T,H].</returns>
     public static Tensor Compute(
-        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IProcessGroup ranks, PassContext context)
+        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context)
     {
-        ExpertExchange exchange = ExpertExchange.Of(routing.Counts, ranks, x.device);
+        ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device);
         var call = new Call(routing, exchange, gateUp, down, context.Gradients);
         if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;

@@ -12,7 +12,7 @@ internal sealed class ModelStack : IDisposable
     private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IProcessGroup expertRanks)
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IExpertRanks expertRanks)
     {
         _config = config;
         ExpertRanks = expertRanks;
@@ -47,13 +47,13 @@ internal sealed class ModelStack : IDisposable
     public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
 
     /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
-    public IProcessGroup ExpertRanks { get; }
+    public IExpertRanks ExpertRanks { get; }
 
     /// <summary>Builds the modules on the parameters of a checkpoint.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
     /// <param name="expertRanks">Who owns the experts between them.</param>
-    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IProcessGroup expertRanks)
+    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
         try

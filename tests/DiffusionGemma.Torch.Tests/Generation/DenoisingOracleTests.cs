@@ -124,7 +124,7 @@ public class DenoisingOracleTests : TorchTest
         {
             Draft = draft is int n ? [.. Enumerable.Repeat(5, n)] : null, Pinned = pin is int p ? new Dictionary<int, int> { [p] = 5 } : null,
         };
-        Assert.Contains(message, Assert.Throws<ArgumentException>(() => CanvasGenerator.Generate(model, [request], new() { MaxNewTokens = 20 })).Message, StringComparison.Ordinal);
+        Assert.Contains(message, Assert.Throws<GenerationRequestException>(() => CanvasGenerator.Generate(model, [request], new() { MaxNewTokens = 20 })).Message, StringComparison.Ordinal);
     }
 
     private static IReadOnlyList<GenerationResult> Compare(DiffusionGemmaModel model, GenerationRequest[] requests, GenerationOptions options, int batchSize)

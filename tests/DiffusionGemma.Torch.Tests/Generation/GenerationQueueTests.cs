@@ -101,7 +101,7 @@ public class GenerationQueueTests : TorchTest
     public async Task What_cannot_be_answered_is_refused_where_it_is_asked()
     {
         await using var queue = new GenerationQueue(_model);
-        await Assert.ThrowsAsync<ArgumentException>(() => queue.GenerateAsync(new GenerationRequest([])));
+        await Assert.ThrowsAsync<GenerationRequestException>(() => queue.GenerateAsync(new GenerationRequest([])));
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => queue.GenerateAsync(new GenerationRequest([2]) { Options = new() { TopP = 2 } }));
         Assert.NotEmpty((await queue.GenerateAsync(new GenerationRequest([2, 30]))).Ids);
     }

@@ -4,21 +4,21 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A layer whose activations are thrown away after the forward pass and computed again for the backward: what stays of a layer is its input
-/// and its fresh keys and values. Gradients are the plain ones, those that reach the encoder through its cache too.
+/// Activation checkpointing of a layer: its activations are freed after the forward and computed again in the backward; its input and its keys and
+/// values are kept. Gradients are the same to the last bit, those that reach the encoder through its cache too.
 /// </summary>
 internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
 {
     private const string CallKey = "call";
 
     /// <summary>
-    /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
-    /// decoder's keys and values, which nobody reads, are not there.
+    /// Runs <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
+    /// decoder's own keys and values, which are not read, are not returned.
     /// </summary>
     public static (Tensor Hidden, KeyValues? Fresh) Forward(
         TransformerLayer layer, Tensor x, TensorLayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real)
     {
-        // The scope that made angles and masks ends with the pass: the backward has references of its own.
+        // Angles and masks belong to a scope that ends with the pass: the backward needs references of its own.
         static Tensor Kept(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
         var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), context, real is null ? null : Kept(real));
         Tensor[] outputs = past is null ? Run(context.Backward, call, x) : Run(context.Backward, call, x, past.Held.Keys, past.Held.Values);

@@ -4,17 +4,17 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or while dropout is on what it leaves of x over its chance to stay. Kept are x,
-/// where something needs it again, the r numbers scale · A x̃, and which of x stayed; nothing of y's size beside y is made, and the gradients of what
-/// trains add up in the context's <see cref="GradientSink"/>:
-/// <para>dx = Wᵀ dy + Aᵀ d (its dropped numbers zero) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
+/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or with dropout x · kept / (1 - p). The backward keeps x where it needs it,
+/// the r numbers scale · A x̃, and the dropout mask; no other tensor of y's size is allocated. Gradients of trained parameters are added to the context's
+/// <see cref="GradientSink"/>:
+/// <para>dx = Wᵀ dy + Aᵀ d (zero where x was dropped) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
 /// </summary>
 internal sealed class LinearFunction : AutogradFunction<LinearFunction>
 {
     private const string UseKey = "use";
 
     /// <param name="x">[...,in].</param>
-    /// <param name="weight">[out,in]; lives until the backward is over.</param>
+    /// <param name="weight">[out,in]; lives until the backward ends.</param>
     /// <param name="context">The pass.</param>
     /// <param name="lora">The delta, or null.</param>
     public static Tensor Project(Tensor x, Tensor weight, PassContext context, LoraPair? lora = null)
@@ -54,7 +54,7 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
 
     private sealed record Use(Tensor Weight, LoraPair? Lora, PassContext Context, bool ReachesInput, long[] Shape)
     {
-        /// <summary>y [...,out], scale · A x̃ [N,r], and which of x stayed, [...,in].</summary>
+        /// <summary>Computes y [...,out]; returns with it scale · A x̃ [N,r] and the dropout mask [...,in].</summary>
         public (Tensor Y, Tensor? Low, Tensor? Kept) Forward(Tensor x)
         {
             if (Lora is null) return (Kernels.Linear(x, Weight), null, null);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The one parameter stack that both passes run: the weights by their checkpoint names, and the modules built on them.</summary>
+/// <summary>The parameters that both passes run on, by their checkpoint names, and the modules built on them.</summary>
 internal sealed class ModelStack : IDisposable
 {
     private const string Prefix = "model.decoder.";
@@ -20,7 +20,7 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            EmbeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+            EmbeddingScale = scale.item<double>();                                             // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
@@ -30,13 +30,13 @@ internal sealed class ModelStack : IDisposable
                 _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Embedding.device, Embedding.dtype);
     }
 
-    /// <summary>Every text tensor by its name in the checkpoint.</summary>
+    /// <summary>All tensors of the text model by their names in the checkpoint.</summary>
     public IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
-    /// <summary>[V,H]: the table, and the tied head.</summary>
+    /// <summary>[V,H]: the embedding table, which is also the tied head.</summary>
     public Tensor Embedding { get; }
 
-    /// <summary>√H, rounded to the table's dtype: what a look-up is multiplied by.</summary>
+    /// <summary>Factor of a look-up: √H, rounded to the table's dtype.</summary>
     public double EmbeddingScale { get; }
 
     public SelfConditioning SelfConditioning { get; }
@@ -46,13 +46,13 @@ internal sealed class ModelStack : IDisposable
     /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
     public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
 
-    /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
+    /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
 
     /// <summary>Builds the modules on the parameters of a checkpoint.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
-    /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
-    /// <param name="expertRanks">Who owns the experts between them.</param>
+    /// <param name="read">Reads a parameter by its name, for this object to own: of a stack of experts, this rank's part.</param>
+    /// <param name="expertRanks">The ranks that share the experts.</param>
     public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
@@ -68,7 +68,7 @@ internal sealed class ModelStack : IDisposable
         }
     }
 
-    /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
+    /// <summary>Embeds tokens, [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
     public Tensor Embed(Tensor ids, PassContext context) => _table.LookUp(ids, context);
 
     /// <summary>Expected embeddings under a prediction: softmax(logits) · table · √H. No gradient for the logits.</summary>
@@ -86,7 +86,7 @@ internal sealed class ModelStack : IDisposable
     /// <inheritdoc cref="EmbeddingTable.Average"/>
     public Tensor ExpectedEmbedding(Tensor weights, Tensor? totals, PassContext context) => _table.Average(weights, totals, context);
 
-    /// <summary>All layers and the final norm.</summary>
+    /// <summary>Runs all layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>
     /// <param name="positions">[B,S].</param>
     /// <param name="past">One cache a layer, or null; activations are recomputed over those of plain tensors only.</param>
@@ -108,7 +108,7 @@ internal sealed class ModelStack : IDisposable
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
         for (int n = 0; n < Layers.Count; n++)
         {
-            // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
+            // A layer's temporaries are freed at once; with gradients, the graph keeps what its backward needs.
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
             if (keysOnly && n == Layers.Count - 1)

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>y = x · cos + rotate_half(x) · sin, rotate_half(x) = [-x2 ; x1] on halves. Keeps the angles alone: dx = dy · cos + rotate_halfᵀ(dy · sin).</summary>
+/// <summary>
+/// y = x · cos + rotate_half(x) · sin with rotate_half(x) = [-x2 ; x1] on halves. The backward keeps only the angles: dx = dy · cos + rotate_halfᵀ(dy · sin).
+/// </summary>
 internal sealed class RotationFunction : AutogradFunction<RotationFunction>
 {
     /// <param name="x">[B,h,S,D].</param>

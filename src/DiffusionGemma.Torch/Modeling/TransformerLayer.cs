@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One layer of the stack: attention, then a dense feed-forward and the experts side by side, each between norms of its own.</summary>
+/// <summary>One layer of the stack: attention, then a dense feed-forward and the experts in parallel, each with norms before and after it.</summary>
 internal sealed class TransformerLayer(LayerShape shape, Attention attention, GatedMlp mlp, Router router, Experts experts, LayerNorms norms, double epsilon)
 {
     public LayerShape Shape => shape;
@@ -12,13 +12,13 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
 
     public Experts Experts => experts;
 
-    /// <summary>x [B,S,H] -> [B,S,H], and the fresh keys and values.</summary>
+    /// <summary>Maps x [B,S,H] to [B,S,H]; also returns x's keys and values.</summary>
     /// <param name="x">[B,S,H].</param>
     /// <param name="past">The layer's cache of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
     /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
     /// <param name="context">The pass: encoder and decoder each have a layer scalar, and may have an adapter, of their own.</param>
-    /// <param name="real">Which of the B·S tokens are no padding, [n] int64; null: all. The others are routed to no expert.</param>
+    /// <param name="real">[n] int64: the tokens among B·S that are no padding; null: all. The others are routed to no expert.</param>
     public (Tensor Hidden, KeyValues Fresh) Forward(
         Tensor x, ILayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real = null)
     {

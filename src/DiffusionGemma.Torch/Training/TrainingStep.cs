@@ -27,7 +27,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     /// <param name="prepared">The global batch and its draws.</param>
     /// <param name="cancellation">Looked at between micro-batches.</param>
     public StepLosses Run(PreparedStep prepared, CancellationToken cancellation) =>
-        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.MicroBatchSize, options.MicroBatchTokens, Places), cancellation);
+        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Places), cancellation);
 
     /// <summary>The same with every row of the batch in one micro-batch, which every worker of every rank takes at once.</summary>
     public void RunEverywhere(PreparedStep prepared, CancellationToken cancellation) =>
@@ -82,7 +82,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
                 [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
         var context = new PassContext(Pass.Encoder)
         {
-            Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.ActivationCheckpointing,
+            Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing,
         };
 
         At(prepared, "encoding");
@@ -100,7 +100,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
             decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink);
         (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.EncoderLossWeight / pairs, sink);
+            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink);
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
         At(prepared, "backward");
         context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);

@@ -243,7 +243,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
         void Fail(int index, Exception error) =>
-            answers[asked[index]] = DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error));
+            answers[asked[index]] = DiffusionGemma.Answer.Failed(
+                new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
                 Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],

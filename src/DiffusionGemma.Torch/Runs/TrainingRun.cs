@@ -186,18 +186,10 @@ internal sealed class TrainingRun(
 
     private EvaluationRecord Evaluate(EvaluationOptions evaluation, CancellationTokenSource stop)
     {
-        model.Adapter?.Train(false);
-        try
-        {
-            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, stop.Token);
-            History.Add(record);
-            Tell(evaluation.Progress, record, stop);
-            return record;
-        }
-        finally
-        {
-            model.Adapter?.Train(true);
-        }
+        EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, stop.Token);
+        History.Add(record);
+        Tell(evaluation.Progress, record, stop);
+        return record;
     }
 
     /// <summary>All ranks have the same numbers.</summary>

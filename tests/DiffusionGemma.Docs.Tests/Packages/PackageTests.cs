@@ -94,7 +94,7 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
             <NuGetAudit>false</NuGetAudit>
             <UseCurrentRuntimeIdentifier>true</UseCurrentRuntimeIdentifier>
             <SelfContained>false</SelfContained>
-            <CreateHardLinksForCopyFilesToOutputDirectoryIfPossible>true</CreateHardLinksForCopyFilesToOutputDirectoryIfPossible>
+            <CreateHardLinksForCopyLocalIfPossible>true</CreateHardLinksForCopyLocalIfPossible>
             <RestorePackagesPath>{packages}</RestorePackagesPath>
             <RestoreFallbackFolders>{LocalFeed.Metadata("NuGetPackageRoot")}</RestoreFallbackFolders>
             <RestoreAdditionalProjectSources>{feed.Folder}</RestoreAdditionalProjectSources>

@@ -21,7 +21,10 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
         _options = options;
     }
 
-    internal TypedColumn[] Inputs { get; } = [TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask)];
+    internal TypedColumn[] Inputs { get; } =
+    [
+        TypedColumn.Ints(ChatColumns.InputIds, StepNames.TokenizeChat), TypedColumn.Bools(ChatColumns.LossMask, StepNames.MaskResponse),
+    ];
 
     internal TypedColumn[] Outputs { get; } =
     [

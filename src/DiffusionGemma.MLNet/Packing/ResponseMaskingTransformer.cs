@@ -16,7 +16,7 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
     internal ResponseMaskingTransformer(IHostEnvironment environment, string assistantMask, string lossMask, string promptLength)
         : base(environment.Register(nameof(ResponseMaskingTransformer)))
     {
-        Input = TypedColumn.Bools(assistantMask);
+        Input = TypedColumn.Bools(assistantMask, StepNames.TokenizeChat);
         Outputs = [TypedColumn.Bools(lossMask), TypedColumn.Int(promptLength)];
     }
 

@@ -12,8 +12,9 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
 {
     public static IReadOnlyList<TypedColumn> Columns { get; } =
     [
-        TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask), TypedColumn.Int(ChatColumns.PromptLength),
-        TypedColumn.Int(ChatColumns.CanvasCount), TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
+        TypedColumn.Ints(ChatColumns.InputIds, StepNames.TokenizeChat), TypedColumn.Bools(ChatColumns.LossMask, StepNames.MaskResponse),
+        TypedColumn.Int(ChatColumns.PromptLength, StepNames.MaskResponse), TypedColumn.Int(ChatColumns.CanvasCount, StepNames.PackCanvas),
+        TypedColumn.Int(ChatColumns.PaddedLength, StepNames.PackCanvas), TypedColumn.Int(ChatColumns.CutTokens, StepNames.PackCanvas),
     ];
 
     /// <param name="input">Packed rows.</param>

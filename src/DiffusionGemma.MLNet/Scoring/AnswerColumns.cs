@@ -7,8 +7,8 @@ namespace DiffusionGemma;
 /// <summary>The columns that scoring reads and adds.</summary>
 internal static class AnswerColumns
 {
-    private static readonly TypedColumn InputIds = TypedColumn.Ints(ChatColumns.InputIds);
-    private static readonly TypedColumn PromptLength = TypedColumn.Int(ChatColumns.PromptLength);
+    private static readonly TypedColumn InputIds = TypedColumn.Ints(ChatColumns.InputIds, StepNames.TokenizeChat);
+    private static readonly TypedColumn PromptLength = TypedColumn.Int(ChatColumns.PromptLength, StepNames.MaskResponse);
 
     public static IReadOnlyList<TypedColumn> Inputs { get; } = [InputIds, PromptLength];
 

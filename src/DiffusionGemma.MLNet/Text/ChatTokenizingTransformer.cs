@@ -26,7 +26,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
     {
         _text = text;
         _escapeSpecialTokens = escapeSpecialTokens;
-        Input = TypedColumn.Text(input);
+        Input = TypedColumn.Text(input, StepNames.Load);
         Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask)];
     }
 

@@ -35,7 +35,7 @@ namespace DiffusionGemma;
 public sealed class DiffusionGemmaChatClient : IChatClient
 {
     /// <summary>The <see cref="ErrorContent.ErrorCode"/> of a tool call that cannot be used.</summary>
-    public const string MalformedCallCode = "malformed_tool_call";
+    public const string MalformedCallCode = AnswerContents.MalformedCallCode;
 
     /// <summary>The <see cref="UsageDetails.AdditionalCounts"/> of decoder passes.</summary>
     public const string StepCount = "Steps";
@@ -157,7 +157,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         ChatRequest request = _requests.Read(this, messages, options);
-        var parser = new ResponseParser(_tokenizer.Tokenizer, request.Parsing);
+        AnswerParser parser = new(_tokenizer.Tokenizer, request.Generation.Prompt, request.Parsing);
         string id = $"response_{Guid.NewGuid():N}";
         DateTimeOffset created = DateTimeOffset.UtcNow;
         GenerationResult? result = null;
@@ -171,27 +171,29 @@ public sealed class DiffusionGemmaChatClient : IChatClient
                     break;
                 case CanvasUpdate canvas:
                     steps += canvas.Steps;
-                    if (parser.Append(canvas.Ids) is { Count: > 0 } contents) yield return Update(contents, update);
+                    if (Contents(parser.Append(canvas.Ids)) is { Count: > 0 } contents) yield return Update(contents, update);
                     break;
                 case CompletedUpdate completed:
                     result = completed.Result;
                     break;
             }
-            if (parser.Ended) break;
+            if (parser.HasEnded) break;
         }
-        IList<AIContent> last = parser.Finish();
+        List<AIContent> last = Contents(parser.Complete());
         last.Add(new UsageContent(new UsageDetails
         {
             InputTokenCount = request.Generation.Prompt.Length,
-            OutputTokenCount = parser.Tokens,
-            TotalTokenCount = request.Generation.Prompt.Length + parser.Tokens,
-            ReasoningTokenCount = parser.ThoughtTokens,
+            OutputTokenCount = parser.TokenCount,
+            TotalTokenCount = request.Generation.Prompt.Length + parser.TokenCount,
+            ReasoningTokenCount = parser.ReasoningTokenCount,
             AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
         }));
         ChatResponseUpdate final = Update(last, result);
         final.FinishReason = parser.CallsTools
             ? ChatFinishReason.ToolCalls : result?.Finish == FinishReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
         yield return final;
+
+        List<AIContent> Contents(IEnumerable<AnswerPart> parts) => AnswerContents.Map(parts, request.KeepsReasoning);
 
         ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)
         {

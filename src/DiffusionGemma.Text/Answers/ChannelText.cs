@@ -3,25 +3,29 @@ using System.Text;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What stands in a channel, without the channel's name and the newline that ends it:
+/// Text of a channel, without the channel's name and the newline that ends it:
 /// <code>
 /// &lt;|channel>thought\nIt rains.\n&lt;channel|>   ->   It rains.
 /// </code>
 /// </summary>
-internal sealed class ThoughtText
+internal sealed class ChannelText
 {
     private const int LongestName = 32;
+    private static readonly System.Buffers.SearchValues<char> NameCharacters =
+        System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+
     private readonly StringBuilder _name = new();
     private bool _inName, _newline;
 
-    /// <param name="inName">Whether the channel's name comes first.</param>
+    /// <summary>Begins a channel.</summary>
+    /// <param name="inName">True if the channel's name comes first.</param>
     public void Open(bool inName)
     {
         _name.Clear();
         (_inName, _newline) = (inName, false);
     }
 
-    /// <summary>Takes text of the channel; gives what of it is content.</summary>
+    /// <summary>Takes text of the channel; returns its content.</summary>
     public string Add(string text)
     {
         if (_inName)
@@ -48,7 +52,4 @@ internal sealed class ThoughtText
         Open(inName: false);
         return rest;
     }
-
-    private static readonly System.Buffers.SearchValues<char> NameCharacters =
-        System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
 }

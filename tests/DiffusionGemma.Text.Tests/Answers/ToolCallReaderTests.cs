@@ -17,13 +17,24 @@ public sealed class ToolCallReaderTests
     [InlineData("""call:f{<|"|>a key<|"|>:1,"b":"x\ty","p":"C:\dir"}""", "f", """{"a key":1,"b":"x\ty","p":"C:\\dir"}""")]
     [InlineData("""call:f{city:Oslo west,version:1.2.3,zip:01234,minus:-}""", "f",
         """{"city":"Oslo west","version":"1.2.3","zip":"01234","minus":"-"}""")]
+    [InlineData("""call:f{{"city": "Oslo"}}""", "f", """{"city":"Oslo"}""")]
+    [InlineData("""call:f{{"city": "Oslo", "at": {{"h": 1}}, "l": [{{"a": 2}}, {"b": {}}]}}""", "f",
+        """{"city":"Oslo","at":{"h":1},"l":[{"a":2},{"b":{}}]}""")]
+    [InlineData("""call:f{{city:<|"|>Oslo<|"|>}}""", "f", """{"city":"Oslo"}""")]
+    [InlineData("call:f{{}}", "f", "{}")]
+    [InlineData("call:f{ { \"a\" : 1 }\n}", "f", """{"a":1}""")]
+    [InlineData("""call:f{"city": "Oslo", "days": 2, "x": {"y": [true, null]}}""", "f",
+        """{"city":"Oslo","days":2,"x":{"y":[true,null]}}""")]
+    [InlineData("""call:f{'city': 'Oslo', 'it\'s': 'a "b" c', 'ok': True, 'no': None}""", "f",
+        """{"city":"Oslo","it's":"a \u0022b\u0022 c","ok":true,"no":null}""")]
+    [InlineData("call:f{a:'tis,b:it's}", "f", """{"a":"'tis","b":"it's"}""")]
+    [InlineData("call:f{a:1,b:2,a:3}", "f", """{"a":3,"b":2}""")]
     [InlineData("""call:f{t:<|"|><|"|>,u:<|"|>日本 🌞<|"|>}""", "f", """{"t":"","u":"日本 🌞"}""")]
     public void CallsAreRead(string text, string name, string arguments)
     {
-        (string gotName, Dictionary<string, object?> got) = Assert.Single(ToolCallReader.Read(text));
-        Assert.Equal(name, gotName);
-        Assert.True(JsonNode.DeepEquals(JsonNode.Parse(arguments), JsonSerializer.SerializeToNode(got)), JsonSerializer.Serialize(got));
-        Assert.All(got.Values, value => Assert.True(value is null or JsonElement));
+        AnswerToolCall call = Assert.Single(ToolCallReader.Read(text));
+        Assert.Equal(name, call.Name);
+        Assert.True(JsonNode.DeepEquals(JsonNode.Parse(arguments), JsonSerializer.SerializeToNode(call.Arguments)), $"{call.Arguments}");
     }
 
     [Theory]
@@ -43,6 +54,9 @@ public sealed class ToolCallReaderTests
     [InlineData("call:f{a:1,}")]
     [InlineData("call:f{a:1")]
     [InlineData("call:f{a:1}}")]
+    [InlineData("call:f{{a:1}")]
+    [InlineData("call:f{{{a:1}}")]
+    [InlineData("call:f{{a:1},b:2}")]
     [InlineData("call:f{a:1} then")]
     [InlineData("call:f{a:[1}")]
     [InlineData("""call:f{a:<|"|>x}""")]
@@ -63,17 +77,30 @@ public sealed class ToolCallReaderTests
         Assert.Throws<FormatException>(() => ToolCallReader.Read($"call:f{{a:{new string('[', 64)}{new string(']', 64)}}}"));
     }
 
-    /// <summary>Random arguments, written as the template does and read back.</summary>
-    [Fact]
-    public void WhatATemplateWritesIsReadBack()
+    /// <summary>Random arguments, written as the template does and as models do, and read back.</summary>
+    [Theory]
+    [InlineData(nameof(Written))]
+    [InlineData(nameof(Doubled))]
+    [InlineData(nameof(Json))]
+    [InlineData(nameof(DoubledJson))]
+    [InlineData(nameof(Python))]
+    public void EveryFormOfArgumentsIsReadBack(string form)
     {
+        Func<JsonNode?, string> write = form switch
+        {
+            nameof(Written) => Written,
+            nameof(Doubled) => Doubled,
+            nameof(Json) => Json,
+            nameof(DoubledJson) => DoubledJson,
+            _ => Python,
+        };
         Random random = new(7);
-        for (int n = 0; n < 2000; n++)
+        for (int n = 0; n < 1000; n++)
         {
             JsonObject arguments = Object(random, 3);
-            (string name, Dictionary<string, object?> got) = Assert.Single(ToolCallReader.Read($"call:f{Written(arguments)}"));
-            Assert.Equal("f", name);
-            Assert.True(JsonNode.DeepEquals(arguments, JsonSerializer.SerializeToNode(got)), Written(arguments));
+            AnswerToolCall call = Assert.Single(ToolCallReader.Read($"call:f{write(arguments)}"));
+            Assert.Equal("f", call.Name);
+            Assert.True(JsonNode.DeepEquals(arguments, JsonSerializer.SerializeToNode(call.Arguments)), write(arguments));
         }
     }
 
@@ -111,6 +138,33 @@ public sealed class ToolCallReaderTests
             .Select(_ => "{}[],:\"\\<|> \n日".EnumerateRunes().ElementAt(random.Next(14)))),
         6 => new JsonArray([.. Enumerable.Range(0, random.Next(4)).Select(_ => Value(random, depth - 1))]),
         _ => Object(random, depth),
+    };
+
+    private static string Json(JsonNode? value) => value?.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) ?? "null";
+
+    private static string Doubled(JsonNode? value) => value switch
+    {
+        JsonObject o => $"{{{{{string.Join(", ", o.Select(item => $"{item.Key}: {Doubled(item.Value)}"))}}}}}",
+        JsonArray a => $"[{string.Join(", ", a.Select(Doubled))}]",
+        _ => Written(value),
+    };
+
+    private static string DoubledJson(JsonNode? value) => value switch
+    {
+        JsonObject o => $"{{{{{string.Join(", ", o.Select(item => $"\"{item.Key}\": {DoubledJson(item.Value)}"))}}}}}",
+        JsonArray a => $"[{string.Join(", ", a.Select(DoubledJson))}]",
+        _ => Json(value),
+    };
+
+    private static string Python(JsonNode? value) => value switch
+    {
+        null => "None",
+        JsonObject o => $"{{{string.Join(", ", o.Select(item => $"'{item.Key}': {Python(item.Value)}"))}}}",
+        JsonArray a => $"[{string.Join(", ", a.Select(Python))}]",
+        JsonValue v when v.GetValueKind() == JsonValueKind.String =>
+            $"'{v.GetValue<string>().Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)}'",
+        JsonValue v when v.GetValueKind() is JsonValueKind.True or JsonValueKind.False => v.GetValue<bool>() ? "True" : "False",
+        _ => value.ToJsonString(),
     };
 
     private static string Written(JsonNode? value) => value switch

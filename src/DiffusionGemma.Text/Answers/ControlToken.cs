@@ -1,7 +1,7 @@
 namespace DiffusionGemma;
 
-/// <summary>Gemma's control tokens that give an answer its parts.</summary>
-internal enum Marker
+/// <summary>Gemma's control tokens that separate the parts of an answer.</summary>
+internal enum ControlToken
 {
     ChannelOpen,
     ChannelClose,

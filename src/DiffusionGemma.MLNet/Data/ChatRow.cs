@@ -41,7 +41,8 @@ internal static class ChatRow
         }
         catch (ChatException error)
         {
-            throw new ChatDataException(error.Message, position, error);
+            throw tokenizer is null ? new ChatDataException(error.Message, position, error)
+                : TemplateFaults.Describe(error, tokenizer, position);
         }
         catch (JsonException error)
         {

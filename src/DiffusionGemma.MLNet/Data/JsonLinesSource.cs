@@ -28,7 +28,8 @@ internal sealed class JsonLinesSource(IEnumerable<string> paths) : IChatSource
     /// <summary>The reason why a file is no JSON Lines by its first line; null where it may be.</summary>
     private static string? FindOtherFormat(ReadOnlyMemory<byte> line)
     {
-        const string Remedy = "this is a JSON file, not JSON Lines: write each row on a line of its own (jq -c '.[]' rows.json > rows.jsonl)";
+        const string Remedy =
+            "this is a JSON file, not JSON Lines: write each row on a line of its own (jq -c '.[]' rows.json > rows.jsonl)";
         switch (line.Span)
         {
             case [(byte)'{'] or [(byte)'[']:

@@ -37,7 +37,8 @@ internal static class ParquetCompatibility
             foreach (ThriftStruct column in Structs(group, ColumnsField))
                 if (column.Get<ThriftStruct>(MetaDataField) is { } data && data.Get<ThriftList>(PathField) is { } path
                     && paths.TryGetValue(Key(path.Items.Select(name => Encoding.UTF8.GetString((byte[])name))), out string[]? renamed))
-                    data.Set(PathField, ThriftStruct.List, new ThriftList(ThriftStruct.Binary, [.. renamed.Select(Encoding.UTF8.GetBytes)]));
+                    data.Set(PathField, ThriftStruct.List, new ThriftList(ThriftStruct.Binary,
+                        [.. renamed.Select(Encoding.UTF8.GetBytes)]));
         var bytes = new List<byte>();
         file.Write(bytes);
         return [.. bytes];

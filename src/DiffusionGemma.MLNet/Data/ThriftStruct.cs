@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 /// </remarks>
 internal sealed class ThriftStruct
 {
-    public const byte True = 1, False = 2, Byte = 3, Int16 = 4, Int32 = 5, Int64 = 6, Double = 7, Binary = 8, List = 9, Set = 10, Struct = 12;
+    public const byte True = 1, False = 2, Byte = 3, Int16 = 4, Int32 = 5, Int64 = 6, Double = 7, Binary = 8, List = 9, SetList = 10,
+        Struct = 12;
 
     private const byte Stop = 0;
 
@@ -63,7 +64,7 @@ internal sealed class ThriftStruct
         Int16 or Int32 or Int64 => ReadInteger(ref bytes),
         Double => ReadBytes(ref bytes, sizeof(double)),
         Binary => ReadBytes(ref bytes, (int)ReadVarint(ref bytes)),
-        List or Set => ReadList(ref bytes),
+        List or SetList => ReadList(ref bytes),
         Struct => Read(ref bytes),
         _ => throw new InvalidDataException($"the footer has a value of Thrift's type {type}"),
     };

@@ -32,7 +32,7 @@ internal static class AnswerNumber
     /// <returns>The key; null where there is no number, or something else touches it.</returns>
     public static string? Read(string text, bool mayStandAlone)
     {
-        for (int end = text.Length, at; (at = text.AsSpan(0, end).LastIndexOf(Marker)) >= 0; end = at + Marker.Length - 1)
+        for (int before = text.Length, at; (at = text.AsSpan(0, before).LastIndexOf(Marker)) >= 0; before = at + Marker.Length - 1)
         {
             int start = SkipOpening(text, at + Marker.Length);
             if (BeginsNumber(text, start))

@@ -136,6 +136,11 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Rows = rows.Counts.All,
         TrainedRows = rows.Counts.Trained,
         UnansweredRows = rows.Counts.Unanswered,
+        DroppedRows = rows.Counts.Dropped,
+        EmptyAnswerRows = rows.Counts.Notes.EmptyAnswers,
+        IgnoredKeys = rows.Counts.Notes.IgnoredKeys,
+        SpecialTokenRows = rows.Counts.Notes.SpecialTokens,
+        UnlearnedEndRows = rows.Counts.Notes.UnlearnedEnds,
         LostRows = rows.Counts.Lost,
         CutRows = rows.Counts.Cut,
         TrainedTensors = result.TrainedTensors,
@@ -188,12 +193,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private static void LogRows(IChannel log, RowCounts rows)
     {
         Info(log, $"{rows.Trained} of {rows.All} rows to train on");
-        if (rows.Unanswered > 0)
-            log.Warning($"{rows.Unanswered} rows left out: they have no answer (their last message is not the assistant's)");
-        if (rows.Lost > 0)
-            log.Warning($"{rows.Lost} rows left out: the cut at the maximum length took all of their answer");
-        if (rows.Cut > 0)
-            log.Warning($"{rows.Cut} rows have their answer cut short at the maximum length");
+        foreach (string warning in rows.Warnings())
+            log.Warning(warning);
     }
 
     private static void LogAdapter(IChannel log, LoraAdapter adapter)

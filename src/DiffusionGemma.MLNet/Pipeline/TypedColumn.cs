@@ -65,6 +65,7 @@ internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType I
     private ArgumentOutOfRangeException Missing(IEnumerable<string> known)
     {
         string remedy = MadeBy is null ? "" : $" {MadeBy} makes it: append that step before this one, or name another column.";
-        return new ArgumentOutOfRangeException("schema", $"There is no column '{Name}'; the data has {string.Join(", ", known.Select(name => $"'{name}'"))}.{remedy}");
+        return new ArgumentOutOfRangeException("schema",
+            $"There is no column '{Name}'; the data has {string.Join(", ", known.Select(name => $"'{name}'"))}.{remedy}");
     }
 }

@@ -15,7 +15,7 @@ internal static class AnswerColumns
     private static readonly TypedColumn[] Always =
     [
         TypedColumn.Text(ChatColumns.Response), TypedColumn.Ints(ChatColumns.ResponseIds), TypedColumn.Single(ChatColumns.TokensPerForward),
-        TypedColumn.Int(ChatColumns.Steps),
+        TypedColumn.Int(ChatColumns.Steps), TypedColumn.Text(ChatColumns.Reasoning), TypedColumn.Text(ChatColumns.ToolCalls),
     ];
 
     /// <summary>The columns that scoring adds.</summary>
@@ -62,10 +62,12 @@ internal static class AnswerColumns
 
     public static Delegate MakeGetter(int output, Func<Answer> answer) => output switch
     {
-        0 => Getters.Text(() => answer().Text),
+        0 => Getters.Text(() => answer().Content.Text),
         1 => Getters.Vector(() => answer().Ids),
         2 => Getters.Value(() => answer().TokensPerForward),
         3 => Getters.Value(() => answer().Steps),
+        4 => Getters.Text(() => answer().Content.Reasoning),
+        5 => Getters.Text(() => answer().ToolCalls),
         _ => Getters.Text(() => answer().Error),
     };
 }

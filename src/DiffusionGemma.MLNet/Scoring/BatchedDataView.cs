@@ -27,6 +27,9 @@ internal sealed class BatchedDataView : IDataView
         Schema = AnswerColumns.AddTo(source.Schema, options);
     }
 
+    /// <summary>The tokenizer of the model that answers.</summary>
+    public DiffusionGemmaTokenizer Tokenizer => _transformer.Tokenizer;
+
     public DataViewSchema Schema { get; }
 
     public bool CanShuffle => _source.CanShuffle;

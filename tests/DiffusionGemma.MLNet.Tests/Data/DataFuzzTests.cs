@@ -39,9 +39,11 @@ public sealed class DataFuzzTests
             .. new[] { "gsm8k_pyarrow_snappy", "gsm8k_pyarrow_gzip", "gsm8k_pyarrow_zstd", "gsm8k_pyarrow_v26_delta", "gsm8k_polars",
                 "gsm8k_duckdb", "gsm8k_nulls", "gsm8k_empty" }
                 .Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), true)),
-            .. new[] { "messages_pyarrow", "messages_polars", "messages_json_pyarrow",
-                "messages_two_level_array", "messages_repeated_group", "messages_json_duckdb" }.Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), false)),
+            .. new[] { "messages_pyarrow", "messages_polars",
+                "messages_json_pyarrow" }.Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), false)),
         ];
+        originals = [.. originals, .. Directory.EnumerateFiles(Fixtures.Path("parquet")).Order()
+            .Select(file => (File.ReadAllBytes(file), false))];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.parquet");
         bool questions = false;

@@ -122,12 +122,15 @@ public sealed class AnswerNumberTests
     });
 
     [Fact]
-    public void A_letter_or_a_second_separator_that_touches_a_number_makes_it_none() =>
-        Gen.Select(Numbers, Gen.OneOfConst("a", "é", "%", "..", ",,", "_a", "/", "-", "²", ",5", ".5.", "'5", "e", "x2", "٣")).Check(3000, (pair) =>
+    public void A_letter_or_a_second_separator_that_touches_a_number_makes_it_none()
+    {
+        string[] endings = ["a", "é", "%", "..", ",,", "_a", "/", "-", "²", ",5", ".5.", "'5", "e", "x2", "٣"];
+        Gen.Select(Numbers, Gen.Int[0, endings.Length - 1]).Check(3000, pair =>
         {
-            (Written number, string rest) = pair;
-            Assert.Null(AnswerNumber.Read($"#### {number.Plain}.0{rest}", mayStandAlone: false));
+            (Written number, int ending) = pair;
+            Assert.Null(AnswerNumber.Read($"#### {number.Plain}.0{endings[ending]}", mayStandAlone: false));
         });
+    }
 
     [Fact]
     public void Any_text_is_read_without_an_exception() => Gen.Int[0, int.MaxValue].Check(20000, seed =>

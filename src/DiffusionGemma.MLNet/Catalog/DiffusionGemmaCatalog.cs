@@ -13,7 +13,7 @@ public sealed class DiffusionGemmaCatalog
     internal DiffusionGemmaCatalog(IHostEnvironment environment) => _environment = environment;
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its tokenizer and chat template are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="outputColumnName">Vector of int: the token ids.</param>
     /// <param name="inputColumnName">Text: the conversation as JSON.</param>
     /// <param name="escapeSpecialTokens">
@@ -31,14 +31,14 @@ public sealed class DiffusionGemmaCatalog
         });
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its tokenizer and chat template are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="options">Columns and treatment of special tokens.</param>
     /// <inheritdoc cref="TokenizeChat(string, string, string, bool)" path="/exception"/>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, ChatTokenizingEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        CheckpointText text = CheckpointText.Read(checkpoint);
+        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint));
         _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
         return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, options.InputColumnName,
             options.OutputColumnName, options.MaskColumnName, options.NotesColumnName, options.EscapeSpecialTokens));
@@ -64,7 +64,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its canvas length and end token are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
     /// <param name="maxLength">The most tokens of a row; more are cut off, and counted in <c>CutTokens</c>.</param>
     /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: of the
     /// canvas length.</param>
@@ -77,7 +77,7 @@ public sealed class DiffusionGemmaCatalog
             Truncated = truncated });
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its canvas length and end token are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
     /// <param name="options">Lengths, treatment of rows that are cut, and names of the columns.</param>
     /// <inheritdoc cref="PackCanvas(string, int, int?, TruncatedRows)" path="/exception"/>
     public CanvasPackingEstimator PackCanvas(string checkpoint, CanvasPackingEstimator.Options options)
@@ -85,45 +85,58 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        var packing = PackingOptions.Load(checkpoint, options.MaxLength, options.PadMultiple, options.Truncated);
+        var packing = PackingOptions.Load(
+            HubDownloads.FindCheckpoint(_environment, checkpoint), options.MaxLength, options.PadMultiple, options.Truncated);
         return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, packing, options));
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that the fitted model answers at once.</param>
     /// <param name="progress">Receives a record after every step.</param>
+    /// <param name="rows">Names of the columns, and where packed rows are kept; null: the usual names, and up to 1 GiB in memory, beyond
+    /// that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
     public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, GenerationOptions? generation = null,
-        int batchSize = 8,
-        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+        int batchSize = 8, IProgress<StepRecord>? progress = null, TrainingRowOptions? rows = null,
+        CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        return FineTune(checkpoint, options, new AnswerOptions { Generation = generation ?? new GenerationOptions(),
-            BatchSize = batchSize }, progress, cancellation);
+        var answers = new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize };
+        return FineTune(checkpoint, options, answers, progress, rows, cancellation);
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="answers">How the fitted model answers.</param>
     /// <param name="progress">Receives a record after every step.</param>
+    /// <param name="rows">Names of the columns, and where packed rows are kept; null: the usual names, and up to 1 GiB in memory, beyond
+    /// that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
     public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, AnswerOptions answers,
-        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+        IProgress<StepRecord>? progress = null, TrainingRowOptions? rows = null, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(answers);
-        return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, progress, cancellation);
+        rows ??= new TrainingRowOptions();
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
+        int hiddenSize = DiffusionGemmaConfig.Load(checkpoint).HiddenSize;
+        if (options.Lora?.Rank > hiddenSize)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.Lora.Rank,
+                $"LoraOptions.Rank is beyond the hidden size of the checkpoint, {hiddenSize}: usual ranks are 8 to 64.");
+        }
+        return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, rows, progress, cancellation);
     }
 
     /// <summary>Reads the packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>.</summary>
@@ -136,11 +149,25 @@ public sealed class DiffusionGemmaCatalog
     public PackedRowStore PackedRows(IDataView packed, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
     {
         ArgumentNullException.ThrowIfNull(packed);
-        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), maxBytesInMemory, scratchFolder).Examples;
+        return PackedRows(packed, new TrainingRowOptions { MaxRowBytesInMemory = maxBytesInMemory, ScratchFolder = scratchFolder });
+    }
+
+    /// <summary>Reads the packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>.</summary>
+    /// <remarks>Rows that cannot be trained on are left out. The caller disposes the result.</remarks>
+    /// <param name="packed">Rows from <c>PackCanvas</c>.</param>
+    /// <param name="options">Columns, and where rows are kept.</param>
+    /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public PackedRowStore PackedRows(IDataView packed, TrainingRowOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(packed);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), options).Examples;
     }
 
     /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="generation">How the model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that are answered at once.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
@@ -153,7 +180,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="options">How the model answers.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
@@ -161,7 +188,7 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
-        return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, options);
+        return new DiffusionGemmaAnswerEstimator(_environment, HubDownloads.FindCheckpoint(_environment, checkpoint), options);
     }
 
     /// <summary>Compares answers with expected texts: exact match, tokens a decoder pass, seconds, and one result a row.</summary>
@@ -221,7 +248,7 @@ public sealed class DiffusionGemmaCatalog
     private AnswerMetrics Evaluate(IDataView scored, AnswerEvaluationOptions options, DiffusionGemmaTokenizer? tokenizer)
     {
         if (options.Checkpoint is { } checkpoint)
-            tokenizer = CheckpointText.Read(checkpoint).Tokenizer.Tokenizer;
+            tokenizer = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint)).Tokenizer.Tokenizer;
         return AnswerEvaluator.Evaluate(_environment, scored, options, tokenizer);
     }
 
@@ -288,7 +315,7 @@ public sealed class DiffusionGemmaCatalog
     /// <summary>
     /// Shows one conversation as training would see it: ids, pieces, supervised part, canvases, and the part that is cut off.
     /// </summary>
-    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub.</param>
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
@@ -300,6 +327,7 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(conversation);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
         ChatTokenizer tokenizer = CheckpointText.Read(checkpoint).GetTokenizer(escapeSpecialTokens);
         EncodedRow row = EncodedRow.Encode(conversation, tokenizer, escapeSpecialTokens);
         return ChatPreview.Create(row, tokenizer.Tokenizer, PackingOptions.Load(checkpoint, maxLength));
@@ -307,7 +335,7 @@ public sealed class DiffusionGemmaCatalog
 
     /// <summary>Computes statistics of a data set as training would see it: lengths, canvases, rows that are cut or left out.</summary>
     /// <remarks>Reads all rows once; the model is not needed.</remarks>
-    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub.</param>
     /// <param name="data">Conversations.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
@@ -321,6 +349,7 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
         IDataView masked = TokenizeChat(checkpoint, inputColumnName: inputColumn, escapeSpecialTokens: escapeSpecialTokens)
             .Append(MaskResponse()).Fit(data).Transform(data);
         return ChatDataSummary.Create(masked, PackingOptions.Load(checkpoint, maxLength));

@@ -10,26 +10,18 @@ namespace DiffusionGemma;
 /// <param name="Counts">Counts of the rows by what became of them.</param>
 internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, RowCounts Counts) : IDisposable
 {
-    public static IReadOnlyList<TypedColumn> Columns { get; } =
-    [
-        TypedColumn.Ints(ChatColumns.InputIds, StepNames.TokenizeChat), TypedColumn.Bools(ChatColumns.LossMask, StepNames.MaskResponse),
-        TypedColumn.Int(ChatColumns.PromptLength, StepNames.MaskResponse), TypedColumn.Int(ChatColumns.CanvasCount, StepNames.PackCanvas),
-        TypedColumn.Int(ChatColumns.PaddedLength, StepNames.PackCanvas), TypedColumn.Int(ChatColumns.CutTokens, StepNames.PackCanvas),
-    ];
-
     /// <param name="input">Packed rows.</param>
     /// <param name="host">Asked whether to go on.</param>
-    /// <param name="maxBytesInMemory">As for <see cref="PackedRowStore"/>.</param>
-    /// <param name="scratchFolder">As for <see cref="PackedRowStore"/>.</param>
+    /// <param name="options">Columns, and where rows are kept.</param>
     /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    public static TrainingRows Read(IDataView input, IHost host, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes,
-        string? scratchFolder = null)
+    public static TrainingRows Read(IDataView input, IHost host, TrainingRowOptions? options = null)
     {
-        var examples = new PackedRowStore(maxBytesInMemory, scratchFolder);
+        options ??= new TrainingRowOptions();
+        var examples = new PackedRowStore(options.MaxRowBytesInMemory, options.ScratchFolder);
         try
         {
-            return Read(input, host, examples);
+            return Read(input, host, options, examples);
         }
         catch
         {
@@ -40,11 +32,11 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
 
     public void Dispose() => Examples.Dispose();
 
-    private static TrainingRows Read(IDataView input, IHost host, PackedRowStore examples)
+    private static TrainingRows Read(IDataView input, IHost host, TrainingRowOptions options, PackedRowStore examples)
     {
-        DataViewSchema.Column[] columns = [.. Columns.Select(column => column.FindIn(input.Schema, host))];
+        DataViewSchema.Column[] columns = [.. options.Columns.Select(column => column.FindIn(input.Schema, host))];
         // Pipelines that were saved by earlier versions make no notes.
-        DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(ChatColumns.RowNotes) is {
+        DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(options.NotesColumnName) is {
              Type: VectorDataViewType { ItemType: TextDataViewType } } found
             ? found : null;
         int unanswered = 0, lost = 0, dropped = 0, cut = 0, longest = 0;

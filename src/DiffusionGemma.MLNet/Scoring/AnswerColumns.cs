@@ -7,15 +7,17 @@ namespace DiffusionGemma;
 /// <summary>The columns that scoring reads and adds.</summary>
 internal static class AnswerColumns
 {
-    private static readonly TypedColumn InputIds = TypedColumn.Ints(ChatColumns.InputIds, StepNames.TokenizeChat);
-    private static readonly TypedColumn PromptLength = TypedColumn.Int(ChatColumns.PromptLength, StepNames.MaskResponse);
-
-    public static IReadOnlyList<TypedColumn> Inputs { get; } = [InputIds, PromptLength];
-
     private static readonly TypedColumn[] Always =
     [
         TypedColumn.Text(ChatColumns.Response), TypedColumn.Ints(ChatColumns.ResponseIds), TypedColumn.Single(ChatColumns.TokensPerForward),
         TypedColumn.Int(ChatColumns.Steps), TypedColumn.Text(ChatColumns.Reasoning), TypedColumn.Text(ChatColumns.ToolCalls),
+    ];
+
+    /// <summary>The columns that scoring reads.</summary>
+    public static IReadOnlyList<TypedColumn> Inputs(AnswerOptions options) =>
+    [
+        TypedColumn.Ints(options.InputIdsColumnName, StepNames.TokenizeChat),
+        TypedColumn.Int(options.PromptLengthColumnName, StepNames.MaskResponse),
     ];
 
     /// <summary>The columns that scoring adds.</summary>
@@ -32,8 +34,8 @@ internal static class AnswerColumns
         return builder.ToSchema();
     }
 
-    public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
-        [.. Inputs.Select(input => input.FindIn(schema, context))];
+    public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, AnswerOptions options, IExceptionContext context) =>
+        [.. Inputs(options).Select(input => input.FindIn(schema, context))];
 
     /// <summary>Reads the current row's question.</summary>
     /// <remarks>A fault of the row, here or in the tokenizing step, is part of the question.</remarks>
@@ -50,7 +52,7 @@ internal static class AnswerColumns
                 int prompt = length();
                 return prompt >= 1 && prompt <= all.Length
                     ? new Question(all[..prompt], position())
-                    : throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens",
+                    : throw new ChatDataException($"{inputs[1].Name} is {prompt}, but {inputs[0].Name} has {all.Length} tokens",
                         position());
             }
             catch (ChatDataException fault)

@@ -23,7 +23,7 @@ internal sealed class BatchedDataView : IDataView
         _source = source;
         _transformer = transformer;
         _options = options;
-        _inputs = AnswerColumns.FindInputs(source.Schema, host);
+        _inputs = AnswerColumns.FindInputs(source.Schema, options, host);
         Schema = AnswerColumns.AddTo(source.Schema, options);
     }
 

@@ -48,7 +48,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 {
     internal const string LoaderSignature = "DiffusionGemma";
 
-    private const ushort FailureSince = 2;
+    private const ushort FailureSince = 2, ColumnsSince = 3;
 
     private static readonly JsonSerializerOptions AsJson = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
@@ -122,13 +122,13 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Create("DGM MODL", FailureSince, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", ColumnsSince, LoaderSignature);
 
     /// <summary>The tokenizer of the checkpoint.</summary>
     internal DiffusionGemmaTokenizer Tokenizer => _text.Tokenizer.Tokenizer;
 
     /// <exception cref="FileNotFoundException">The checkpoint is not found; the message says where it was looked for.</exception>
-    private string Folder => _folder ??= DiffusionGemmaCheckpoints.Find(_weights.Checkpoint);
+    private string Folder => _folder ??= DiffusionGemmaCheckpoints.Find(_weights.Checkpoint, _host);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -136,7 +136,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        AnswerColumns.FindInputs(inputSchema, _host);
+        AnswerColumns.FindInputs(inputSchema, Options, _host);
         return AnswerColumns.AddTo(inputSchema, Options);
     }
 
@@ -157,19 +157,21 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 
     /// <summary>Losses on rows that were not trained on, at fixed noise levels (<see cref="FineTuner.Evaluate"/>).</summary>
     /// <param name="input">Packed rows, as for fine-tuning; rows that cannot be trained on are left out.</param>
-    /// <param name="seed">What the corruption follows from.</param>
+    /// <param name="seed">The seed of the corruption.</param>
+    /// <param name="rows">Names of the columns, and where rows are kept; null: the usual ones.</param>
     /// <exception cref="TrainingException">No row can be trained on.</exception>
-    public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42)
+    public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42, TrainingRowOptions? rows = null)
     {
         ArgumentNullException.ThrowIfNull(input);
-        using TrainingRows rows = TrainingRows.Read(input, _host);
+        using TrainingRows packed = TrainingRows.Read(input, _host, rows);
         lock (_modelInUse)
-            return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
+            return FineTuner.Evaluate(Loaded().Model, packed.Examples, seed);
     }
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
     /// <param name="folder">Created where absent.</param>
-    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
+    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path, or its id and
+    /// commit on the Hub.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
     public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
@@ -178,7 +180,10 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         if (_weights.Adapter is null)
             throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_weights.Checkpoint.Path}.");
         lock (_modelInUse)
-            Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+        {
+            if (baseModelNameOrPath is null) _weights.Checkpoint.SaveAdapter(Loaded().Adapter!, folder);
+            else Loaded().Adapter!.Save(folder, baseModelNameOrPath);
+        }
     }
 
     /// <summary>
@@ -221,6 +226,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
         ctx.Writer.Write(Options.BatchesAhead);
         ctx.Writer.Write((int)Options.OnFailure);
+        ctx.SaveNonEmptyString(Options.InputIdsColumnName);
+        ctx.SaveNonEmptyString(Options.PromptLengthColumnName);
         _weights.Save(ctx);
         _text.Save(ctx);
     }
@@ -233,6 +240,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
             Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
         if (ModelVersion.IsSince(ctx, FailureSince))
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
+        if (ModelVersion.IsSince(ctx, ColumnsSince))
+            options = options with { InputIdsColumnName = ctx.LoadNonEmptyString(), PromptLengthColumnName = ctx.LoadNonEmptyString() };
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
         return new DiffusionGemmaTransformer(env, weights, TryFind(env, weights.Checkpoint), text, options);
@@ -243,9 +252,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         try
         {
-            return DiffusionGemmaCheckpoints.Find(checkpoint);
+            return DiffusionGemmaCheckpoints.Find(checkpoint, env);
         }
-        catch (FileNotFoundException missing)
+        catch (Exception missing) when (missing is FileNotFoundException or HubException)
         {
             LoadFault.Report(env, missing);
             return null;
@@ -263,13 +272,14 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
         if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
+        void Fail(int index, Exception error) =>
+            answers[asked[index]] = DiffusionGemma.Answer.Failed(
+                new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
                 Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
                 options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
-                failed: (index, error) => answers[asked[index]] =
-                    DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error)),
-                beforePass: _host.CheckAlive, drafts: null, options.Cancellation);
+                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
                 answers[asked[i]] = new Answer(Parse(questions[asked[i]].Prompt, result.Ids), result.Ids, (float)result.TokensPerForward,

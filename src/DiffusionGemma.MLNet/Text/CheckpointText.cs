@@ -40,8 +40,9 @@ internal sealed class CheckpointText
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (!Directory.Exists(folder))
         {
-            throw new DirectoryNotFoundException($"There is no folder {Path.GetFullPath(folder)}: give the folder of a DiffusionGemma "
-                + "checkpoint. A model of the Hugging Face Hub (org/name) must be downloaded first.");
+            throw new DirectoryNotFoundException(
+                $"There is no folder {Path.GetFullPath(folder)}: give the folder of a DiffusionGemma checkpoint, or its id on the Hub "
+                    + $"(org/name).");
         }
         string tokenizer = Path.Combine(folder, FileNames[0]);
         if (!File.Exists(tokenizer))

@@ -72,18 +72,19 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that the fitted model answers at once.</param>
     /// <param name="progress">Receives a record after every step.</param>
+    /// <param name="rows">Where packed rows are kept; null: up to 1 GiB in memory, beyond that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
     public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, GenerationOptions? generation = null,
-        int batchSize = 8,
-        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+        int batchSize = 8, IProgress<StepRecord>? progress = null, TrainingRowOptions? rows = null,
+        CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        return FineTune(checkpoint, options, new AnswerOptions { Generation = generation ?? new GenerationOptions(),
-            BatchSize = batchSize }, progress, cancellation);
+        var answers = new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize };
+        return FineTune(checkpoint, options, answers, progress, rows, cancellation);
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
@@ -91,16 +92,18 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="answers">How the fitted model answers.</param>
     /// <param name="progress">Receives a record after every step.</param>
+    /// <param name="rows">Where packed rows are kept; null: up to 1 GiB in memory, beyond that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
     public DiffusionGemmaEstimator FineTune(string checkpoint, FineTuneOptions options, AnswerOptions answers,
-        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
+        IProgress<StepRecord>? progress = null, TrainingRowOptions? rows = null, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(answers);
-        return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, progress, cancellation);
+        rows ??= new TrainingRowOptions();
+        return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, rows, progress, cancellation);
     }
 
     /// <summary>Reads the packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>.</summary>

@@ -238,13 +238,13 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
         if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
+        void Fail(int index, Exception error) =>
+            answers[asked[index]] = DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
                 Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
                 options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
-                failed: (index, error) => answers[asked[index]] =
-                    DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error)),
-                beforePass: _host.CheckAlive, drafts: null, options.Cancellation);
+                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
                 answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);

@@ -213,16 +213,6 @@ public sealed class LoraAdapter : IDisposable
         return PeftFolder.Tensors(this).Where(t => seen.Add(t.Value));
     }
 
-    /// <summary>Switches dropout on or off.</summary>
-    internal void Train(bool training)
-    {
-        if (Config.Dropout == 0) return;
-        foreach ((LoraPair? encoder, LoraPair? decoder) in Pairs.Values)
-            foreach (LoraPair? pair in new[] { encoder, decoder })
-                if (pair is not null)
-                    pair.Dropout = training ? Config.Dropout : 0;
-    }
-
     private void RequireFits(ModelStack stack)
     {
         var linears = stack.Linears.ToDictionary(l => l.Name);

@@ -160,8 +160,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
         {
             Dispose();
             throw new TrainingException(
-                $"{_path}: the packed rows do not fit into {_limit} bytes of memory, and cannot be put into a temporary file ({e.Message}). Make room there, name another folder in "
-                + "FineTuneOptions.ScratchFolder, or raise FineTuneOptions.MaxRowBytesInMemory.", e);
+                $"{_path}: the packed rows do not fit into {_limit} bytes of memory, and cannot be put into a temporary file ({e.Message}). Make room there, name another "
+                + "scratchFolder, or raise maxBytesInMemory.", e);
         }
     }
 }

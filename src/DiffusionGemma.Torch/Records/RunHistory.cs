@@ -3,8 +3,8 @@ using System.Collections;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The records of a run, one a step, that any thread may read while the run adds to them: an enumeration is of the steps done when it began.
-/// A run that is given a history empties it first.
+/// The records of a run, one a step, that any thread may read while the run adds to them: an enumeration is of the steps done when it
+/// began. A run that is given a history empties it first.
 /// </summary>
 public sealed class RunHistory : IReadOnlyList<StepRecord>
 {

@@ -49,9 +49,9 @@ internal static class GrammarBenchmark
             clock = new ProcessorClock();
             for (int i = 0; i < Positions; i++) step.Read(i, logits);
             double read = clock.Milliseconds;
-            if (!step.Condition(0, automaton.Start, ends)) throw new InvalidOperationException("No answer fits the canvas.");
+            if (!step.Condition(Positions, automaton.Start, ends)) throw new InvalidOperationException("No answer fits the canvas.");
             double conditioned = clock.Milliseconds;
-            step.Draw(0, automaton.Start, _ => logits, uniforms, _ => -1);
+            step.Draw(Positions, automaton.Start, _ => logits, uniforms, _ => -1);
             double drawn = clock.Milliseconds;
             Console.Error.WriteLine(
                 $"grammars.{name}: read {read:0} ms, conditioned {conditioned - read:0} ms, drawn {drawn - conditioned:0} ms");

@@ -36,6 +36,9 @@ public sealed class GrammarVocabulary(IReadOnlyList<ReadOnlyMemory<byte>> bytes,
         return automaton.Distances[automaton.Start];
     }
 
+    /// <summary>The bytes of an id.</summary>
+    internal ReadOnlyMemory<byte> BytesOf(int id) => bytes[id];
+
     /// <summary>The grammar's automaton over this vocabulary's tokens.</summary>
     internal TokenAutomaton Automaton(AnswerGrammar grammar)
     {

@@ -40,7 +40,8 @@ public sealed class ChatTemplate
             string where = path is null ? "" : $"{path}: ";
             throw new ChatException(
                 $"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.",
-                exception) { TemplateLine = exception.Line };
+                exception)
+            { TemplateLine = exception.Line };
         }
     }
 
@@ -121,7 +122,8 @@ public sealed class ChatTemplate
                 ? $"The chat template refuses the conversation (line {line}): {exception.Message}"
                 : $"The chat template fails at line {line}: {exception.Message}.";
             throw new ChatException(
-                message, exception) { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
+                message, exception)
+            { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
         }
     }
 

@@ -58,7 +58,9 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         {
             Routing = Routing with
             {
-                Order = Routing.Order.alias().DetachFromDisposeScope(), Tokens = Routing.Tokens.alias().DetachFromDisposeScope(), Places = Routing.Places.alias().DetachFromDisposeScope(),
+                Order = Routing.Order.alias().DetachFromDisposeScope(),
+                Tokens = Routing.Tokens.alias().DetachFromDisposeScope(),
+                Places = Routing.Places.alias().DetachFromDisposeScope(),
             },
         };
 

@@ -126,8 +126,11 @@ public sealed class DiffusionGemmaChatClientTests
     {
         TaskCompletionSource open = new();
         ScriptedEngine engine = new(
-            _ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) =>
-            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
+            _ => TestChat.Ids("one two three four<turn|>").Chunk(2))
+        {
+            BeforeCanvas = (canvas, cancellation) =>
+            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation)
+        };
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         using CancellationTokenSource cancelled = new();
         Task<ChatResponse> first = client.GetResponseAsync(Question, cancellationToken: cancelled.Token),

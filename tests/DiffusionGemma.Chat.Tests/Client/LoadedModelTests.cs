@@ -55,8 +55,11 @@ public sealed class LoadedModelTests : IDisposable
             new(_client.GetRequiredService<GenerationQueue>(), _client.GetRequiredService<ChatTokenizer>()) { StreamsDrafts = true };
         Task<OperationCanceledException> cancelled = Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            ChatOptions endless = new() { RawRepresentationFactory = _ =>
-                new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true } };
+            ChatOptions endless = new()
+            {
+                RawRepresentationFactory = _ =>
+                new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true }
+            };
             int seen = 0;
             await foreach (ChatResponseUpdate update in drafts.GetStreamingResponseAsync("What is 9 plus 9?", endless, cancellation.Token))
             {

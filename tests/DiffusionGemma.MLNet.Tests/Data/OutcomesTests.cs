@@ -65,8 +65,11 @@ public sealed class OutcomesTests
     private IDataView Load(string file)
     {
         bool isTable = file.StartsWith("gsm8k", StringComparison.Ordinal) || file.StartsWith("broken", StringComparison.Ordinal);
-        var options = new ChatDataOptions { MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer"
-            : null };
+        var options = new ChatDataOptions
+        {
+            MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer"
+            : null
+        };
         return file.EndsWith(".parquet", StringComparison.Ordinal)
             ? _ml.Data.LoadChatFromParquet(options, ExpectedData.Path(file))
             : _ml.Data.LoadChatFromJsonLines(options, ExpectedData.Path(file));

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using TorchSharp;
 using static DiffusionGemma.MpiLibrary;
 using static DiffusionGemma.CollectiveTensors;

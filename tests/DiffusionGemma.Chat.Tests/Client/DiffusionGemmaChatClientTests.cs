@@ -150,8 +150,8 @@ public sealed class DiffusionGemmaChatClientTests
             TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
         Assert.Equal("a logit is not finite",
             (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(Question))).Message);
-        Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync((IEnumerable<ChatMessage>)null!); });
-        await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync((IEnumerable<ChatMessage>)null!));
+        Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync(null!); });
+        await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync(null!));
     }
 
     [Fact]

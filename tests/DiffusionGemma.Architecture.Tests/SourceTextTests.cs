@@ -27,9 +27,12 @@ public partial class SourceTextTests
     {
         foreach (string file in SourceFiles())
         {
-            IEnumerable<string> head =
-                File.ReadLines(Path.Combine(Fixtures.Root, file)).TakeWhile(line => !line.StartsWith("namespace ", StringComparison.Ordinal));
-            string[] usings = [.. head.Where(line => Using().IsMatch(line))];
+            string[] usings =
+            [
+                .. File.ReadLines(Path.Combine(Fixtures.Root, file))
+                    .TakeWhile(line => !line.StartsWith("namespace ", StringComparison.Ordinal))
+                    .Where(line => Using().IsMatch(line)),
+            ];
             string[] sorted = [.. usings.OrderBy(SortKey, StringComparer.OrdinalIgnoreCase)];
             Assert.True(usings.SequenceEqual(sorted), $"{file}: the order of usings is {string.Join(" ", sorted)}");
         }

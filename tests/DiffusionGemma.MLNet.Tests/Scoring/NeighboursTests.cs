@@ -3,7 +3,6 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using TorchSharp;
 
-
 namespace DiffusionGemma.Generation;
 
 /// <summary>

@@ -51,7 +51,9 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>The id of the folder's <c>unk_token</c>, if it names one. Encoding never gives it: every character has its bytes.</summary>
     public int? UnknownId { get; }
 
-    /// <summary>The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.</summary>
+    /// <summary>
+    /// The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.
+    /// </summary>
     public VocabularyBytes VocabularyBytes => _bytes.Value;
 
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>

@@ -114,7 +114,7 @@ internal sealed class ParquetFile : IDisposable
         if (length > stream.Length - head.Length - TailLength)
             throw Bad($"the parquet file is damaged: its footer claims {length} bytes of a file of {stream.Length}; fetch it again");
         byte[] footer = new byte[length];
-        stream.Seek(-TailLength - (long)length, SeekOrigin.End);
+        stream.Seek(-TailLength - length, SeekOrigin.End);
         stream.ReadExactly(footer);
         stream.Seek(0, SeekOrigin.Begin);
         if (!ParquetFooter.IsWhole(footer))

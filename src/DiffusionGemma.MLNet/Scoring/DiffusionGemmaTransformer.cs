@@ -236,8 +236,11 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ModelVersion.Check(ctx, env, Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var options = new AnswerOptions { BatchSize = batchSize,
-            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
+        var options = new AnswerOptions
+        {
+            BatchSize = batchSize,
+            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!
+        };
         if (ModelVersion.IsSince(ctx, FailureSince))
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
         if (ModelVersion.IsSince(ctx, ColumnsSince))

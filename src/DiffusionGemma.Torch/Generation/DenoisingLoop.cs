@@ -13,8 +13,8 @@ namespace DiffusionGemma;
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="noise">
-/// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all answers are complete.
-/// Null: each row draws its own.
+/// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all
+/// answers are complete. Null: each row draws its own.
 /// </param>
 internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noise = null) : IDisposable
 {
@@ -55,7 +55,9 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         {
             // A source draws for the whole batch at once, finished rows included.
             int[][]? sampled = noise is null ? null : ToHost(noise.Sample(chunk.Probabilities()));
-            int[][]? random = noise is null ? null : ToHost(noise.Canvas(chunk.Rows, model.Config.CanvasLength, model.Config.VocabularySize));
+            int[][]? random = noise is null
+                ? null
+                : ToHost(noise.Canvas(chunk.Rows, model.Config.CanvasLength, model.Config.VocabularySize));
             for (int i = 0; i < chunk.Rows; i++)
             {
                 DenoisingRow row = _batch.Rows[chunk.First + i];

@@ -18,7 +18,8 @@ internal sealed class DenoisingRow : IDisposable
     /// <param name="request">The prompt, and what is known of its answer.</param>
     /// <param name="options">Resolved options for this prompt.</param>
     /// <param name="config">The model's configuration.</param>
-    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token does not fit.</exception>
+    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token
+    /// does not fit.</exception>
     public DenoisingRow(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {
         GenerationRequestChecks.Require(index, request, options, config);
@@ -73,7 +74,7 @@ internal sealed class DenoisingRow : IDisposable
         Pin(Tokens);
         Draft = [.. Tokens];
         IsCanvasFinished = !_pinned.Contains(false);
-        _sampler = Options.NewSampler(_pinned);
+        _sampler = Options.CreateSampler(_pinned);
         _stepsPerCanvas.Add(0);
     }
 
@@ -90,7 +91,8 @@ internal sealed class DenoisingRow : IDisposable
         double[] entropies = distribution.Entropies;
         for (int i = 0; i < _canvasLength; i++) entropies[i] = _pinned[i] ? 0 : entropies[i];
 
-        // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend on the row alone.
+        // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend
+        // on the row alone.
         bool[] candidates = _sampler.Candidates(entropies);
         double[] uniforms = sampled is null ? _noise.Uniforms(_canvasLength) : [];
         random ??= _noise.Canvas(_canvasLength, VocabularySize);
@@ -106,7 +108,8 @@ internal sealed class DenoisingRow : IDisposable
         _stableSteps = Step > 0 && draft.AsSpan().SequenceEqual(Draft) ? _stableSteps + 1 : 0;
         Draft = draft;
         double mean = entropies.Sum() / _pinned.Count(p => !p);
-        bool finished = Options.IsFinished(new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps)) | _sampler.IsComplete;
+        var state = new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps);
+        bool finished = Options.IsFinished(state) | _sampler.IsComplete;
         var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
         if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;

@@ -155,8 +155,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private TrainedWeights Keep(LoraAdapter? trained, out string folder)
     {
         folder = Path.GetFullPath(trained is null ? _options.OutputFolder! : _checkpoint);
-        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, _checkpoint);
-        return new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), adapter, _options.Run.Precision);
+        var checkpoint = CheckpointReference.Create(folder);
+        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, checkpoint);
+        return new TrainedWeights(checkpoint, adapter, _options.Run.Precision);
     }
 
     private static void CheckOutputFolder(string checkpoint, FineTuneOptions options)

@@ -58,8 +58,10 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout.</summary>
     /// <param name="folder">Created where absent. A former adapter stays until the new one is complete.</param>
     /// <param name="baseModelNameOrPath">Stored as it is given: transformers loads the base model from it.</param>
+    /// <param name="revision">Stored as it is given: the commit of a base model that is named by its id on the Hub.</param>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
-    public void Save(string folder, string baseModelNameOrPath) => PeftFolder.Write(this, folder, baseModelNameOrPath);
+    public void Save(string folder, string baseModelNameOrPath, string? revision = null) =>
+        PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
 
     /// <summary>Adds the deltas to the model's weights, and takes this adapter off the model where it is set.</summary>
     /// <param name="model">The model the adapter was made for.</param>

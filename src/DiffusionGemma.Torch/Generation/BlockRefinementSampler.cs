@@ -17,6 +17,8 @@ internal sealed class BlockRefinementSampler(
     private readonly bool[] _committed = [.. pinned];
     private bool _edited;
 
+    public bool KeepsSettled => true;
+
     public bool IsComplete => !_edited && !_committed.Contains(false);
 
     public bool[] Candidates(ReadOnlySpan<double> entropies) =>

@@ -18,6 +18,9 @@ internal interface ICanvasSampler
     /// <summary>Returns the tokens that would be committed now, from the most likely ones; called after <see cref="Settle"/>.</summary>
     int[] Draft(int[] mostLikely, int[] tokens);
 
+    /// <summary>True where a settled position keeps its token for the steps that follow.</summary>
+    bool KeepsSettled { get; }
+
     /// <summary>True where all positions are settled for the rest of the canvas.</summary>
     bool IsComplete { get; }
 }

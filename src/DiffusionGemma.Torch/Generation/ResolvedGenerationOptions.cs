@@ -39,6 +39,12 @@ internal sealed record ResolvedGenerationOptions
 
     public required bool ReturnOnCancellation { get; init; }
 
+    /// <summary>The grammar over the vocabulary's tokens; null: the answer is free.</summary>
+    public TokenAutomaton? Automaton { get; private init; }
+
+    /// <summary>The bytes of the vocabulary's tokens, which the grammar was compiled for.</summary>
+    public GrammarVocabulary? Vocabulary { get; private init; }
+
     /// <summary>True where nothing is drawn: the most likely token is proposed.</summary>
     public bool Greedy => TMax == 0;
 
@@ -77,7 +83,7 @@ internal sealed record ResolvedGenerationOptions
             ReturnOnCancellation = given.ReturnOnCancellation ?? false,
         };
         resolved.Validate(given, config);
-        return resolved;
+        return given.Grammar is null ? resolved : resolved with { Automaton = Compile(given, config), Vocabulary = given.Vocabulary };
     }
 
     /// <summary>Applies the rules that finish a canvas early.</summary>
@@ -89,6 +95,24 @@ internal sealed record ResolvedGenerationOptions
     public ICanvasSampler CreateSampler(bool[] pinned) => Sampler == CanvasSampler.EntropyBound
         ? new EntropyBoundSampler(EntropyBound)
         : new BlockRefinementSampler(pinned, MaxDenoisingSteps, CommitThreshold, MinimumCommits, EditThreshold);
+
+    /// <exception cref="ArgumentException">The vocabulary is missing, or not the model's; or the sampler edits, which a grammar does not
+    /// allow.</exception>
+    /// <exception cref="GrammarException">The vocabulary cannot spell any answer.</exception>
+    private static TokenAutomaton Compile(GenerationOptions given, DiffusionGemmaConfig config)
+    {
+        if (given.Vocabulary is not { } vocabulary)
+            throw new ArgumentException(
+                "GenerationOptions.Grammar needs GenerationOptions.Vocabulary: a GrammarVocabulary of the checkpoint's tokenizer.");
+        if (vocabulary.Size > config.VocabularySize)
+            throw new ArgumentException(
+                $"GenerationOptions.Vocabulary has {vocabulary.Size} ids, the model {config.VocabularySize}: it is another checkpoint's "
+                + $"tokenizer.");
+        if (given.EditThreshold is not null)
+            throw new ArgumentException(
+                "GenerationOptions.EditThreshold cannot be used with a Grammar: an edited token would not fit its neighbours.");
+        return vocabulary.Automaton(given.Grammar!);
+    }
 
     private void Validate(GenerationOptions given, DiffusionGemmaConfig config)
     {

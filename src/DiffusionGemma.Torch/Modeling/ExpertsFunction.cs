@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -58,7 +57,8 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         {
             Routing = Routing with
             {
-                Order = Routing.Order.alias().DetachFromDisposeScope(), Tokens = Routing.Tokens.alias().DetachFromDisposeScope(),
+                Order = Routing.Order.alias().DetachFromDisposeScope(),
+                Tokens = Routing.Tokens.alias().DetachFromDisposeScope(),
                 Places = Routing.Places.alias().DetachFromDisposeScope(),
             },
         };

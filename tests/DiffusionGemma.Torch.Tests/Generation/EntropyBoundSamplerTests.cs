@@ -12,7 +12,7 @@ public class EntropyBoundSamplerTests
         Property.Holds(Gen.Select(Gen.Int[0, 24].Array[1, 12], Gen.Int[0, 40]), 500, drawn =>
         {
             (int[] eighths, int bound) = drawn;
-bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e => e / 8.0).ToArray());
+            bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e => e / 8.0).ToArray());
 
             int count = 0, before = 0;
             foreach (int entropy in eighths.Order())

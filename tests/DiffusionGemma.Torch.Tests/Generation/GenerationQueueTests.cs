@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -35,7 +34,7 @@ public class GenerationQueueTests : TorchTest
     public async Task What_requests_begin_with_alike_changes_no_answer()
     {
         int[] system = [.. Enumerable.Range(0, SharedPrefix.LeastLength + 5).Select(i => 4 + (i * 7 % 100))];
-        int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : (int[])[.. system, .. p])];
+        int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : [.. system, .. p])];
         await using var queue = new GenerationQueue(_model, Options);
         foreach (int[] prompt in prompts)
         {

@@ -27,6 +27,8 @@ internal static class PyText
         budget.Step();
         if (text.Length > Budget.LongestText)
             budget.Text(text.Length);
+        if (value is null or bool or string or PyList or PyTuple or PyDict)
+            budget.NotePrinted(value);
         switch (value)
         {
             case null: text.Append("None"); break;

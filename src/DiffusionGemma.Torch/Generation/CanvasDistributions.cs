@@ -1,13 +1,12 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>Distributions over the vocabulary for the canvas positions of some rows of a batch.</summary>
-internal sealed class CanvasDistributions
+internal sealed class CanvasDistributions : ICanvasDistributions
 {
     private readonly DiffusionGemmaModel _model;
-    private readonly Tensor _weights;                                                           // [N,V], exp(score - largest): not normalised
+    private readonly Tensor _weights;                                       // [N,V], exp(score - largest): not normalised
     private readonly SoftmaxRows _softmax;
     private readonly long _sliceElements;
 
@@ -96,7 +95,9 @@ internal sealed class CanvasDistributions
 
         public Tensor ExpectedEmbeddings() => all.ExpectedEmbeddings(row, 1);
 
-        /// <summary>Sorts tokens by weight, descending, with weight 0 for those outside the nucleus; returns the weights and the tokens' ids.</summary>
+        /// <summary>
+        /// Sorts tokens by weight, descending, with weight 0 for those outside the nucleus; returns the weights and the tokens' ids.
+        /// </summary>
         private static (Tensor Weights, Tensor Ids) Nucleus(Tensor weights, int topK, double topP)
         {
             (Tensor sorted, Tensor ids) = topK > 0 && topK < weights.shape[1] ? weights.topk(topK, -1) : weights.sort(-1, descending: true);

@@ -60,7 +60,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>
     /// The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.
     /// </summary>
-    public VocabularyBytes VocabularyBytes => _bytes.Value;
+    public IReadOnlyList<ReadOnlyMemory<byte>> VocabularyBytes => _bytes.Value;
 
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>
     /// <param name="folder">A checkpoint folder, or the path of a tokenizer.json.</param>

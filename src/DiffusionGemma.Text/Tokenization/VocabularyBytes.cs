@@ -11,7 +11,7 @@ namespace DiffusionGemma;
 /// </code>
 /// The bytes of several ids, one after the other, are the bytes of their text wherever these are valid UTF-8.
 /// </summary>
-public sealed class VocabularyBytes : IReadOnlyList<ReadOnlyMemory<byte>>
+internal sealed class VocabularyBytes : IReadOnlyList<ReadOnlyMemory<byte>>
 {
     private readonly byte[] _bytes;
     private readonly int[] _starts;

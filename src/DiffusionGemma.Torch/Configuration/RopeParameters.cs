@@ -9,5 +9,5 @@ public sealed record RopeParameters(double Theta, double RotatedFraction = 1.0)
     /// Returns the number of a head's D/2 frequencies that are not zero: the first ones. The other dimensions are not rotated.
     /// </summary>
     /// <param name="headDim">D, the dimensions of one head.</param>
-    public int RotatedFrequencies(int headDim) => (int)Math.Floor(RotatedFraction * headDim / 2);
+    internal int RotatedFrequencies(int headDim) => (int)Math.Floor(RotatedFraction * headDim / 2);
 }

@@ -15,7 +15,7 @@ namespace DiffusionGemma;
 /// estimated for elementwise work (what a pass keeps is written and read once forward, four times more with a backward). Rows are of one length, the router
 /// spreads tokens evenly over experts, ranks of one set of experts stand in as few machines as they can. Attention's own products (scores, values) are not counted.
 /// </remarks>
-public sealed record StepSimulation
+internal sealed record StepSimulation
 {
     /// <summary>Devices.</summary>
     public required int Devices { get; init; }

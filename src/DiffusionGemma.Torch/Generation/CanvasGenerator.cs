@@ -29,7 +29,6 @@ public static class CanvasGenerator
     {
         ArgumentNullException.ThrowIfNull(prompts);
         if (noise is null) return Generate(model, [.. prompts.Select(ids => new GenerationRequest(ids))], options, batchSize: int.MaxValue, drafts, cancellation);
-        using IDisposable? threads = KernelThreads.Take(model.Device, model.DType);
         using var batch = new DenoisingBatch(model);
         DenoisingRow[] rows = Rows(model, [.. prompts.Select(ids => new GenerationRequest(ids))], options);
         try
@@ -78,7 +77,6 @@ public static class CanvasGenerator
         DenoisingRow[] rows = Rows(model, requests, options, failed);
         var results = new GenerationResult?[requests.Count];
         var failures = new List<DenoisingRow>();
-        using IDisposable? threads = KernelThreads.Take(model.Device, model.DType);
         using var batch = new DenoisingBatch(model);
         // Longest first: rows that are encoded together are of like lengths, and the last to finish are the short ones.
         var waiting = new Queue<DenoisingRow>(rows.OrderByDescending(row => row.Prompt.Length));

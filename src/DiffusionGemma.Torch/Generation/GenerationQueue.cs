@@ -114,7 +114,6 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private void Work()
     {
         TorchThreads.SetHere(_threads);
-        KernelThreads.TryKeep(_model.Device, _model.DType);
         using var scope = NewDisposeScope();
         var running = new Dictionary<DenoisingRow, Waiting>();
         DenoisingBatch? batch = null;

@@ -1,0 +1,58 @@
+namespace DiffusionGemma;
+
+/// <summary>A matrix in memory, float32 or bfloat16, which products read as float32 a part at a time.</summary>
+internal readonly unsafe struct Weights
+{
+    private readonly float* _wide;
+    private readonly ushort* _narrow;
+    private readonly VectorKernels? _kernels;
+
+    public Weights(float* wide) => _wide = wide;
+
+    /// <param name="narrow">bfloat16 numbers.</param>
+    /// <param name="kernels">Widen them.</param>
+    public Weights(ushort* narrow, VectorKernels kernels)
+    {
+        _narrow = narrow;
+        _kernels = kernels;
+    }
+
+    public bool AreNarrow => _narrow != null;
+
+    /// <summary>The same from the number at <paramref name="offset"/> on.</summary>
+    public Weights From(long offset) => AreNarrow ? new Weights(_narrow + offset, _kernels!) : new Weights(_wide + offset);
+
+    /// <summary>Some rows' numbers in float32: where they lie, or widened.</summary>
+    /// <param name="offset">Of the first.</param>
+    /// <param name="stride">Between rows.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="count">Numbers of each.</param>
+    /// <param name="scratch">Room for rows · count numbers.</param>
+    /// <param name="apart">Between rows of what is returned.</param>
+    public float* Part(long offset, long stride, long rows, nint count, float* scratch, out nint apart)
+    {
+        if (!AreNarrow)
+        {
+            apart = (nint)stride;
+            return _wide + offset;
+        }
+        apart = count;
+        for (long row = 0; row < rows; row++) _kernels!.Widen(_narrow + offset + row * stride, scratch + row * count, count);
+        return scratch;
+    }
+
+    /// <summary>The same, copied also where it need not be widened, so that the rows lie together.</summary>
+    public float* Together(long offset, long stride, long rows, nint count, float* scratch)
+    {
+        if (AreNarrow) return Part(offset, stride, rows, count, scratch, out _);
+        for (long row = 0; row < rows; row++)
+            new ReadOnlySpan<float>(_wide + offset + row * stride, (int)count).CopyTo(new Span<float>(scratch + row * count, (int)count));
+        return scratch;
+    }
+
+    /// <summary>An address for prefetches of the number at <paramref name="offset"/>.</summary>
+    public float* Address(long offset) => AreNarrow ? (float*)(_narrow + offset) : _wide + offset;
+
+    /// <summary>Numbers of float32 between prefetches of two rows.</summary>
+    public nint Apart(long stride) => (nint)(AreNarrow ? stride / 2 : stride);
+}

@@ -4,7 +4,8 @@ using System.Runtime.CompilerServices;
 namespace DiffusionGemma;
 
 /// <summary>An engine that says what it is told, a canvas at a time, and notes what it was asked.</summary>
-internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>> answer, FinishReason finish = FinishReason.End) : IAnswerEngine
+internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>> answer, FinishReason finish = FinishReason.End)
+    : IAnswerEngine
 {
     /// <summary>Decoder passes that a canvas takes.</summary>
     public const int StepsPerCanvas = 2;
@@ -21,7 +22,8 @@ internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>>
     /// <summary>Awaited before each canvas.</summary>
     public Func<int, CancellationToken, Task>? BeforeCanvas { get; init; }
 
-    public async IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<GenerationUpdate> StreamAsync(
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         Requests.Enqueue(request);
         List<int> ids = [];

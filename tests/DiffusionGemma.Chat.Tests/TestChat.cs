@@ -1,4 +1,3 @@
-using DiffusionGemma.Chat;
 using Microsoft.Extensions.AI;
 
 namespace DiffusionGemma;
@@ -14,7 +13,9 @@ internal static class TestChat
             {%- if item is none -%}null
             {%- elif item is string -%}<|"|>{{ item }}<|"|>
             {%- elif item is boolean -%}{{ 'true' if item else 'false' }}
-            {%- elif item is mapping -%}{ {%- for key, inner in item | dictsort -%}{{ ',' if not loop.first }}{{ key }}:{{ value(inner) }}{%- endfor -%} }
+            {%- elif item is mapping -%}{ {%- for key, inner in item | dictsort -%}
+                {{- ',' if not loop.first }}{{ key }}:{{ value(inner) -}}
+            {%- endfor -%} }
             {%- elif item is sequence -%}[ {%- for inner in item -%}{{ ',' if not loop.first }}{{ value(inner) }}{%- endfor -%} ]
             {%- else -%}{{ item }}
             {%- endif -%}
@@ -24,18 +25,26 @@ internal static class TestChat
             {{- '<|turn>system\n' -}}
             {%- if enable_thinking -%}<|think|>{%- endif -%}
             {%- if messages[0].role == 'system' -%}{{- messages[0].content -}}{%- set ns.rest = messages[1:] -%}{%- endif -%}
-            {%- for tool in tools or [] -%}<|tool>declaration:{{ tool.function.name }}{description:{{ value(tool.function.description) }},parameters:{{ value(tool.function.parameters) }}}<tool|>{%- endfor -%}
+            {%- for tool in tools or [] -%}
+                <|tool>declaration:{{ tool.function.name }}{description:{{ value(tool.function.description) }},parameters:
+                {{- value(tool.function.parameters) }}}<tool|>
+            {%- endfor -%}
             {{- '<turn|>\n' -}}
         {%- endif -%}
         {%- for message in ns.rest -%}
             {%- if message.role == 'tool' -%}
-                <|tool_response>response:{{ message.name }}{{ value(message.content) if message.content is mapping else '{value:' ~ value(message.content) ~ '}' }}<tool_response|>
+                <|tool_response>response:{{ message.name }}
+                {{- value(message.content) if message.content is mapping else '{value:' ~ value(message.content) ~ '}' }}<tool_response|>
                 {%- set ns.after = 'result' -%}
             {%- else -%}
                 {{- '<|turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' -}}
-                {%- if message.reasoning and message.tool_calls -%}{{- '<|channel>thought\n' + message.reasoning + '\n<channel|>' -}}{%- endif -%}
+                {%- if message.reasoning and message.tool_calls -%}
+                    {{- '<|channel>thought\n' + message.reasoning + '\n<channel|>' -}}
+                {%- endif -%}
                 {{- message.content -}}
-                {%- for call in message.tool_calls or [] -%}<|tool_call>call:{{ call.function.name }}{{ value(call.function.arguments) }}<tool_call|>{%- endfor -%}
+                {%- for call in message.tool_calls or [] -%}
+                    <|tool_call>call:{{ call.function.name }}{{ value(call.function.arguments) }}<tool_call|>
+                {%- endfor -%}
                 {%- if not message.tool_calls -%}{{- '<turn|>\n' -}}{%- endif -%}
                 {%- set ns.after = '' -%}
             {%- endif -%}
@@ -56,7 +65,8 @@ internal static class TestChat
 
     public static string Text(IEnumerable<int> ids) => Tokenizer.Decode(ids);
 
-    public static DiffusionGemmaChatClient Client(ScriptedEngine engine, bool streamsDrafts = false) => new(engine, Chat, Model) { StreamsDrafts = streamsDrafts };
+    public static DiffusionGemmaChatClient Client(ScriptedEngine engine, bool streamsDrafts = false) =>
+        new(engine, Chat, Model) { StreamsDrafts = streamsDrafts };
 
     /// <summary>A client that always says this, in canvases of some tokens.</summary>
     public static DiffusionGemmaChatClient Saying(string text, int canvas = 4) => Client(new ScriptedEngine(_ => Ids(text).Chunk(canvas)));
@@ -69,7 +79,8 @@ internal static class TestChat
     }
 
     /// <summary>The prompt's text that a request comes to.</summary>
-    public static string Prompt(IEnumerable<ChatMessage> messages, ChatOptions? options = null) => Text(Read(messages, options).Generation.Prompt);
+    public static string Prompt(IEnumerable<ChatMessage> messages, ChatOptions? options = null) =>
+        Text(Read(messages, options).Generation.Prompt);
 
     /// <summary>Contents in one line each; neighbours of one kind are one.</summary>
     public static string Describe(IEnumerable<AIContent> contents)

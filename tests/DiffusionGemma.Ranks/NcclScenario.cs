@@ -6,10 +6,13 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>NCCL's engine over the stand-in of nccl_standin.c, which is on the library path: ranks are threads, "devices" are numbers, tensors are on the CPU.</summary>
+/// <summary>
+/// Checks of NCCL's engine with the stand-in of nccl_standin.c on the library path: ranks are threads, devices are numbers, tensors are on
+/// the CPU.
+/// </summary>
 internal static partial class NcclScenario
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(10);
 
     public static string Run()
     {
@@ -21,13 +24,14 @@ internal static partial class NcclScenario
         return string.Create(CultureInfo.InvariantCulture, $"{cases} well");
     }
 
-    private static NcclProcessGroup[] Create(int ranks, TimeSpan timeout) => NcclProcessGroup.Create([.. Enumerable.Range(0, ranks)], _ => CPU, timeout);
+    private static NcclProcessGroup[] Create(int ranks, TimeSpan timeout) =>
+        NcclProcessGroup.Create([.. Enumerable.Range(0, ranks)], _ => CPU, timeout);
 
     private static int Properties()
     {
         const int count = 200;
         PCG generator = PCG.Parse("0000000000000");
-        Gen<CollectiveCase> cases = CollectiveCase.Of(Gen.Int[1, 4], most: 3000);
+        Gen<CollectiveCase> cases = CollectiveCase.Draw(Gen.Int[1, 4], most: 3000);
         int made = 0;
         for (int n = 0; n < count; n++)
         {
@@ -38,7 +42,9 @@ internal static partial class NcclScenario
                 using (group) one.Check(group);
             });
         }
-        True(standin_destroyed() == made && standin_aborts() == 0, $"{standin_destroyed()} of {made} communicators were destroyed, {standin_aborts()} aborted");
+        True(
+            standin_destroyed() == made && standin_aborts() == 0,
+            $"{standin_destroyed()} of {made} communicators were destroyed, {standin_aborts()} aborted");
         return count;
     }
 
@@ -48,29 +54,30 @@ internal static partial class NcclScenario
         {
             NcclProcessGroup[] world = Create(3, Long);
             foreach (Exception? end in RankThreads.Run(world, group => Mismatching.Call(group, kind, group.Rank == 1)))
-                True(end is ProcessGroupException && end.Message.Contains("rank 1 ", StringComparison.Ordinal), $"{kind}: {end}");
+                True(end is ProcessGroupException && end.Message.Contains("rank 1 "), $"{kind}: {end}");
             Dispose(world, aborts: 3);
         }
     }
 
-    /// <summary>The device never does it: the call returns, and the next one throws what did not come about.</summary>
+    /// <summary>The device never completes a collective: the call returns, and the next one throws.</summary>
     private static void Stuck()
     {
         standin_stuck(1);
-        NcclProcessGroup[] world = Create(2, Short);
+        NcclProcessGroup[] world = Create(2, TimeSpan.FromSeconds(3));
         var watch = Stopwatch.StartNew();
         Exception?[] ends = RankThreads.Run(world, group =>
         {
-            group.At = "step 3";
+            group.Activity = "step 3";
             group.AllReduce(zeros(5));
-            if (watch.Elapsed > Short) throw new InvalidOperationException("The call waited for the device.");
-            group.At = "step 4";
+            group.Activity = "step 4";
             group.Barrier();
         });
         foreach (Exception? end in ends)
         {
-            True(end is ProcessGroupException && end.Message.Contains("(step 3), collective 1, all-reduce of 5 float32, was not complete on device ", StringComparison.Ordinal)
-                && end.Message.Contains("(step 4), collective 2, barrier: ", StringComparison.Ordinal), $"{end}");
+            const string late = "(step 3), collective 1, all-reduce of 5 float32, was not complete on device ";
+            // So the first call did not wait for the device.
+            const string next = "(step 4), collective 2, barrier: ";
+            True(end is ProcessGroupException && end.Message.Contains(late) && end.Message.Contains(next), $"{end}");
         }
         True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
         Dispose(world, aborts: 2);
@@ -93,13 +100,16 @@ internal static partial class NcclScenario
             }
         });
         foreach (Exception? end in ends)
-            True(end is ProcessGroupException { InnerException: IOException } && end.Message.Contains("rank 1 failed: the disk is full", StringComparison.Ordinal), $"{end}");
+        {
+            bool isCause = end is ProcessGroupException { InnerException: IOException };
+            True(isCause && end!.Message.Contains("rank 1 failed: the disk is full"), $"{end}");
+        }
         True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
         Dispose(world, aborts: 3);
         standin_stuck(0);
     }
 
-    /// <summary>NCCL finds an error in what it had taken.</summary>
+    /// <summary>NCCL reports an error of a collective that it had accepted.</summary>
     private static void LateError()
     {
         standin_stuck(1);
@@ -112,7 +122,7 @@ internal static partial class NcclScenario
             Thread.Sleep(100);
             group.Barrier();
         });
-        foreach (Exception? end in ends) True(end is ProcessGroupException && end.Message.Contains("NCCL error 6", StringComparison.Ordinal), $"{end}");
+        foreach (Exception? end in ends) True(end is ProcessGroupException && end.Message.Contains("NCCL error 6"), $"{end}");
         standin_error(0);
         Dispose(world, aborts: 2);
         standin_stuck(0);
@@ -123,8 +133,10 @@ internal static partial class NcclScenario
         int destroyed = standin_destroyed();
         foreach (NcclProcessGroup group in world) group.Dispose();
         _aborts += aborts;
-        for (int n = 0; n < 100 && standin_aborts() < _aborts; n++) Thread.Sleep(10);
-        True(standin_aborts() == _aborts && standin_destroyed() == destroyed, $"{standin_aborts()} aborts in place of {_aborts}, {standin_destroyed() - destroyed} destroyed");
+        for (int n = 0; n < 6000 && standin_aborts() < _aborts; n++) Thread.Sleep(10);
+        True(
+            standin_aborts() == _aborts && standin_destroyed() == destroyed,
+            $"{standin_aborts()} aborts instead of {_aborts}, {standin_destroyed() - destroyed} destroyed");
     }
 
     private static int _aborts;

@@ -2,7 +2,7 @@ using System.Globalization;
 using DiffusionGemma;
 using TorchSharp;
 
-// One rank of several processes: runs the scenario that is named and prints one line, "rank R: ...", that says how it ended.
+// One rank of several processes: runs the named scenario and prints one line, "rank R: ...", with its result or exception.
 DiffusionGemmaRuntime.EnsureUsable();
 torch.set_num_threads(1);
 string rank = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_RANK") ?? "?";

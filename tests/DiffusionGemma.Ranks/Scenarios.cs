@@ -7,23 +7,23 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What a rank can be asked to do. Where one rank does something else it is rank 1.</summary>
+/// <summary>The work that tests start a rank with. Where one rank differs from the others, it is rank 1.</summary>
 internal static partial class Scenarios
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(20), Short = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(10);
 
     public static string Run(string name, string[] arguments) => name switch
     {
         "properties" => Properties(int.Parse(arguments[0], CultureInfo.InvariantCulture)),
         "mismatch" => Mismatch(arguments[0]),
         "argument" => Argument(),
-        "late" => Late(root: false),
-        "late root" => Late(root: true),
-        "split late" => SplitLate(),
+        "late" => Late(Seconds(arguments[0]), root: false),
+        "late root" => Late(Seconds(arguments[0]), root: true),
+        "split late" => SplitLate(Seconds(arguments[0])),
         "abort" => Abort(Enum.Parse<Collective>(arguments[0])),
         "aborts at random" => AbortAtRandom(int.Parse(arguments[0], CultureInfo.InvariantCulture)),
         "killed" => Killed(),
-        "frozen" => Frozen(),
+        "frozen" => Frozen(Seconds(arguments[0])),
         "exit code" => ExitCode(),
         "unhandled" => Unhandled(),
         "times" => Times(),
@@ -35,14 +35,15 @@ internal static partial class Scenarios
     };
 
     /// <summary>
-    /// The same drawn cases on every rank; then the same with pieces of a few numbers; collections and a null reference on the way, which MPI's signal handlers must let be.
+    /// Checks the same drawn cases on every rank, then again with pieces of a few elements; with garbage collections and a null reference
+    /// in between, which MPI's signal handlers must leave to .NET.
     /// </summary>
     private static string Properties(int count)
     {
         MpiProcessGroup world = MpiProcessGroup.World(Long);
-        Gen<CollectiveCase> cases = CollectiveCase.Of(Gen.Const(world.Size), most: 3000);
+        Gen<CollectiveCase> cases = CollectiveCase.Draw(Gen.Const(world.Size), most: 3000);
         int done = 0;
-        foreach (MpiProcessGroup group in new[] { world, world.InPieces(7, 5) })
+        foreach (MpiProcessGroup group in new[] { world, world.WithSizes(7, 5) })
         {
             PCG generator = PCG.Parse("0000000000000");
             for (int n = 0; n < count; n++, done++)
@@ -66,7 +67,7 @@ internal static partial class Scenarios
         pair.AllReduce(sum);
         single.AllReduce(sum);
         long got = sum[0].item<long>(), expected = Enumerable.Range(0, world.Size).Where(r => r / 2 == world.Rank / 2).Sum();
-        return got == expected ? $"{done} well" : $"{got} in place of {expected}";
+        return got == expected ? $"{done} well" : $"{got} instead of {expected}";
 
         static string arguments(string[] none) => none[0];
     }
@@ -75,10 +76,10 @@ internal static partial class Scenarios
     {
         MpiProcessGroup world = MpiProcessGroup.World(Long);
         bool other = world.Rank == 1;
-        world.At = other ? "step 7" : "step 6";
+        world.Activity = other ? "step 7" : "step 6";
         world.Barrier();
         Mismatching.Call(world, kind, other);
-        return "nothing was said";
+        return "no exception";
     }
 
     private static string Argument()
@@ -92,34 +93,35 @@ internal static partial class Scenarios
         {
             throw new ProcessGroupException(e.Message);
         }
-        return "nothing was said";
+        return "no exception";
     }
 
-    private static string Late(bool root)
+    private static string Late(TimeSpan timeout, bool root)
     {
-        MpiProcessGroup world = Started(Short);
-        world.At = $"step {world.Rank}";
+        MpiProcessGroup world = Started(timeout);
+        world.Activity = $"step {world.Rank}";
         world.Barrier();
-        if (world.Rank == (root ? 0 : 1)) Thread.Sleep(TimeSpan.FromSeconds(root ? 2 : 1));
+        // The others wait a second longer for rank 0.
+        if (world.Rank == (root ? 0 : 1)) Thread.Sleep(2 * timeout + TimeSpan.FromSeconds(root ? 1 : 0));
         world.AllReduce(zeros(3));
-        return "nothing was said";
+        return "no exception";
     }
 
-    /// <summary>Ranks 0 and 1 wait for each other in vain; the others wait elsewhere.</summary>
-    private static string SplitLate()
+    /// <summary>Rank 0 waits for rank 1 in vain; the others wait elsewhere.</summary>
+    private static string SplitLate(TimeSpan timeout)
     {
-        MpiProcessGroup world = Started(Short);
+        MpiProcessGroup world = Started(timeout);
         using IProcessGroup pair = world.Split(world.Rank / 2);
-        if (world.Rank == 1) Thread.Sleep(TimeSpan.FromSeconds(1));
+        if (world.Rank == 1) Thread.Sleep(2 * timeout);
         if (world.Rank < 2) pair.Barrier();
         MpiProcessGroup.World(Long).Barrier();
-        return "nothing was said";
+        return "no exception";
     }
 
     private static string Abort(Collective operation)
     {
         MpiProcessGroup world = MpiProcessGroup.World(Long);
-        world.At = $"step {world.Rank}";
+        world.Activity = $"step {world.Rank}";
         world.Barrier();
         if (world.Rank == 1)
         {
@@ -127,17 +129,18 @@ internal static partial class Scenarios
             world.Abort(new IOException("the disk is full"));
             return "aborted";
         }
-        new CollectiveCase(operation, ScalarType.Float32, world.Size, 10, [.. Enumerable.Repeat(2L, world.Size * world.Size)], 0, false, 1).Check(world);
-        return "nothing was said";
+        long[] counts = [.. Enumerable.Repeat(2L, world.Size * world.Size)];
+        new CollectiveCase(operation, ScalarType.Float32, world.Size, 10, counts, 0, false, 1).Check(world);
+        return "no exception";
     }
 
     /// <summary>Another thread of rank 1 fails while all are in collectives.</summary>
     private static string AbortAtRandom(int seed)
     {
         MpiProcessGroup world = MpiProcessGroup.World(Long);
-        Gen<CollectiveCase> cases = CollectiveCase.Of(Gen.Const(world.Size), most: 3000);
+        Gen<CollectiveCase> cases = CollectiveCase.Draw(Gen.Const(world.Size), most: 3000);
         PCG generator = PCG.Parse("0000000000000");
-        world.At = "on the way";
+        world.Activity = "on the way";
         world.Barrier();
         if (world.Rank == 1)
         {
@@ -152,17 +155,17 @@ internal static partial class Scenarios
 
     private static string Killed()
     {
-        MpiProcessGroup world = MpiProcessGroup.World(TimeSpan.FromMinutes(1));
+        MpiProcessGroup world = MpiProcessGroup.World(Long);
         world.Barrier();
         if (world.Rank == 1) Check(kill(Environment.ProcessId, SigKill));
         world.Barrier();
-        return "nothing was said";
+        return "no exception";
     }
 
-    /// <summary>A process that stops in the middle of a movement of data, or shortly before or after.</summary>
-    private static string Frozen()
+    /// <summary>Stops a process in the middle of a transfer of data, or shortly before or after.</summary>
+    private static string Frozen(TimeSpan timeout)
     {
-        MpiProcessGroup world = Started(Short);
+        MpiProcessGroup world = Started(timeout);
         Tensor large = zeros(20_000_000);
         world.Barrier();
         if (world.Rank == 1)
@@ -182,7 +185,7 @@ internal static partial class Scenarios
         world.Barrier();
         if (world.Rank == 1) throw new ProcessGroupException("of its own");
         world.Barrier();
-        return "nothing was said";
+        return "no exception";
     }
 
     private static string Unhandled()
@@ -191,7 +194,7 @@ internal static partial class Scenarios
         world.Barrier();
         if (world.Rank == 1) throw new InvalidDataException("nobody catches this");
         world.Barrier();
-        return "nothing was said";
+        return "no exception";
     }
 
     private static string Times()
@@ -201,7 +204,8 @@ internal static partial class Scenarios
         Tensor few = zeros(1000), many = zeros(1 << 24);
         small = Best(() => world.AllReduce(few), 500);
         large = Best(() => world.AllReduce(many), 3);
-        return string.Create(CultureInfo.InvariantCulture, $"barrier {barrier:0} us, all-reduce of 4 kB {small:0} us, of 64 MiB {large / 1000:0} ms");
+        return string.Create(
+            CultureInfo.InvariantCulture, $"barrier {barrier:0} us, all-reduce of 4 kB {small:0} us, of 64 MiB {large / 1000:0} ms");
 
         static double Best(Action one, int count)
         {
@@ -216,12 +220,14 @@ internal static partial class Scenarios
         }
     }
 
-    /// <summary>All ranks, once all have started.</summary>
+    /// <summary>Returns the group of all ranks once all have started.</summary>
     private static MpiProcessGroup Started(TimeSpan timeout)
     {
         MpiProcessGroup.World(Long).Barrier();
         return MpiProcessGroup.World(timeout);
     }
+
+    private static TimeSpan Seconds(string text) => TimeSpan.FromSeconds(double.Parse(text, CultureInfo.InvariantCulture));
 
     private const int SigKill = 9, SigStop = 19;
 

@@ -4,25 +4,31 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Training as one of several processes. Losses go to a file a rank: what ranks print of some length gets mixed up.</summary>
+/// <summary>
+/// Training as one of several processes. Losses go to a file for each rank, because long lines of several ranks are mixed up.
+/// </summary>
 internal static class TrainingScenario
 {
-    /// <summary>A reference's twenty steps: fixture, "full" or "lora", dtype, and the folder for losses.</summary>
+    /// <summary>Trains the twenty steps of a reference: fixture, "full" or "lora", dtype, and the folder for losses.</summary>
     public static string Fixture(string name, string kind, string dtype, string losses)
     {
         var fixture = new TrainingFixture(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, Enum.Parse<ScalarType>(dtype));
-        using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { CollectiveTimeout = TimeSpan.FromSeconds(30) });
+        using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { CollectiveTimeout = TimeSpan.FromMinutes(10) });
         model.Adapter = null;
         return Keep(result, losses);
     }
 
-    /// <summary>From a folder, in full, into another, cancelled after some steps; resumable, by another number of processes or by the same once more.</summary>
+    /// <summary>
+    /// Trains fully from a folder into another, cancelled after some steps; can be resumed by another number of processes, or by the same
+    /// once more.
+    /// </summary>
     public static string Folder(string output, string checkpoints, string steps, bool again)
     {
         FineTuneOptions options = TinyRows.Options with
         {
-            MicroBatchSize = 1, Precision = ScalarType.Float64, OutputFolder = output, CollectiveTimeout = TimeSpan.FromSeconds(30), WarmupSteps = 0,
+            MicroBatchSize = 1, Precision = ScalarType.Float64, OutputFolder = output, WarmupSteps = 0,
+            CollectiveTimeout = TimeSpan.FromMinutes(10),
             Checkpoints = new RunCheckpointOptions { Folder = checkpoints, EverySteps = 100, Resume = RunCheckpointOptions.Latest },
         };
         int last = int.Parse(steps, CultureInfo.InvariantCulture);
@@ -30,7 +36,8 @@ internal static class TrainingScenario
         var stopper = new StopAfter(last, stop);
         try
         {
-            using FineTuneResult result = FineTuner.Fit(Fixtures.Checkpoint("tiny-2layer"), TinyRows.Make(24), options, stopper, stop.Token);
+            string folder = Fixtures.Checkpoint("tiny-2layer");
+            using FineTuneResult result = FineTuner.Fit(folder, TinyRows.Make(24), options, stopper, stop.Token);
             return Keep(result, Path.GetDirectoryName(output)!);
         }
         catch (OperationCanceledException)
@@ -45,7 +52,7 @@ internal static class TrainingScenario
         int calls = 0;
         FineTuneOptions options = TinyRows.Options with
         {
-            MicroBatchSize = 1, CollectiveTimeout = TimeSpan.FromSeconds(30),
+            MicroBatchSize = 1, CollectiveTimeout = TimeSpan.FromMinutes(10),
             Observed = group => new Relayed(group, name =>
             {
                 if (group.Rank != 1 || name != nameof(IProcessGroup.AllToAll) || ++calls < 100) return;
@@ -60,7 +67,8 @@ internal static class TrainingScenario
 
     private static string Keep(FineTuneResult result, string folder)
     {
-        File.WriteAllText(Path.Combine(folder, $"{TrainingProcesses.Rank}.losses"), string.Join(' ', result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture))));
+        IEnumerable<string> losses = result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture));
+        File.WriteAllText(Path.Combine(folder, $"{TrainingProcesses.Rank}.losses"), string.Join(' ', losses));
         return "trained";
     }
 

@@ -1,17 +1,14 @@
 using Microsoft.Extensions.AI;
 
-namespace DiffusionGemma.Chat;
-
-/// <summary>What a caller asks for, as the engine takes it and as its answer is to be read.</summary>
-internal sealed record ChatRequest(GenerationRequest Generation, ParserSettings Parsing);
+namespace DiffusionGemma;
 
 /// <summary>
 /// Messages and options to a request. Every member of <see cref="ChatOptions"/> is honoured, refused, or here said to be ignored:
-/// <see cref="ChatOptions.AllowBackgroundResponses"/> is a permission that is not made use of.
+/// <see cref="ChatOptions.AllowBackgroundResponses"/> is a permission that is not used.
 /// </summary>
 internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId)
 {
-    /// <param name="client">Whom <see cref="ChatOptions.RawRepresentationFactory"/> is told of.</param>
+    /// <param name="client">Argument of <see cref="ChatOptions.RawRepresentationFactory"/>.</param>
     /// <param name="messages">The conversation.</param>
     /// <param name="options">How to answer; not changed.</param>
     /// <exception cref="ArgumentException">Messages or options make no sense.</exception>
@@ -43,19 +40,24 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             if (refused) throw new NotSupportedException($"ChatOptions.{option} {reason}");
         }
 
-        Refuse(options.ConversationId is not null, nameof(options.ConversationId), "is set: no conversation is kept here. Give the whole history as messages.");
-        Refuse(options.ContinuationToken is not null, nameof(options.ContinuationToken), "is set: there are no background responses to go on with.");
-        Refuse(options.ModelId is { } model && model != modelId, nameof(options.ModelId), $"is '{options.ModelId}': this client has one model, '{modelId}'.");
+        Refuse(options.ConversationId is not null, nameof(options.ConversationId),
+            "is set: no conversation is kept here. Give the whole history as messages.");
+        Refuse(options.ContinuationToken is not null, nameof(options.ContinuationToken),
+            "is set: there are no background responses to go on with.");
+        Refuse(options.ModelId is { } model && model != modelId, nameof(options.ModelId),
+            $"is '{options.ModelId}': this client has one model, '{modelId}'.");
         const string NoPenalty = "is not supported: a canvas has no order in which tokens were written. Leave it null.";
         Refuse(options.FrequencyPenalty is not (null or 0), nameof(options.FrequencyPenalty), NoPenalty);
         Refuse(options.PresencePenalty is not (null or 0), nameof(options.PresencePenalty), NoPenalty);
-        Refuse(options.Reasoning?.Output is ReasoningOutput.Summary, "Reasoning.Output", "is Summary: nothing here summarises thoughts. Ask for Full or None.");
+        Refuse(options.Reasoning?.Output is ReasoningOutput.Summary, "Reasoning.Output",
+            "is Summary: nothing here summarises thoughts. Ask for Full or None.");
     }
 
     private static IReadOnlyList<string> StopSequences(ChatOptions options) => options.StopSequences switch
     {
         null => [],
-        { } stops when stops.Any(string.IsNullOrEmpty) => throw new ArgumentException("ChatOptions.StopSequences holds an empty text.", nameof(options)),
+        { } stops when stops.Any(string.IsNullOrEmpty) =>
+            throw new ArgumentException("ChatOptions.StopSequences holds an empty text.", nameof(options)),
         { } stops => [.. stops],
     };
 
@@ -107,16 +109,20 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
         if (mode is not RequiredChatToolMode required) return null;
         string? name = required.RequiredFunctionName;
         if (tools.Length == 0 || (name is not null && tools.All(tool => tool.Name != name)))
-            throw new ArgumentException($"ChatOptions.ToolMode requires {(name is null ? "a call" : $"a call of '{name}'")}, and ChatOptions.Tools has no such function.");
+            throw new ArgumentException(
+                $"ChatOptions.ToolMode requires {(name is null ? "a call" : $"a call of '{name}'")}, "
+                + "and ChatOptions.Tools has no such function.");
         if (tokenizer.Tokenizer.IdOf(Markers.CallOpen) is null)
-            throw new NotSupportedException($"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {Markers.CallOpen}.");
+            throw new NotSupportedException(
+                $"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {Markers.CallOpen}.");
         IReadOnlyList<int> ids = tokenizer.Tokenizer.EncodeToIds($"{Markers.CallOpen}call:{(name is null ? "" : name + "{")}");
         return ids.Index().ToDictionary(item => item.Index, item => item.Item);
     }
 
     private bool EndsInThought(int[] prompt)
     {
-        int? open = tokenizer.Tokenizer.IdOf(Markers.ChannelOpen), close = tokenizer.Tokenizer.IdOf(Markers.ChannelClose), turn = tokenizer.Tokenizer.IdOf(Markers.TurnOpen);
+        int? open = tokenizer.Tokenizer.IdOf(Markers.ChannelOpen), close = tokenizer.Tokenizer.IdOf(Markers.ChannelClose),
+            turn = tokenizer.Tokenizer.IdOf(Markers.TurnOpen);
         int last = Array.FindLastIndex(prompt, id => id == open || id == close || id == turn);
         return last >= 0 && prompt[last] == open;
     }

@@ -2,17 +2,22 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.AI;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
-/// <summary>The framework's messages as the row that chat templates are written for (OpenAI's messages, tools and template arguments).</summary>
+/// <summary>
+/// The framework's messages as the row that chat templates are written for (OpenAI's messages, tools and template arguments).
+/// </summary>
 internal static class ConversationWriter
 {
     private const string Separator = "\n\n";
 
-    /// <summary>JSON's union of a type and null is `nullable`, as Gemma's declarations have it; a schema that is true or false has no type to write.</summary>
-    private static readonly AIJsonSchemaTransformCache s_schemas = new(new AIJsonSchemaTransformOptions { ConvertBooleanSchemas = true, UseNullableKeyword = true });
+    /// <summary>
+    /// JSON's union of a type and null is `nullable`, as Gemma's declarations have it; a schema that is true or false has no type to write.
+    /// </summary>
+    private static readonly AIJsonSchemaTransformCache Schemas =
+        new(new AIJsonSchemaTransformOptions { ConvertBooleanSchemas = true, UseNullableKeyword = true });
 
-    private static readonly JsonSerializerOptions s_compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
+    private static readonly JsonSerializerOptions Compact = new(AIJsonUtilities.DefaultOptions) { WriteIndented = false };
 
     /// <param name="messages">The history; the assistant's turn is next.</param>
     /// <param name="systemText">What the request adds to the system turn.</param>
@@ -21,7 +26,8 @@ internal static class ConversationWriter
     /// <exception cref="ArgumentException">The messages are none, or leave nothing to answer.</exception>
     /// <exception cref="NotSupportedException">A message holds what is no text.</exception>
     public static ChatConversation Write(
-        IReadOnlyList<ChatMessage> messages, IEnumerable<string> systemText, IReadOnlyList<AIFunctionDeclaration> tools, IEnumerable<KeyValuePair<string, object?>> arguments)
+        IReadOnlyList<ChatMessage> messages, IEnumerable<string> systemText, IReadOnlyList<AIFunctionDeclaration> tools,
+        IEnumerable<KeyValuePair<string, object?>> arguments)
     {
         if (messages.Count == 0) throw new ArgumentException("There are no messages: a conversation has at least one.", nameof(messages));
         JsonArray rows = [];
@@ -32,7 +38,9 @@ internal static class ConversationWriter
         Dictionary<string, string> names = [];
         for (int i = first; i < messages.Count; i++) AddRows(rows, messages, i, names);
         if (rows is [] || messages[^1].Role == ChatRole.Assistant)
-            throw new ArgumentException("The last message is the assistant's: there is nothing to answer. End with a user's message or a tool's result.", nameof(messages));
+            throw new ArgumentException(
+                "The last message is the assistant's: there is nothing to answer. End with a user's message or a tool's result.",
+                nameof(messages));
 
         JsonObject row = new() { ["messages"] = rows };
         if (tools.Count > 0) row["tools"] = new JsonArray([.. tools.Select(Declare)]);
@@ -55,7 +63,8 @@ internal static class ConversationWriter
         if (message.Role == ChatRole.Tool || (text.Length == 0 && message.Contents.Any(content => content is FunctionResultContent)))
         {
             if (text.Length > 0 || !message.Contents.Any(content => content is FunctionResultContent))
-                throw new ArgumentException($"messages[{place}] is a tool's: it holds FunctionResultContent and nothing else.", nameof(messages));
+                throw new ArgumentException(
+                    $"messages[{place}] is a tool's: it holds FunctionResultContent and nothing else.", nameof(messages));
             return;
         }
         JsonObject written = Row(message.Role == ChatRole.Assistant ? "assistant" : message.Role.Value, text);
@@ -74,7 +83,8 @@ internal static class ConversationWriter
                 ["function"] = new JsonObject
                 {
                     ["name"] = call.Name,
-                    ["arguments"] = Json(call.Arguments ?? new Dictionary<string, object?>(), $"messages[{place}]: the arguments of '{call.Name}'"),
+                    ["arguments"] = Json(
+                        call.Arguments ?? new Dictionary<string, object?>(), $"messages[{place}]: the arguments of '{call.Name}'"),
                 },
             };
         }
@@ -85,8 +95,11 @@ internal static class ConversationWriter
     private static string TextOf(IReadOnlyList<ChatMessage> messages, int place)
     {
         foreach (AIContent content in messages[place].Contents)
-            if (content is not (TextContent or TextReasoningContent or FunctionCallContent or FunctionResultContent or UsageContent or ErrorContent))
-                throw new NotSupportedException($"messages[{place}] holds {Describe(content)}: this model takes text only. Leave it out, or put what it says into words.");
+            if (content is not (TextContent or TextReasoningContent or FunctionCallContent or FunctionResultContent
+                or UsageContent or ErrorContent))
+                throw new NotSupportedException(
+                    $"messages[{place}] holds {Describe(content)}: this model takes text only. "
+                    + "Leave it out, or put what it says into words.");
         return string.Concat(messages[place].Contents.OfType<TextContent>().Select(content => content.Text));
     }
 
@@ -103,14 +116,15 @@ internal static class ConversationWriter
         if (result.Result is null) return result.Exception is null ? "" : "Error: the function failed.";
         if (result.Result is string or TextContent) return result.Result.ToString()!;
         if (result.Result is AIContent other)
-            throw new NotSupportedException($"messages[{place}]: the result of call '{result.CallId}' is {Describe(other)}: this model takes text only.");
+            throw new NotSupportedException(
+                $"messages[{place}]: the result of call '{result.CallId}' is {Describe(other)}: this model takes text only.");
         JsonNode? json = Json(result.Result, $"messages[{place}]: the result of call '{result.CallId}'");
         return json switch
         {
             null => "",
             JsonObject => json,
             JsonValue value when value.GetValueKind() == JsonValueKind.String => json,
-            _ => json.ToJsonString(s_compact),
+            _ => json.ToJsonString(Compact),
         };
     }
 
@@ -121,7 +135,7 @@ internal static class ConversationWriter
         {
             ["name"] = tool.Name,
             ["description"] = tool.Description,
-            ["parameters"] = JsonSerializer.SerializeToNode(s_schemas.GetOrCreateTransformedSchema(tool)),
+            ["parameters"] = JsonSerializer.SerializeToNode(Schemas.GetOrCreateTransformedSchema(tool)),
         },
     };
 
@@ -129,7 +143,7 @@ internal static class ConversationWriter
     {
         try
         {
-            return JsonSerializer.SerializeToNode(value, s_compact);
+            return JsonSerializer.SerializeToNode(value, Compact);
         }
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
         {

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>What a request wants to see of its answer.</summary>
 internal sealed record ParserSettings

@@ -1,20 +1,20 @@
 using System.Text;
 using Microsoft.Extensions.AI;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
 /// An answer's ids to the framework's contents, as they come. What is given does not depend on where the ids are split:
 /// <code>
-/// &lt;|channel>thought\nRain?&lt;channel|>Let me see.&lt;|tool_call>call:weather{city:&lt;|"|>Oslo&lt;|"|>}&lt;tool_call|>&lt;|tool_response>
-///                    |            |                    |                                               |
+/// &lt;|channel>thought\nRain?&lt;channel|>Let me
+/// see.&lt;|tool_call>call:weather{city:&lt;|"|>Oslo&lt;|"|>}&lt;tool_call|>&lt;|tool_response> | | | |
 ///            TextReasoningContent TextContent          FunctionCallContent                             end
 /// </code>
 /// </summary>
 /// <remarks>
-/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the token.
-/// (In a call's quoted argument it stays text.) Markers that are out of place are left out, as is every other special token. A call that cannot be read becomes an <see cref="ErrorContent"/> with the code
-/// <see cref="DiffusionGemmaChatClient.MalformedCallCode"/>.
+/// Markers are known by their token, and by their text too, should a model spell one out: fed back in a later turn, it would become the
+/// token. (In a call's quoted argument it stays text.) Markers that are out of place are left out, as is every other special token. A call
+/// that cannot be read becomes an <see cref="ErrorContent"/> with the code <see cref="DiffusionGemmaChatClient.MalformedCallCode"/>.
 /// </remarks>
 internal sealed class ResponseParser
 {
@@ -32,7 +32,8 @@ internal sealed class ResponseParser
 
     public ResponseParser(DiffusionGemmaTokenizer tokenizer, ParserSettings settings)
     {
-        (_tokenizer, _settings, _decoder, _text) = (tokenizer, settings, new StreamingDecoder(tokenizer), new TextSink(settings.StopSequences));
+        (_tokenizer, _settings, _decoder, _text) =
+            (tokenizer, settings, new StreamingDecoder(tokenizer), new TextSink(settings.StopSequences));
         if (settings.BeginsInThought) _part = Part.Thought;
     }
 

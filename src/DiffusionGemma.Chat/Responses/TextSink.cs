@@ -1,10 +1,10 @@
 using System.Text;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
-/// Characters of one kind of content on their way out. Holds back what may yet become a marker or a stop sequence, so that no part of one is
-/// given away:
+/// Characters of one kind of content on their way out. Holds back what may yet become a marker or a stop sequence, so that no part of one
+/// is given away:
 /// <code>
 /// in      4 2 &lt; | t u r n   | >
 /// out     42                      marker TurnClose
@@ -35,7 +35,8 @@ internal sealed class TextSink(IReadOnlyList<string> stopSequences)
                     marker = Markers.ByText[text];
                     return true;
                 }
-                // Its beginning was given away: a marker that stood between the two was taken out, or other content did. It stays unfinished.
+                // Its beginning was given away: a marker that stood between the two was taken out, or other content did. It stays
+                // unfinished.
                 _pending.Length--;
                 return false;
             }

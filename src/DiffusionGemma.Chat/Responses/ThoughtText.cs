@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
 /// What stands in a channel, without the channel's name and the newline that ends it:
@@ -29,7 +29,8 @@ internal sealed class ThoughtText
             string head = _name.Append(text).ToString();
             int end = head.IndexOf('\n', StringComparison.Ordinal);
             if (end < 0 && head.Length <= LongestName) return "";
-            text = end is >= 0 and <= LongestName && head.AsSpan(0, end).ContainsAnyExcept(NameCharacters) is false ? head[(end + 1)..] : head;
+            text = end is >= 0 and <= LongestName && head.AsSpan(0, end).ContainsAnyExcept(NameCharacters) is false
+                ? head[(end + 1)..] : head;
             _inName = false;
         }
         if (text.Length == 0) return "";
@@ -38,7 +39,9 @@ internal sealed class ThoughtText
         return _newline ? text[..^1] : text;
     }
 
-    /// <summary>The rest, when the channel closes or the answer ends. A channel without a newline has no name, unless it is an empty thought.</summary>
+    /// <summary>
+    /// The rest, when the channel closes or the answer ends. A channel without a newline has no name, unless it is an empty thought.
+    /// </summary>
     public string Close()
     {
         string rest = _inName && !"thought".StartsWith(_name.ToString(), StringComparison.Ordinal) ? _name.ToString() : "";
@@ -46,5 +49,6 @@ internal sealed class ThoughtText
         return rest;
     }
 
-    private static readonly System.Buffers.SearchValues<char> NameCharacters = System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+    private static readonly System.Buffers.SearchValues<char> NameCharacters =
+        System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
 }

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 
-namespace DiffusionGemma.Chat;
+namespace DiffusionGemma;
 
 /// <summary>
 /// What stands between <c>&lt;|tool_call></c> and <c>&lt;tool_call|></c>, as Gemma 4's chat template writes calls:
@@ -19,7 +19,7 @@ namespace DiffusionGemma.Chat;
 internal ref struct ToolCallReader
 {
     private const int Deepest = 64;
-    private static readonly SearchValues<char> s_structure = SearchValues.Create("{}[],:\"<\n");
+    private static readonly SearchValues<char> Structure = SearchValues.Create("{}[],:\"<\n");
     private readonly ReadOnlySpan<char> _text;
     private int _at;
 
@@ -45,7 +45,7 @@ internal ref struct ToolCallReader
         Take("call:");
         int open = _text[_at..].IndexOf('{');
         string name = open < 0 ? "" : _text.Slice(_at, open).Trim().ToString();
-        if (name.Length == 0 || name.AsSpan().ContainsAny(s_structure) || name.Any(c => char.IsWhiteSpace(c) || c is '(' or ')'))
+        if (name.Length == 0 || name.AsSpan().ContainsAny(Structure) || name.Any(c => char.IsWhiteSpace(c) || c is '(' or ')'))
             throw new FormatException("no name and '{' follow 'call:'");
         _at += open;
         ArrayBufferWriter<byte> json = new();
@@ -134,7 +134,7 @@ internal ref struct ToolCallReader
     private string ReadBare(string expected)
     {
         SkipSpace();
-        int length = _text[_at..].IndexOfAny(s_structure);
+        int length = _text[_at..].IndexOfAny(Structure);
         string word = (length < 0 ? _text[_at..] : _text.Slice(_at, length)).Trim().ToString();
         if (word.Length == 0) throw new FormatException($"{expected} is missing at '{Excerpt()}'");
         _at += length < 0 ? _text.Length - _at : length;
@@ -198,5 +198,6 @@ internal ref struct ToolCallReader
         while (_at < _text.Length && char.IsWhiteSpace(_text[_at])) _at++;
     }
 
-    private readonly string Excerpt() => (_text.Length - _at > 20 ? $"{_text.Slice(_at, 20)}..." : _text[_at..].ToString()).Replace(Markers.Quote, "\"", StringComparison.Ordinal);
+    private readonly string Excerpt() => (_text.Length - _at > 20 ? $"{_text.Slice(_at, 20)}..." : _text[_at..].ToString())
+        .Replace(Markers.Quote, "\"", StringComparison.Ordinal);
 }

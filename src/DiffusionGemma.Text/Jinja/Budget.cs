@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>What one rendering may use up, so that no template can hang the process, fill its memory or overrun its stack.</summary>
+/// <summary>Limits of one rendering: no template can hang the process, fill its memory or overrun its stack.</summary>
 internal sealed class Budget
 {
     /// <summary>UTF-16 units of the longest text that a template may build.</summary>
@@ -24,7 +24,7 @@ internal sealed class Budget
             throw new TemplateException($"the template takes more than {MostSteps:N0} steps");
     }
 
-    /// <summary>Pays for a text of this length; to be called before it is built.</summary>
+    /// <summary>Charges the budget for a text of this length; called before the text is built.</summary>
     public void Text(long length)
     {
         if (length > LongestText)

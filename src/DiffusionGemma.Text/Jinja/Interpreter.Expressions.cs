@@ -1,8 +1,4 @@
-using DiffusionGemma.Text.Jinja.Library;
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 internal sealed partial class Interpreter
 {

@@ -1,10 +1,6 @@
-using DiffusionGemma.Text.Jinja.Library;
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Text.Jinja;
-
-/// <summary>Carries out a template once. Statements are here, expressions in the other half.</summary>
+/// <summary>Executes a template once. Statements are in this file, expressions in the other.</summary>
 internal sealed partial class Interpreter(TimeProvider clock)
 {
     private enum Flow { Next, Break, Continue }
@@ -13,7 +9,7 @@ internal sealed partial class Interpreter(TimeProvider clock)
 
     public TimeProvider Clock => clock;
 
-    /// <summary>The line that is being carried out, for messages.</summary>
+    /// <summary>The line being executed, for messages.</summary>
     public int Line { get; private set; }
 
     public TextOutput Render(Block template, IEnumerable<KeyValuePair<string, object?>> variables)
@@ -137,7 +133,7 @@ internal sealed partial class Interpreter(TimeProvider clock)
         return output.ToString();
     }
 
-    /// <summary>What a block writes, as a text.</summary>
+    /// <summary>Renders a block to a text.</summary>
     public string Capture(Block block, Scope scope)
     {
         TextOutput output = new(Budget, isPage: false);

@@ -1,7 +1,4 @@
-using DiffusionGemma.Text.Jinja.Syntax;
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Macros as callable values.</summary>
 internal static class Macros
@@ -61,7 +58,8 @@ internal static class Macros
         BindRest(macro, info, scope, arguments, rest, taken);
     }
 
-    private static void BindRest(MacroDefinition macro, MacroInfo info, Scope scope, Arguments arguments, PyDict named, HashSet<object?> taken)
+    private static void BindRest(
+        MacroDefinition macro, MacroInfo info, Scope scope, Arguments arguments, PyDict named, HashSet<object?> taken)
     {
         PyDict left = [];
         foreach ((object? name, object? value) in named)

@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Names and their values; what isn't found here is looked for outside.</summary>
 internal sealed class Scope(Scope? outer)

@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>Finds added tokens in raw text: the leftmost, and of those the longest.</summary>
 internal sealed class AddedTokenTrie
@@ -24,7 +24,9 @@ internal sealed class AddedTokenTrie
         _firstCharacters = SearchValues.Create([.. _root.Children.Keys]);
     }
 
-    /// <summary>The first added token at or after <paramref name="from"/>, but for those that begin at a barred place; false when there is none.</summary>
+    /// <summary>
+    /// The first added token at or after <paramref name="from"/>, but for those that begin at a barred place; false when there is none.
+    /// </summary>
     public bool TryFind(ReadOnlySpan<char> text, int from, HashSet<int>? barred, out int start, out int length, out int id)
     {
         for (start = from; TryFindStart(text, start, out start); start++)

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Text to ids: added tokens are cut out of the raw text, the rest is normalized (a space becomes ▁), cut where no merge can reach

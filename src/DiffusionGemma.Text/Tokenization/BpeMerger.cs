@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Byte-pair merging of one piece of text: always the merge of lowest rank, and of equal ranks the leftmost.
@@ -8,7 +8,7 @@ internal sealed class BpeMerger(MergeTable merges)
 {
     private const int LongestScanned = 48;
 
-    /// <summary>Merges in place; what is left stands at the front of <paramref name="symbols"/>.</summary>
+    /// <summary>Merges in place; the result is at the front of <paramref name="symbols"/>.</summary>
     /// <returns>How many are left.</returns>
     public int Merge(Span<Symbol> symbols) =>
         symbols.Length <= LongestScanned ? MergeByScan(symbols) : new LongPieceMerger(merges, symbols).Merge();

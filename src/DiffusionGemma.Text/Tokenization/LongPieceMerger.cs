@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Merges one long piece. The candidates are kept by rank, and those of one rank by place: the number of ranks that a text uses is small
@@ -23,7 +23,7 @@ internal readonly ref struct LongPieceMerger
             (_previous[i], _next[i]) = (i - 1, i + 1);
     }
 
-    /// <summary>Merges in place; what is left stands at the front of the symbols.</summary>
+    /// <summary>Merges in place; the result is at the front of the symbols.</summary>
     /// <returns>How many are left.</returns>
     public int Merge()
     {

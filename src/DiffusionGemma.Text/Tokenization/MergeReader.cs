@@ -1,8 +1,10 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
-/// <summary>Reads one merge after another into one buffer, in which the two halves and their sum are looked up without becoming strings.</summary>
+/// <summary>
+/// Reads one merge after another into one buffer, in which the two halves and their sum are looked up without becoming strings.
+/// </summary>
 internal sealed class MergeReader(Dictionary<string, int> vocabulary)
 {
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _ids = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Pair of ids to rank and result: open addressing in two flat arrays, because half a million entries are looked up once a character
@@ -31,7 +31,9 @@ internal sealed class MergeTable
         }
     }
 
-    /// <summary>Rank in the high half, id of the result in the low half: smaller is merged earlier. <see cref="None"/> when there is none.</summary>
+    /// <summary>
+    /// Rank in the high half, id of the result in the low half: smaller is merged earlier. <see cref="None"/> when there is none.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public long Find(int left, int right)
     {

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Remembers how short pieces were encoded. A fixed table in which a later piece takes the place of an earlier one: bounded memory, and no
@@ -26,7 +26,8 @@ internal sealed class PieceCache
         return false;
     }
 
-    public void Put(ReadOnlySpan<char> piece, Symbol[] tokens) => Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), tokens));
+    public void Put(ReadOnlySpan<char> piece, Symbol[] tokens) =>
+        Volatile.Write(ref _entries[SlotOf(piece)], new Entry(piece.ToString(), tokens));
 
     private static int SlotOf(ReadOnlySpan<char> piece)
     {

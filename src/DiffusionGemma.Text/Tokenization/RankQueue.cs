@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// The places where one merge may happen, leftmost first. Places come almost always in order, and then cost no sorting: a list that is read

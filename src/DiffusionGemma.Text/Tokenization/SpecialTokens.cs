@@ -1,8 +1,8 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
-/// <summary>tokenizer_config.json, of which only the named tokens matter here: bos_token, eos_token and their kin.</summary>
+/// <summary>Named tokens of tokenizer_config.json: bos_token, eos_token and the like.</summary>
 internal sealed class SpecialTokens
 {
     public const string FileName = "tokenizer_config.json";
@@ -17,7 +17,8 @@ internal sealed class SpecialTokens
     public IReadOnlyDictionary<string, string> Tokens { get; }
 
     /// <summary>Reads the folder's tokenizer_config.json; without such a file there are no named tokens.</summary>
-    /// <exception cref="InvalidDataException">The file is no JSON object, or a token is neither text nor an object with its content.</exception>
+    /// <exception cref="InvalidDataException">The file is no JSON object, or a token is neither text nor an object with its
+    /// content.</exception>
     public static SpecialTokens Load(string folder)
     {
         string path = Path.Combine(folder, FileName);
@@ -47,7 +48,8 @@ internal sealed class SpecialTokens
     private static string? TextOf(JsonElement token) => token.ValueKind switch
     {
         JsonValueKind.String => token.GetString(),
-        JsonValueKind.Object when token.TryGetProperty("content", out JsonElement content) && content.ValueKind == JsonValueKind.String => content.GetString(),
+        JsonValueKind.Object when token.TryGetProperty("content", out JsonElement content) && content.ValueKind == JsonValueKind.String =>
+            content.GetString(),
         _ => null,
     };
 }

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>A token while merging, with the piece of text that it covers.</summary>
 internal readonly record struct Symbol(int Id, TextSpan Span)

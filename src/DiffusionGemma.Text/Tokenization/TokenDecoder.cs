@@ -1,11 +1,11 @@
 using System.Text;
 using System.Text.Unicode;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
-/// Ids of one text to its characters: ▁ becomes a space, a run of byte tokens is read as UTF-8. A run that isn't valid UTF-8 gives one U+FFFD
-/// for each byte of the whole run, as the reference does: it is written when it ends. An id that has no token gives nothing.
+/// Ids of one text to its characters: ▁ becomes a space, a run of byte tokens is read as UTF-8. A run that isn't valid UTF-8 gives one
+/// U+FFFD for each byte of the whole run, as the reference does: it is written when it ends. An id that has no token gives nothing.
 /// </summary>
 internal sealed class TokenDecoder(Vocabulary vocabulary, bool marksSpaces, bool skipsSpecialTokens)
 {

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Reads a tokenizer.json of Gemma's kind (BPE with byte fallback). Whatever in it would change the result and is not supported is refused
@@ -25,7 +25,8 @@ internal sealed class TokenizerFileReader
 
     private TokenizerFileReader(string path, byte[] json) => (_path, _json) = (path, json);
 
-    /// <exception cref="InvalidDataException">The file isn't valid, or holds something that is not supported; it says what and where.</exception>
+    /// <exception cref="InvalidDataException">The file isn't valid, or holds something that is not supported; it says what and
+    /// where.</exception>
     public static TokenizerFile Read(string path)
     {
         TokenizerFileReader reader = new(path, File.ReadAllBytes(path));
@@ -34,7 +35,8 @@ internal sealed class TokenizerFileReader
             return reader.Read();
         }
         // InvalidOperationException is what the JSON reader throws for a value of the wrong kind, or text that isn't Unicode.
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        catch (Exception exception) when (
+            exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
         {
             throw reader.Bad($"not a valid tokenizer file: {exception.Message}", exception);
         }
@@ -117,7 +119,8 @@ internal sealed class TokenizerFileReader
             foreach (string flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
             {
                 // 'normalized' is true where the file doesn't say otherwise and the token isn't special.
-                bool value = token.TryGetProperty(flag, out JsonElement given) ? given.GetBoolean() : flag == "normalized" && !IsSpecial(token);
+                bool value = token.TryGetProperty(flag, out JsonElement given)
+                    ? given.GetBoolean() : flag == "normalized" && !IsSpecial(token);
                 if (value)
                     throw Bad($"added token '{content}' has {flag}: true, which is not supported");
             }
@@ -140,7 +143,7 @@ internal sealed class TokenizerFileReader
     {
         if (preTokenizer.ValueKind == JsonValueKind.Null)
             return false;
-        // Splits at spaces, of which the normalizer has left none: it does nothing.
+        // Splits at spaces, and the normalizer has left none: it does nothing.
         bool splitsAtSpaces = TypeOf(preTokenizer) == "Split"
             && preTokenizer.TryGetProperty("pattern", out JsonElement pattern) && IsString(pattern, "String", " ")
             && !(preTokenizer.TryGetProperty("invert", out JsonElement invert) && invert.GetBoolean());
@@ -151,7 +154,8 @@ internal sealed class TokenizerFileReader
 
     private bool ReadDecoder(JsonElement decoder)
     {
-        if (TypeOf(decoder) == "Sequence" && decoder.TryGetProperty("decoders", out JsonElement list) && list.ValueKind == JsonValueKind.Array)
+        if (TypeOf(decoder) == "Sequence" && decoder.TryGetProperty("decoders", out JsonElement list)
+            && list.ValueKind == JsonValueKind.Array)
         {
             JsonElement[] steps = [.. list.EnumerateArray()];
             bool unmarks = steps.Length > 0 && IsReplace(steps[0], "▁", " ");
@@ -162,12 +166,15 @@ internal sealed class TokenizerFileReader
         throw Bad($"decoder {Shorten(decoder)} is not supported, only Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
     }
 
-    /// <summary>One that adds tokens to the text's own, such as &lt;bos&gt;: the chat template writes it, and text alone is encoded without.</summary>
+    /// <summary>
+    /// One that adds tokens to the text's own, such as &lt;bos&gt;: the chat template writes it, and text alone is encoded without.
+    /// </summary>
     private void CheckPostProcessor(JsonElement processor)
     {
         bool addsOnly = processor.ValueKind == JsonValueKind.Null || (TypeOf(processor) == "TemplateProcessing"
             && processor.TryGetProperty("single", out JsonElement single) && single.ValueKind == JsonValueKind.Array
-            && single.EnumerateArray().Count(piece => piece.ValueKind == JsonValueKind.Object && piece.TryGetProperty("Sequence", out _)) == 1);
+            && single.EnumerateArray().Count(
+                piece => piece.ValueKind == JsonValueKind.Object && piece.TryGetProperty("Sequence", out _)) == 1);
         if (!addsOnly)
             throw Bad($"post_processor {Shorten(processor)} is not supported, only TemplateProcessing around the text");
     }
@@ -274,7 +281,9 @@ internal sealed class TokenizerFileReader
         }
     }
 
-    /// <summary>The reference gives an added token the id that the vocabulary has for it, or else the next free one, whatever the file says.</summary>
+    /// <summary>
+    /// The reference gives an added token the id that the vocabulary has for it, or else the next free one, whatever the file says.
+    /// </summary>
     private void CheckAddedTokens()
     {
         Dictionary<string, int> known = new(StringComparer.Ordinal);
@@ -296,7 +305,8 @@ internal sealed class TokenizerFileReader
         && IsString(step, "content", content);
 
     private static string? TypeOf(JsonElement step) =>
-        step.ValueKind == JsonValueKind.Object && step.TryGetProperty("type", out JsonElement type) && type.ValueKind == JsonValueKind.String
+        step.ValueKind == JsonValueKind.Object && step.TryGetProperty("type", out JsonElement type)
+            && type.ValueKind == JsonValueKind.String
             ? type.GetString() : null;
 
     private static bool IsString(JsonElement element, string property, string value) =>
@@ -318,7 +328,8 @@ internal sealed class TokenizerFileReader
     private static ReadOnlySpan<byte> WithoutByteOrderMark(byte[] json) =>
         json.AsSpan().StartsWith("\uFEFF"u8) ? json.AsSpan(3) : json;
 
-    private static string Shorten(JsonElement element) => element.GetRawText() is { Length: > 200 } text ? text[..200] + "..." : element.GetRawText();
+    private static string Shorten(JsonElement element) =>
+        element.GetRawText() is { Length: > 200 } text ? text[..200] + "..." : element.GetRawText();
 
     private InvalidDataException Bad(string problem, Exception? cause = null) => new($"{_path}: {problem}.", cause);
 }

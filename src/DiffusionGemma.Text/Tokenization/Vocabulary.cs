@@ -2,12 +2,12 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>Tokens and ids, both ways, with the two tables that encoding starts from: id of a character, id of a byte.</summary>
 internal sealed class Vocabulary
 {
-    /// <summary>What the normalizer writes in place of a space.</summary>
+    /// <summary>The character that the normalizer writes for a space.</summary>
     public const char SpaceMark = '▁';
 
     private const int ByteCount = 256;
@@ -63,7 +63,7 @@ internal sealed class Vocabulary
 
     public bool IsSpecial(int id) => (uint)id < (uint)_special.Length && _special[id];
 
-    /// <summary>The byte that a token such as &lt;0x0A&gt; stands for, or -1.</summary>
+    /// <summary>The byte of a token such as &lt;0x0A&gt;, or -1.</summary>
     public int ByteOf(int id) => _bytesOfIds[id];
 
     public int IdOfByte(byte value) => _idsOfBytes[value];
@@ -76,6 +76,7 @@ internal sealed class Vocabulary
     private static bool TryReadByteToken(string token, out byte value)
     {
         value = 0;
-        return token is ['<', '0', 'x', _, _, '>'] && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+        return token is ['<', '0', 'x', _, _, '>']
+            && byte.TryParse(token.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
     }
 }

@@ -85,7 +85,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor Part(string name)
         {
             using var scope = NewDisposeScope();
-            Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Of(whole, expertRanks) : whole;
+            Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
             bool isThere = device.type == Device.type && (device.type == DeviceType.CPU || device.index == Device.index);
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
@@ -206,7 +206,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             throw new ArgumentException($"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
-        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) && expertRanks.Size > 1 ? stack => ExpertSlice.First.Of(stack, expertRanks) : null);
+        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) && expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null);
         return new DiffusionGemmaModel(checkpoint, ModelStack.Of(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
     }
 

@@ -128,7 +128,7 @@ public sealed class LoraAdapter : IDisposable
         {
             int rank = config.RankOf(name);
             long experts = weight.shape[0];
-            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank), own = ExpertSlice.First.Of(drawn, model.Stack.ExpertRanks);
+            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank), own = ExpertSlice.First.Select(drawn, model.Stack.ExpertRanks);
             if (!ReferenceEquals(own, drawn))
             {
                 own = own.clone().DetachFromDisposeScope();

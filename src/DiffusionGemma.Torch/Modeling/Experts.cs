@@ -8,7 +8,7 @@ namespace DiffusionGemma;
 /// expert then works on one slice of them with a view of its own weights. No capacity limit, no dropped token. Where several ranks own the experts
 /// between them, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, Tensor gateUp, Tensor down, IProcessGroup ranks)
+internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRanks ranks)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
@@ -18,7 +18,7 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down, IProcessG
     public Tensor Down { get; } = down;
 
     /// <summary>Who owns the layer's experts between them.</summary>
-    public IProcessGroup Ranks => ranks;
+    public IExpertRanks Ranks => ranks;
 
     public ExpertsLora? EncoderLora { get; set; }
 

@@ -24,9 +24,9 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="down">[E,H,F].</param>
     /// <param name="ranks">Who owns the experts between them; the stacks are this rank's part.</param>
     /// <returns>[T,H].</returns>
-    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IProcessGroup ranks)
+    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks)
     {
-        ExpertExchange exchange = ExpertExchange.Of(routing.Counts, ranks, x.device);
+        ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device);
         var call = new Call(routing, exchange, gateUp, down);
         if (is_grad_enabled()) return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;

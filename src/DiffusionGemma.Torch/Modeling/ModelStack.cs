@@ -12,7 +12,7 @@ internal sealed class ModelStack : IDisposable
     private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IProcessGroup expertRanks)
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IExpertRanks expertRanks)
     {
         _config = config;
         ExpertRanks = expertRanks;
@@ -47,7 +47,7 @@ internal sealed class ModelStack : IDisposable
     public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
 
     /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
-    public IProcessGroup ExpertRanks { get; }
+    public IExpertRanks ExpertRanks { get; }
 
     /// <summary>
     /// Whether this rank has no tokens of its own in the passes that follow and only takes part in the others' (<see cref="ExpertExchange"/>): no token is
@@ -61,7 +61,7 @@ internal sealed class ModelStack : IDisposable
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
     /// <param name="expertRanks">Who owns the experts between them.</param>
-    public static ModelStack Of(DiffusionGemmaConfig config, Func<string, Tensor> read, IProcessGroup expertRanks)
+    public static ModelStack Of(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
         try

@@ -2,18 +2,20 @@ using System.Globalization;
 
 namespace DiffusionGemma;
 
-/// <summary>Which of several processes this is, by the variables that torchrun (and Kubernetes' PyTorch operator) or Slurm set.</summary>
+/// <summary>A process's place among several, by the variables that torchrun (and Kubernetes' PyTorch operator) or Slurm set.</summary>
 /// <param name="Rank">RANK, or SLURM_PROCID.</param>
 /// <param name="Size">WORLD_SIZE, or SLURM_NTASKS.</param>
-/// <param name="LocalRank">LOCAL_RANK, or SLURM_LOCALID: the number among the processes of this machine, which is that of its device.</param>
+/// <param name="LocalRank">
+/// LOCAL_RANK, or SLURM_LOCALID: the number among the processes of this machine, which is that of its device.
+/// </param>
 /// <param name="Address">MASTER_ADDR: the machine of rank 0.</param>
 /// <param name="Port">MASTER_PORT there; one more where torchrun's own store listens on it (TORCHELASTIC_USE_AGENT_STORE).</param>
 internal sealed record LaunchEnvironment(int Rank, int Size, int LocalRank, string Address, int Port)
 {
     private const string AddressName = "MASTER_ADDR", PortName = "MASTER_PORT";
 
-    /// <summary>Null where no launcher has said that there are several processes.</summary>
-    /// <exception cref="InvalidOperationException">A variable is missing or senseless; names it.</exception>
+    /// <summary>Reads the variables; null where no launcher has set those of several processes.</summary>
+    /// <exception cref="InvalidOperationException">A variable is missing or out of range; names it.</exception>
     public static LaunchEnvironment? Read(Func<string, string?> variable)
     {
         string? address = variable(AddressName);
@@ -23,15 +25,16 @@ internal sealed record LaunchEnvironment(int Rank, int Size, int LocalRank, stri
         if (names is null) return null;
 
         int size = Number(names[1], 1, int.MaxValue), rank = Number(names[0], 0, size - 1), local = Number(names[2], 0, size - 1);
-        if (string.IsNullOrEmpty(address)) throw new InvalidOperationException($"{AddressName} is not set: it names the machine of rank 0.");
+        if (string.IsNullOrEmpty(address))
+            throw new InvalidOperationException($"{AddressName} is not set: it names the machine of rank 0.");
         int port = Number(PortName, 1, ushort.MaxValue - 1);
         return new LaunchEnvironment(rank, size, local, address, variable("TORCHELASTIC_USE_AGENT_STORE") == "True" ? port + 1 : port);
 
-        int Number(string name, int least, int most)
+        int Number(string name, int min, int max)
         {
             string text = variable(name) ?? throw new InvalidOperationException($"{names[1]} is set and {name} is not.");
-            return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most
-                ? number : throw new InvalidOperationException($"{name} is \"{text}\" and not a number from {least} to {most}.");
+            return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= min && number <= max
+                ? number : throw new InvalidOperationException($"{name} is \"{text}\" and not a number from {min} to {max}.");
         }
     }
 }

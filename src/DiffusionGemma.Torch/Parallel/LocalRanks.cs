@@ -6,25 +6,23 @@ namespace DiffusionGemma;
 /// <summary>Runs ranks as threads of this process; the first that fails ends them all, with its own error.</summary>
 internal static class LocalRanks
 {
-    /// <summary>How long, beyond a collective's own time-out, a rank may take to notice that the others are done for.</summary>
+    /// <summary>How long, beyond a collective's own time-out, a rank may take to notice that the group has failed.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
-    /// <summary>
-    /// What a rank throws because another failed says less than what that other threw. All that were cancelled throw; the first rank knows who asked for it.
-    /// </summary>
-    private static int Says(Exception e) => e switch { ProcessGroupException => 0, OperationCanceledException => 1, _ => 2 };
-
-    /// <summary>Runs <paramref name="body"/> for every group on a thread of its own, and returns when all have.</summary>
+    /// <summary>Runs <paramref name="body"/> for every group on a thread of its own, and returns when all have ended.</summary>
     /// <param name="groups">This process's ranks.</param>
     /// <param name="threads">Threads that each rank's operators may use.</param>
-    /// <param name="body">What a rank does.</param>
-    /// <exception cref="Exception">What the first rank that failed threw. A rank that hangs is left behind, and fails at its next collective.</exception>
+    /// <param name="body">A rank's work.</param>
+    /// <exception cref="Exception">
+    /// The exception of the first rank that failed. A rank that hangs is left behind, and fails at its next collective.
+    /// </exception>
     public static void Run(IReadOnlyList<IProcessGroup> groups, int threads, Action<IProcessGroup> body)
     {
         int own = torch.get_num_threads();
         var gate = new Lock();
         Exception? first = null;
-        var ended = new CountdownEvent(groups.Count);                                            // never disposed: a rank that hangs signals late
+        // Never disposed: a rank that hangs signals late.
+        var ended = new CountdownEvent(groups.Count);
         var failed = new ManualResetEventSlim();
         foreach (IProcessGroup group in groups)
         {
@@ -39,7 +37,7 @@ internal static class LocalRanks
                 catch (Exception e)
                 {
                     lock (gate)
-                        if (first is null || Says(e) > Says(first) || e is OperationCanceledException && Says(first) == Says(e) && ReferenceEquals(group, groups[0])) first = e;
+                        if (Replaces(e, first, ReferenceEquals(group, groups[0]))) first = e;
                     group.Abort(e);
                     failed.Set();
                 }
@@ -61,4 +59,17 @@ internal static class LocalRanks
         lock (gate)
             if (first is not null) ExceptionDispatchInfo.Throw(first);
     }
+
+    /// <summary>
+    /// Returns true if an exception says more than the one reported so far: a rank's own error more than a cancellation, and that more than
+    /// the failure of another rank. Where all ranks are cancelled, the first rank's exception carries the caller's token.
+    /// </summary>
+    private static bool Replaces(Exception e, Exception? reported, bool isFirstRank)
+    {
+        if (reported is null) return true;
+        int severity = Severity(e), reportedSeverity = Severity(reported);
+        return severity > reportedSeverity || severity == reportedSeverity && e is OperationCanceledException && isFirstRank;
+    }
+
+    private static int Severity(Exception e) => e switch { ProcessGroupException => 0, OperationCanceledException => 1, _ => 2 };
 }

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The groups that one rank trains in. n = dp · ep ranks: each run of ep ranks owns one set of all the experts between them, and there are dp such sets.
+/// The process groups that one rank trains in. n = dp · ep ranks: each ep consecutive ranks own one set of all experts between them, and
+/// there are dp such sets.
 /// <code>
 /// n = 4, ep = 2      ranks        0    1    2    3
 ///                    experts      low  high low  high
@@ -13,32 +14,34 @@ namespace DiffusionGemma;
 ///                    World        {0   1    2    3}        all other gradients are summed
 /// </code>
 /// </summary>
-/// <param name="Device">The rank's own.</param>
+/// <param name="Device">The rank's own device.</param>
 /// <param name="World">All ranks.</param>
-/// <param name="Experts">Ranks that own one set of the experts between them.</param>
-/// <param name="Replicas">Ranks that own the same experts.</param>
+/// <param name="Experts">The ranks that own one set of experts between them.</param>
+/// <param name="Replicas">The ranks that own the same experts.</param>
 internal sealed record RankGroups(Device Device, IProcessGroup World, IProcessGroup Experts, IProcessGroup Replicas) : IDisposable
 {
-    /// <summary>The first rank of this rank's set of experts, in the world.</summary>
-    public int FirstOfSet => World.Rank - Experts.Rank;
+    /// <summary>The number in the world of the first rank of this rank's set of experts.</summary>
+    public int FirstRankOfExpertSet => World.Rank - Experts.Rank;
 
-    /// <summary>Whether all ranks leave their work at the same place, so that nobody has to be told: an exception that follows is no rank's failure.</summary>
+    /// <summary>
+    /// True when all ranks end at the same place: an exception that follows is no rank's failure, and no other rank waits for this one.
+    /// </summary>
     public bool EndTogether { get; set; }
 
-    /// <summary>Whether this is the rank that writes files.</summary>
+    /// <summary>True for the rank that writes files.</summary>
     public bool IsFirst => World.Rank == 0;
 
-    /// <summary>One rank alone.</summary>
+    /// <summary>The groups of a single rank.</summary>
     public static RankGroups Single(Device device) => new(device, new SingleRank(), new SingleRank(), new SingleRank());
 
-    /// <summary>A collective of all ranks.</summary>
-    /// <param name="device">The rank's own.</param>
-    /// <param name="world">All ranks; stays the caller's.</param>
+    /// <summary>Splits the groups of experts and replicas off the world. A collective of all ranks.</summary>
+    /// <param name="device">The rank's own device.</param>
+    /// <param name="world">All ranks; the caller disposes it.</param>
     /// <param name="expertParallel">ep; divides the number of ranks.</param>
-    public static RankGroups Of(Device device, IProcessGroup world, int expertParallel) =>
+    public static RankGroups Split(Device device, IProcessGroup world, int expertParallel) =>
         new(device, world, world.Split(world.Rank / expertParallel), world.Split(world.Rank % expertParallel));
 
-    /// <summary>Sums of numbers, as many on every rank, over all ranks. A collective.</summary>
+    /// <summary>Sums each number over all ranks, which give the same count of numbers. A collective.</summary>
     public double[] Sum(params double[] numbers)
     {
         if (World.Size == 1) return numbers;
@@ -48,12 +51,12 @@ internal sealed record RankGroups(Device Device, IProcessGroup World, IProcessGr
         return sums.cpu().data<double>().ToArray();
     }
 
-    /// <summary>Whether it is so on any rank. A collective.</summary>
-    public bool Any(bool here) => Sum(here ? 1 : 0)[0] > 0;
+    /// <summary>Returns true on every rank if any rank gives true. A collective.</summary>
+    public bool Any(bool value) => Sum(value ? 1 : 0)[0] > 0;
 
-    /// <summary>Ends all ranks at the same place where one of them is to end. A collective.</summary>
-    /// <exception cref="OperationCanceledException">On every rank.</exception>
-    public void RequireNoneCancelled(CancellationToken cancellation)
+    /// <summary>Throws on every rank, at the same place, if any rank is cancelled. A collective.</summary>
+    /// <exception cref="OperationCanceledException">Cancellation was requested on some rank.</exception>
+    public void ThrowIfAnyCancelled(CancellationToken cancellation)
     {
         if (!Any(cancellation.IsCancellationRequested)) return;
         EndTogether = true;

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The group of one rank, in which there is nothing to exchange.</summary>
+/// <summary>The group of one rank: its collectives copy input to output.</summary>
 internal sealed class SingleRank : IProcessGroup
 {
     public int Rank => 0;
@@ -11,7 +11,7 @@ internal sealed class SingleRank : IProcessGroup
 
     public TimeSpan Timeout => System.Threading.Timeout.InfiniteTimeSpan;
 
-    public string At { get; set; } = "";
+    public string Activity { get; set; } = "";
 
     public void AllReduce(Tensor tensor)
     {

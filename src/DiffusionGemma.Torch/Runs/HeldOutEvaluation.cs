@@ -19,8 +19,8 @@ internal static class HeldOutEvaluation
         long scored = 0, pairs = 0;
         for (int index = ranks.World.Rank; index - ranks.World.Rank < examples.Count; index += ranks.World.Size)
         {
-            ranks.RequireNoneCancelled(cancellation);
-            ranks.World.At = $"evaluation after {step} steps";
+            ranks.ThrowIfAnyCancelled(cancellation);
+            ranks.World.Activity = $"evaluation after {step} steps";
             using var scope = NewDisposeScope();
             EncoderCache? cache = null;
             try

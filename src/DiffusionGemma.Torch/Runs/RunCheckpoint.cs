@@ -40,9 +40,9 @@ internal sealed class RunCheckpoint : IDisposable
     public void Save(RunHistory history)
     {
         using var scope = NewDisposeScope();
-        _ranks.World.At = $"checkpoint after {history.Count} steps";
+        _ranks.World.Activity = $"checkpoint after {history.Count} steps";
         Slot[] slots = [.. Slots(withBest: true)];
-        Gathering.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
+        ParameterGather.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
     }
 
     private void Write(RunHistory history, Slot[] slots, Func<int, Tensor> whole)
@@ -198,7 +198,7 @@ internal sealed class RunCheckpoint : IDisposable
 
     /// <summary>This rank's numbers out of a file's whole tensor.</summary>
     private Tensor Own(SafetensorsFile file, Slot slot) => file.ReadPart(
-        slot.Key, device: null, dtype: null, whole => slot.Parameter.Slice.Of(whole, _ranks.Experts).flatten().narrow(0, slot.First, slot.Numbers.numel()));
+        slot.Key, device: null, dtype: null, whole => slot.Parameter.Slice.Select(whole, _ranks.Experts).flatten().narrow(0, slot.First, slot.Numbers.numel()));
 
     /// <summary>Checkpoints of steps that this run will do again would stand in its way; they are renamed, not deleted.</summary>
     private void SetAside(IEnumerable<(int Steps, string Folder)> newer)

@@ -45,11 +45,11 @@ internal sealed record TrainingJob(
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
             using LoraAdapter? adapter = Options.Lora is null ? null
-                : model.Adapter is { } existing ? existing.Mapped((tensor, slice) => slice.Of(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size)
+                : model.Adapter is { } existing ? existing.Mapped((tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size)
                 : LoraAdapter.Create(share, Options.Lora, Seed);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
-            ranks.World.At = "collecting what was trained";
+            ranks.World.Activity = "collecting what was trained";
             if (adapter is not null)
             {
                 if (Whole(adapter, ranks, model.Device, reports) is { } whole) (collected, finish) = (whole, kept => Result(run, end, model, kept));
@@ -73,7 +73,7 @@ internal sealed record TrainingJob(
             using LoraAdapter? adapter = Options.Lora is null ? null : LoraAdapter.Create(share, Options.Lora, Seed);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
-            ranks.World.At = "collecting what was trained";
+            ranks.World.Activity = "collecting what was trained";
             LoraAdapter? whole = adapter is null ? null : Whole(adapter, ranks, CPU, reports);
             if (adapter is null) Save(share, ranks);
             if (reports) result = Result(run, end, share, whole);
@@ -92,7 +92,7 @@ internal sealed record TrainingJob(
             LocalRanks.Run(groups, Math.Max(1, get_num_threads() / groups.Count), world =>
             {
                 int local = groups.Index().First(g => ReferenceEquals(g.Item, world)).Index;
-                using var ranks = RankGroups.Of(layout.Devices[local], world, layout.ExpertParallel);
+                using var ranks = RankGroups.Split(layout.Devices[local], world, layout.ExpertParallel);
                 try
                 {
                     body(ranks, local == 0);
@@ -101,7 +101,7 @@ internal sealed record TrainingJob(
                 {
                     if (local == 0) together = ExceptionDispatchInfo.Capture(e);
                 }
-                world.At = "the end";
+                world.Activity = "the end";
                 world.Barrier();
             });
             together?.Throw();
@@ -186,10 +186,10 @@ internal sealed record TrainingJob(
     private void Save(DiffusionGemmaModel share, RankGroups ranks)
     {
         TrainedParameter[] stacks = [.. Parameters(share).Where(p => p.Slice != ExpertSlice.None && share.Changed.Contains(p.Name))];
-        Gathering.Run(
+        ParameterGather.Run(
             ranks,
             // One set of experts is enough.
-            n => (ranks.FirstOfSet == 0 ? stacks[n].Value.detach().flatten() : empty(0, dtype: share.DType, device: ranks.Device), 0, stacks[n]),
+            n => (ranks.FirstRankOfExpertSet == 0 ? stacks[n].Value.detach().flatten() : empty(0, dtype: share.DType, device: ranks.Device), 0, stacks[n]),
             whole => share.SaveGathered(Options.OutputFolder!, stacks.Index().ToDictionary(s => s.Item.Name, s => (Func<Func<Tensor>, Tensor>)(_ => whole(s.Index)))));
     }
 
@@ -201,7 +201,7 @@ internal sealed record TrainingJob(
         int owners = ranks.Experts.Size;
         Tensor parts = empty([owners, .. part.shape], dtype: part.dtype, device: part.device), whole = empty(slice.WholeShape(part.shape, owners), dtype: part.dtype, device: part.device);
         ranks.Experts.AllGather(part.contiguous(), parts);
-        for (int owner = 0; owner < owners; owner++) slice.Place(parts[owner], whole, owner, owners);
+        for (int owner = 0; owner < owners; owner++) slice.CopyTo(parts[owner], whole, owner, owners);
         return whole.MoveToOuterDisposeScope();
     }
 }

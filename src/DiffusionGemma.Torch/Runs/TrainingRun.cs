@@ -54,7 +54,7 @@ internal sealed class TrainingRun(
             while (true)
             {
                 int done = History.Count;
-                ranks.RequireNoneCancelled(stop.Token);
+                ranks.ThrowIfAnyCancelled(stop.Token);
                 if (done > 0 && options.Evaluation is { } evaluation && (done % evaluation.EverySteps == 0 || done == steps) && History.Evaluations.LastOrDefault()?.Step != done)
                     best.Note(Evaluate(evaluation, stop));
                 bool over = done == steps || best.Stopped;
@@ -106,7 +106,7 @@ internal sealed class TrainingRun(
         double norm = optimizer.ClipGradients(options.MaxGradientNorm);
         RequireFinite(prepared, losses, norm);
         double rate = _schedule.Rate(prepared.Step);
-        ranks.World.At = $"step {prepared.Step}, optimiser";
+        ranks.World.Activity = $"step {prepared.Step}, optimiser";
         optimizer.Step(rate);
         if (options.Lora is null) model.Changed.UnionWith(trained.Select(p => p.Name));
         var record = new StepRecord

@@ -43,11 +43,11 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         var means = new (double Diffusion, double Encoder)[workers.Count];
         foreach (int[][] round in rounds)
         {
-            ranks.RequireNoneCancelled(cancellation);
+            ranks.ThrowIfAnyCancelled(cancellation);
             workers.Run(worker =>
             {
                 int[] rows = round[ranks.World.Rank * workers.Count + worker];
-                int[] ofSet = ranks.Experts.Size == 1 ? rows : [.. round.Skip(ranks.FirstOfSet).Take(ranks.Experts.Size).SelectMany(r => r)];
+                int[] ofSet = ranks.Experts.Size == 1 ? rows : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
                 if (ofSet.Length == 0) return;
                 _gradients[worker]?.Use();
                 (double diffusion, double encoder) = Pass(prepared, rows, ofSet, Math.Max(scored, 1), Math.Max(pairs, 1));
@@ -120,7 +120,7 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         if (model.Adapter is not null) LoraPair.SeedDropout(unchecked(seed + 104_729L * step.Step + rows.FirstOrDefault() + ((long)pass << 40)));
     }
 
-    private void At(PreparedStep step, string phase) => ranks.World.At = $"step {step.Step}, {phase}";
+    private void At(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
 
     /// <summary>
     /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without

@@ -5,40 +5,43 @@ namespace DiffusionGemma;
 
 public sealed class ConversationWriterTests
 {
-    private static readonly ChatMessage s_question = new(ChatRole.User, "Rain?");
+    private static readonly ChatMessage Question = new(ChatRole.User, "Rain?");
 
     [Fact]
     public void AHistoryBecomesTurns() => Assert.Equal(
-        "<|turn>system\nBe brief.<turn|>\n<|turn>user\nHi 日本 🌞<turn|>\n<|turn>model\nHello.<turn|>\n<|turn>user\nRain?<turn|>\n<|turn>model\n",
-        TestChat.Prompt([new(ChatRole.System, "Be brief."), new(ChatRole.User, "Hi 日本 🌞"), new(ChatRole.Assistant, "Hello."), s_question]));
+        "<|turn>system\nBe brief.<turn|>\n<|turn>user\nHi 日本 🌞<turn|>\n<|turn>model\nHello.<turn|>\n"
+            + "<|turn>user\nRain?<turn|>\n<|turn>model\n",
+        TestChat.Prompt([new(ChatRole.System, "Be brief."), new(ChatRole.User, "Hi 日本 🌞"), new(ChatRole.Assistant, "Hello."), Question]));
 
     [Fact]
     public void InstructionsAndLeadingSystemMessagesAreOneSystemTurn() => Assert.Equal(
-        "<|turn>system\nFirst.\n\nSecond.\n\nThird.<turn|>\n<|turn>user\nRain?<turn|>\n<|turn>system\nLate.<turn|>\n<|turn>user\nWell?<turn|>\n<|turn>model\n",
-        TestChat.Prompt([new(ChatRole.System, "Second."), new(ChatRole.System, "Third."), s_question, new(ChatRole.System, "Late."), new(ChatRole.User, "Well?")], new ChatOptions { Instructions = "First." }));
+        "<|turn>system\nFirst.\n\nSecond.\n\nThird.<turn|>\n<|turn>user\nRain?<turn|>\n"
+            + "<|turn>system\nLate.<turn|>\n<|turn>user\nWell?<turn|>\n<|turn>model\n",
+        TestChat.Prompt([new(ChatRole.System, "Second."), new(ChatRole.System, "Third."), Question, new(ChatRole.System, "Late."),
+            new(ChatRole.User, "Well?")], new ChatOptions { Instructions = "First." }));
 
     [Fact]
     public void PartsOfAMessageAreOneText() => Assert.Contains(
-        "<|turn>user\nRain or sun?<turn|>", TestChat.Prompt([new(ChatRole.User, [new TextContent("Rain "), new TextContent("or sun?")])]), StringComparison.Ordinal);
+        "<|turn>user\nRain or sun?<turn|>", TestChat.Prompt([new(ChatRole.User, [new TextContent("Rain "), new TextContent("or sun?")])]),
+            StringComparison.Ordinal);
 
     [Fact]
     public void CallsAndResultsAreWhereTheTemplateLooksForThem()
     {
+        Dictionary<string, object?> arguments =
+            new() { ["city"] = "Oslo", ["days"] = 2, ["at"] = JsonSerializer.SerializeToElement(1.50m) };
         ChatMessage[] messages =
         [
-            s_question,
-            new(ChatRole.Assistant, [new TextReasoningContent("Ask."), new FunctionCallContent("c1", "weather", new Dictionary<string, object?> { ["city"] = "Oslo", ["days"] = 2, ["at"] = JsonSerializer.SerializeToElement(1.50m) }), new FunctionCallContent("c2", "now")]),
+            Question,
+            new(ChatRole.Assistant, [new TextReasoningContent("Ask."), new FunctionCallContent("c1", "weather", arguments),
+                new FunctionCallContent("c2", "now")]),
             new(ChatRole.Tool, [new FunctionResultContent("c1", new { rain = true, mm = 3 }), new FunctionResultContent("c2", "noon")]),
         ];
         Assert.Equal(
-            """
-            <|turn>user
-            Rain?<turn|>
-            <|turn>model
-            <|channel>thought
-            Ask.
-            <channel|><|tool_call>call:weather{at:1.5,city:<|"|>Oslo<|"|>,days:2}<tool_call|><|tool_call>call:now{}<tool_call|><|tool_response>response:weather{mm:3,rain:true}<tool_response|><|tool_response>response:now{value:<|"|>noon<|"|>}<tool_response|>
-            """, TestChat.Prompt(messages));
+            "<|turn>user\nRain?<turn|>\n<|turn>model\n<|channel>thought\nAsk.\n<channel|>"
+            + "<|tool_call>call:weather{at:1.5,city:<|\"|>Oslo<|\"|>,days:2}<tool_call|><|tool_call>call:now{}<tool_call|>"
+            + "<|tool_response>response:weather{mm:3,rain:true}<tool_response|>"
+            + "<|tool_response>response:now{value:<|\"|>noon<|\"|>}<tool_response|>", TestChat.Prompt(messages));
     }
 
     [Theory]
@@ -49,14 +52,18 @@ public sealed class ConversationWriterTests
     [InlineData("[1,\"ä\"]", "[1,\"ä\"]")]
     public void AResultThatIsNoObjectIsText(string result, string expected)
     {
-        ChatMessage[] messages = [s_question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]), new(ChatRole.Tool, [new FunctionResultContent("c1", JsonSerializer.Deserialize<JsonElement?>(result))])];
+        ChatMessage[] messages = [
+            Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", JsonSerializer.Deserialize<JsonElement?>(result))])];
         Assert.EndsWith($"response:f{{value:<|\"|>{expected}<|\"|>}}<tool_response|>", TestChat.Prompt(messages), StringComparison.Ordinal);
     }
 
     [Fact]
     public void AFailedFunctionSaysSoWithoutItsSecrets()
     {
-        ChatMessage[] messages = [s_question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]), new(ChatRole.Tool, [new FunctionResultContent("c1", null) { Exception = new InvalidOperationException("secret") }])];
+        ChatMessage[] messages = [
+            Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", null) { Exception = new InvalidOperationException("secret") }])];
         string prompt = TestChat.Prompt(messages);
         Assert.Contains("Error: the function failed.", prompt, StringComparison.Ordinal);
         Assert.DoesNotContain("secret", prompt, StringComparison.Ordinal);
@@ -65,14 +72,16 @@ public sealed class ConversationWriterTests
     [Fact]
     public void UsageAndErrorsOfEarlierAnswersAreLeftOut() => Assert.Contains(
         "<|turn>model\nSorry.<turn|>",
-        TestChat.Prompt([s_question, new(ChatRole.Assistant, [new ErrorContent("no call"), new TextContent("Sorry."), new UsageContent()]), s_question]), StringComparison.Ordinal);
+        TestChat.Prompt([Question, new(ChatRole.Assistant, [new ErrorContent("no call"), new TextContent("Sorry."), new UsageContent()]),
+            Question]), StringComparison.Ordinal);
 
     [Fact]
     public void ToolsAreDeclaredWithTheirSchemas()
     {
         AIFunction weather = AIFunctionFactory.Create((string city, int? days) => "", "weather", "Tells the weather.");
-        string prompt = TestChat.Prompt([s_question], new ChatOptions { Tools = [weather] });
-        Assert.Contains("<|tool>declaration:weather{description:<|\"|>Tells the weather.<|\"|>,parameters:{", prompt, StringComparison.Ordinal);
+        string prompt = TestChat.Prompt([Question], new ChatOptions { Tools = [weather] });
+        Assert.Contains("<|tool>declaration:weather{description:<|\"|>Tells the weather.<|\"|>,parameters:{", prompt,
+            StringComparison.Ordinal);
         Assert.Contains("city:{type:<|\"|>string<|\"|>}", prompt, StringComparison.Ordinal);
         Assert.Contains("days:{nullable:true,type:<|\"|>integer<|\"|>}", prompt, StringComparison.Ordinal);
     }
@@ -80,18 +89,26 @@ public sealed class ConversationWriterTests
     [Fact]
     public void ImagesAndTheirLikeAreRefusedByName()
     {
-        NotSupportedException error = Assert.Throws<NotSupportedException>(() => TestChat.Prompt([s_question, new(ChatRole.User, [new DataContent(new byte[] { 1 }, "image/png")])]));
-        Assert.Equal("messages[1] holds DataContent (image/png): this model takes text only. Leave it out, or put what it says into words.", error.Message);
+        NotSupportedException error = Assert.Throws<NotSupportedException>(
+            () => TestChat.Prompt([Question, new(ChatRole.User, [new DataContent(new byte[] { 1 }, "image/png")])]));
+        Assert.Equal("messages[1] holds DataContent (image/png): this model takes text only. Leave it out, or put what it says into words.",
+            error.Message);
         Assert.Throws<NotSupportedException>(() => TestChat.Prompt([new(ChatRole.User, [new UriContent("http://x/a.wav", "audio/wav")])]));
         Assert.Throws<NotSupportedException>(() => TestChat.Prompt([new(ChatRole.User, [new HostedFileContent("f")])]));
-        Assert.Throws<NotSupportedException>(() => TestChat.Prompt([s_question, new(ChatRole.Tool, [new FunctionResultContent("c", new DataContent(new byte[] { 1 }, "image/png"))])]));
+        Assert.Throws<NotSupportedException>(
+            () => TestChat.Prompt(
+            [Question, new(ChatRole.Tool, [new FunctionResultContent("c", new DataContent(new byte[] { 1 }, "image/png"))])]));
     }
 
     [Fact]
     public void WhatLeavesNothingToAnswerIsRefused()
     {
         Assert.Contains("no messages", Assert.Throws<ArgumentException>(() => TestChat.Prompt([])).Message, StringComparison.Ordinal);
-        Assert.Contains("assistant's", Assert.Throws<ArgumentException>(() => TestChat.Prompt([s_question, new(ChatRole.Assistant, "Yes.")])).Message, StringComparison.Ordinal);
-        Assert.Contains("messages[1]", Assert.Throws<ArgumentException>(() => TestChat.Prompt([s_question, new(ChatRole.Tool, "noon")])).Message, StringComparison.Ordinal);
+        Assert.Contains("assistant's",
+            Assert.Throws<ArgumentException>(() => TestChat.Prompt([Question, new(ChatRole.Assistant, "Yes.")])).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("messages[1]",
+            Assert.Throws<ArgumentException>(() => TestChat.Prompt([Question, new(ChatRole.Tool, "noon")])).Message,
+            StringComparison.Ordinal);
     }
 }

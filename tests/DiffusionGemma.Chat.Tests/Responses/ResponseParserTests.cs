@@ -1,4 +1,3 @@
-using DiffusionGemma.Chat;
 using Microsoft.Extensions.AI;
 
 namespace DiffusionGemma;
@@ -23,7 +22,8 @@ public sealed class ResponseParserTests
         { "<|channel>thought\nRain<turn|>", "thought: Rain" },
         { "One <|channel>thought\ntwo<channel|>three", "text: One \nthought: two\ntext: three" },
         { Call + "<|tool_response>", "call: weather {\"city\":\"Oslo\",\"days\":2}" },
-        { "Look:\n" + Call + Call + "<|tool_response>x", "text: Look:\\n\ncall: weather {\"city\":\"Oslo\",\"days\":2}\ncall: weather {\"city\":\"Oslo\",\"days\":2}" },
+        { "Look:\n" + Call + Call + "<|tool_response>x",
+            "text: Look:\\n\ncall: weather {\"city\":\"Oslo\",\"days\":2}\ncall: weather {\"city\":\"Oslo\",\"days\":2}" },
         { "<|channel>thought\nAsk." + Call, "thought: Ask.\ncall: weather {\"city\":\"Oslo\",\"days\":2}" },
         { "<|tool_call>call:now{}<|tool_response>", "call: now {}" },
         { "<|tool_call>call:now{}<|tool_call>call:then{}<turn|>", "call: now {}\ncall: then {}" },
@@ -39,10 +39,13 @@ public sealed class ResponseParserTests
 
     public static TheoryData<string, string> Malformed => new()
     {
-        { "<|tool_call>weather{}<tool_call|>Sorry.", "error: The model's tool call cannot be used: 'call:' is missing at 'weather{}'.|weather{}\ntext: Sorry." },
-        { "<|tool_call>call:weather{city:<|\"|>Os", "error: The model's tool call cannot be used: a text has no end.|call:weather{city:\"Os" },
+        { "<|tool_call>weather{}<tool_call|>Sorry.",
+            "error: The model's tool call cannot be used: 'call:' is missing at 'weather{}'.|weather{}\ntext: Sorry." },
+        { "<|tool_call>call:weather{city:<|\"|>Os",
+            "error: The model's tool call cannot be used: a text has no end.|call:weather{city:\"Os" },
         { "<|tool_call><tool_call|>", "error: The model's tool call cannot be used: 'call:' is missing at ''.|" },
-        { "<|tool_call>call:weather(city)<turn|>", "error: The model's tool call cannot be used: no name and '{' follow 'call:'.|call:weather(city)" },
+        { "<|tool_call>call:weather(city)<turn|>",
+            "error: The model's tool call cannot be used: no name and '{' follow 'call:'.|call:weather(city)" },
     };
 
     [Theory]
@@ -59,17 +62,20 @@ public sealed class ResponseParserTests
         }
 
         // Markers that are spelled out are markers too; <eos> and <pad> are known by their token alone.
-        static int[] Mixed(string answer) => answer.Contains("<eos>", StringComparison.Ordinal) || answer.Contains("<pad>", StringComparison.Ordinal) ? TestChat.Ids(answer) : TestChat.Spelled(answer);
+        static int[] Mixed(string answer) => answer.Contains("<eos>", StringComparison.Ordinal)
+            || answer.Contains("<pad>", StringComparison.Ordinal) ? TestChat.Ids(answer) : TestChat.Spelled(answer);
     }
 
     [Fact]
     public void AMarkerThatIsSpelledOutInAnArgumentIsWhatTheModelSays()
     {
-        int[] ids = [.. TestChat.Ids("<|tool_call>call:write{text:<|\"|>end it with "), .. TestChat.Spelled("<tool_call|> and <turn|>"), .. TestChat.Ids("!<|\"|>}<tool_call|>Done.")];
+        int[] ids = [.. TestChat.Ids("<|tool_call>call:write{text:<|\"|>end it with "), .. TestChat.Spelled("<tool_call|> and <turn|>"),
+            .. TestChat.Ids("!<|\"|>}<tool_call|>Done.")];
         foreach (int step in new[] { 1, 3, ids.Length })
         {
             List<AIContent> contents = Parse(ids.Chunk(step));
-            Assert.Equal("end it with <tool_call|> and <turn|>!", Assert.IsType<FunctionCallContent>(contents[0]).Arguments!["text"]!.ToString());
+            Assert.Equal("end it with <tool_call|> and <turn|>!",
+                Assert.IsType<FunctionCallContent>(contents[0]).Arguments!["text"]!.ToString());
             Assert.Equal("text: Done.", TestChat.Describe(contents[1..]));
         }
     }
@@ -125,15 +131,21 @@ public sealed class ResponseParserTests
 
     [Fact]
     public void AThoughtThatThePromptBeganGoesOn() =>
-        Assert.Equal("thought: Rain?\ntext: Yes.", TestChat.Describe(Parse([TestChat.Ids("Rain?\n<channel|>Yes.<turn|>")], new ParserSettings { BeginsInThought = true })));
+        Assert.Equal("thought: Rain?\ntext: Yes.",
+            TestChat.Describe(Parse([TestChat.Ids("Rain?\n<channel|>Yes.<turn|>")], new ParserSettings { BeginsInThought = true })));
 
     [Fact]
     public void ThoughtsAreLeftOutWhereNotWanted() =>
-        Assert.Equal("text: Yes.", TestChat.Describe(Parse([TestChat.Ids("<|channel>thought\nRain?\n<channel|>Yes.<turn|>")], new ParserSettings { KeepsThoughts = false })));
+        Assert.Equal("text: Yes.",
+            TestChat.Describe(Parse(
+            [TestChat.Ids("<|channel>thought\nRain?\n<channel|>Yes.<turn|>")], new ParserSettings { KeepsThoughts = false })));
 
     [Fact]
     public void OneCallEndsTheAnswerWhereMoreAreNotWanted() =>
-        Assert.Equal("call: a {}", TestChat.Describe(Parse([TestChat.Ids("<|tool_call>call:a{} call:b{}<tool_call|><|tool_call>call:c{}<tool_call|>text")], new ParserSettings { EndsWithFirstCall = true })));
+        Assert.Equal("call: a {}",
+            TestChat.Describe(Parse(
+            [TestChat.Ids("<|tool_call>call:a{} call:b{}<tool_call|><|tool_call>call:c{}<tool_call|>text")],
+            new ParserSettings { EndsWithFirstCall = true })));
 
     [Fact]
     public void ACallThatIsNotAllowedIsAnError() =>
@@ -145,8 +157,10 @@ public sealed class ResponseParserTests
     public void AnySplitOfAnyStreamGivesTheSame()
     {
         Random random = new(5);
-        string[] pieces = [.. Markers.ByText.Keys, .. Markers.ByText.Keys.Select(marker => marker[..(marker.Length / 2)]), .. Markers.ByText.Keys.Select(marker => marker[(marker.Length / 2)..]),
-            "thought\n", "\n", "call:", "f{", "a:1", ",", "}", "[", "]", "true", "text", " and ", "日本", "🌞", "<", "|", ">", Call, "<eos>", "\"", "STOP"];
+        string[] pieces = [.. Markers.ByText.Keys, .. Markers.ByText.Keys.Select(marker => marker[..(marker.Length / 2)]),
+            .. Markers.ByText.Keys.Select(marker => marker[(marker.Length / 2)..]),
+            "thought\n", "\n", "call:", "f{", "a:1", ",", "}", "[", "]", "true", "text", " and ", "日本", "🌞", "<", "|", ">", Call, "<eos>",
+                "\"", "STOP"];
         for (int n = 0; n < 1500; n++)
         {
             List<int> stream = [];
@@ -156,7 +170,8 @@ public sealed class ResponseParserTests
                 stream.AddRange(random.Next(3) == 0 ? TestChat.Spelled(piece) : TestChat.Ids(piece));
             }
             int[] ids = [.. stream];
-            ParserSettings settings = new() { StopSequences = random.Next(3) == 0 ? ["STOP", "text and"] : [], BeginsInThought = random.Next(5) == 0 };
+            ParserSettings settings =
+                new() { StopSequences = random.Next(3) == 0 ? ["STOP", "text and"] : [], BeginsInThought = random.Next(5) == 0 };
             List<AIContent> whole = Parse([ids], settings);
             RequireClean(whole, ids);
             string expected = TestChat.Describe(whole);
@@ -176,14 +191,17 @@ public sealed class ResponseParserTests
         int[] markers = [.. Markers.ByText.Keys.Select(text => TestChat.Tokenizer.IdOf(text)!.Value)];
         for (int n = 0; n < 2000; n++)
         {
-            int[] ids = [.. Enumerable.Range(0, random.Next(1, 80)).Select(_ => random.Next(6) == 0 ? markers[random.Next(markers.Length)] : random.Next(TestChat.Tokenizer.VocabularySize + 2))];
+            int[] ids = [.. Enumerable.Range(0, random.Next(1, 80))
+                .Select(_ => random.Next(6) == 0 ? markers[random.Next(markers.Length)] : random.Next(
+                TestChat.Tokenizer.VocabularySize + 2))];
             RequireClean(Parse(ids.Chunk(random.Next(1, 40))), ids);
         }
     }
 
     private static void RequireClean(List<AIContent> contents, int[] ids)
     {
-        string text = string.Concat(contents.OfType<TextContent>()), thought = string.Concat(contents.OfType<TextReasoningContent>().Select(content => content.Text));
+        string text = string.Concat(contents.OfType<TextContent>()),
+            thought = string.Concat(contents.OfType<TextReasoningContent>().Select(content => content.Text));
         string names = string.Concat(contents.OfType<FunctionCallContent>().Select(call => call.Name));
         foreach (string said in new[] { text, thought, names })
             foreach (string marker in Markers.ByText.Keys)

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using DiffusionGemma.Chat;
 
 namespace DiffusionGemma;
 
@@ -11,11 +10,13 @@ public sealed class ToolCallReaderTests
     [InlineData("call:tools.shell-exec{a:1}", "tools.shell-exec", """{"a":1}""")]
     [InlineData("""call:f{city:<|"|>San Francisco, CA<|"|>,unit:<|"|>c<|"|>}""", "f", """{"city":"San Francisco, CA","unit":"c"}""")]
     [InlineData("""call:f{code:<|"|>if (a[0] == '}') { "x"\n }<|"|>}""", "f", """{"code":"if (a[0] == '}') { \u0022x\u0022\\n }"}""")]
-    [InlineData("""call:f{a:true,b:false,c:null,d:None,e:-1.5e3,f:12345678901234567890123,g:1.0}""", "f", """{"a":true,"b":false,"c":null,"d":null,"e":-1.5e3,"f":12345678901234567890123,"g":1.0}""")]
+    [InlineData("""call:f{a:true,b:false,c:null,d:None,e:-1.5e3,f:12345678901234567890123,g:1.0}""", "f",
+        """{"a":true,"b":false,"c":null,"d":null,"e":-1.5e3,"f":12345678901234567890123,"g":1.0}""")]
     [InlineData("""call:f{a:[],b:[1,<|"|>x<|"|>,[true]],c:{d:{}}}""", "f", """{"a":[],"b":[1,"x",[true]],"c":{"d":{}}}""")]
     [InlineData(""" call:f { a : 1 , b : <|"|>x<|"|> } """, "f", """{"a":1,"b":"x"}""")]
     [InlineData("""call:f{<|"|>a key<|"|>:1,"b":"x\ty","p":"C:\dir"}""", "f", """{"a key":1,"b":"x\ty","p":"C:\\dir"}""")]
-    [InlineData("""call:f{city:Oslo west,version:1.2.3,zip:01234,minus:-}""", "f", """{"city":"Oslo west","version":"1.2.3","zip":"01234","minus":"-"}""")]
+    [InlineData("""call:f{city:Oslo west,version:1.2.3,zip:01234,minus:-}""", "f",
+        """{"city":"Oslo west","version":"1.2.3","zip":"01234","minus":"-"}""")]
     [InlineData("""call:f{t:<|"|><|"|>,u:<|"|>日本 🌞<|"|>}""", "f", """{"t":"","u":"日本 🌞"}""")]
     public void CallsAreRead(string text, string name, string arguments)
     {
@@ -48,13 +49,15 @@ public sealed class ToolCallReaderTests
     [InlineData("""call:f{a:[a<|"|>]}""")]
     [InlineData("""call:f{a:"x}""")]
     [InlineData("call:f{a:12:30}")]
-    public void WhatIsNoCallIsRefusedWithAReason(string text) => Assert.NotEmpty(Assert.Throws<FormatException>(() => ToolCallReader.Read(text)).Message);
+    public void WhatIsNoCallIsRefusedWithAReason(string text) =>
+        Assert.NotEmpty(Assert.Throws<FormatException>(() => ToolCallReader.Read(text)).Message);
 
     [Fact]
     public void DepthIsBounded()
     {
         string deep = string.Concat(Enumerable.Repeat("[", 100_000));
-        Assert.Contains("nested", Assert.Throws<FormatException>(() => ToolCallReader.Read($"call:f{{a:{deep}")).Message, StringComparison.Ordinal);
+        Assert.Contains("nested", Assert.Throws<FormatException>(() => ToolCallReader.Read($"call:f{{a:{deep}")).Message,
+            StringComparison.Ordinal);
         string fits = $"call:f{{a:{new string('[', 60)}{new string(']', 60)}}}";
         Assert.Single(ToolCallReader.Read(fits));
         Assert.Throws<FormatException>(() => ToolCallReader.Read($"call:f{{a:{new string('[', 64)}{new string(']', 64)}}}"));
@@ -78,10 +81,12 @@ public sealed class ToolCallReaderTests
     public void GarbageIsRefusedAndNothingElse()
     {
         Random random = new(8);
-        string[] pieces = ["call:", "f", "{", "}", "[", "]", ",", ":", "<|\"|>", "\"", "\\", "\\u12", "\\ud800", "1", "-", "1e", "true", " ", "\n", "日", "<", "\uD83C\uDF1E"];
+        string[] pieces = ["call:", "f", "{", "}", "[", "]", ",", ":", "<|\"|>", "\"", "\\", "\\u12", "\\ud800", "1", "-", "1e", "true",
+            " ", "\n", "日", "<", "\uD83C\uDF1E"];
         for (int n = 0; n < 50_000; n++)
         {
-            string text = (random.Next(2) == 0 ? "call:f{a:" : "") + string.Concat(Enumerable.Range(0, random.Next(12)).Select(_ => pieces[random.Next(pieces.Length)]));
+            string text = (random.Next(2) == 0 ? "call:f{a:" : "")
+                + string.Concat(Enumerable.Range(0, random.Next(12)).Select(_ => pieces[random.Next(pieces.Length)]));
             try
             {
                 ToolCallReader.Read(text);
@@ -92,7 +97,8 @@ public sealed class ToolCallReaderTests
         }
     }
 
-    private static JsonObject Object(Random random, int depth) => new(Enumerable.Range(0, random.Next(4)).Select(i => new KeyValuePair<string, JsonNode?>($"key_{i}", Value(random, depth - 1))));
+    private static JsonObject Object(Random random, int depth) =>
+        new(Enumerable.Range(0, random.Next(4)).Select(i => new KeyValuePair<string, JsonNode?>($"key_{i}", Value(random, depth - 1))));
 
     private static JsonNode? Value(Random random, int depth) => random.Next(depth > 0 ? 8 : 6) switch
     {
@@ -101,7 +107,8 @@ public sealed class ToolCallReaderTests
         2 => random.Next(-1000, 1000),
         3 => JsonNode.Parse("-0.25e-7"),
         4 => "plain",
-        5 => string.Concat(Enumerable.Range(0, random.Next(8)).Select(_ => "{}[],:\"\\<|> \n日".EnumerateRunes().ElementAt(random.Next(14)))),
+        5 => string.Concat(Enumerable.Range(0, random.Next(8))
+            .Select(_ => "{}[],:\"\\<|> \n日".EnumerateRunes().ElementAt(random.Next(14)))),
         6 => new JsonArray([.. Enumerable.Range(0, random.Next(4)).Select(_ => Value(random, depth - 1))]),
         _ => Object(random, depth),
     };

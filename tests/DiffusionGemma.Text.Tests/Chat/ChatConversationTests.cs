@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 public sealed class ChatConversationTests
 {
@@ -26,7 +26,8 @@ public sealed class ChatConversationTests
         { """[{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "input_audio"}]}]""", "text only" },
         { """[{"role": "user", "content": "x", "images": ["a.png"]}]""", "messages[0] has 'images': this library is text only" },
         { """[{"role": "assistant", "content": null, "audio": {"id": "a"}}]""", "messages[0] has 'audio'" },
-        { """{"messages": [{"role": "user", "content": "x"}], "image": {"bytes": null}}""", "The row has 'image': this library is text only" },
+        { """{"messages": [{"role": "user", "content": "x"}], "image": {"bytes": null}}""",
+            "The row has 'image': this library is text only" },
         { """[{"role": "user", "content": ["x"]}]""", "content part" },
         { """[{"role": "user", "content": [{"type": "text"}]}]""", "without a 'text'" },
         { """[{"role": "assistant", "content": null, "tool_calls": "x"}]""", "tool_calls" },
@@ -38,6 +39,13 @@ public sealed class ChatConversationTests
     [MemberData(nameof(Malformed))]
     public void AMalformedRowSaysWhatIsWrong(string json, string expected) =>
         Assert.Contains(expected, Assert.Throws<ChatException>(() => ChatConversation.Parse(json)).Message);
+
+    [Theory]
+    [InlineData("""[{"role": "user", "content": "x"}, {"role": "assistant"}]""", 1)]
+    [InlineData("""[{"role": "user", "content": ["x"]}]""", 0)]
+    [InlineData("{}", null)]
+    public void AMalformedMessageIsNamedByItsIndex(string json, int? index) =>
+        Assert.Equal(index, Assert.Throws<ChatException>(() => ChatConversation.Parse(json)).MessageIndex);
 
     [Fact]
     public void EveryWrongShapeOfTheDataFixturesIsRefused()
@@ -72,20 +80,23 @@ public sealed class ChatConversationTests
     public void TheRowReachesTheTemplateWhole()
     {
         ChatTemplate template = ChatTemplate.Parse(
-            "{{ messages[0].n }} {{ messages[0].f }} {{ messages[0].extra.deep }} {{ tools }} {{ source }} {{ flag }} {{ enable_thinking }} {{ documents }} {{ messages[1].tool_calls[0].function.arguments.x }}");
+            "{{ messages[0].n }} {{ messages[0].f }} {{ messages[0].extra.deep }} {{ tools }} {{ source }} {{ flag }} "
+            + "{{ enable_thinking }} {{ documents }} {{ messages[1].tool_calls[0].function.arguments.x }}");
         const string Row = """
             {"messages": [{"role": "user", "content": "x", "n": 1, "f": 1.0, "extra": {"deep": [12345678901234567890, -0.0, 1e2]}},
                           {"role": "assistant", "tool_calls": [{"function": {"arguments": {"x": 2.50}}}]}],
              "tools": null, "source": "gsm8k", "flag": true, "chat_template_kwargs": {"enable_thinking": false}}
             """;
-        Assert.Equal("1 1.0 [12345678901234567890, -0.0, 100.0] None gsm8k True False None 2.5", template.Render(ChatConversation.Parse(Row), false).Text);
+        Assert.Equal("1 1.0 [12345678901234567890, -0.0, 100.0] None gsm8k True False None 2.5",
+            template.Render(ChatConversation.Parse(Row), false).Text);
     }
 
     [Fact]
     public void RandomJsonFailsOnlyWithTheTypedError()
     {
         Random random = new(9);
-        string good = """{"messages": [{"role": "user", "content": [{"type": "text", "text": "a\u00e9"}]}, {"role": "assistant", "content": "b", "n": 1.5e3}], "tools": [{}]}""";
+        string good = """{"messages": [{"role": "user", "content": [{"type": "text", "text": "a\u00e9"}]}, """
+            + """{"role": "assistant", "content": "b", "n": 1.5e3}], "tools": [{}]}""";
         for (int round = 0; round < 5000; round++)
         {
             char[] text = good.ToCharArray();
@@ -100,6 +111,7 @@ public sealed class ChatConversationTests
             }
         }
         Assert.Throws<ChatException>(() => ChatConversation.Parse(new string('[', 100_000)));
-        Assert.Throws<ChatException>(() => ChatConversation.Parse($$"""[{"role": "user", "content": "x", "n": {{new string('9', 5000)}}}]"""));
+        Assert.Throws<ChatException>(
+            () => ChatConversation.Parse($$"""[{"role": "user", "content": "x", "n": {{new string('9', 5000)}}}]"""));
     }
 }

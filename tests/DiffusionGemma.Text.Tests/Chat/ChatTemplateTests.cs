@@ -1,8 +1,8 @@
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 public sealed class ChatTemplateTests
 {
-    private static readonly ChatConversation s_chat = ChatConversation.Of(("user", "q"), ("assistant", "a"));
+    private static readonly ChatConversation Chat = ChatConversation.Of(("user", "q"), ("assistant", "a"));
 
     [Fact]
     public void TheFileComesBeforeTheConfigAndTheDefaultOfANamedListIsTaken()
@@ -11,11 +11,12 @@ public sealed class ChatTemplateTests
         Assert.Contains("chat_template", Assert.Throws<FileNotFoundException>(() => ChatTemplate.Load(folder.Path)).Message);
 
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": "config {{ eos_token }}", "eos_token": "<e>"}""");
-        Assert.Equal("config <e>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("config <e>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
 
         File.WriteAllText(folder.File("tokenizer_config.json"),
-            """{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named {{ bos_token }}"}], "bos_token": {"content": "<b>"}}""");
-        Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+            """{"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named {{ bos_token }}"}],"""
+            + """ "bos_token": {"content": "<b>"}}""");
+        Assert.Equal("named <b>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
 
         File.WriteAllText(folder.File("tokenizer_config.json"), """{"chat_template": [{"name": "default"}]}""");
         Assert.Contains("'template'", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
@@ -28,7 +29,7 @@ public sealed class ChatTemplateTests
 
         File.WriteAllText(folder.File("tokenizer_config.json"), "{}");
         File.WriteAllText(folder.File("chat_template.jinja"), "file {{ pad_token is defined }}");
-        Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("file False", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
     }
 
     /// <summary>As in transformers' get_chat_template: tools that are not None take "tool_use".</summary>
@@ -37,9 +38,15 @@ public sealed class ChatTemplateTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         ChatConversation plain = ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": null}""");
-        ChatConversation[] withTools = [ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": [{}]}"""), ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": []}""")];
+        ChatConversation[] withTools = [
+            ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": [{}]}"""),
+            ChatConversation.Parse("""{"messages": [{"role": "user", "content": "q"}], "tools": []}""")];
         File.WriteAllText(folder.File("tokenizer_config.json"),
-            """{"chat_template": [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "{% generation %}tools{{ bos_token }}{% endgeneration %}"}, {"name": "rag", "template": "no"}], "bos_token": "<b>"}""");
+            """
+            {"chat_template": [{"name": "default", "template": "plain"},
+             {"name": "tool_use", "template": "{% generation %}tools{{ bos_token }}{% endgeneration %}"},
+             {"name": "rag", "template": "no"}], "bos_token": "<b>"}
+            """);
         Check("plain", "tools<b>");
 
         File.WriteAllText(folder.File("chat_template.jinja"), "file");
@@ -73,9 +80,10 @@ public sealed class ChatTemplateTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllBytes(folder.File("chat_template.jinja"), [0xEF, 0xBB, 0xBF, .. "a\r\nb"u8]);
-        Assert.Equal("\uFEFFa\nb", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        Assert.Equal("\uFEFFa\nb", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
         File.WriteAllBytes(folder.File("chat_template.jinja"), [(byte)'a', 0xC3]);
-        Assert.Contains("chat_template.jinja: the chat template is not valid UTF-8", Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
+        Assert.Contains("chat_template.jinja: the chat template is not valid UTF-8",
+            Assert.Throws<InvalidDataException>(() => ChatTemplate.Load(folder.Path)).Message);
     }
 
     [Fact]
@@ -83,8 +91,9 @@ public sealed class ChatTemplateTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllText(folder.File("chat_template.jinja"), "{{ image_token }}{{ boi_token }}");
-        File.WriteAllText(folder.File("tokenizer_config.json"), """{"boi_token": "<b>", "extra_special_tokens": {"image_token": "<i>", "boi_token": "other"}}""");
-        Assert.Equal("<i><b>", ChatTemplate.Load(folder.Path).Render(s_chat, false).Text);
+        File.WriteAllText(folder.File("tokenizer_config.json"),
+            """{"boi_token": "<b>", "extra_special_tokens": {"image_token": "<i>", "boi_token": "other"}}""");
+        Assert.Equal("<i><b>", ChatTemplate.Load(folder.Path).Render(Chat, false).Text);
     }
 
     [Theory]
@@ -104,11 +113,12 @@ public sealed class ChatTemplateTests
     [Theory]
     [InlineData("a\n\n{{ nothing.more }}", 3, "'nothing' is undefined")]
     [InlineData("{% macro f(x) %}\n{{ x.y.z }}\n{% endmacro %}\n{{ f(messages[0]) }}", 2, "'dict object' has no attribute 'y'")]
-    [InlineData("{% for m in messages %}\n{% if m.role == 'assistant' %}\n{{ m.content + 1 }}{% endif %}{% endfor %}", 3, "'str' and 'int'")]
+    [InlineData("{% for m in messages %}\n{% if m.role == 'assistant' %}\n{{ m.content + 1 }}{% endif %}{% endfor %}", 3,
+        "'str' and 'int'")]
     [InlineData("{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}\n{{ f() }}", 1, "generation")]
     public void ATemplateThatFailsSaysWhere(string source, int line, string named)
     {
-        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(Chat, false));
         Assert.Equal(line, error.TemplateLine);
         Assert.Contains(named, error.Message);
         Assert.Null(error.TemplateWords);
@@ -117,8 +127,9 @@ public sealed class ChatTemplateTests
     [Fact]
     public void TheTemplatesOwnWordsArePassedOn()
     {
-        ChatTemplate template = ChatTemplate.Parse("{% for m in messages %}\n{% if m.role != 'user' %}{{ raise_exception('Only users, not ' + m.role) }}{% endif %}{% endfor %}");
-        ChatException error = Assert.Throws<ChatException>(() => template.Render(s_chat, false));
+        ChatTemplate template = ChatTemplate.Parse(
+            "{% for m in messages %}\n{% if m.role != 'user' %}{{ raise_exception('Only users, not ' + m.role) }}{% endif %}{% endfor %}");
+        ChatException error = Assert.Throws<ChatException>(() => template.Render(Chat, false));
         Assert.Equal(("Only users, not assistant", 2), (error.TemplateWords, error.TemplateLine));
         Assert.Contains("Only users, not assistant", error.Message);
     }
@@ -130,8 +141,10 @@ public sealed class ChatTemplateTests
     [InlineData("{% set ns = namespace(s='x') %}{% for a in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}")]
     [InlineData("{% set ns = namespace(s='x') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
     [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}")]
-    [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s | tojson | length }}")]
-    [InlineData("{% set ns = namespace(s=[1], t=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}")]
+    [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}"
+        + "{{ ns.s | tojson | length }}")]
+    [InlineData("{% set ns = namespace(s=[1], t=[1]) %}{% for a in range(99) %}{% set ns.s = [ns.s, ns.s] %}"
+        + "{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}")]
     [InlineData("{% set ns = namespace(s=[1]) %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}")]
     [InlineData("{{ 'x' * 9999999999 }}")]
     [InlineData("{{ [1] * 9999999999 }}")]
@@ -141,7 +154,8 @@ public sealed class ChatTemplateTests
     [InlineData("{{ ('x' * 99999).replace('x', 'y' * 99999) }}")]
     [InlineData("{{ (range(99999) | list).index(-1) }}{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}")]
     [InlineData("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}")]
-    [InlineData("{% macro f(x) %}{% for a in [1] %}{% if true %}{{ (x | upper) ~ [f(x)] | join }}{% endif %}{% endfor %}{% endmacro %}{{ f('x') }}")]
+    [InlineData("{% macro f(x) %}{% for a in [1] %}{% if true %}{{ (x | upper) ~ [f(x)] | join }}{% endif %}{% endfor %}"
+        + "{% endmacro %}{{ f('x') }}")]
     [InlineData("{% for x in [[[1]]] recursive %}{{ loop([x]) }}{% endfor %}")]
     [InlineData("{% set ns = namespace(s=[]) %}{% for a in range(99999) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s }}")]
     [InlineData("{% set ns = namespace(n=9) %}{% for a in range(999) %}{% set ns.n = ns.n * ns.n %}{% endfor %}")]
@@ -149,7 +163,8 @@ public sealed class ChatTemplateTests
     {
         ChatException? error = null;
         // A thread of the thread pool's size of stack or less: the guard must not depend on a deep one.
-        Thread thread = new(() => error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false)) as ChatException, maxStackSize: 1 << 20);
+        Thread thread = new(() =>
+            error = Record.Exception(() => ChatTemplate.Parse(source).Render(Chat, false)) as ChatException, maxStackSize: 1 << 20);
         thread.Start();
         Assert.True(thread.Join(TimeSpan.FromMinutes(5)));        // a few seconds on an idle machine; for ever is longer than either
         Assert.NotNull(error);
@@ -168,7 +183,7 @@ public sealed class ChatTemplateTests
     public void DeepNestingIsNoStackOverflow(string before, string repeated, string after)
     {
         string source = before + string.Concat(Enumerable.Repeat(repeated, 100_000)) + after;
-        Exception? error = Record.Exception(() => ChatTemplate.Parse(source).Render(s_chat, false));
+        Exception? error = Record.Exception(() => ChatTemplate.Parse(source).Render(Chat, false));
         Assert.True(error is null or ChatException, error?.ToString());
     }
 
@@ -176,7 +191,7 @@ public sealed class ChatTemplateTests
     public void ManyThreadsRenderTheSame()
     {
         ChatTemplate template = ChatTemplate.Parse(File.ReadAllText(TestFiles.Path("goldens", "templates", "turns_with_tools.jinja")));
-        string expected = template.Render(s_chat, true).Text;
-        Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(s_chat, true).Text));
+        string expected = template.Render(Chat, true).Text;
+        Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(Chat, true).Text));
     }
 }

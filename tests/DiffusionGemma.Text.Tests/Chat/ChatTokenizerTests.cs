@@ -1,32 +1,34 @@
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 public sealed class ChatTokenizerTests
 {
-    private static readonly ChatTokenizer s_chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
+    private static readonly ChatTokenizer Chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
 
     [Fact]
     public void TheAnswerItsCloseAndItsNewlineAreSupervisedAndTheHeaderIsNot()
     {
-        TokenizedChat chat = s_chat.Encode("""[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]""");
-        Assert.Equal("<bos><|turn>user\nHi<turn|>\n<|turn>model\n", s_chat.Tokenizer.Decode(chat.Ids.Where((_, at) => !chat.AssistantMask[at])));
-        Assert.Equal("Hello!<turn|>\n", s_chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
+        TokenizedChat chat = Chat.Encode("""[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]""");
+        Assert.Equal("<bos><|turn>user\nHi<turn|>\n<|turn>model\n",
+            Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => !chat.AssistantMask[at])));
+        Assert.Equal("Hello!<turn|>\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
     }
 
     [Fact]
     public void EveryAnswerIsMarked()
     {
-        TokenizedChat chat = s_chat.Encode(ChatConversation.Of(("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")));
-        Assert.Equal("2<turn|>\n4<turn|>\n", s_chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
+        TokenizedChat chat = Chat.Encode(ChatConversation.Of(("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")));
+        Assert.Equal("2<turn|>\n4<turn|>\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
     }
 
     [Fact]
     public void ATokenThatReachesIntoAnAnswerIsSupervised()
     {
         // The two newlines are one token, of which only the second is generated; an empty block marks nothing.
-        ChatTemplate template = ChatTemplate.Parse("{{ 'a\n' }}{% generation %}{{ '\n' }}{% endgeneration %}{{ 'b' }}{% generation %}{% endgeneration %}{{ 'c' }}");
-        TokenizedChat chat = new ChatTokenizer(s_chat.Tokenizer, template).Encode(ChatConversation.Of(("assistant", "x")));
-        Assert.Equal("a\n\nbc", s_chat.Tokenizer.Decode(chat.Ids));
-        Assert.Equal("\n\n", s_chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
+        ChatTemplate template = ChatTemplate.Parse(
+            "{{ 'a\n' }}{% generation %}{{ '\n' }}{% endgeneration %}{{ 'b' }}{% generation %}{% endgeneration %}{{ 'c' }}");
+        TokenizedChat chat = new ChatTokenizer(Chat.Tokenizer, template).Encode(ChatConversation.Of(("assistant", "x")));
+        Assert.Equal("a\n\nbc", Chat.Tokenizer.Decode(chat.Ids));
+        Assert.Equal("\n\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
     }
 
     [Theory]
@@ -34,7 +36,7 @@ public sealed class ChatTokenizerTests
     [InlineData("{{ 'm\n' if add_generation_prompt else 'm\n\nx' }}", "token")]
     public void WithoutBlocksASeamThatDoesNotHoldIsRefused(string source, string reason)
     {
-        ChatTokenizer chat = new(s_chat.Tokenizer, ChatTemplate.Parse(source));
+        ChatTokenizer chat = new(Chat.Tokenizer, ChatTemplate.Parse(source));
         string message = Assert.Throws<ChatException>(() => chat.Encode(ChatConversation.Of(("user", "q"), ("assistant", "a")))).Message;
         Assert.Contains(reason, message);
         Assert.Contains("{% generation %}", message);

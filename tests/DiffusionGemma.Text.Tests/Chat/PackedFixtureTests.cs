@@ -1,23 +1,25 @@
 using System.Text.Json;
 
-namespace DiffusionGemma.Tests.Chat;
+namespace DiffusionGemma;
 
 /// <summary>Conversations to ids and to the supervised span, against the reference's dataset.</summary>
 public sealed class PackedFixtureTests
 {
-    private static readonly ChatTokenizer s_chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
-    private static readonly JsonElement s_fixture = JsonDocument.Parse(File.ReadAllText(Fixtures.Path("text", "packed_tiny_chat.json"))).RootElement;
+    private static readonly ChatTokenizer Chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
+    private static readonly JsonElement Fixture =
+        JsonDocument.Parse(File.ReadAllText(Fixtures.Path("text", "packed_tiny_chat.json"))).RootElement;
 
-    public static IEnumerable<TheoryDataRow<int>> Rows() => Enumerable.Range(0, s_fixture.GetProperty("rows").GetArrayLength()).Select(row => new TheoryDataRow<int>(row));
+    public static IEnumerable<TheoryDataRow<int>> Rows() =>
+        Enumerable.Range(0, Fixture.GetProperty("rows").GetArrayLength()).Select(row => new TheoryDataRow<int>(row));
 
     [Theory]
     [MemberData(nameof(Rows))]
     public void TheRowIsEncodedAsInTheReference(int place)
     {
-        JsonElement row = s_fixture.GetProperty("rows")[place];
+        JsonElement row = Fixture.GetProperty("rows")[place];
         ChatConversation conversation = ChatConversation.Parse(row.GetProperty("messages").GetRawText());
-        TokenizedChat chat = s_chat.Encode(conversation);
-        Assert.Equal(Ints(row.GetProperty("prompt_ids")), s_chat.EncodePrompt(conversation));
+        TokenizedChat chat = Chat.Encode(conversation);
+        Assert.Equal(Ints(row.GetProperty("prompt_ids")), Chat.EncodePrompt(conversation));
         Assert.Equal(chat.Ids.Length, chat.AssistantMask.Length);
         if (row.TryGetProperty("unanswered", out _))
         {
@@ -31,7 +33,7 @@ public sealed class PackedFixtureTests
         Assert.Equal(Ints(row.GetProperty("prompt_ids")).Length, lastRun);
         if (row.TryGetProperty("dropped", out _))
             return;
-        int most = s_fixture.GetProperty("max_length").GetInt32();
+        int most = Fixture.GetProperty("max_length").GetInt32();
         Assert.Equal(Ints(row.GetProperty("input_ids")), chat.Ids.Take(most));
         Assert.Equal(Ints(row.GetProperty("loss_mask")), chat.AssistantMask.Select((isOn, at) => isOn && at >= lastRun ? 1 : 0).Take(most));
     }
@@ -40,10 +42,10 @@ public sealed class PackedFixtureTests
     [MemberData(nameof(Rows))]
     public void WithoutGenerationBlocksTheLastAnswerIsFoundByItsPrompt(int place)
     {
-        string source = s_chat.Template.Source.Replace("{% generation %}", "").Replace("{% endgeneration %}", "");
-        ChatTokenizer plain = new(s_chat.Tokenizer, WithBos(source));
-        ChatConversation conversation = ChatConversation.Parse(s_fixture.GetProperty("rows")[place].GetProperty("messages").GetRawText());
-        TokenizedChat marked = s_chat.Encode(conversation);
+        string source = Chat.Template.Source.Replace("{% generation %}", "").Replace("{% endgeneration %}", "");
+        ChatTokenizer plain = new(Chat.Tokenizer, WithBos(source));
+        ChatConversation conversation = ChatConversation.Parse(Fixture.GetProperty("rows")[place].GetProperty("messages").GetRawText());
+        TokenizedChat marked = Chat.Encode(conversation);
         TokenizedChat found = plain.Encode(conversation);
         Assert.False(plain.Template.HasGenerationBlocks);
         Assert.Equal(marked.Ids, found.Ids);

@@ -2,25 +2,26 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 /// <summary>
-/// Feeds broken input for DIFFUSIONGEMMA_FUZZ_SECONDS (one second where it is not set). No crash, no hang, no memory without bound, and only the
-/// exceptions that are allowed. The inputs are always the same ones in the same order; a culprit is kept below out/fuzz.
+/// Feeds broken input for DIFFUSIONGEMMA_FUZZ_SECONDS (one second where it is not set). No crash, no hang, no memory without bound, and
+/// only the exceptions that are allowed. The inputs are always the same ones in the same order; a culprit is kept below out/fuzz.
 /// </summary>
 internal static class Fuzzer
 {
     private const int LeastRounds = 50;
     private const long MostBytes = 3L << 30;
 
-    private static readonly TimeSpan s_longestRound = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan LongestRound = TimeSpan.FromMinutes(3);
 
     /// <param name="name">Of the fuzzer, for messages.</param>
     /// <param name="make">Draws an input.</param>
     /// <param name="use">Uses it; exceptions that it lets through are faults.</param>
     public static void Run(string name, Func<Random, string> make, Action<string> use)
     {
-        double seconds = double.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS") ?? "1", CultureInfo.InvariantCulture);
+        double seconds = double.Parse(
+            Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_FUZZ_SECONDS") ?? "1", CultureInfo.InvariantCulture);
         Random random = new(20260610);
         var clock = Stopwatch.StartNew();
         int rounds = 0;
@@ -42,7 +43,7 @@ internal static class Fuzzer
         // The stack of a thread-pool thread, or less: nothing may depend on a deep one.
         Thread thread = new(() => fault = Record.Exception(() => use(input)), maxStackSize: 1 << 20) { IsBackground = true };
         thread.Start();
-        return thread.Join(s_longestRound) ? fault : new TimeoutException($"It takes more than {s_longestRound.TotalSeconds} s.");
+        return thread.Join(LongestRound) ? fault : new TimeoutException($"It takes more than {LongestRound.TotalSeconds} s.");
     }
 
     private static string Keep(string name, string input)

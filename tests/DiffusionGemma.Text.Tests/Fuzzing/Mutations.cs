@@ -1,13 +1,14 @@
 using System.Text.Json.Nodes;
 
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 /// <summary>Ways to break a text.</summary>
 internal static class Mutations
 {
-    private static readonly string?[] s_values =
+    private static readonly string?[] Values =
     [
-        "null", "true", "0", "-1", "1.5", "1e400", "99999999999999999999", "\"\"", "\"<eos>\"", "\"▁\"", "\"\\u0000\"", "[]", "{}", "[null]", "[[\"a\",\"b\"]]", "{\"type\":\"text\"}",
+        "null", "true", "0", "-1", "1.5", "1e400", "99999999999999999999", "\"\"", "\"<eos>\"", "\"▁\"", "\"\\u0000\"", "[]", "{}",
+        "[null]", "[[\"a\",\"b\"]]", "{\"type\":\"text\"}",
         "{\"type\":\"image\"}", "\"\uD83D\uDE42\"", "[\"a\",1,{\"b\":[]}]",
     ];
 
@@ -52,7 +53,7 @@ internal static class Mutations
 
     private static void Replace(JsonNode at, Random random)
     {
-        JsonNode? value = JsonNode.Parse(s_values[random.Next(s_values.Length)]!);
+        JsonNode? value = JsonNode.Parse(Values[random.Next(Values.Length)]!);
         switch (at.Parent)
         {
             case JsonObject dict when random.Next(4) == 0:

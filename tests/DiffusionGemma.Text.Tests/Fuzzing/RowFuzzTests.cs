@@ -1,11 +1,12 @@
 using System.Text.Json.Nodes;
-using DiffusionGemma.Tests.Jinja;
 
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 public sealed class RowFuzzTests
 {
-    private static readonly string[] s_pieces = ["{", "}", "[", "]", "\"", ",", ":", "\\", "null", "1.5", "\\ud800", "\\u0000", "<turn|>", "<|turn>", "\"role\":", "\"content\":", "\"messages\":", "🙂", "\u00a0", "<"];
+    private static readonly string[] Pieces = [
+        "{", "}", "[", "]", "\"", ",", ":", "\\", "null", "1.5", "\\ud800", "\\u0000", "<turn|>", "<|turn>", "\"role\":", "\"content\":",
+        "\"messages\":", "🙂", "\u00a0", "<"];
 
     /// <summary>Whatever stands in the row, it becomes ids and a mask of their length, or is refused with the typed error.</summary>
     [Fact]
@@ -25,7 +26,7 @@ public sealed class RowFuzzTests
             random =>
             {
                 string row = rows[random.Next(rows.Length)];
-                return random.Next(3) == 0 ? Mutations.OfText(row, random, s_pieces) : Mutations.OfJson(JsonNode.Parse(row)!, random);
+                return random.Next(3) == 0 ? Mutations.OfText(row, random, Pieces) : Mutations.OfJson(JsonNode.Parse(row)!, random);
             },
             input =>
             {

@@ -1,28 +1,33 @@
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 public sealed class TemplateFuzzTests
 {
-    private static readonly string[] s_pieces =
+    private static readonly string[] Pieces =
     [
-        "{%", "%}", "{{", "}}", "-", "|", "(", ")", "[", "]", "'", " in ", " is ", ":", ",", "~", "loop", "1", ".", " if ", " else ", "*", "{#", "#}", "messages", "none", "not ", "**", "//", "9999999999",
-        "{% for x in messages %}", "{% endfor %}", "{% if x %}", "{% endif %}", "{% macro f(a) %}", "{% endmacro %}", "{{ f(f) }}", "{% set x %}", "{% endset %}", "{% generation %}", "{% endgeneration %}",
-        "|tojson", "|map('upper')", "|sort", "|join(',')", "|list", "|length", "[::-1]", "[1:]", ".items()", ".split()", ".format(1)", "'%9d' % 3", "range(99999)", "namespace(a=1)", "recursive", "loop(messages)",
+        "{%", "%}", "{{", "}}", "-", "|", "(", ")", "[", "]", "'", " in ", " is ", ":", ",", "~", "loop", "1", ".", " if ", " else ", "*",
+        "{#", "#}", "messages", "none", "not ", "**", "//", "9999999999",
+        "{% for x in messages %}", "{% endfor %}", "{% if x %}", "{% endif %}", "{% macro f(a) %}", "{% endmacro %}", "{{ f(f) }}",
+        "{% set x %}", "{% endset %}", "{% generation %}", "{% endgeneration %}",
+        "|tojson", "|map('upper')", "|sort", "|join(',')", "|list", "|length", "[::-1]", "[1:]", ".items()", ".split()", ".format(1)",
+        "'%9d' % 3", "range(99999)", "namespace(a=1)", "recursive", "loop(messages)",
     ];
 
     /// <summary>Whatever stands in the template, it renders, or fails with the typed error and a line.</summary>
     [Fact]
     public void BrokenTemplatesFailOnlyWithTheTypedError()
     {
-        string[] sources = [.. Directory.GetFiles(TestFiles.Path("goldens", "templates")).Order(StringComparer.Ordinal).Select(File.ReadAllText), ChatTemplate.Load(Fixtures.Checkpoint("tiny-chat")).Source];
+        string[] sources = [.. Directory.GetFiles(TestFiles.Path("goldens", "templates")).Order(StringComparer.Ordinal)
+            .Select(File.ReadAllText), ChatTemplate.Load(Fixtures.Checkpoint("tiny-chat")).Source];
         ChatConversation[] chats =
         [
             ChatConversation.Of(("user", "q"), ("assistant", "a")),
-            ChatConversation.Parse("""[{"role": "system", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": {"a": [1.5, null]}}]"""),
+            ChatConversation.Parse(
+                """[{"role": "system", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": {"a": [1.5, null]}}]"""),
         ];
         int round = 0;
         Fuzzer.Run(
             "template",
-            random => Mutations.OfText(sources[random.Next(sources.Length)], random, s_pieces),
+            random => Mutations.OfText(sources[random.Next(sources.Length)], random, Pieces),
             input =>
             {
                 round++;

@@ -1,11 +1,13 @@
 using System.Text;
 using System.Text.Json.Nodes;
 
-namespace DiffusionGemma.Tests.Fuzzing;
+namespace DiffusionGemma;
 
 public sealed class TokenizerFileFuzzTests
 {
-    private static readonly string[] s_pieces = ["{", "}", "[", "]", "\"", ",", ":", "0", "x", "\\", "null", "true", "1e9", "<eos>", "\\ud800", "\uFEFF", "▁", "-", "\"id\":", "[\"a\",\"b\"],"];
+    private static readonly string[] Pieces = [
+        "{", "}", "[", "]", "\"", ",", ":", "0", "x", "\\", "null", "true", "1e9", "<eos>", "\\ud800", "\uFEFF", "▁", "-", "\"id\":",
+        "[\"a\",\"b\"],"];
 
     /// <summary>Whatever stands in the file, it is read and used, or refused with the typed error.</summary>
     [Fact]
@@ -19,7 +21,8 @@ public sealed class TokenizerFileFuzzTests
         using TemporaryFolder folder = Fixtures.Temporary();
         Fuzzer.Run(
             "tokenizer.json",
-            random => random.Next(3) == 0 ? Mutations.OfText(random.Next(4) == 0 ? source : small.ToJsonString(), random, s_pieces) : Mutations.OfJson(small, random),
+            random => random.Next(3) == 0
+                ? Mutations.OfText(random.Next(4) == 0 ? source : small.ToJsonString(), random, Pieces) : Mutations.OfJson(small, random),
             input =>
             {
                 File.WriteAllText(folder.File("tokenizer.json"), input, new UTF8Encoding(false));

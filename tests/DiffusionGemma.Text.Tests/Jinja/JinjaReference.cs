@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using DiffusionGemma.Text.Jinja.Values;
+using DiffusionGemma.Jinja;
 
-namespace DiffusionGemma.Tests.Jinja;
+namespace DiffusionGemma;
 
 /// <summary>What goldens/make_goldens.py does, done by this library: the same variables, clock and way of writing results down.</summary>
 internal static class JinjaReference
@@ -16,12 +16,14 @@ internal static class JinjaReference
     /// <summary>All *.jinja files below a folder, by their path in it.</summary>
     public static IReadOnlyDictionary<string, ChatTemplate> ReadTemplates(string folder) =>
         Directory.GetFiles(folder, "*.jinja", SearchOption.AllDirectories).ToDictionary(
-            path => Path.GetRelativePath(folder, path).Replace('\\', '/')[..^".jinja".Length], path => ChatTemplate.Parse(File.ReadAllText(path), Clock));
+            path => Path.GetRelativePath(folder, path).Replace('\\', '/')[..^".jinja".Length], path =>
+                ChatTemplate.Parse(File.ReadAllText(path), Clock));
 
     /// <summary>Straight to the variables: the goldens hold rows too that a conversation's rules would refuse.</summary>
     public static RenderedChat Render(ChatTemplate template, JsonElement row, bool addGenerationPrompt) => template.Render(
         [
-            new("tools", null), new("documents", null), new("bos_token", "<bos>"), new("eos_token", "<eos>"), new("pad_token", "<pad>"), new("unk_token", "<unk>"),
+            new("tools", null), new("documents", null), new("bos_token", "<bos>"), new("eos_token", "<eos>"), new("pad_token", "<pad>"),
+            new("unk_token", "<unk>"),
             .. JsonValues.ReadObject(row).Select(item => new KeyValuePair<string, object?>((string)item.Key!, item.Value)),
         ],
         addGenerationPrompt);

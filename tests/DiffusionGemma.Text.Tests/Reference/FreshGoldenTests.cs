@@ -1,9 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
-using DiffusionGemma.Tests.Jinja;
-using DiffusionGemma.Tests.Tokenization;
 
-namespace DiffusionGemma.Tests.Reference;
+namespace DiffusionGemma;
 
 /// <summary>
 /// Goldens made while the test runs, of texts and conversations that are checked in nowhere: where the official cores are installed.
@@ -13,7 +11,8 @@ public sealed class FreshGoldenTests
 {
     private const string TemplatesVariable = "DIFFUSIONGEMMA_TEMPLATES";
 
-    private static readonly int s_seed = int.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_SEED") ?? "1", CultureInfo.InvariantCulture);
+    private static readonly int Seed =
+        int.Parse(Environment.GetEnvironmentVariable("DIFFUSIONGEMMA_SEED") ?? "1", CultureInfo.InvariantCulture);
 
     [Fact]
     public void TinyChatsTokenizer() => CheckTokenizer(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));
@@ -27,7 +26,8 @@ public sealed class FreshGoldenTests
     }
 
     [Fact]
-    public void OurTemplates() => CheckTemplates(JinjaReference.Templates, ReferenceProgram.JinjaGoldens("--seed", $"{s_seed}", "--rows", "500"));
+    public void OurTemplates() =>
+        CheckTemplates(JinjaReference.Templates, ReferenceProgram.JinjaGoldens("--seed", $"{Seed}", "--rows", "500"));
 
     /// <summary>Any templates at all: those of released models, say.</summary>
     [Fact]
@@ -35,13 +35,13 @@ public sealed class FreshGoldenTests
     {
         string? folder = Environment.GetEnvironmentVariable(TemplatesVariable);
         Assert.SkipWhen(string.IsNullOrEmpty(folder), $"{TemplatesVariable} names no folder of *.jinja files");
-        string[] lines = ReferenceProgram.JinjaGoldens("--seed", $"{s_seed}", "--rows", "300", "--templates", folder);
+        string[] lines = ReferenceProgram.JinjaGoldens("--seed", $"{Seed}", "--rows", "300", "--templates", folder);
         CheckTemplates(JinjaReference.ReadTemplates(folder), lines);
     }
 
     private static void CheckTokenizer(string path)
     {
-        using JsonDocument goldens = JsonDocument.Parse(ReferenceProgram.TokenizerGoldens(path, s_seed, 3000));
+        using JsonDocument goldens = JsonDocument.Parse(ReferenceProgram.TokenizerGoldens(path, Seed, 3000));
         new TokenizerGoldens(goldens.RootElement).Check(DiffusionGemmaTokenizer.Load(path));
     }
 

@@ -1,6 +1,8 @@
-namespace DiffusionGemma.Tests.Tokenization;
+namespace DiffusionGemma;
 
-/// <summary>Against the official tokenizers core, id for id: tiny-chat's tokenizer, and the released vocabulary where it can be had.</summary>
+/// <summary>
+/// Against the official tokenizers core, id for id: tiny-chat's tokenizer, and the released vocabulary where it can be had.
+/// </summary>
 public sealed class GoldenTokenizerTests
 {
     [Fact]

@@ -1,11 +1,11 @@
 using System.Text.Json.Nodes;
 
-namespace DiffusionGemma.Tests.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>What tokenizer.json may hold, and that all else is refused by name.</summary>
 public sealed class TokenizerFileTests
 {
-    private static readonly string s_source = File.ReadAllText(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));
+    private static readonly string Source = File.ReadAllText(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));
 
     public static TheoryData<string, string, string> Refused => new()
     {
@@ -14,14 +14,19 @@ public sealed class TokenizerFileTests
         { "surprise", "1", "surprise" },
         { "version", "\"2.0\"", "2.0" },
         { "post_processor", """{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}""", "ByteLevel" },
-        { "post_processor", """{"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": true}""", "RobertaProcessing" },
-        { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""", "TemplateProcessing" },
+        { "post_processor", """{"type": "RobertaProcessing", "sep": ["a", 1], "cls": ["b", 2], "trim_offsets": true}""",
+            "RobertaProcessing" },
+        { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""",
+            "TemplateProcessing" },
         { "post_processor", """{"type": "Sequence", "processors": []}""", "Sequence" },
         { "normalizer", """{"type": "Replace", "pattern": {"Regex": " "}, "content": "▁"}""", "Regex" },
         { "normalizer", """{"type": "Prepend", "prepend": "▁"}""", "Prepend" },
         { "pre_tokenizer", """{"type": "Metaspace", "replacement": "▁"}""", "Metaspace" },
         { "pre_tokenizer", """{"type": "Split", "pattern": {"Regex": "\\s+"}, "behavior": "Isolated", "invert": false}""", "Regex" },
-        { "decoder", """{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}""", "Strip" },
+        { "decoder", """
+            {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+             {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+            """, "Strip" },
         { "normalizer", """{"type": "NFC"}""", "NFC" },
         { "normalizer", """{"type": "Sequence", "normalizers": []}""", "Sequence" },
         { "pre_tokenizer", """{"type": "ByteLevel"}""", "ByteLevel" },
@@ -59,7 +64,7 @@ public sealed class TokenizerFileTests
     [MemberData(nameof(Refused))]
     public void WhatWouldChangeTheResultIsRefusedByName(string path, string value, string named)
     {
-        JsonNode file = JsonNode.Parse(s_source)!;
+        JsonNode file = JsonNode.Parse(Source)!;
         string[] steps = path.Split('.');
         JsonNode at = steps[..^1].Aggregate(file, (node, step) => int.TryParse(step, out int place) ? node[place]! : node[step]!);
         at[steps[^1]] = JsonNode.Parse(value);
@@ -71,7 +76,7 @@ public sealed class TokenizerFileTests
     [Fact]
     public void MissingBytesAreNamed()
     {
-        JsonNode file = JsonNode.Parse(s_source)!;
+        JsonNode file = JsonNode.Parse(Source)!;
         file["model"]!["vocab"]!.AsObject().Remove("<0x0A>");
         Assert.Contains("<0x0A>", Assert.Throws<InvalidDataException>(() => Load(file.ToJsonString())).Message);
     }
@@ -82,9 +87,10 @@ public sealed class TokenizerFileTests
     [InlineData("\"model\":{", "\"model\":{\"byte_fallback\":true,", "model.byte_fallback")]
     public void APropertyThatStandsTwiceIsRefused(string at, string twice, string named)
     {
-        string json = JsonNode.Parse(s_source)!.ToJsonString();
+        string json = JsonNode.Parse(Source)!.ToJsonString();
         int place = json.IndexOf(at, StringComparison.Ordinal);
-        Assert.Contains($"'{named}' stands twice", Assert.Throws<InvalidDataException>(() => Load(json[..place] + twice + json[(place + at.Length)..])).Message);
+        Assert.Contains($"'{named}' stands twice",
+            Assert.Throws<InvalidDataException>(() => Load(json[..place] + twice + json[(place + at.Length)..])).Message);
     }
 
     [Theory]
@@ -99,7 +105,7 @@ public sealed class TokenizerFileTests
     [Fact]
     public void OlderSpellingsOfMergesReadTheSame()
     {
-        JsonNode file = JsonNode.Parse(s_source)!;
+        JsonNode file = JsonNode.Parse(Source)!;
         JsonArray merges = file["model"]!["merges"]!.AsArray();
         file["model"]!["merges"] = new JsonArray([.. merges.Select(pair => (JsonNode)$"{pair![0]} {pair[1]}")]);
         DiffusionGemmaTokenizer older = Load('\uFEFF' + file.ToJsonString());
@@ -111,7 +117,7 @@ public sealed class TokenizerFileTests
     public void NamedTokensComeFromTheConfigInEitherForm()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        File.WriteAllText(folder.File("tokenizer.json"), s_source);
+        File.WriteAllText(folder.File("tokenizer.json"), Source);
         Assert.Null(DiffusionGemmaTokenizer.Load(folder.File("tokenizer.json")).EosId);
         File.WriteAllText(folder.File("tokenizer_config.json"),
             """{"bos_token": {"content": "<bos>", "lstrip": false}, "eos_token": "<eos>", "pad_token": null, "add_bos_token": true}""");

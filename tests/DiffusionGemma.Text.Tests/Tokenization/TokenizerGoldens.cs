@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Tokenizers;
 
-namespace DiffusionGemma.Tests.Tokenization;
+namespace DiffusionGemma;
 
 /// <summary>What the official tokenizers core makes of texts and ids, as tests/tools/tokenizer_goldens.mjs writes it.</summary>
 internal sealed class TokenizerGoldens(JsonElement file)
@@ -39,7 +39,8 @@ internal sealed class TokenizerGoldens(JsonElement file)
             if (!item.TryGetProperty("offsets", out JsonElement offsets))
                 continue;       // the largest files leave them out of some items
             int[] units = UnitsOfCodePoints(text);
-            Assert.Equal(Ints(offsets).Select(place => units[place]), tokens.SelectMany(token => (int[])[token.Offset.Start.Value, token.Offset.End.Value]));
+            Assert.Equal(Ints(offsets).Select(place => units[place]),
+                tokens.SelectMany(token => (int[])[token.Offset.Start.Value, token.Offset.End.Value]));
         }
     }
 

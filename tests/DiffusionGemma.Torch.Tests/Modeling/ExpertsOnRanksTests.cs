@@ -33,7 +33,7 @@ public class ExpertsOnRanksTests : TorchTest
 
         Tensor[] expected = Run(new SingleRank(), 0, total);
         var got = new Tensor[ranks][];
-        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromSeconds(10)), group =>
+        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromMinutes(5)), group =>
             got[group.Rank] = [.. Run(group, tokens[..group.Rank].Sum(), tokens[group.Rank]).Select(t => t.DetachFromDisposeScope())]);
 
         for (int n = 0; n < expected.Length; n++)
@@ -42,7 +42,7 @@ public class ExpertsOnRanksTests : TorchTest
             Tensor whole = zeros_like(expected[n]);
             if (n < 3) whole = cat([.. got.Select(g => g[n])], 0);
             else
-                for (int rank = 0; rank < ranks; rank++) slice.Place(got[rank][n].contiguous(), whole, rank, ranks);
+                for (int rank = 0; rank < ranks; rank++) slice.CopyTo(got[rank][n].contiguous(), whole, rank, ranks);
             double largest = total == 0 ? 1 : Math.Max(1, expected[n].abs().max().item<double>());
             if (whole.numel() > 0) Assert.True(Largest(whole, expected[n]) <= Tolerance * largest, $"tensor {n}");
         }
@@ -51,7 +51,7 @@ public class ExpertsOnRanksTests : TorchTest
         // The result, and gradients of: x, weights, both stacks, both pairs of A and B.
         Tensor[] Run(IProcessGroup group, int first, int count)
         {
-            Tensor Leaf(Tensor whole, ExpertSlice slice) => slice.Of(whole, group).detach().clone().requires_grad_(true);
+            Tensor Leaf(Tensor whole, ExpertSlice slice) => slice.Select(whole, group).detach().clone().requires_grad_(true);
             Tensor own = x.narrow(0, first, count).clone().requires_grad_(true), w = weights.narrow(0, first, count).clone().requires_grad_(true);
             Tensor up = Leaf(gateUp, ExpertSlice.First), low = Leaf(down, ExpertSlice.First);
             ExpertStackLora Part(ExpertStackLora l) => l with { A = Leaf(l.A, ExpertSlice.First), B = Leaf(l.B, l.SliceOfB), Experts = experts / group.Size };

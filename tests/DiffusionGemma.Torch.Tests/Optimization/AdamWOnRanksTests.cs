@@ -24,7 +24,7 @@ public class AdamWOnRanksTests : TorchTest
         RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromSeconds(10)), world =>
         {
             Tensor[] own = [.. Shapes.Select((_, n) => Start(n).requires_grad_(true))];
-            using var groups = RankGroups.Of(CPU, world, expertParallel: 1);
+            using var groups = RankGroups.Split(CPU, world, expertParallel: 1);
             double[] got = Train(groups, own, step => [.. Shapes.Select((_, n) => Gradient(step, n, world.Rank))]);
             for (int step = 0; step < steps; step++) Assert.Equal(norms[step], got[step], 1e-9);
             foreach ((Tensor a, Tensor b) in alone.Zip(own)) Assert.True(Largest(b.detach(), a.detach()) < (dtype == ScalarType.Float64 ? 1e-12 : 1e-6));
@@ -53,7 +53,7 @@ public class AdamWOnRanksTests : TorchTest
         var ends = new double[4];
         RankThreads.Succeed(InProcessGroup.Create(4, TimeSpan.FromSeconds(10)), world =>
         {
-            using var groups = RankGroups.Of(CPU, world, expertParallel: 2);
+            using var groups = RankGroups.Split(CPU, world, expertParallel: 2);
             Tensor expert = full(4, groups.Experts.Rank, dtype: ScalarType.Float64).requires_grad_(true), common = zeros(2, dtype: ScalarType.Float64).requires_grad_(true);
             using var optimizer = new AdamW([new("expert", expert, ExpertSlice.First), new("common", common, ExpertSlice.None)], groups, 0, 0, 1e-12, 0);
             using (no_grad())

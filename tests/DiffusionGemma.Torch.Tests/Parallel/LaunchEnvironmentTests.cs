@@ -3,7 +3,10 @@ namespace DiffusionGemma;
 public sealed class LaunchEnvironmentTests
 {
     private static readonly (string, string)[] Torchrun =
-        [("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
+    [
+        ("RANK", "3"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2"),
+        ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500"),
+    ];
 
     private static readonly (string, string)[] Slurm =
         [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "8"), ("SLURM_LOCALID", "1"), ("MASTER_ADDR", "node7"), ("MASTER_PORT", "29500")];
@@ -37,11 +40,11 @@ public sealed class LaunchEnvironmentTests
     [InlineData("WORLD_SIZE", "many", "WORLD_SIZE is \"many\"")]
     [InlineData("LOCAL_RANK", "8", "LOCAL_RANK is \"8\"")]
     [InlineData("MASTER_PORT", "65536", "MASTER_PORT is \"65536\"")]
-    public void What_is_wrong_is_named(string name, string? value, string told)
+    public void A_wrong_variable_is_named(string name, string? value, string message)
     {
         (string, string)[] variables = [.. Torchrun.Where(pair => pair.Item1 != name)];
         if (value is not null) variables = [.. variables, (name, value)];
-        Assert.Contains(told, Assert.Throws<InvalidOperationException>(() => Read(variables)).Message);
+        Assert.Contains(message, Assert.Throws<InvalidOperationException>(() => Read(variables)).Message);
     }
 
     private static LaunchEnvironment? Read((string Name, string Value)[] variables) =>

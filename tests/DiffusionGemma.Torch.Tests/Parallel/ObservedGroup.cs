@@ -3,14 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One collective as a rank saw it.</summary>
-/// <param name="Operation">Which.</param>
-/// <param name="Bytes">Handed to it: of the whole tensor, or of all rows sent, this rank's own among them.</param>
-/// <param name="Start">When the rank called it, as <see cref="Stopwatch.GetTimestamp"/>.</param>
-/// <param name="End">When it returned.</param>
-internal readonly record struct ObservedCollective(Collective Operation, long Bytes, long Start, long End);
-
-/// <summary>A process group that notes every collective of its rank, those of groups split off too.</summary>
+/// <summary>A process group that logs every collective of its rank, those of groups split off too.</summary>
 internal sealed class ObservedGroup(IProcessGroup inner, List<ObservedCollective> log) : IProcessGroup
 {
     public int Rank => inner.Rank;
@@ -19,15 +12,16 @@ internal sealed class ObservedGroup(IProcessGroup inner, List<ObservedCollective
 
     public TimeSpan Timeout => inner.Timeout;
 
-    public string At
+    public string Activity
     {
-        get => inner.At;
-        set => inner.At = value;
+        get => inner.Activity;
+        set => inner.Activity = value;
     }
 
     public void AllReduce(Tensor tensor) => Note(Collective.AllReduce, tensor, () => inner.AllReduce(tensor));
 
-    public void ReduceScatter(Tensor input, Tensor output) => Note(Collective.ReduceScatter, input, () => inner.ReduceScatter(input, output));
+    public void ReduceScatter(Tensor input, Tensor output) =>
+        Note(Collective.ReduceScatter, input, () => inner.ReduceScatter(input, output));
 
     public void AllGather(Tensor input, Tensor output) => Note(Collective.AllGather, output, () => inner.AllGather(input, output));
 
@@ -48,6 +42,7 @@ internal sealed class ObservedGroup(IProcessGroup inner, List<ObservedCollective
     {
         long start = Stopwatch.GetTimestamp();
         collective();
-        log.Add(new ObservedCollective(operation, tensor is null ? 0 : tensor.numel() * tensor.element_size(), start, Stopwatch.GetTimestamp()));
+        long bytes = tensor is null ? 0 : tensor.numel() * tensor.element_size();
+        log.Add(new ObservedCollective(operation, bytes, start, Stopwatch.GetTimestamp()));
     }
 }

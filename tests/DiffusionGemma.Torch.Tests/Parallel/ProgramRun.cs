@@ -6,17 +6,21 @@ namespace DiffusionGemma;
 /// <summary>A program that was run to its end.</summary>
 internal sealed record ProgramRun(int Exit, string Output, string Errors, TimeSpan Elapsed)
 {
-    private static readonly TimeSpan Most = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Most = TimeSpan.FromMinutes(5);
 
     /// <summary>The program that tests start as a rank.</summary>
     public static string Ranks => Path.Combine(AppContext.BaseDirectory, "DiffusionGemma.Ranks");
 
-    public override string ToString() => $"exit {Exit} after {Elapsed.TotalSeconds:0.0} s{Environment.NewLine}{Output}{Environment.NewLine}{Errors}";
+    public override string ToString() =>
+        $"exit {Exit} after {Elapsed.TotalSeconds:0.0} s{Environment.NewLine}{Output}{Environment.NewLine}{Errors}";
 
-    /// <summary>Null where there is no such program. One that does not end within a minute is killed, and fails the test.</summary>
+    /// <summary>Null where there is no such program. One that does not end within five minutes is killed, and fails the test.</summary>
     public static ProgramRun? Start(string program, string[] arguments, params (string Name, string Value)[] environment)
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+        };
         foreach ((string name, string value) in environment) start.Environment[name] = value;
         var watch = Stopwatch.StartNew();
         try

@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>A thread for each rank of a group.</summary>
 internal static class RankThreads
 {
-    /// <summary>What each rank ended with: an exception, or null. A rank that has not ended after 20 s fails the test.</summary>
+    /// <summary>Returns each rank's exception, or null. A rank that has not ended after five minutes fails the test.</summary>
     public static Exception?[] Run(IReadOnlyList<IProcessGroup> groups, Action<IProcessGroup> rank)
     {
         var ends = new Exception?[groups.Count];
@@ -23,7 +23,7 @@ internal static class RankThreads
             }
         }) { IsBackground = true })];
         foreach (Thread thread in threads) thread.Start();
-        if (!threads.All(thread => thread.Join(TimeSpan.FromSeconds(20)))) throw new TimeoutException("A rank has not ended.");
+        if (!threads.All(thread => thread.Join(TimeSpan.FromMinutes(5)))) throw new TimeoutException("A rank has not ended.");
         return ends;
     }
 

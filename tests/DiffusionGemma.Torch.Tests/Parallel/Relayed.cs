@@ -11,10 +11,10 @@ internal class Relayed(IProcessGroup inner, Action<string>? before = null) : IPr
 
     public TimeSpan Timeout => inner.Timeout;
 
-    public string At
+    public string Activity
     {
-        get => inner.At;
-        set => inner.At = value;
+        get => inner.Activity;
+        set => inner.Activity = value;
     }
 
     public void AllReduce(Tensor tensor)

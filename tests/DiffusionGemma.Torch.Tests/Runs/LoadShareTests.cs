@@ -17,7 +17,7 @@ public class LoadShareTests : TorchTest
         string folder = Fixtures.Checkpoint("tiny-2layer");
         using var whole = DiffusionGemmaModel.Load(folder, CPU, dtype);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromSeconds(10)), group =>
+        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromMinutes(5)), group =>
         {
             using DiffusionGemmaModel share = DiffusionGemmaModel.LoadShare(checkpoint, CPU, dtype, group);
             foreach ((string name, Tensor expected) in whole.Stack.Parameters)

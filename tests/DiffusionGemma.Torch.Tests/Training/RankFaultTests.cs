@@ -19,7 +19,7 @@ public class RankFaultTests : TorchTest
         using (DiffusionGemmaModel model = Load())
             Fit(model, (group, name) =>
             {
-                lock (seen) seen.Add($"{name} at {Phase(group.At)}");
+                lock (seen) seen.Add($"{name} at {Phase(group.Activity)}");
             });
         string[] expected =
         [
@@ -35,7 +35,7 @@ public class RankFaultTests : TorchTest
             Stopwatch clock = Stopwatch.StartNew();
             Exception error = Assert.ThrowsAny<Exception>(() => Fit(model, (group, name) =>
             {
-                if (group.Rank == 1 && $"{name} at {Phase(group.At)}" == where && Interlocked.Exchange(ref done, 1) == 0) throw fault;
+                if (group.Rank == 1 && $"{name} at {Phase(group.Activity)}" == where && Interlocked.Exchange(ref done, 1) == 0) throw fault;
             }));
             Assert.True(Causes(error).Contains(fault), $"{where}: {error}");
             Assert.True(clock.Elapsed < Timeout + TimeSpan.FromSeconds(3), $"{where} took {clock.Elapsed}");

@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Methods of dict. Those that would change it are out of reach, as in transformers' sandbox.</summary>
 internal static class DictMethods

@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Functions that every template may call: Jinja's own, and those that transformers adds.</summary>
 internal static class Globals
@@ -14,9 +12,11 @@ internal static class Globals
         new("namespace", (_, arguments) => new PyNamespace(Dict("namespace", arguments))),
         new("joiner", (_, arguments) => Joiner(arguments)),
         new("raise_exception", (interpreter, arguments) =>
-            throw new TemplateException(PyText.Str(arguments.Bind("raise_exception", 1, "message")[0], interpreter.Budget)) { IsRaisedByTemplate = true }),
+            throw new TemplateException(
+                PyText.Str(arguments.Bind("raise_exception", 1, "message")[0], interpreter.Budget)) { IsRaisedByTemplate = true }),
         new("strftime_now", (interpreter, arguments) => PyTime.Format(
-            interpreter.Clock.GetLocalNow(), arguments.Bind("strftime_now", 1, "format")[0] as string ?? throw new TemplateException("strftime_now needs a format"))),
+            interpreter.Clock.GetLocalNow(), arguments.Bind("strftime_now", 1, "format")[0] as string
+                ?? throw new TemplateException("strftime_now needs a format"))),
     }.ToDictionary(function => function.Name, function => (object?)function, StringComparer.Ordinal);
 
     private static PyRange Range(Arguments arguments, Budget budget)

@@ -1,7 +1,6 @@
 using System.Globalization;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of what can be gone through.</summary>
 internal static class SequenceFilters
@@ -11,7 +10,8 @@ internal static class SequenceFilters
         ["list"] = (interpreter, value, _) => new PyList(Items(interpreter, value)),
         ["first"] = (_, value, _) => First(PyType.Iterate(value), "No first item, sequence was empty."),
         ["last"] = (interpreter, value, _) => First(Reversed(interpreter, value), "No last item, sequence was empty."),
-        ["reverse"] = (interpreter, value, _) => value is string text ? string.Concat(PyString.Characters(text).Reverse()) : new PyIterator(Reversed(interpreter, value)),
+        ["reverse"] = (interpreter, value, _) =>
+            value is string text ? string.Concat(PyString.Characters(text).Reverse()) : new PyIterator(Reversed(interpreter, value)),
         ["join"] = Join,
         ["map"] = Map,
         ["select"] = (interpreter, value, arguments) => Select(interpreter, value, arguments, byAttribute: false, wanted: true),
@@ -55,7 +55,8 @@ internal static class SequenceFilters
         object?[] given = arguments.Bind("join", 0, "d", "attribute");
         string separator = given[0] == Arguments.Missing ? "" : PyText.Str(given[0], interpreter.Budget);
         Func<object?, object?> read = Attribute(given[1], ignoresCase: false);
-        return StringMethods.Join(separator, PyType.Iterate(value).Select(item => PyText.Str(read(item), interpreter.Budget)), interpreter.Budget);
+        return StringMethods.Join(
+            separator, PyType.Iterate(value).Select(item => PyText.Str(read(item), interpreter.Budget)), interpreter.Budget);
     }
 
     private static object Map(Interpreter interpreter, object? value, Arguments arguments)
@@ -135,7 +136,8 @@ internal static class SequenceFilters
     {
         object?[] given = arguments.Bind("dictsort", 0, "case_sensitive", "by", "reverse");
         if (value is not PyDict dict)
-            throw value is Undefined undefined ? undefined.Fail() : new TemplateException($"'{PyType.NameOf(value)} object' has no attribute 'items'");
+            throw value is Undefined undefined
+                ? undefined.Fail() : new TemplateException($"'{PyType.NameOf(value)} object' has no attribute 'items'");
         int place = given[1] switch
         {
             "key" => 0,
@@ -144,7 +146,8 @@ internal static class SequenceFilters
             _ => throw new TemplateException("You can only sort by either \"key\" or \"value\""),
         };
         bool ignoresCase = !IsSet(given[0]);
-        return new PyList(PySort.By(PyDictView.PairsOf(dict), pair => FoldCase(((PyTuple)pair!)[place], ignoresCase), IsSet(given[2]), interpreter.Budget));
+        return new PyList(PySort.By(
+            PyDictView.PairsOf(dict), pair => FoldCase(((PyTuple)pair!)[place], ignoresCase), IsSet(given[2]), interpreter.Budget));
     }
 
     private static object Unique(Interpreter interpreter, object? value, Arguments arguments)
@@ -223,7 +226,8 @@ internal static class SequenceFilters
         object?[] given = arguments.Bind("batch", 1, "linecount", "fill_with");
         int size = PyNumber.ToIndex(given[0], "linecount");
         List<object?> rows = [];
-        foreach (object?[] row in Items(interpreter, value).Chunk(size > 0 ? size : throw new TemplateException("batch needs a count of at least 1")))
+        foreach (object?[] row in Items(interpreter, value).Chunk(
+            size > 0 ? size : throw new TemplateException("batch needs a count of at least 1")))
             rows.Add(new PyList(Filled(row, size, given[1])));
         return new PyIterator(rows);
 
@@ -280,7 +284,8 @@ internal static class SequenceFilters
             return FoldCase(item, ignoresCase);
         };
 
-        static object? Step(string part) => part.Length > 0 && part.All(char.IsAsciiDigit) && long.TryParse(part, CultureInfo.InvariantCulture, out long place) ? place : part;
+        static object? Step(string part) => part.Length > 0 && part.All(char.IsAsciiDigit)
+            && long.TryParse(part, CultureInfo.InvariantCulture, out long place) ? place : part;
     }
 
     private static object? FoldCase(object? value, bool ignoresCase) => ignoresCase && value is string text ? PyCase.Lower(text) : value;

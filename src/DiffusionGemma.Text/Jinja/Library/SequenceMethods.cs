@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Values;
-
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Methods of list, tuple and range. Those that would change a list are out of reach, as in transformers' sandbox.</summary>
 internal static class SequenceMethods

@@ -1,15 +1,14 @@
 using System.Globalization;
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Methods of str.</summary>
 internal static class StringMethods
 {
     private delegate object? Method(string text, Arguments arguments, Budget budget);
 
-    private static readonly Dictionary<string, Method> s_methods = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Method> Methods = new(StringComparer.Ordinal)
     {
         ["strip"] = (text, arguments, _) => PyString.Trim(text, Characters("strip", arguments), start: true, end: true),
         ["lstrip"] = (text, arguments, _) => PyString.Trim(text, Characters("lstrip", arguments), start: true, end: false),
@@ -20,12 +19,16 @@ internal static class StringMethods
         ["title"] = (text, _, _) => PyCase.Title(text),
         ["capitalize"] = (text, _, _) => PyCase.Capitalize(text),
         ["swapcase"] = (text, _, _) => PyCase.SwapCase(text),
-        ["startswith"] = (text, arguments, _) => Matches("startswith", text, arguments, (part, affix) => part.StartsWith(affix, StringComparison.Ordinal)),
-        ["endswith"] = (text, arguments, _) => Matches("endswith", text, arguments, (part, affix) => part.EndsWith(affix, StringComparison.Ordinal)),
+        ["startswith"] = (text, arguments, _) =>
+            Matches("startswith", text, arguments, (part, affix) => part.StartsWith(affix, StringComparison.Ordinal)),
+        ["endswith"] = (text, arguments, _) =>
+            Matches("endswith", text, arguments, (part, affix) => part.EndsWith(affix, StringComparison.Ordinal)),
         ["removeprefix"] = (text, arguments, _) =>
-            Text("removeprefix", arguments) is var prefix && text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text,
+            Text("removeprefix", arguments) is var prefix && text.StartsWith(prefix, StringComparison.Ordinal)
+                ? text[prefix.Length..] : text,
         ["removesuffix"] = (text, arguments, _) =>
-            Text("removesuffix", arguments) is { Length: > 0 } suffix && text.EndsWith(suffix, StringComparison.Ordinal) ? text[..^suffix.Length] : text,
+            Text("removesuffix", arguments) is { Length: > 0 } suffix && text.EndsWith(suffix, StringComparison.Ordinal)
+                ? text[..^suffix.Length] : text,
         ["replace"] = Replace,
         ["split"] = (text, arguments, budget) => Split("split", text, arguments, budget, fromEnd: false),
         ["rsplit"] = (text, arguments, budget) => Split("rsplit", text, arguments, budget, fromEnd: true),
@@ -41,7 +44,8 @@ internal static class StringMethods
         ["zfill"] = (text, arguments, budget) => ZeroFill(text, Width("zfill", arguments, budget).Width),
         ["ljust"] = (text, arguments, budget) => Width("ljust", arguments, budget) is var (width, fill) ? Pad(text, 0, width, fill) : text,
         ["rjust"] = (text, arguments, budget) => Width("rjust", arguments, budget) is var (width, fill) ? Pad(text, width, 0, fill) : text,
-        ["center"] = (text, arguments, budget) => Width("center", arguments, budget) is var (width, fill) ? Center(text, width, fill) : text,
+        ["center"] = (text, arguments, budget) =>
+            Width("center", arguments, budget) is var (width, fill) ? Center(text, width, fill) : text,
         ["isspace"] = (text, _, _) => text.Length > 0 && PyString.IsBlank(text),
         ["isdigit"] = (text, _, _) => All(text, rune => Rune.IsDigit(rune) || CharUnicodeInfo.GetDigitValue(rune.ToString(), 0) >= 0),
         ["isdecimal"] = (text, _, _) => All(text, Rune.IsDigit),
@@ -55,7 +59,7 @@ internal static class StringMethods
     };
 
     public static PyFunction? Find(string text, string name) =>
-        s_methods.TryGetValue(name, out Method? method)
+        Methods.TryGetValue(name, out Method? method)
             ? new PyFunction(name, (interpreter, arguments) =>
             {
                 interpreter.Budget.Text(text.Length);
@@ -135,7 +139,8 @@ internal static class StringMethods
         var given => throw NotText(method, given),
     };
 
-    private static string Text(string method, Arguments arguments) => AsText(method, arguments.Positional.Count > 0 ? arguments.Positional[0] : null);
+    private static string Text(string method, Arguments arguments) =>
+        AsText(method, arguments.Positional.Count > 0 ? arguments.Positional[0] : null);
 
     private static string AsText(string method, object? value) => value as string ?? throw NotText(method, value);
 
@@ -146,7 +151,8 @@ internal static class StringMethods
     {
         object?[] given = arguments.Bind(method, 1, "affix", "start", "end");
         string part = Part(text, given[1], given[2]).Text;
-        return given[0] is PyTuple tuple ? tuple.Any(affix => matches(part, AsText(method, affix))) : matches(part, AsText(method, given[0]));
+        return given[0] is PyTuple tuple
+            ? tuple.Any(affix => matches(part, AsText(method, affix))) : matches(part, AsText(method, given[0]));
     }
 
     /// <summary>The part between two places in code points, and where it starts in UTF-16 units.</summary>

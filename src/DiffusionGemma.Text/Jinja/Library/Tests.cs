@@ -1,19 +1,19 @@
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>Jinja's tests by name: what may follow <c>is</c>.</summary>
+/// <summary>Jinja's tests by name: the words that may follow <c>is</c>.</summary>
 internal static class Tests
 {
     private delegate bool Test(Interpreter interpreter, object? value, Arguments arguments);
 
-    private static readonly Dictionary<string, Test> s_all = Create();
+    private static readonly Dictionary<string, Test> All = Create();
 
-    public static bool Exists(string name) => s_all.ContainsKey(name);
+    public static bool Exists(string name) => All.ContainsKey(name);
 
     public static bool Apply(Interpreter interpreter, string name, object? value, Arguments arguments) =>
-        s_all.TryGetValue(name, out Test? test) ? test(interpreter, value, arguments) : throw new TemplateException($"no test named '{name}'");
+        All.TryGetValue(name, out Test? test)
+            ? test(interpreter, value, arguments) : throw new TemplateException($"no test named '{name}'");
 
     private static Dictionary<string, Test> Create()
     {
@@ -36,15 +36,18 @@ internal static class Tests
             ["lower"] = (interpreter, value, _) => Has(PyText.Str(value, interpreter.Budget), "islower", interpreter),
             ["upper"] = (interpreter, value, _) => Has(PyText.Str(value, interpreter.Budget), "isupper", interpreter),
             ["odd"] = (interpreter, value, _) => Equals(PyOperators.Apply("%", value, 2L, interpreter.Budget), 1L),
-            ["even"] = (interpreter, value, _) => PyCompare.AreEqual(PyOperators.Apply("%", value, 2L, interpreter.Budget), 0L, interpreter.Budget),
+            ["even"] = (interpreter, value, _) =>
+                PyCompare.AreEqual(PyOperators.Apply("%", value, 2L, interpreter.Budget), 0L, interpreter.Budget),
             ["divisibleby"] = (interpreter, value, arguments) =>
-                PyCompare.AreEqual(PyOperators.Apply("%", value, Other("divisibleby", arguments), interpreter.Budget), 0L, interpreter.Budget),
+                PyCompare.AreEqual(PyOperators.Apply("%", value, Other("divisibleby", arguments), interpreter.Budget), 0L,
+                    interpreter.Budget),
             ["sameas"] = (_, value, arguments) => IsSame(value, Other("sameas", arguments)),
             ["filter"] = Simple(value => value is string name && Filters.Exists(name)),
             ["test"] = Simple(value => value is string name && Exists(name)),
         };
         foreach ((string sign, string[] names) in (ReadOnlySpan<(string, string[])>)[
-            ("==", ["eq", "equalto"]), ("!=", ["ne"]), ("<", ["lt", "lessthan"]), ("<=", ["le"]), (">", ["gt", "greaterthan"]), (">=", ["ge"]), ("in", ["in"])])
+            ("==", ["eq", "equalto"]), ("!=", ["ne"]), ("<", ["lt", "lessthan"]), ("<=", ["le"]), (">", ["gt", "greaterthan"]),
+            (">=", ["ge"]), ("in", ["in"])])
         {
             foreach (string name in (string[])[sign, .. names])
                 all[name] = (interpreter, value, arguments) => PyCompare.Compare(sign, value, Other(name, arguments), interpreter.Budget);
@@ -60,7 +63,8 @@ internal static class Tests
     private static bool Has(string text, string method, Interpreter interpreter) =>
         StringMethods.Find(text, method)!.Invoke(interpreter, Arguments.None) is true;
 
-    /// <summary>Python's <c>is</c>, of which only the constants and small numbers can be relied on.</summary>
+    /// <summary>Python's <c>is</c>, as far as it can be relied on: constants, small numbers and the same object.</summary>
     private static bool IsSame(object? left, object? right) =>
-        ReferenceEquals(left, right) || (left is not null and (bool or long or string) && left.GetType() == right?.GetType() && left.Equals(right));
+        ReferenceEquals(left, right)
+            || (left is not null and (bool or long or string) && left.GetType() == right?.GetType() && left.Equals(right));
 }

@@ -1,7 +1,6 @@
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of text.</summary>
 internal static class TextFilters
@@ -21,7 +20,8 @@ internal static class TextFilters
         ["indent"] = Indent,
         ["truncate"] = Truncate,
         ["wordcount"] = (interpreter, value, _) => CountWords(Str(interpreter, value)),
-        ["format"] = (interpreter, value, arguments) => PercentFormat.Apply(Str(interpreter, value), FormatValues(arguments), interpreter.Budget),
+        ["format"] = (interpreter, value, arguments) =>
+            PercentFormat.Apply(Str(interpreter, value), FormatValues(arguments), interpreter.Budget),
     };
 
     private static string Str(Interpreter interpreter, object? value)
@@ -43,7 +43,8 @@ internal static class TextFilters
     {
         object?[] given = arguments.Bind("replace", 2, "old", "new", "count");
         int most = given[2] is null || given[2] == Arguments.Missing ? -1 : PyNumber.ToIndex(given[2], "count");
-        return StringMethods.Replace(Str(interpreter, value), Str(interpreter, given[0]), Str(interpreter, given[1]), most, interpreter.Budget);
+        return StringMethods.Replace(
+            Str(interpreter, value), Str(interpreter, given[0]), Str(interpreter, given[1]), most, interpreter.Budget);
     }
 
     /// <summary>Capitalizes after space, hyphens and opening brackets; not str.title.</summary>
@@ -83,7 +84,8 @@ internal static class TextFilters
     {
         object?[] given = arguments.Bind("indent", 0, "width", "first", "blank");
         if (value is not string text)
-            throw value is Undefined undefined ? undefined.Fail() : new TemplateException($"indent needs a text, not '{PyType.NameOf(value)}'");
+            throw value is Undefined undefined
+                ? undefined.Fail() : new TemplateException($"indent needs a text, not '{PyType.NameOf(value)}'");
         string indent = given[0] switch
         {
             string own => own,

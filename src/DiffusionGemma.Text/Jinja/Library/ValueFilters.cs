@@ -1,7 +1,6 @@
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Library;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Filters of any value: default, numbers, tojson.</summary>
 internal static class ValueFilters
@@ -60,7 +59,8 @@ internal static class ValueFilters
             bool or long or BigInteger => PyNumber.Normalize(PyNumber.ToBig(value)),
             double number => double.IsFinite(number) ? PyNumber.Normalize(new BigInteger(number)) : fallback,
             string text => PyNumber.TryParseInteger(text)
-                ?? (PyNumber.TryParseFloat(text) is double number && double.IsFinite(number) ? PyNumber.Normalize(new BigInteger(number)) : fallback),
+                ?? (PyNumber.TryParseFloat(text) is double number && double.IsFinite(number)
+                    ? PyNumber.Normalize(new BigInteger(number)) : fallback),
             _ => fallback,
         };
     }
@@ -93,7 +93,7 @@ internal static class ValueFilters
         };
     }
 
-    /// <summary>Of the exact binary value, as Python rounds: 2.675 is a little less than it looks.</summary>
+    /// <summary>Rounds the exact binary value, as Python does: 2.675 is a little less than it looks.</summary>
     private static double RoundHalfEven(double number, int precision)
     {
         if (precision == 0 || !double.IsFinite(number))
@@ -123,6 +123,7 @@ internal static class ValueFilters
         static bool IsSet(object? argument) => argument != Arguments.Missing && PyType.IsTrue(argument);
 
         static string Indentation(int width) =>
-            width <= 1000 ? new string(' ', Math.Max(0, width)) : throw new TemplateException("an indent of more than 1000 is not supported");
+            width <= 1000 ? new string(' ', Math.Max(0, width)) : throw new TemplateException(
+                "an indent of more than 1000 is not supported");
     }
 }

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Something that has a value.</summary>
 internal abstract record Expression(int Line);
@@ -51,9 +51,10 @@ internal sealed record Disjunction(Expression Left, Expression Right, int Line) 
 /// <summary><c>value if condition else otherwise</c></summary>
 internal sealed record Conditional(Expression Condition, Expression Value, Expression? Otherwise, int Line) : Expression(Line);
 
-/// <summary>What stands in the parentheses of a call.</summary>
+/// <summary>Arguments in the parentheses of a call.</summary>
 internal sealed record CallArguments(
-    IReadOnlyList<Expression> Positional, IReadOnlyList<(string Name, Expression Value)> Named, Expression? MorePositional, Expression? MoreNamed)
+    IReadOnlyList<Expression> Positional, IReadOnlyList<(string Name, Expression Value)> Named, Expression? MorePositional,
+    Expression? MoreNamed)
 {
     public static CallArguments None { get; } = new([], [], null, null);
 }

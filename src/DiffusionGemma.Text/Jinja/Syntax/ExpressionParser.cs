@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Library;
-
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Expressions, by Jinja's own precedence: one method a level, loosest first.</summary>
 internal sealed class ExpressionParser(TokenStream tokens)

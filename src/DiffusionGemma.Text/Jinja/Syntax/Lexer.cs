@@ -1,15 +1,14 @@
 using System.Text;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Template text to tokens, whitespace control included: <c>-</c> strips, <c>+</c> keeps, and as transformers sets it, a newline right
-/// after a tag is dropped (trim_blocks) and so is the indentation before one that stands first on its line (lstrip_blocks).
+/// after a tag is dropped (trim_blocks) and so is the indentation before one that is first on its line (lstrip_blocks).
 /// </summary>
 internal sealed class Lexer
 {
-    private static readonly string[] s_longOperators = ["==", "!=", "<=", ">=", "//", "**"];
+    private static readonly string[] LongOperators = ["==", "!=", "<=", ">=", "//", "**"];
     private const string ShortOperators = "+-*/%~<>=.,:|;()[]{}";
 
     private readonly string _source;
@@ -223,8 +222,9 @@ internal sealed class Lexer
 
     private void ReadOperator()
     {
-        string? text = Array.Find(s_longOperators, text => string.CompareOrdinal(_source, _at, text, 0, text.Length) == 0);
-        text ??= ShortOperators.Contains(_source[_at]) ? _source[_at].ToString() : throw new TemplateException($"unexpected char '{_source[_at]}'");
+        string? text = Array.Find(LongOperators, text => string.CompareOrdinal(_source, _at, text, 0, text.Length) == 0);
+        text ??= ShortOperators.Contains(_source[_at])
+            ? _source[_at].ToString() : throw new TemplateException($"unexpected char '{_source[_at]}'");
         switch (text)
         {
             case "(": _open.Push(')'); break;

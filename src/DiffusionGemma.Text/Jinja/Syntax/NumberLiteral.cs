@@ -1,13 +1,12 @@
 using System.Globalization;
 using System.Numerics;
-using DiffusionGemma.Text.Jinja.Values;
 
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Numbers as Python spells them: 42, 1_000, 0xff, 0b1, 0o7, 1.5, 1e3.</summary>
 internal static class NumberLiteral
 {
-    /// <summary>Where the number that starts at <paramref name="at"/> ends.</summary>
+    /// <summary>Finds the end of the number that starts at <paramref name="at"/>.</summary>
     public static int End(string source, int at, bool allowFloat, out bool isFloat)
     {
         isFloat = false;
@@ -56,11 +55,13 @@ internal static class NumberLiteral
         return PyNumber.Normalize(BigInteger.Parse(text, CultureInfo.InvariantCulture));
     }
 
-    public static double ParseFloat(string text) => double.Parse(text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
+    public static double ParseFloat(string text) =>
+        double.Parse(text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
 
     private static int Digits(string source, int at)
     {
-        while (at < source.Length && (char.IsAsciiDigit(source[at]) || (source[at] == '_' && at + 1 < source.Length && char.IsAsciiDigit(source[at + 1]))))
+        while (at < source.Length
+            && (char.IsAsciiDigit(source[at]) || (source[at] == '_' && at + 1 < source.Length && char.IsAsciiDigit(source[at + 1]))))
             at++;
         return at;
     }

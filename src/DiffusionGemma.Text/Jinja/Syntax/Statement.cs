@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Something that is carried out.</summary>
 internal abstract record Statement(int Line);
@@ -39,7 +39,7 @@ internal sealed record Block(IReadOnlyList<Statement> Statements)
     public static Block Empty { get; } = new([]);
 }
 
-/// <summary>What a value is assigned to.</summary>
+/// <summary>Target of an assignment.</summary>
 internal abstract record Target(int Line);
 
 internal sealed record NameTarget(string Name, int Line) : Target(Line);

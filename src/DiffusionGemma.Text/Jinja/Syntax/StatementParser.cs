@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>A template's text to its statements.</summary>
 internal sealed class StatementParser
@@ -65,7 +65,8 @@ internal sealed class StatementParser
                     _depth--;
                     return new Block(statements);
                 default:
-                    throw _tokens.Fail($"unexpected {token.Describe()}, expected {{% {string.Join(" or ", ends.ToArray())} %}}", token.Line);
+                    throw _tokens.Fail($"unexpected {token.Describe()}, expected {{% {string.Join(" or ", ends.ToArray())} %}}",
+                        token.Line);
             }
         }
     }
@@ -184,7 +185,8 @@ internal sealed class StatementParser
         string name = _tokens.ExpectName();
         if (name is "true" or "false" or "none" or "True" or "False" or "None")
             throw _tokens.Fail($"can't assign to '{name}'", line);
-        return allowAttribute && _tokens.SkipOperator(".") ? new AttributeTarget(name, _tokens.ExpectName(), line) : new NameTarget(name, line);
+        return allowAttribute && _tokens.SkipOperator(".")
+            ? new AttributeTarget(name, _tokens.ExpectName(), line) : new NameTarget(name, line);
     }
 
     private MacroStatement ParseMacro(int line)
@@ -195,7 +197,7 @@ internal sealed class StatementParser
 
     private CallStatement ParseCall(int line)
     {
-        // The signature stands before the call: it is read first, and the body after it.
+        // The signature comes before the call, the body after it.
         _expressions.BeginMentions();
         List<(string, Expression?)> parameters = _tokens.Current.IsOperator("(") ? ParseParameters() : [];
         if (_expressions.Parse() is not Call call)
@@ -261,7 +263,7 @@ internal sealed class StatementParser
         return new GenerationStatement(ParseClosedBody("endgeneration"), line);
     }
 
-    /// <summary>A body that is rendered apart: a loop around it cannot be left from inside.</summary>
+    /// <summary>A body that is captured: break and continue cannot leave it.</summary>
     private Block ParseClosedBody(string end)
     {
         int loops = _loops;
@@ -272,5 +274,6 @@ internal sealed class StatementParser
     }
 
     private Statement InLoop(Statement statement) =>
-        _loops > 0 ? statement : throw _tokens.Fail("break and continue are only valid inside a loop, and not out of a block that is rendered apart", statement.Line);
+        _loops > 0 ? statement : throw _tokens.Fail(
+            "break and continue are only valid inside a loop, and not out of a block that is rendered apart", statement.Line);
 }

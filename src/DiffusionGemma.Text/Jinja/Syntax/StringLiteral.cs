@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Quoted text with Python's escapes.</summary>
 internal static class StringLiteral

@@ -1,22 +1,8 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
-internal enum TokenKind
-{
-    Text,
-    ExpressionBegin,
-    ExpressionEnd,
-    TagBegin,
-    TagEnd,
-    Name,
-    String,
-    Integer,
-    Float,
-    Operator,
-    End,
-}
-
-/// <param name="Kind">What it is.</param>
-/// <param name="Text">Text as it is output; of a string literal, what it stands for.</param>
+/// <summary>One token of a template's source.</summary>
+/// <param name="Kind">Kind of token.</param>
+/// <param name="Text">Text as it is output; the value of a string literal.</param>
 /// <param name="Line">The template's line, from 1.</param>
 internal readonly record struct Token(TokenKind Kind, string Text, int Line)
 {

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Syntax;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>The tokens of a template with a place in them.</summary>
 internal sealed class TokenStream(IReadOnlyList<Token> tokens)

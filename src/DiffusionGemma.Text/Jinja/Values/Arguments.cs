@@ -1,6 +1,6 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>What a function, filter or test is called with.</summary>
+/// <summary>Arguments of a call to a function, filter or test.</summary>
 internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyList<KeyValuePair<string, object?>> Named)
 {
     public static Arguments None { get; } = new([], []);

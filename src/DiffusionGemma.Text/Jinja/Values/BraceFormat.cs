@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's <c>"{} {1} {name}".format(...)</c> without format specifications.</summary>
 internal static class BraceFormat
@@ -49,7 +49,9 @@ internal static class BraceFormat
             }
             throw new TemplateException($"format() is not given '{name}'");
         }
-        int place = name.Length == 0 ? next++ : int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : int.MaxValue;
-        return place < arguments.Positional.Count ? arguments.Positional[place] : throw new TemplateException("Replacement index out of range for positional args tuple");
+        int place = name.Length == 0
+            ? next++ : int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : int.MaxValue;
+        return place < arguments.Positional.Count
+            ? arguments.Positional[place] : throw new TemplateException("Replacement index out of range for positional args tuple");
     }
 }

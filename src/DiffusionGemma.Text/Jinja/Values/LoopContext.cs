@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>The variable <c>loop</c> inside a loop.</summary>
 internal sealed class LoopContext(IReadOnlyList<object?> items, int depth, Func<object?, int, string>? recurse)
@@ -26,7 +26,8 @@ internal sealed class LoopContext(IReadOnlyList<object?> items, int depth, Func<
         "depth0" => (long)depth,
         "cycle" => new PyFunction("cycle", (_, arguments) => arguments.Positional.Count > 0
             ? arguments.Positional[Index % arguments.Positional.Count] : throw new TemplateException("no items for cycling given")),
-        "changed" => new PyFunction("changed", (interpreter, arguments) => HasChanged(new PyTuple(arguments.Positional), interpreter.Budget)),
+        "changed" => new PyFunction(
+            "changed", (interpreter, arguments) => HasChanged(new PyTuple(arguments.Positional), interpreter.Budget)),
         _ => Undefined.Attribute(this, name),
     };
 

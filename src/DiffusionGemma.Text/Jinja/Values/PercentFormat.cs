@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Numerics;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's <c>"%s %05.2f" % values</c>, for s, r, d, i, f and x.</summary>
 internal static class PercentFormat
@@ -65,7 +65,8 @@ internal static class PercentFormat
                 at++;
                 precision = ReadNumber(format, ref at) ?? 0;
             }
-            return at < format.Length ? new Specification(flags, width, precision, format[at]) : throw new TemplateException("incomplete format");
+            return at < format.Length
+                ? new Specification(flags, width, precision, format[at]) : throw new TemplateException("incomplete format");
         }
 
         public string Format(object? value, Budget budget)
@@ -77,8 +78,10 @@ internal static class PercentFormat
             {
                 's' => Cut(PyText.Str(value, budget)),
                 'r' => Cut(PyText.Repr(value, budget)),
-                'd' or 'i' => WithSign(Integer(value, allowFloat: true), number => number.ToString(CultureInfo.InvariantCulture).PadLeft(Precision ?? 0, '0')),
-                'x' => WithSign(Integer(value, allowFloat: false), number => number.IsZero ? "0" : number.ToString("x", CultureInfo.InvariantCulture).TrimStart('0')),
+                'd' or 'i' => WithSign(
+                    Integer(value, allowFloat: true), number => number.ToString(CultureInfo.InvariantCulture).PadLeft(Precision ?? 0, '0')),
+                'x' => WithSign(Integer(value, allowFloat: false), number =>
+                    number.IsZero ? "0" : number.ToString("x", CultureInfo.InvariantCulture).TrimStart('0')),
                 'f' or 'F' => Float(value),
                 _ => throw new TemplateException($"unsupported format character '{Kind}'"),
             };
@@ -103,7 +106,8 @@ internal static class PercentFormat
                 ? number : throw new TemplateException("a width in a format string is too large");
         }
 
-        private string Cut(string text) => Precision is int most && PyString.Length(text) > most ? string.Concat(PyString.Characters(text).Take(most)) : text;
+        private string Cut(string text) =>
+            Precision is int most && PyString.Length(text) > most ? string.Concat(PyString.Characters(text).Take(most)) : text;
 
         private BigInteger Integer(object? value, bool allowFloat) => value switch
         {
@@ -118,7 +122,8 @@ internal static class PercentFormat
                 throw new TemplateException($"%{Kind} format: a number is required, not {PyType.NameOf(value)}");
             double number = PyNumber.ToDouble(value);
             string digits = double.IsFinite(number)
-                ? Math.Abs(number).ToString("F" + Math.Min(Precision ?? 6, 300).ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture)
+                ? Math.Abs(number).ToString(
+                    "F" + Math.Min(Precision ?? 6, 300).ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture)
                 : PyNumber.Format(Math.Abs(number));
             return SignOf(double.IsNegative(number)) + digits;
         }

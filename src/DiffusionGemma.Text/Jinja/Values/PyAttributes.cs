@@ -1,6 +1,4 @@
-using DiffusionGemma.Text.Jinja.Library;
-
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary><c>value.name</c> and <c>value[key]</c>, each falling back on the other as Jinja has it.</summary>
 internal static class PyAttributes
@@ -48,7 +46,7 @@ internal static class PyAttributes
         return place >= 0 && place < count ? (int)place : null;
     }
 
-    /// <summary>What the value itself has under the name: Python's getattr.</summary>
+    /// <summary>Looks up an attribute of the value itself: Python's getattr.</summary>
     private static bool TryGetOwn(object? target, string name, out object? value)
     {
         value = null;

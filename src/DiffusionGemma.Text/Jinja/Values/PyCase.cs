@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Python's upper, lower and title: those of .NET, and the characters of Unicode's SpecialCasing.txt that become more than one.
@@ -11,13 +11,14 @@ internal static class PyCase
     private const char CapitalSigma = '\u03a3';
 
     /// <summary>Character, its capitals, and its capitals at the start of a word.</summary>
-    private static readonly string[] s_expanding =
+    private static readonly string[] Expanding =
     [
         "\u00df \u0053\u0053 \u0053\u0073", "\u0149 \u02bc\u004e \u02bc\u004e", "\u01f0 \u004a\u030c \u004a\u030c",
         "\u0390 \u0399\u0308\u0301 \u0399\u0308\u0301", "\u03b0 \u03a5\u0308\u0301 \u03a5\u0308\u0301", "\u0587 \u0535\u0552 \u0535\u0582",
         "\u1e96 \u0048\u0331 \u0048\u0331", "\u1e97 \u0054\u0308 \u0054\u0308", "\u1e98 \u0057\u030a \u0057\u030a",
         "\u1e99 \u0059\u030a \u0059\u030a", "\u1e9a \u0041\u02be \u0041\u02be", "\u1f50 \u03a5\u0313 \u03a5\u0313",
-        "\u1f52 \u03a5\u0313\u0300 \u03a5\u0313\u0300", "\u1f54 \u03a5\u0313\u0301 \u03a5\u0313\u0301", "\u1f56 \u03a5\u0313\u0342 \u03a5\u0313\u0342",
+        "\u1f52 \u03a5\u0313\u0300 \u03a5\u0313\u0300", "\u1f54 \u03a5\u0313\u0301 \u03a5\u0313\u0301",
+        "\u1f56 \u03a5\u0313\u0342 \u03a5\u0313\u0342",
         "\u1f80 \u1f08\u0399 \u1f88", "\u1f81 \u1f09\u0399 \u1f89", "\u1f82 \u1f0a\u0399 \u1f8a",
         "\u1f83 \u1f0b\u0399 \u1f8b", "\u1f84 \u1f0c\u0399 \u1f8c", "\u1f85 \u1f0d\u0399 \u1f8d",
         "\u1f86 \u1f0e\u0399 \u1f8e", "\u1f87 \u1f0f\u0399 \u1f8f", "\u1f88 \u1f08\u0399 \u1f88",
@@ -39,7 +40,8 @@ internal static class PyCase
         "\u1fc2 \u1fca\u0399 \u1fca\u0345", "\u1fc3 \u0397\u0399 \u1fcc", "\u1fc4 \u0389\u0399 \u0389\u0345",
         "\u1fc6 \u0397\u0342 \u0397\u0342", "\u1fc7 \u0397\u0342\u0399 \u0397\u0342\u0345", "\u1fcc \u0397\u0399 \u1fcc",
         "\u1fd2 \u0399\u0308\u0300 \u0399\u0308\u0300", "\u1fd3 \u0399\u0308\u0301 \u0399\u0308\u0301", "\u1fd6 \u0399\u0342 \u0399\u0342",
-        "\u1fd7 \u0399\u0308\u0342 \u0399\u0308\u0342", "\u1fe2 \u03a5\u0308\u0300 \u03a5\u0308\u0300", "\u1fe3 \u03a5\u0308\u0301 \u03a5\u0308\u0301",
+        "\u1fd7 \u0399\u0308\u0342 \u0399\u0308\u0342", "\u1fe2 \u03a5\u0308\u0300 \u03a5\u0308\u0300",
+        "\u1fe3 \u03a5\u0308\u0301 \u03a5\u0308\u0301",
         "\u1fe4 \u03a1\u0313 \u03a1\u0313", "\u1fe6 \u03a5\u0342 \u03a5\u0342", "\u1fe7 \u03a5\u0308\u0342 \u03a5\u0308\u0342",
         "\u1ff2 \u1ffa\u0399 \u1ffa\u0345", "\u1ff3 \u03a9\u0399 \u1ffc", "\u1ff4 \u038f\u0399 \u038f\u0345",
         "\u1ff6 \u03a9\u0342 \u03a9\u0342", "\u1ff7 \u03a9\u0342\u0399 \u03a9\u0342\u0345", "\u1ffc \u03a9\u0399 \u1ffc",
@@ -49,11 +51,11 @@ internal static class PyCase
         "\ufb15 \u0544\u053b \u0544\u056b", "\ufb16 \u054e\u0546 \u054e\u0576", "\ufb17 \u0544\u053d \u0544\u056d",
     ];
 
-    private static readonly Dictionary<int, (string Upper, string Title)> s_special = s_expanding
+    private static readonly Dictionary<int, (string Upper, string Title)> Special = Expanding
         .Select(line => line.Split(' '))
         .ToDictionary(parts => (int)parts[0][0], parts => (parts[1], parts[2]));
 
-    public static string Upper(string text) => Map(text, static rune => s_special.TryGetValue(rune.Value, out var special)
+    public static string Upper(string text) => Map(text, static rune => Special.TryGetValue(rune.Value, out var special)
         ? special.Upper : Rune.ToUpperInvariant(rune).ToString());
 
     public static string Lower(string text) => text.AsSpan().ContainsAny(CapitalDottedI, CapitalSigma)
@@ -84,15 +86,15 @@ internal static class PyCase
     public static string SwapCase(string text) => MapInPlace(text, static (rune, text, at) =>
         Rune.IsUpper(rune) ? LowerAt(rune, text, at) : Rune.IsLower(rune) ? Upper(rune.ToString()) : rune.ToString());
 
-    /// <summary>Whether the character has capitals and smalls.</summary>
+    /// <summary>True if the character has an upper and a lower case.</summary>
     public static bool IsCased(Rune rune) => Rune.IsUpper(rune) || Rune.IsLower(rune)
         || Rune.GetUnicodeCategory(rune) == System.Globalization.UnicodeCategory.TitlecaseLetter;
 
-    private static string TitleOf(string character) => s_special.TryGetValue(character[0], out var special)
+    private static string TitleOf(string character) => Special.TryGetValue(character[0], out var special)
         ? special.Title
         : character[0] switch
         {
-            // Digraphs have a third form, of which only the first half is a capital.
+            // Digraphs have a third form: only the first half is a capital.
             '\u01c4' or '\u01c5' or '\u01c6' => "\u01c5",
             '\u01c7' or '\u01c8' or '\u01c9' => "\u01c8",
             '\u01ca' or '\u01cb' or '\u01cc' => "\u01cb",
@@ -109,7 +111,7 @@ internal static class PyCase
         _ => Rune.ToLowerInvariant(rune).ToString(),
     };
 
-    /// <summary>A sigma is final when a letter stands before it and none behind.</summary>
+    /// <summary>A sigma is final when a letter comes before it and none after it.</summary>
     private static bool EndsWord(string text, int at)
     {
         int before = at - 1;
@@ -121,7 +123,8 @@ internal static class PyCase
         return before >= 0 && char.IsLetter(text[before]) && !(after < text.Length && char.IsLetter(text[after]));
 
         static bool IsIgnored(char unit) => unit is '\'' or '\u2019' or '.' or ':' or '\u00b7' or '\u00ad'
-            || char.GetUnicodeCategory(unit) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.Format;
+            || char.GetUnicodeCategory(
+                unit) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.Format;
     }
 
     private static string Map(string text, Func<Rune, string> map) => MapInPlace(text, (rune, _, _) => map(rune));

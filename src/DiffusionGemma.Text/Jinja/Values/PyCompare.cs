@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's ==, &lt; and in.</summary>
 internal static class PyCompare
@@ -26,7 +26,9 @@ internal static class PyCompare
         }
     }
 
-    /// <summary>Negative, zero or positive; <see cref="Unordered"/> for numbers that have no order (NaN), of which every comparison is false.</summary>
+    /// <summary>
+    /// Negative, zero or positive; <see cref="Unordered"/> for numbers without an order (NaN), for which every comparison is false.
+    /// </summary>
     public static int Order(object? left, object? right, Budget budget)
     {
         Budget.CheckStack();
@@ -99,8 +101,10 @@ internal static class PyCompare
         if (double.IsNaN(x) || double.IsNaN(y))
             return Unordered;
         // Beyond 2^53 not every int is a float: Python compares exactly.
-        return left is BigInteger or long && right is double && double.IsFinite(y) && Math.Abs(y) >= 1L << 53 ? PyNumber.ToBig(left).CompareTo(new BigInteger(y))
-            : right is BigInteger or long && left is double && double.IsFinite(x) && Math.Abs(x) >= 1L << 53 ? new BigInteger(x).CompareTo(PyNumber.ToBig(right))
+        return left is BigInteger or long && right is double && double.IsFinite(y) && Math.Abs(y) >= 1L << 53
+            ? PyNumber.ToBig(left).CompareTo(new BigInteger(y))
+            : right is BigInteger or long && left is double && double.IsFinite(x) && Math.Abs(x) >= 1L << 53
+                ? new BigInteger(x).CompareTo(PyNumber.ToBig(right))
             : x.CompareTo(y);
     }
 

@@ -1,6 +1,6 @@
 using System.Collections;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's dict: keeps the order of insertion, and its keys compare as Python's do.</summary>
 internal sealed class PyDict : IEnumerable<KeyValuePair<object?, object?>>

@@ -1,10 +1,10 @@
 using System.Collections;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>What dict.keys(), values() and items() give: has a length and can be gone through, but has no places.</summary>
+/// <summary>Result of dict.keys(), values() or items(): it has a length and can be iterated, but not indexed.</summary>
 /// <param name="Name">As Python prints it: dict_keys, dict_values or dict_items.</param>
-/// <param name="Items">What is in it.</param>
+/// <param name="Items">Its items.</param>
 internal sealed record PyDictView(string Name, IReadOnlyList<object?> Items) : IReadOnlyCollection<object?>
 {
     public int Count => Items.Count;

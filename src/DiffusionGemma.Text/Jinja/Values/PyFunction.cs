@@ -1,14 +1,12 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>Something that can be called: a global, a method of a value, a macro.</summary>
+/// <summary>A callable value: a global, a method of a value, or a macro.</summary>
 internal sealed class PyFunction(string name, Func<Interpreter, Arguments, object?> invoke)
 {
     public string Name => name;
 
-    /// <summary>Of a macro, what its caller may read of it.</summary>
+    /// <summary>The macro's signature; null for other functions.</summary>
     public MacroInfo? Macro { get; init; }
 
     public object? Invoke(Interpreter interpreter, Arguments arguments) => invoke(interpreter, arguments);
 }
-
-internal sealed record MacroInfo(IReadOnlyList<string> Parameters, bool TakesCaller, bool TakesMorePositional, bool TakesMoreNamed);

@@ -1,8 +1,8 @@
 using System.Collections;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>Python's generator: can be gone through once, has no length, and is true however many items it would give.</summary>
+/// <summary>Python's generator: it can be iterated once, has no length, and is always true.</summary>
 internal sealed class PyIterator(IEnumerable<object?> items) : IEnumerable<object?>
 {
     private readonly IEnumerator<object?> _rest = items.GetEnumerator();

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>json.dumps as transformers gives it to templates.</summary>
 internal sealed class PyJson(bool asciiOnly, string? indent, string itemSeparator, string keySeparator, bool sortKeys, Budget budget)

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>A value as the key of a dict or a member of a set: equal where Python says so (1, 1.0 and true are one key).</summary>
 internal readonly struct PyKey : IEquatable<PyKey>

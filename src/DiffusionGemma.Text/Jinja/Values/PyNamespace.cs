@@ -1,6 +1,6 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>namespace(...): the one object that a template may change, also from inside a loop.</summary>
+/// <summary>Jinja's namespace(...): the one object that a template may change, even from inside a loop.</summary>
 internal sealed class PyNamespace(PyDict attributes)
 {
     public PyDict Attributes => attributes;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's numbers: int without bounds (long, or BigInteger beyond it) and float, which stay apart.</summary>
 internal static class PyNumber
@@ -148,7 +148,8 @@ internal static class PyNumber
     public static object? TryParseInteger(string text)
     {
         string digits = PyString.Trim(text).Replace("_", "", StringComparison.Ordinal);
-        return digits.Length <= MostDigits && BigInteger.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out BigInteger value)
+        return digits.Length <= MostDigits
+            && BigInteger.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out BigInteger value)
             ? Normalize(value) : null;
     }
 
@@ -162,14 +163,16 @@ internal static class PyNumber
             case "nan": return double.NaN;
         }
         const NumberStyles Style = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
-        return double.TryParse(trimmed, Style, CultureInfo.InvariantCulture, out double value) && trimmed.Length > 0 && trimmed.AsSpan().ContainsAnyInRange('0', '9')
+        return double.TryParse(trimmed, Style, CultureInfo.InvariantCulture, out double value) && trimmed.Length > 0
+            && trimmed.AsSpan().ContainsAnyInRange('0', '9')
             ? value : null;
     }
 
     private static string ShortestDigits(string shortest)
     {
         int end = shortest.IndexOf('E');
-        string digits = (end < 0 ? shortest : shortest[..end]).Replace(".", "", StringComparison.Ordinal).TrimStart('-').TrimStart('0').TrimEnd('0');
+        string digits = (end < 0 ? shortest : shortest[..end])
+            .Replace(".", "", StringComparison.Ordinal).TrimStart('-').TrimStart('0').TrimEnd('0');
         return digits.Length == 0 ? "0" : digits;
     }
 

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>Python's + - * / // % ** on any values.</summary>
 internal static class PyOperators

@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary><c>value[start:stop:step]</c> of texts and sequences.</summary>
 internal static class PySlice

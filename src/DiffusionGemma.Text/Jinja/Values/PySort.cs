@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>
 /// Python's sorted: stable, also in reverse, and by &lt; alone, so that keys without an order (NaN) or of two kinds do what they do there;
@@ -28,7 +28,8 @@ internal static class PySort
         (int left, int right) = (0, middle);
         for (int i = 0; i < pairs.Length; i++)
         {
-            bool takesRight = left == middle || (right < pairs.Length && PyCompare.Compare("<", buffer[right].Key, buffer[left].Key, budget));
+            bool takesRight = left == middle
+                || (right < pairs.Length && PyCompare.Compare("<", buffer[right].Key, buffer[left].Key, budget));
             pairs[i] = takesRight ? buffer[right++] : buffer[left++];
         }
     }

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>Python's view of text: places count code points, and its own set of characters is space.</summary>
+/// <summary>Python's str: indices count code points, and Python's own set of characters counts as space.</summary>
 internal static class PyString
 {
     /// <summary>str.isspace of one character.</summary>
@@ -120,8 +120,9 @@ internal static class PyString
         return lines;
     }
 
-    /// <summary>Whether repr() shows a character as itself.</summary>
+    /// <summary>True if repr() shows the character as itself.</summary>
     public static bool IsPrintable(Rune rune) => rune.Value == ' ' || Rune.GetUnicodeCategory(rune) is not
-        (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
-        or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);
+        (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
+        or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+        or UnicodeCategory.SpaceSeparator);
 }

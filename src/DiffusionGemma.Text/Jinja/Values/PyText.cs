@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Numerics;
 using System.Text;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>str() and repr(): what a value prints as.</summary>
 internal static class PyText
@@ -61,7 +61,8 @@ internal static class PyText
                 text.Append('>');
                 break;
             default:
-                throw new TemplateException($"a {PyType.NameOf(value)} cannot be printed (of a filter's result, print it through the filter list)");
+                throw new TemplateException(
+                    $"a {PyType.NameOf(value)} cannot be printed (of a filter's result, print it through the filter list)");
         }
     }
 

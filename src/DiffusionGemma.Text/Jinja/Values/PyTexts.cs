@@ -1,4 +1,4 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
 /// <summary>All texts inside a value that came from JSON.</summary>
 internal static class PyTexts

@@ -1,8 +1,10 @@
 using System.Numerics;
 
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>Kinds of value. None is null, int is long or BigInteger, float is double, str is string; the rest have classes of their own.</summary>
+/// <summary>
+/// Kinds of value. None is null, int is long or BigInteger, float is double, str is string; the rest have classes of their own.
+/// </summary>
 internal static class PyType
 {
     public static string NameOf(object? value) => value switch

@@ -1,6 +1,8 @@
-namespace DiffusionGemma.Text.Jinja.Values;
+namespace DiffusionGemma.Jinja;
 
-/// <summary>What a name or attribute that isn't there gives: prints as nothing, is false, and fails with its reason when it is used.</summary>
+/// <summary>
+/// Value of a name or attribute that does not exist: prints as nothing, is false, and fails with its reason when it is used.
+/// </summary>
 internal sealed class Undefined(string reason)
 {
     public string Reason => reason;
@@ -12,7 +14,8 @@ internal sealed class Undefined(string reason)
 
     public static Undefined Item(object? of, object? key) => key is string name
         ? Attribute(of, name)
-        : new($"{(of is null ? "None" : PyType.NameOf(of) + " object")} has no element {(key is long number ? number : PyType.NameOf(key))}");
+        : new($"{(of is null ? "None" : PyType.NameOf(of) + " object")} has no element "
+            + (key is long number ? number : PyType.NameOf(key)));
 
     public TemplateException Fail() => new(reason);
 

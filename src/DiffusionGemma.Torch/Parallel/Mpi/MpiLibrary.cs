@@ -1,10 +1,12 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// The functions of Open MPI 4 (libmpi.so.40) that are used, all of the MPI 3.1 standard. Handles are pointers; the predefined ones are addresses of
-/// objects that the library exports (mpi.h: <c>#define MPI_COMM_WORLD OMPI_PREDEFINED_GLOBAL(MPI_Comm, ompi_mpi_comm_world)</c>). Constants are those of its mpi.h.
+/// The functions of Open MPI 4 (libmpi.so.40) in use, all of the MPI 3.1 standard. Handles are pointers; the predefined ones are addresses
+/// of objects that the library exports (mpi.h: <c>#define MPI_COMM_WORLD OMPI_PREDEFINED_GLOBAL(MPI_Comm, ompi_mpi_comm_world)</c>).
+/// Constants are those of its mpi.h.
 /// </summary>
 internal static unsafe partial class MpiLibrary
 {
@@ -19,20 +21,23 @@ internal static unsafe partial class MpiLibrary
     /// <summary>MPI_IN_PLACE.</summary>
     public static void* InPlace => (void*)1;
 
-    /// <summary>Held during every call but the first and the last: the library need not be ready for two threads at once, and no call here waits.</summary>
+    /// <summary>
+    /// Held during every call but the first and the last: the library need not support calls from two threads at once, and no call here
+    /// waits.
+    /// </summary>
     public static Lock Gate { get; } = new();
 
-    /// <summary>The address of a predefined object.</summary>
-    /// <exception cref="DllNotFoundException">There is no such library; says what to install.</exception>
+    /// <summary>Returns the address of a predefined object.</summary>
+    /// <exception cref="DllNotFoundException">Open MPI is missing; says what to install.</exception>
     public static nint Export(string name) => NativeLibrary.GetExport(Loaded.Value, name);
 
-    /// <summary>Throws the library's own words for an error code.</summary>
+    /// <summary>Throws an exception with the library's message for an error code.</summary>
     public static void Check(int code)
     {
         if (code == Success) return;
         byte* text = stackalloc byte[ErrorStringLength];
-        string said = MPI_Error_string(code, text, out int length) == Success ? System.Text.Encoding.UTF8.GetString(text, length) : "no text";
-        throw new ExternalException($"MPI error {code}: {said}", code);
+        string message = MPI_Error_string(code, text, out int length) == Success ? Encoding.UTF8.GetString(text, length) : "no text";
+        throw new ExternalException($"MPI error {code}: {message}", code);
     }
 
     private static nint Load()
@@ -40,7 +45,8 @@ internal static unsafe partial class MpiLibrary
         if (OperatingSystem.IsLinux() && NativeLibrary.TryLoad(Name, out nint library)) return library;
         throw new DllNotFoundException(
             $"Several CPU processes need Open MPI 4, and {Name} cannot be loaded: "
-            + "install openmpi-bin and libopenmpi3 (Debian, Ubuntu) or openmpi (Fedora), or put the folder of the library into LD_LIBRARY_PATH.");
+            + "install openmpi-bin and libopenmpi3 (Debian, Ubuntu) or openmpi (Fedora), "
+            + "or put the folder of the library into LD_LIBRARY_PATH.");
     }
 
     [LibraryImport(Name)]
@@ -92,7 +98,8 @@ internal static unsafe partial class MpiLibrary
     public static partial int MPI_Testall(int count, nint* requests, out int flag, Status* statuses);
 
     [LibraryImport(Name)]
-    public static partial int MPI_Iallgather(void* input, int sent, nint sentType, void* output, int received, nint receivedType, nint comm, out nint request);
+    public static partial int MPI_Iallgather(
+        void* input, int sent, nint sentType, void* output, int received, nint receivedType, nint comm, out nint request);
 
     [LibraryImport(Name)]
     public static partial int MPI_Ibcast(void* data, int count, nint type, int root, nint comm, out nint request);

@@ -2,44 +2,47 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static DiffusionGemma.MpiLibrary;
-using static DiffusionGemma.RankTensors;
+using static DiffusionGemma.CollectiveTensors;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Ranks that are processes, on one machine or several, with Open MPI between them; tensors on the CPU. A program is started by
-/// <c>mpirun -n 4 program</c> or <c>srun --mpi=pmix program</c>. Before data moves every rank tells the group's rank 0 what it calls, and goes on at its
-/// word: two small messages a rank, and all have come and fit. The time-out bounds that, and again the movement itself.
+/// A process group whose ranks are processes, on one machine or several, with Open MPI between them; tensors on the CPU. A program is
+/// started by <c>mpirun -n 4 program</c> or <c>srun --mpi=pmix program</c>. Before data moves every rank sends its request to the group's
+/// rank 0 and waits for the reply that all have arrived with matching requests: two small messages a rank. The time-out bounds that
+/// exchange, and again the transfer of data.
 /// <para>
-/// MPI cannot take back what has been started: after a time-out, an error or a failure the group and its memory under way are left as they are, every later
-/// collective throws, and the process's end (or <see cref="Abort"/>, after a short time in which the others may say the same) ends the job.
+/// MPI cannot cancel an operation under way: after a time-out, an error or a failure the group and the memory in use are left as they are,
+/// every later collective throws, and the process's end (or <see cref="Abort"/>, after a short time in which the others may report the
+/// failure) ends the job.
 /// </para>
 /// </summary>
 internal sealed unsafe class MpiProcessGroup : IProcessGroup
 {
-    private const int PostTag = 1, GoTag = 2, DataTag = 3;
+    private const int RequestTag = 1, ReplyTag = 2, DataTag = 3;
 
-    /// <summary>How much longer than rank 0 of the group the others wait, so that it is the one who says who is missing.</summary>
-    private static readonly TimeSpan Later = TimeSpan.FromSeconds(1);
+    /// <summary>How much longer than rank 0 of the group the others wait, because only rank 0 can name the missing ranks.</summary>
+    private static readonly TimeSpan ExtraWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>Looks before a wait gives the core away at each, and the time after which it sleeps between them where it waits for ranks to come.</summary>
+    /// <summary>Polls before a wait yields the core at each.</summary>
     private const int Spins = 100;
 
-    private static readonly TimeSpan Sleepless = TimeSpan.FromMilliseconds(20);
+    /// <summary>The time after which a wait for other ranks sleeps between polls.</summary>
+    private static readonly TimeSpan SleepAfter = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>Memory that MPI may still write to after a failure: it is never freed.</summary>
-    private static readonly List<Tensor> Left = [];
+    /// <summary>Tensors that MPI may still write to after a failure; static because they must live as long as the process.</summary>
+    private static readonly List<Tensor> Abandoned = [];
 
     private readonly MpiWorld _world;
-    private readonly IReadOnlyList<RankPlace> _ranks;
+    private readonly IReadOnlyList<RankStatus> _ranks;
     private nint _communicator;
     private long _number;
     private (long, CollectiveCall)? _last;
     private CollectiveCall _call;
     private bool _disposed;
 
-    private MpiProcessGroup(MpiWorld world, nint communicator, IReadOnlyList<RankPlace> ranks, int rank, TimeSpan timeout)
+    private MpiProcessGroup(MpiWorld world, nint communicator, IReadOnlyList<RankStatus> ranks, int rank, TimeSpan timeout)
     {
         _world = world;
         _communicator = communicator;
@@ -48,7 +51,7 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         Timeout = timeout;
     }
 
-    /// <summary>Whether mpirun or srun started this process.</summary>
+    /// <summary>True if mpirun or srun started this process.</summary>
     public static bool IsLaunched => MpiWorld.IsLaunched;
 
     public int Rank { get; }
@@ -57,52 +60,59 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
 
     public TimeSpan Timeout { get; }
 
-    public string At
+    public string Activity
     {
-        get => _ranks[Rank].At;
-        set => _ranks[Rank].At = value;
+        get => _ranks[Rank].Activity;
+        set => _ranks[Rank].Activity = value;
     }
 
-    /// <summary>Numbers that a rank sums at a time: as many of each rank are in memory beside the tensors. Smaller in tests.</summary>
-    internal long Piece { get; init; } = 1 << 20;
+    /// <summary>
+    /// Elements that a rank sums at a time: a buffer of this size for each rank is in memory beside the tensors. Smaller in tests.
+    /// </summary>
+    internal long PieceElements { get; init; } = 1 << 20;
 
-    /// <summary>Numbers in a message, whose count has 32 bits. Smaller in tests.</summary>
-    internal long MessageNumbers { get; init; } = 1 << 27;
+    /// <summary>The most elements of a message, whose count has 32 bits. Smaller in tests.</summary>
+    internal long MessageElements { get; init; } = 1 << 27;
 
-    /// <summary>All processes of the job; starts MPI in this one, which ends it when it ends.</summary>
+    /// <summary>Returns the group of all processes of the job; starts MPI in this one, which finalizes it at its end.</summary>
     /// <exception cref="InvalidOperationException">No launcher started this process.</exception>
     /// <exception cref="DllNotFoundException">Open MPI is not installed.</exception>
     public static MpiProcessGroup World(TimeSpan timeout)
     {
         if (!IsLaunched)
-            throw new InvalidOperationException("This process has no ranks beside it (neither OMPI_COMM_WORLD_SIZE nor PMIX_RANK nor PMI_RANK is set): "
+            throw new InvalidOperationException(
+                "No launcher started this process (neither OMPI_COMM_WORLD_SIZE nor PMIX_RANK nor PMI_RANK is set): "
                 + "start the program with mpirun -n RANKS or srun --mpi=pmix.");
         MpiWorld world = MpiWorld.Instance;
         return new MpiProcessGroup(world, world.Communicator, world.Ranks, world.Rank, timeout);
     }
 
-    /// <summary>The same ranks, with other sizes of pieces.</summary>
-    internal MpiProcessGroup InPieces(long piece, long message) => new(_world, _communicator, _ranks, Rank, Timeout) { Piece = piece, MessageNumbers = message };
+    /// <summary>Returns a group of the same ranks with other sizes of pieces and messages.</summary>
+    internal MpiProcessGroup WithSizes(long pieceElements, long messageElements) =>
+        new(_world, _communicator, _ranks, Rank, Timeout) { PieceElements = pieceElements, MessageElements = messageElements };
 
-    /// <remarks>As <see cref="ReduceScatter"/>, of parts of the tensor; then each rank's sum goes to all.</remarks>
-    public void AllReduce(Tensor tensor) => Run(() => new CollectivePost(CollectiveCall.AllReduce(Cpu(tensor))), () =>
+    /// <remarks>Each rank sums its part of the tensor, as in <see cref="ReduceScatter"/>, and sends the sum to all.</remarks>
+    public void AllReduce(Tensor tensor) => Run(() => new CollectiveRequest(CollectiveCall.AllReduce(Cpu(tensor))), () =>
     {
         Tensor all = Flat(tensor);
-        Pieces(all.numel(), Size * Piece, (start, count) =>
+        ForEachPiece(all.numel(), Size * PieceElements, (start, count) =>
         {
             Tensor[] parts = [.. all.narrow(0, start, count).tensor_split(Size)];
-            SumOfMine(parts, parts[Rank]);
+            SumOwnPart(parts, parts[Rank]);
             Exchange([.. Enumerable.Repeat(parts[Rank], Size)], parts);
         });
     });
 
-    public void ReduceScatter(Tensor input, Tensor output) => Run(() => new CollectivePost(CollectiveCall.ReduceScatter(Cpu(input), Cpu(output), Rank, Size)), () =>
+    public void ReduceScatter(Tensor input, Tensor output) =>
+        Run(() => new CollectiveRequest(CollectiveCall.ReduceScatter(Cpu(input), Cpu(output), Rank, Size)), () =>
     {
         Tensor parts = input.view(Size, output.numel()), mine = Flat(output);
-        Pieces(mine.numel(), Piece, (start, count) => SumOfMine([.. parts.narrow(1, start, count).unbind(0)], mine.narrow(0, start, count)));
+        ForEachPiece(mine.numel(), PieceElements, (start, count) =>
+            SumOwnPart([.. parts.narrow(1, start, count).unbind(0)], mine.narrow(0, start, count)));
     });
 
-    public void AllGather(Tensor input, Tensor output) => Run(() => new CollectivePost(CollectiveCall.AllGather(Cpu(input), Cpu(output), Rank, Size)), () =>
+    public void AllGather(Tensor input, Tensor output) =>
+        Run(() => new CollectiveRequest(CollectiveCall.AllGather(Cpu(input), Cpu(output), Rank, Size)), () =>
     {
         Tensor mine = Flat(input);
         Tensor[] parts = [.. output.view(Size, mine.numel()).unbind(0)];
@@ -111,35 +121,38 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
     });
 
     public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received) =>
-        Run(() => new CollectivePost(CollectiveCall.AllToAll(Cpu(input), sent, Cpu(output), received, Size)) { Sent = sent, Received = received }, () =>
+        Run(() => new CollectiveRequest(CollectiveCall.AllToAll(Cpu(input), sent, Cpu(output), received, Size))
+            { Sent = sent, Received = received }, () =>
     {
-        Tensor[] outgoing = Rows(input, sent), incoming = Rows(output, received);
+        Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
         Exchange(outgoing, incoming);
         incoming[Rank].copy_(outgoing[Rank]);
     });
 
-    public void Broadcast(Tensor tensor, int root) => Run(() => new CollectivePost(CollectiveCall.Broadcast(Cpu(tensor), root, Size)), () =>
+    public void Broadcast(Tensor tensor, int root) =>
+        Run(() => new CollectiveRequest(CollectiveCall.Broadcast(Cpu(tensor), root, Size)), () =>
     {
         Tensor all = Flat(tensor);
-        Pieces(all.numel(), MessageNumbers, (start, count) =>
+        ForEachPiece(all.numel(), MessageElements, (start, count) =>
         {
             Tensor part = all.narrow(0, start, count);
-            Wait([part], (out nint request) => MPI_Ibcast(NativeTensors.Data(part), (int)count, TypeOf(part), root, _communicator, out request));
+            Wait([part], (out nint request) =>
+                MPI_Ibcast(NativeTensors.Data(part), (int)count, TypeOf(part), root, _communicator, out request));
         });
     });
 
-    public void Barrier() => Run(() => new CollectivePost(new CollectiveCall(Collective.Barrier)), () => { });
+    public void Barrier() => Run(() => new CollectiveRequest(new CollectiveCall(Collective.Barrier)), () => { });
 
     public IProcessGroup Split(int color)
     {
         nint part = 0;
         int[] numbers = [];
         int rank = 0;
-        Run(() => new CollectivePost(CollectiveCall.Split(color)), () =>
+        Run(() => new CollectiveRequest(CollectiveCall.Split(color)), () =>
         {
             lock (Gate)
             {
-                Check(MPI_Comm_split(_communicator, color, Rank, out part));                      // waits, and all have come
+                Check(MPI_Comm_split(_communicator, color, Rank, out part));                     // blocks, but all ranks have arrived
                 Check(MPI_Comm_set_errhandler(part, Export("ompi_mpi_errors_return")));
                 Check(MPI_Comm_size(part, out int size));
                 Check(MPI_Comm_rank(part, out rank));
@@ -148,8 +161,8 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
             numbers[rank] = _ranks[Rank].Number;
             fixed (int* data = numbers)
             {
-                nint there = (nint)data;
-                Wait([], (out nint request) => MPI_Iallgather(InPlace, 1, Export("ompi_mpi_int"), (void*)there, 1, Export("ompi_mpi_int"), part, out request));
+                nint output = (nint)data, type = Export("ompi_mpi_int");
+                Wait([], (out nint request) => MPI_Iallgather(InPlace, 1, type, (void*)output, 1, type, part, out request));
             }
         });
         return new MpiProcessGroup(_world, part, [.. numbers.Select(number => _world.Ranks[number])], rank, Timeout);
@@ -161,21 +174,21 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
     {
         if (_disposed) return;
         _disposed = true;
-        if (_communicator == _world.Communicator || _world.Failure.Failed) return;
+        if (_communicator == _world.Communicator || _world.Failure.HasFailed) return;
         lock (Gate) _ = MPI_Comm_free(ref _communicator);
     }
 
-    private void Run(Func<CollectivePost> describe, Action work)
+    private void Run(Func<CollectiveRequest> request, Action work)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         _number++;
         try
         {
-            CollectivePost post = describe();
-            _call = post.Call;
+            CollectiveRequest own = request();
+            _call = own.Call;
             _world.Failure.ThrowIfFailed(_ranks[Rank], _number, _call);
-            if (Rank == 0) Gather(post);
-            else Report(post);
+            if (Rank == 0) GatherRequests(own);
+            else SendRequest(own);
             _last = (_number, _call);
             using IDisposable quiet = no_grad();
             using var scope = NewDisposeScope();
@@ -183,44 +196,46 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         }
         catch (Exception e) when (e is not ProcessGroupException)
         {
-            _world.Fail(GroupFailure.Aborted(_ranks[Rank], e), e);
+            _world.Fail(GroupFailure.DescribeAbort(_ranks[Rank], e), e);
             if (e is ArgumentException) throw;
             _world.Failure.ThrowIfFailed(_ranks[Rank], _number, _call);
         }
     }
 
-    /// <summary>Rank 0: what all call; then the word to go on.</summary>
-    private void Gather(CollectivePost mine)
+    /// <summary>Rank 0: receives and compares the requests of all ranks, then sends the replies.</summary>
+    private void GatherRequests(CollectiveRequest own)
     {
-        var posts = new CollectivePost?[Size];
-        posts[0] = mine;
-        int came = 1;
+        var requests = new CollectiveRequest?[Size];
+        requests[0] = own;
+        int arrived = 1;
         Until(() =>
         {
-            while (came < Size && _world.TryReceive(_communicator, AnySource, PostTag, out Status status, out byte[] bytes))
+            while (arrived < Size && _world.TryReceive(_communicator, AnySource, RequestTag, out Status status, out byte[] bytes))
             {
-                (posts[status.Source], _ranks[status.Source].At) = CollectivePostBytes.Read(bytes);
-                came++;
+                (requests[status.Source], _ranks[status.Source].Activity) = CollectiveRequestBytes.Read(bytes);
+                arrived++;
             }
-            return came == Size;
-        }, Timeout, () => GroupFailure.Late(Timeout, _ranks.Where((_, r) => posts[r] is null), _last), sleep: true);
-        if (CollectivePost.Mismatch(_ranks, posts!) is { } mismatch) Fail(mismatch);
-        var words = new MpiWorld.Message[Size - 1];
+            return arrived == Size;
+        }, Timeout, () => GroupFailure.DescribeTimeout(Timeout, _ranks.Where((_, r) => requests[r] is null), _last), sleep: true);
+        if (CollectiveRequest.FindMismatch(_ranks, requests!) is { } mismatch) Fail(mismatch);
+        var replies = new MpiWorld.Message[Size - 1];
         lock (Gate)
         {
-            for (int r = 1; r < Size; r++) words[r - 1] = _world.Send(_communicator, r, GoTag, []);
+            for (int r = 1; r < Size; r++) replies[r - 1] = _world.Send(_communicator, r, ReplyTag, []);
         }
-        Finish(words);
+        Finish(replies);
     }
 
-    /// <summary>The other ranks: what this one calls; returns at the word of rank 0.</summary>
-    private void Report(CollectivePost mine)
+    /// <summary>The other ranks: sends this rank's request and returns at the reply of rank 0.</summary>
+    private void SendRequest(CollectiveRequest own)
     {
-        MpiWorld.Message post;
-        lock (Gate) post = _world.Send(_communicator, 0, PostTag, CollectivePostBytes.Write(mine, At));
-        TimeSpan patience = Timeout == System.Threading.Timeout.InfiniteTimeSpan ? Timeout : Timeout + Later;
-        Until(() => _world.TryReceive(_communicator, 0, GoTag, out _, out _), patience, () => GroupFailure.Late(Timeout, [_ranks[0]], _last), sleep: true);
-        Finish([post]);
+        MpiWorld.Message request;
+        lock (Gate) request = _world.Send(_communicator, 0, RequestTag, CollectiveRequestBytes.Write(own, Activity));
+        TimeSpan timeout = Timeout == System.Threading.Timeout.InfiniteTimeSpan ? Timeout : Timeout + ExtraWait;
+        Until(
+            () => _world.TryReceive(_communicator, 0, ReplyTag, out _, out _), timeout,
+            () => GroupFailure.DescribeTimeout(Timeout, [_ranks[0]], _last), sleep: true);
+        Finish([request]);
     }
 
     private void Finish(MpiWorld.Message[] messages)
@@ -229,7 +244,7 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         foreach (MpiWorld.Message message in messages) message.Free();
     }
 
-    /// <summary>Starts operations and returns when they are complete. Where that does not happen, what they use is kept.</summary>
+    /// <summary>Starts operations and returns when they are complete. If that fails, the tensors that they use are never freed.</summary>
     private void Wait(Tensor[] used, params Start[] starts)
     {
         var requests = new nint[starts.Length];
@@ -243,7 +258,7 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         }
         catch
         {
-            lock (Left) Left.AddRange(used.Select(tensor => tensor.alias().DetachFromDisposeScope()));
+            lock (Abandoned) Abandoned.AddRange(used.Select(tensor => tensor.alias().DetachFromDisposeScope()));
             throw;
         }
     }
@@ -255,28 +270,30 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
             Check(MPI_Testall(requests.Length, all, out int flag, null));
             return flag != 0;
         }
-    }, Timeout, () => $"within {Timeout.TotalSeconds:0.###} s {_ranks[Rank]} could not move its data, though all had come", sleep: false);
+    }, Timeout, () => $"{_ranks[Rank]} could not transfer its data within {Timeout.TotalSeconds:0.###} s after all ranks arrived", sleep: false);
 
-    /// <summary>Looks, and drives MPI on, until something is so; throws when the group fails or the time is over.</summary>
-    /// <param name="so">What, looked at with <see cref="MpiLibrary.Gate"/> held.</param>
+    /// <summary>
+    /// Polls a condition, which also makes MPI progress, until it is true; throws when the group fails or the time is over.
+    /// </summary>
+    /// <param name="condition">Called with <see cref="MpiLibrary.Gate"/> held.</param>
     /// <param name="timeout">From now.</param>
-    /// <param name="late">What to say when the time is over.</param>
-    /// <param name="sleep">Between looks once it takes long: not where data move, which they do only while somebody looks.</param>
-    private void Until(Func<bool> so, TimeSpan timeout, Func<string> late, bool sleep)
+    /// <param name="describeTimeout">Returns the message of a time-out.</param>
+    /// <param name="sleep">True to sleep between polls after a while; false while data are transferred, which needs the polls.</param>
+    private void Until(Func<bool> condition, TimeSpan timeout, Func<string> describeTimeout, bool sleep)
     {
         long start = Stopwatch.GetTimestamp();
-        for (int looks = 0; ; looks++)
+        for (int polls = 0; ; polls++)
         {
             lock (Gate)
             {
-                if (so()) return;
-                _world.ReadNews();
+                if (condition()) return;
+                _world.ReadFailures();
             }
             _world.Failure.ThrowIfFailed(_ranks[Rank], _number, _call);
-            if (looks < Spins) continue;
+            if (polls < Spins) continue;
             TimeSpan waited = Stopwatch.GetElapsedTime(start);
-            if (timeout != System.Threading.Timeout.InfiniteTimeSpan && waited > timeout) Fail(late());
-            if (sleep && waited > Sleepless) Thread.Sleep(1);
+            if (timeout != System.Threading.Timeout.InfiniteTimeSpan && waited > timeout) Fail(describeTimeout());
+            if (sleep && waited > SleepAfter) Thread.Sleep(1);
             else Thread.Yield();
         }
     }
@@ -287,31 +304,35 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         _world.Failure.ThrowIfFailed(_ranks[Rank], _number, _call);
     }
 
-    /// <summary>The sum, in the order of ranks, of what all ranks have as this rank's part.</summary>
-    private void SumOfMine(Tensor[] parts, Tensor output)
+    /// <summary>Writes the sum, in the order of ranks, of all ranks' tensors for this rank's part.</summary>
+    private void SumOwnPart(Tensor[] parts, Tensor output)
     {
         Tensor[] inputs = [.. parts.Select((_, r) => r == Rank ? parts[r] : empty_like(parts[Rank]))];
         Exchange(parts, inputs);
-        RankSum.Into([output], inputs);
+        RankSum.WriteTo([output], inputs);
     }
 
-    /// <summary>Each rank sends every other one a tensor and gets one; those of this rank's own number are left alone.</summary>
+    /// <summary>Sends a tensor to every other rank and receives one from each; entries of this rank's own number are ignored.</summary>
     private void Exchange(Tensor[] outgoing, Tensor[] incoming)
     {
         var starts = new List<Start>();
         for (int step = 1; step < Size; step++)
         {
-            (int from, int to) = ((Rank - step + Size) % Size, (Rank + step) % Size);             // nobody is everybody's first
-            Pieces(incoming[from].numel(), MessageNumbers, (start, count) => starts.Add((out nint request) =>
-                MPI_Irecv(NativeTensors.Data(incoming[from].narrow(0, start, count)), (int)count, TypeOf(incoming[from]), from, DataTag, _communicator, out request)));
-            Pieces(outgoing[to].numel(), MessageNumbers, (start, count) => starts.Add((out nint request) =>
-                MPI_Isend(NativeTensors.Data(outgoing[to].narrow(0, start, count)), (int)count, TypeOf(outgoing[to]), to, DataTag, _communicator, out request)));
+            (int from, int to) = ((Rank - step + Size) % Size, (Rank + step) % Size);            // each rank starts with another partner
+            Tensor received = incoming[from], sent = outgoing[to];
+            ForEachPiece(received.numel(), MessageElements, (start, count) => starts.Add((out nint request) => MPI_Irecv(
+                NativeTensors.Data(received.narrow(0, start, count)), (int)count, TypeOf(received), from, DataTag, _communicator,
+                out request)));
+            ForEachPiece(sent.numel(), MessageElements, (start, count) => starts.Add((out nint request) => MPI_Isend(
+                NativeTensors.Data(sent.narrow(0, start, count)), (int)count, TypeOf(sent), to, DataTag, _communicator,
+                out request)));
         }
         Wait([.. outgoing, .. incoming], [.. starts]);
     }
 
     private static Tensor Cpu(Tensor tensor) =>
-        tensor.device.type == DeviceType.CPU ? tensor : throw new ArgumentException($"MPI takes tensors on the CPU, not on {tensor.device}.");
+        tensor.device.type == DeviceType.CPU ? tensor
+            : throw new ArgumentException($"MPI takes tensors on the CPU, not on {tensor.device}.");
 
     private static nint TypeOf(Tensor tensor) => Export(tensor.dtype switch
     {

@@ -7,19 +7,20 @@ using static DiffusionGemma.MpiLibrary;
 namespace DiffusionGemma;
 
 /// <summary>
-/// MPI in this process, once: its start and its end, and the news of failures, which travel between all ranks on a communicator of their own. Whoever
-/// waits in a collective looks for news, so a failure anywhere ends every wait.
+/// MPI in this process: its start and end, and the messages about failures, which travel between all ranks on a communicator of their own.
+/// A rank that waits in a collective reads them, so a failure anywhere ends every wait.
 /// </summary>
 internal sealed unsafe class MpiWorld
 {
-    /// <summary>How long a process that failed leaves the others to say what they have to say before the job is ended.</summary>
+    /// <summary>The time that a process that failed gives the others to report the failure before it ends the job.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
 
-    private const int NewsTag = 1, LeavingTag = 2;
+    private const int FailureTag = 1, LeavingTag = 2;
 
-    private static readonly Lazy<MpiWorld> TheOne = new(() => new MpiWorld());
+    /// <summary>Static because MPI can be initialized only once a process.</summary>
+    private static readonly Lazy<MpiWorld> LazyInstance = new(() => new MpiWorld());
 
-    private readonly nint _byte = Export("ompi_mpi_byte"), _news;
+    private readonly nint _byte = Export("ompi_mpi_byte"), _failures;
     private int _leaving, _ending;
 
     private MpiWorld()
@@ -30,62 +31,70 @@ internal sealed unsafe class MpiWorld
             nint world = Export("ompi_mpi_comm_world");
             Check(MPI_Comm_size(world, out int size));
             Check(MPI_Comm_rank(world, out int rank));
-            if (provided < ThreadSerialized) throw new NotSupportedException("This Open MPI was built without support for threads (MPI_THREAD_SERIALIZED).");
+            if (provided < ThreadSerialized)
+                throw new NotSupportedException("This Open MPI was built without support for threads (MPI_THREAD_SERIALIZED).");
             if (LaunchedRanks is { } launched && launched != size)
                 throw new InvalidOperationException(
-                    $"The launcher started {launched} ranks and Open MPI sees {size}: the program that started this process is not of the Open MPI whose library was loaded.");
+                    $"The launcher started {launched} ranks and Open MPI sees {size}: "
+                    + "the launcher belongs to another MPI than the library that was loaded.");
             Communicator = Copy(world);
-            _news = Copy(world);
+            _failures = Copy(world);
             Rank = rank;
-            Ranks = [.. Enumerable.Range(0, size).Select(r => new RankPlace(r))];
+            Ranks = [.. Enumerable.Range(0, size).Select(r => new RankStatus(r))];
         }
         AppDomain.CurrentDomain.ProcessExit += (_, _) => End();
     }
 
-    /// <summary>Starts MPI where that has not happened.</summary>
-    public static MpiWorld Instance => TheOne.Value;
+    /// <summary>The one instance; starts MPI at the first use.</summary>
+    public static MpiWorld Instance => LazyInstance.Value;
 
     /// <summary>
-    /// Whether the environment is that of a process which mpirun (OMPI_COMM_WORLD_SIZE) or srun with --mpi=pmix (PMIX_RANK) or --mpi=pmi2 (PMI_RANK) started.
+    /// True if the environment is that of a process started by mpirun (OMPI_COMM_WORLD_SIZE) or by srun with --mpi=pmix (PMIX_RANK) or
+    /// --mpi=pmi2 (PMI_RANK).
     /// </summary>
-    public static bool IsLaunched => new[] { "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK" }.Any(name => Environment.GetEnvironmentVariable(name) is not null);
+    public static bool IsLaunched =>
+        new[] { "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK" }.Any(name => Environment.GetEnvironmentVariable(name) is not null);
 
     public int Rank { get; }
 
-    /// <summary>By number. Where the other ranks are is known as far as they have said.</summary>
-    public IReadOnlyList<RankPlace> Ranks { get; }
+    /// <summary>All ranks by number. The activity of another rank is that of its last request.</summary>
+    public IReadOnlyList<RankStatus> Ranks { get; }
 
-    /// <summary>Of all ranks.</summary>
+    /// <summary>The communicator of all ranks.</summary>
     public nint Communicator { get; }
 
     public GroupFailure Failure { get; } = new();
 
-    /// <summary>As the launcher has it; null where it does not say.</summary>
+    /// <summary>The number of ranks by the launcher's variables; null where none is set.</summary>
     private static int? LaunchedRanks
     {
         get
         {
-            string? size = Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") ?? Environment.GetEnvironmentVariable("PMI_SIZE")
-                ?? (Environment.GetEnvironmentVariable("PMIX_RANK") is null ? null : Environment.GetEnvironmentVariable("SLURM_STEP_NUM_TASKS"));
+            string? slurm = Environment.GetEnvironmentVariable("PMIX_RANK") is null
+                ? null : Environment.GetEnvironmentVariable("SLURM_STEP_NUM_TASKS");
+            string? size =
+                Environment.GetEnvironmentVariable("OMPI_COMM_WORLD_SIZE") ?? Environment.GetEnvironmentVariable("PMI_SIZE") ?? slurm;
             return int.TryParse(size, CultureInfo.InvariantCulture, out int ranks) ? ranks : null;
         }
     }
 
-    /// <summary>Fails every group of every rank, where none has failed before.</summary>
-    /// <returns>Whether this was the first failure here.</returns>
+    /// <summary>Fails every group of every rank, unless one has failed before.</summary>
+    /// <returns>True for the first failure in this process.</returns>
     public bool Fail(string message, Exception? cause = null)
     {
         if (!Failure.Fail(message, cause)) return false;
-        Tell(NewsTag, $"{message}\0{(cause is null ? "" : $"{cause.GetType().Name}: {cause.Message}")}");
+        SendToAll(FailureTag, $"{message}\0{(cause is null ? "" : $"{cause.GetType().Name}: {cause.Message}")}");
         return true;
     }
 
-    /// <summary>Fails every group, says so on standard error, and ends the job when the others have had time to say the same.</summary>
+    /// <summary>
+    /// Fails every group, writes the message to standard error, and ends the job when the others have had time to do the same.
+    /// </summary>
     public void Abort(Exception cause)
     {
         try
         {
-            string message = GroupFailure.Aborted(Ranks[Rank], cause);
+            string message = GroupFailure.DescribeAbort(Ranks[Rank], cause);
             if (Fail(message, cause)) Console.Error.WriteLine(message);
         }
         finally
@@ -94,22 +103,22 @@ internal sealed unsafe class MpiWorld
         }
     }
 
-    /// <summary>Takes the news that have come. To be called with <see cref="MpiLibrary.Gate"/> held.</summary>
-    public void ReadNews()
+    /// <summary>Receives the messages about failures that have arrived. To be called with <see cref="MpiLibrary.Gate"/> held.</summary>
+    public void ReadFailures()
     {
-        while (TryReceive(_news, AnySource, AnyTag, out Status status, out byte[] bytes))
+        while (TryReceive(_failures, AnySource, AnyTag, out Status status, out byte[] bytes))
         {
             if (status.Tag == LeavingTag)
             {
                 _leaving++;
                 continue;
             }
-            string[] told = Encoding.UTF8.GetString(bytes).Split('\0');
-            Failure.Fail(told[0], told[1].Length == 0 ? null : new ProcessGroupException(told[1]));
+            string[] parts = Encoding.UTF8.GetString(bytes).Split('\0');
+            Failure.Fail(parts[0], parts[1].Length == 0 ? null : new ProcessGroupException(parts[1]));
         }
     }
 
-    /// <summary>A message that has come, if one has. To be called with <see cref="MpiLibrary.Gate"/> held.</summary>
+    /// <summary>Receives a message if one has arrived. To be called with <see cref="MpiLibrary.Gate"/> held.</summary>
     public bool TryReceive(nint communicator, int from, int tag, out Status status, out byte[] bytes)
     {
         bytes = [];
@@ -122,7 +131,8 @@ internal sealed unsafe class MpiWorld
     }
 
     /// <summary>
-    /// Starts to send; the bytes are copied, and their memory stays until the returned message is freed. To be called with <see cref="MpiLibrary.Gate"/> held.
+    /// Starts to send a copy of the bytes, whose memory stays until the returned message is freed. To be called with <see
+    /// cref="MpiLibrary.Gate"/> held.
     /// </summary>
     public Message Send(nint communicator, int to, int tag, ReadOnlySpan<byte> bytes)
     {
@@ -132,7 +142,7 @@ internal sealed unsafe class MpiWorld
         return new Message(request, (nint)memory);
     }
 
-    /// <summary>A communicator of its own for the same ranks, that returns errors.</summary>
+    /// <summary>Duplicates a communicator for the same ranks, with errors returned.</summary>
     private static nint Copy(nint communicator)
     {
         Check(MPI_Comm_dup(communicator, out nint copy));
@@ -140,8 +150,11 @@ internal sealed unsafe class MpiWorld
         return copy;
     }
 
-    /// <summary>To all other ranks; the memory of the few such messages stays until the process ends. An error here cannot be helped any more.</summary>
-    private void Tell(int tag, string text)
+    /// <summary>
+    /// Sends a text to all other ranks; the memory of these few messages is never freed. An error is only written to standard error: the
+    /// job is ending.
+    /// </summary>
+    private void SendToAll(int tag, string text)
     {
         try
         {
@@ -149,32 +162,32 @@ internal sealed unsafe class MpiWorld
             {
                 for (int r = 0; r < Ranks.Count; r++)
                 {
-                    if (r != Rank) Send(_news, r, tag, Encoding.UTF8.GetBytes(text));
+                    if (r != Rank) Send(_failures, r, tag, Encoding.UTF8.GetBytes(text));
                 }
             }
         }
         catch (ExternalException e)
         {
-            Console.Error.WriteLine($"{Ranks[Rank]} could not tell the others: {e.Message}");
+            Console.Error.WriteLine($"{Ranks[Rank]} could not report to the others: {e.Message}");
         }
     }
 
-    /// <summary>At the end of the process: the orderly end of MPI, which waits for all others to come to theirs, or the end of a job that has failed.</summary>
+    /// <summary>Ends MPI at the end of the process: waits for all others to finalize too, or ends a job that has failed.</summary>
     private void End()
     {
         if (Environment.ExitCode != 0) Fail($"{Ranks[Rank]} ended with exit code {Environment.ExitCode}");
-        if (!Failure.Failed)
+        if (!Failure.HasFailed)
         {
             lock (Gate) _ = MPI_Finalize();
             return;
         }
-        Tell(LeavingTag, "");
+        SendToAll(LeavingTag, "");
         EndJob(this);
     }
 
     /// <summary>
-    /// Ends all processes of the job when the grace is over; or none, where all are leaving before: a launcher counts processes that end without
-    /// MPI_Finalize as failed, and this one returns with an exit code that says so.
+    /// Ends all processes of the job when the grace is over, or none if all are leaving by themselves: a launcher counts a process that
+    /// ends without MPI_Finalize as failed, and this one returns a failing exit code.
     /// </summary>
     private void EndJob(object? leaving)
     {
@@ -183,7 +196,7 @@ internal sealed unsafe class MpiWorld
         {
             lock (Gate)
             {
-                ReadNews();
+                ReadFailures();
                 if (leaving is not null && _leaving == Ranks.Count - 1)
                 {
                     if (Environment.ExitCode == 0) Environment.ExitCode = 1;
@@ -195,7 +208,7 @@ internal sealed unsafe class MpiWorld
         lock (Gate) _ = MPI_Abort(Communicator, 1);
     }
 
-    /// <summary>One that is under way.</summary>
+    /// <summary>A message being sent.</summary>
     public readonly record struct Message(nint Request, nint Memory)
     {
         public void Free() => NativeMemory.Free((void*)Memory);

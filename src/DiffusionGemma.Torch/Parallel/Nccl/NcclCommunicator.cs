@@ -5,32 +5,32 @@ using static DiffusionGemma.NcclLibrary;
 namespace DiffusionGemma;
 
 /// <summary>
-/// One rank's NCCL communicator, whose calls do not wait, and a thread that watches what is under way on the device: a collective that takes too long, an
-/// error that comes late, or a failure of the group ends in ncclCommAbort, which lets the device's kernels go. The rank's next call then throws.
+/// One rank's non-blocking NCCL communicator, and a thread that watches the collectives pending on the device: after a time-out, an
+/// asynchronous error or a failure of the group it calls ncclCommAbort, which ends the device's kernels. The rank's next call then throws.
 /// </summary>
 internal sealed unsafe class NcclCommunicator : IDisposable
 {
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(10);
 
     private readonly object _gate = new();
-    private readonly Queue<UnderWay> _queue = new();
-    private readonly Stack<nint> _events = new();
+    private readonly Queue<PendingCollective> _pending = new();
+    private readonly Stack<nint> _freeEvents = new();
     private readonly int _device;
     private readonly TimeSpan _timeout;
     private readonly GroupFailure _failure;
     private nint _handle;
     private bool _disposed;
 
-    /// <summary>Takes over a communicator that NCCL may still be making; <see cref="Settle"/> before it is used.</summary>
+    /// <summary>Takes over a communicator that NCCL may still be initializing; call <see cref="WaitUntilReady"/> before using it.</summary>
     public NcclCommunicator(nint handle, int device, TimeSpan timeout, GroupFailure failure)
     {
         (_handle, _device, _timeout, _failure) = (handle, device, timeout, failure);
-        new Thread(Watch) { IsBackground = true, Name = $"NCCL watch of device {device}" }.Start();
+        new Thread(WatchPending) { IsBackground = true, Name = $"NCCL watch of device {device}" }.Start();
     }
 
-    /// <summary>Calls NCCL with the communicator, and returns once it has taken the call: not when the device has done it.</summary>
-    /// <param name="call">Returns NCCL's code.</param>
-    /// <param name="what">For messages.</param>
+    /// <summary>Calls NCCL with the communicator, and returns once NCCL has enqueued the call, before the device has executed it.</summary>
+    /// <param name="call">Gets the communicator and returns NCCL's code.</param>
+    /// <param name="what">Names the call in messages.</param>
     public void Call(Func<nint, int> call, string what)
     {
         lock (_gate)
@@ -38,11 +38,11 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             if (_handle == 0) throw new ExternalException($"{what}: the communicator was aborted.");
             Check(call(_handle));
         }
-        Settle(what);
+        WaitUntilReady(what);
     }
 
-    /// <summary>Waits while NCCL makes or connects the communicator.</summary>
-    public void Settle(string what)
+    /// <summary>Waits while NCCL initializes or connects the communicator.</summary>
+    public void WaitUntilReady(string what)
     {
         long start = Stopwatch.GetTimestamp();
         for (var spin = new SpinWait(); ; spin.SpinOnce())
@@ -55,34 +55,37 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             }
             if (state == Success) return;
             Check(state);
-            if (_failure.Failed || Over(start)) throw new TimeoutException($"{what}: NCCL was not ready within {_timeout.TotalSeconds:0.###} s.");
+            if (_failure.HasFailed || IsOverdue(start))
+                throw new TimeoutException($"{what}: NCCL was not ready within {_timeout.TotalSeconds:0.###} s.");
         }
     }
 
-    /// <summary>Notes that the stream now holds a collective, to be watched.</summary>
-    /// <returns>Whether it is done, to be asked until it is.</returns>
-    public Func<bool> Enqueued(string description)
+    /// <summary>Starts to watch the collective that was last put into the stream.</summary>
+    /// <returns>A function that returns true once the device has completed it.</returns>
+    public Func<bool> Watch(string description)
     {
         lock (_gate)
         {
-            if (!_events.TryPop(out nint recorded)) CudaRuntime.Check(CudaRuntime.cudaEventCreateWithFlags(out recorded, CudaRuntime.WithoutTiming));
+            if (!_freeEvents.TryPop(out nint recorded))
+                CudaRuntime.Check(CudaRuntime.cudaEventCreateWithFlags(out recorded, CudaRuntime.WithoutTiming));
             CudaRuntime.Check(CudaRuntime.cudaEventRecord(recorded, 0));
-            var under = new UnderWay(description, recorded, Stopwatch.GetTimestamp());
-            _queue.Enqueue(under);
+            var pending = new PendingCollective(description, recorded, Stopwatch.GetTimestamp());
+            _pending.Enqueue(pending);
             Monitor.PulseAll(_gate);
             return () =>
             {
                 lock (_gate)
                 {
-                    Retire();
-                    return !_queue.Contains(under);
+                    RemoveCompleted();
+                    return !_pending.Contains(pending);
                 }
             };
         }
     }
 
     /// <summary>
-    /// Where the group is well, returns once all ranks have come here and what they started is done: each rank's thread disposes its own. Otherwise aborts.
+    /// Unless the group has failed, returns once all ranks have called it and their collectives are complete: each rank's thread disposes
+    /// its own. After a failure, aborts.
     /// </summary>
     public void Dispose()
     {
@@ -94,7 +97,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         }
         try
         {
-            if (!_failure.Failed)
+            if (!_failure.HasFailed)
             {
                 Call(ncclCommFinalize, "the end of a communicator");
                 lock (_gate)
@@ -111,7 +114,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         finally
         {
             Abort();
-            foreach (nint recorded in _events) _ = CudaRuntime.cudaEventDestroy(recorded);
+            foreach (nint recorded in _freeEvents) _ = CudaRuntime.cudaEventDestroy(recorded);
         }
     }
 
@@ -125,7 +128,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         }
     }
 
-    private void Watch()
+    private void WatchPending()
     {
         try
         {
@@ -134,16 +137,16 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             {
                 lock (_gate)
                 {
-                    while (!_disposed && _queue.Count == 0) Monitor.Wait(_gate);
+                    while (!_disposed && _pending.Count == 0) Monitor.Wait(_gate);
                     if (_disposed || _handle == 0) return;
                     Check(ncclCommGetAsyncError(_handle, out int state));
                     Check(state);
-                    Retire();
-                    if (_queue.TryPeek(out UnderWay? oldest) && Over(oldest.Start))
+                    RemoveCompleted();
+                    if (_pending.TryPeek(out PendingCollective? oldest) && IsOverdue(oldest.Start))
                         _failure.Fail($"{oldest.Description}, was not complete on device {_device} within {_timeout.TotalSeconds:0.###} s");
                 }
-                if (_failure.Failed) break;
-                Thread.Sleep(Look);
+                if (_failure.HasFailed) break;
+                Thread.Sleep(PollInterval);
             }
         }
         catch (ExternalException e)
@@ -153,16 +156,16 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         Abort();
     }
 
-    private void Retire()
+    private void RemoveCompleted()
     {
-        while (_queue.TryPeek(out UnderWay? oldest) && CudaRuntime.Done(oldest.Event))
+        while (_pending.TryPeek(out PendingCollective? oldest) && CudaRuntime.Done(oldest.Event))
         {
-            _events.Push(oldest.Event);
-            _queue.Dequeue();
+            _freeEvents.Push(oldest.Event);
+            _pending.Dequeue();
         }
     }
 
-    private bool Over(long start) => _timeout != Timeout.InfiniteTimeSpan && Stopwatch.GetElapsedTime(start) > _timeout;
+    private bool IsOverdue(long start) => _timeout != Timeout.InfiniteTimeSpan && Stopwatch.GetElapsedTime(start) > _timeout;
 
-    private sealed record UnderWay(string Description, nint Event, long Start);
+    private sealed record PendingCollective(string Description, nint Event, long Start);
 }

@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace DiffusionGemma;
 
-/// <summary>The functions of NCCL that are used, as its nccl.h of version 2.19 declares them; later versions take the same calls.</summary>
+/// <summary>The functions of NCCL in use, as its nccl.h of version 2.19 declares them; later versions take the same calls.</summary>
 internal static unsafe partial class NcclLibrary
 {
     public const int Success = 0, InProgress = 7, Sum = 0;
 
     private const int Undefined = int.MinValue, Version = 21900;
 
-    /// <summary>NCCL_CONFIG_INITIALIZER of version 2.19, with calls that do not wait.</summary>
+    /// <summary>NCCL_CONFIG_INITIALIZER of version 2.19 for non-blocking calls.</summary>
     public static Config NonBlocking => new()
     {
         Size = (nuint)sizeof(Config), Magic = 0xcafebeef, DeclaredVersion = Version, Blocking = 0,
@@ -60,10 +60,12 @@ internal static unsafe partial class NcclLibrary
     public static partial int ncclGroupEnd();
 
     [LibraryImport(GpuLibraries.Nccl)]
-    public static partial int ncclAllReduce(void* input, void* output, nuint count, int type, int operation, nint communicator, nint stream);
+    public static partial int ncclAllReduce(
+        void* input, void* output, nuint count, int type, int operation, nint communicator, nint stream);
 
     [LibraryImport(GpuLibraries.Nccl)]
-    public static partial int ncclReduceScatter(void* input, void* output, nuint count, int type, int operation, nint communicator, nint stream);
+    public static partial int ncclReduceScatter(
+        void* input, void* output, nuint count, int type, int operation, nint communicator, nint stream);
 
     [LibraryImport(GpuLibraries.Nccl)]
     public static partial int ncclAllGather(void* input, void* output, nuint count, int type, nint communicator, nint stream);
@@ -85,7 +87,9 @@ internal static unsafe partial class NcclLibrary
         public fixed byte Internal[Bytes];
     }
 
-    /// <summary>ncclConfig_t as of 2.19 (ncclConfig_v21700); a newer library fills up what it has more by the size and version told.</summary>
+    /// <summary>
+    /// ncclConfig_t as of 2.19 (ncclConfig_v21700); a newer library sets its further fields to defaults by the size and version given.
+    /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Config
     {

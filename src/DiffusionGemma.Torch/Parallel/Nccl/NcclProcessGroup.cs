@@ -1,39 +1,40 @@
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static DiffusionGemma.NcclLibrary;
-using static DiffusionGemma.RankTensors;
+using static DiffusionGemma.CollectiveTensors;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Ranks that have a GPU each, with NCCL between them, on the stream that libtorch computes on: a collective returns when NCCL has taken it and is in order
-/// with what comes before and after on the device; only a barrier waits for the device.
+/// A process group whose ranks have a GPU each, with NCCL between them, on the stream that libtorch computes on: a collective returns when
+/// NCCL has enqueued it, in order with the operations before and after it on the device; only a barrier waits for the device.
 /// <para>
-/// Ranks that are threads of one process compare what they call before NCCL sees it, as those of <see cref="InProcessGroup"/> do. Ranks that are processes do
-/// not, for that would stop the device at every collective: there a mismatch, and a failure elsewhere, end by the time-out. That counts from the call, and is
-/// seen by a thread which lets the device go; the numbers that the device had in work are then worthless, and the next collective throws. It must be
-/// longer than the device's longest backlog.
+/// Ranks that are threads of one process compare their requests before NCCL gets them (<see cref="RankBarrier"/>). Ranks that are processes
+/// do not, because that would drain the device at every collective: there a mismatch, and a failure elsewhere, end by the time-out. It
+/// counts from the call and must be longer than the device's longest backlog. A watching thread then aborts the communicator; the results
+/// of the pending operations are invalid, and the next collective throws.
 /// </para>
 /// </summary>
 internal sealed unsafe class NcclProcessGroup : IProcessGroup
 {
-    /// <summary>Numbers of bfloat16 that are float32 at a time: 64 MiB.</summary>
-    private const long WideNumbers = 1 << 24;
+    /// <summary>Elements of bfloat16 that are widened to float32 at a time: 64 MiB.</summary>
+    private const long WideElements = 1 << 24;
 
-    private readonly Meeting? _meeting;
+    private readonly RankBarrier? _barrier;
     private readonly GroupFailure _failure;
     private readonly NcclCommunicator _communicator;
     private readonly int _device;
     private readonly Device _tensors;
-    private IReadOnlyList<RankPlace> _ranks;
+    private IReadOnlyList<RankStatus> _ranks;
     private long _number;
     private bool _disposed;
 
     private NcclProcessGroup(
-        IReadOnlyList<RankPlace> ranks, int rank, int device, Device tensors, nint communicator, TimeSpan timeout, GroupFailure failure, Meeting? meeting)
+        IReadOnlyList<RankStatus> ranks, int rank, int device, Device tensors, nint communicator, TimeSpan timeout, GroupFailure failure,
+        RankBarrier? barrier)
     {
-        (_ranks, Rank, _device, _tensors, Timeout, _failure, _meeting) = (ranks, rank, device, tensors, timeout, failure, meeting);
+        (_ranks, Rank, _device, _tensors, Timeout, _failure, _barrier) = (ranks, rank, device, tensors, timeout, failure, barrier);
         _communicator = new NcclCommunicator(communicator, device, timeout, failure);
     }
 
@@ -43,25 +44,27 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
 
     public TimeSpan Timeout { get; }
 
-    public string At
+    public string Activity
     {
-        get => _ranks[Rank].At;
-        set => _ranks[Rank].At = value;
+        get => _ranks[Rank].Activity;
+        set => _ranks[Rank].Activity = value;
     }
 
-    /// <summary>Ranks that are threads of this process: one handle for each, to be used and disposed by a thread each.</summary>
+    /// <summary>Creates a group whose ranks are threads of this process: one handle for each, used and disposed by one thread.</summary>
     /// <param name="devices">The CUDA device of each rank; no two the same.</param>
-    /// <param name="timeout">Of each collective, and of each step of making the group.</param>
-    /// <exception cref="DllNotFoundException">There is no NCCL or no CUDA.</exception>
-    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout) => Create(devices, device => new Device(DeviceType.CUDA, device), timeout);
+    /// <param name="timeout">The time-out of each collective, and of each step of creating the group.</param>
+    /// <exception cref="DllNotFoundException">NCCL or CUDA is missing.</exception>
+    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout) =>
+        Create(devices, device => new Device(DeviceType.CUDA, device), timeout);
 
-    /// <param name="devices">As above.</param>
-    /// <param name="tensors">Where the tensors of a device's rank are: elsewhere only in tests, whose NCCL is a stand-in.</param>
-    /// <param name="timeout">As above.</param>
+    /// <summary>Creates a group whose tensors may be on another device than NCCL's, for tests with a stand-in of NCCL.</summary>
+    /// <param name="devices">The CUDA device of each rank; no two the same.</param>
+    /// <param name="tensors">Returns where the tensors of a device's rank are.</param>
+    /// <param name="timeout">The time-out of each collective, and of each step of creating the group.</param>
     internal static NcclProcessGroup[] Create(IReadOnlyList<int> devices, Func<int, Device> tensors, TimeSpan timeout)
     {
         if (devices.Count == 0 || devices.Any(device => device < 0) || devices.Distinct().Count() < devices.Count)
-            throw new ArgumentException($"NCCL wants a device of its own for each rank, not {string.Join(", ", devices)}.", nameof(devices));
+            throw new ArgumentException($"NCCL needs one device for each rank, not {string.Join(", ", devices)}.", nameof(devices));
         GpuLibraries.Require();
         UniqueId id;
         Check(ncclGetUniqueId(&id));
@@ -78,23 +81,26 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
             Check(ncclGroupEnd());
         }
         var failure = new GroupFailure();
-        var meeting = new Meeting([.. devices.Select((_, r) => new RankPlace(r))], timeout, failure);
+        var barrier = new RankBarrier([.. devices.Select((_, r) => new RankStatus(r))], timeout, failure);
         NcclProcessGroup[] groups =
-            [.. handles.Select((handle, r) => new NcclProcessGroup(meeting.Ranks, r, devices[r], tensors(devices[r]), handle, timeout, failure, meeting))];
-        foreach (NcclProcessGroup group in groups) group.Settle();
+        [
+            .. handles.Select((handle, r) =>
+                new NcclProcessGroup(barrier.Ranks, r, devices[r], tensors(devices[r]), handle, timeout, failure, barrier)),
+        ];
+        foreach (NcclProcessGroup group in groups) group.WaitUntilReady();
         return groups;
     }
 
     /// <summary>
-    /// Ranks that are processes with a device each, as torchrun or Slurm started them (<see cref="LaunchEnvironment"/>); rank 0 hands NCCL's unique id out
-    /// (<see cref="Rendezvous"/>).
+    /// Returns the group of the processes that torchrun or Slurm started (<see cref="LaunchEnvironment"/>), with a device each; rank 0
+    /// distributes NCCL's unique id (<see cref="Rendezvous"/>).
     /// </summary>
-    /// <exception cref="InvalidOperationException">The environment does not say which of several processes this is, or holds no secret.</exception>
-    /// <exception cref="DllNotFoundException">There is no NCCL or no CUDA.</exception>
+    /// <exception cref="InvalidOperationException">The launcher's variables or the secret are not set.</exception>
+    /// <exception cref="DllNotFoundException">NCCL or CUDA is missing.</exception>
     public static NcclProcessGroup World(TimeSpan timeout)
     {
         LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)
-            ?? throw new InvalidOperationException("No launcher has said which of several processes this is: "
+            ?? throw new InvalidOperationException("No launcher started this process: "
                 + "RANK, WORLD_SIZE and LOCAL_RANK (torchrun), or Slurm's variables and MASTER_ADDR, are not set.");
         byte[] secret = Rendezvous.Secret(Environment.GetEnvironmentVariable);
         GpuLibraries.Require();
@@ -110,22 +116,24 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         else
         {
             byte[] fetched = Rendezvous.Fetch(launch.Address, launch.Port, launch.Rank, secret, timeout);
-            if (fetched.Length != UniqueId.Bytes) throw new ProcessGroupException($"Rank 0 sent {fetched.Length} bytes in place of NCCL's unique id.");
+            if (fetched.Length != UniqueId.Bytes)
+                throw new ProcessGroupException($"Rank 0 sent {fetched.Length} bytes instead of NCCL's unique id.");
             fetched.CopyTo(bytes);
         }
         nint handle;
         Config config = NonBlocking;
         Check(ncclCommInitRankConfig(&handle, launch.Size, id, launch.Rank, &config));
-        var group = new NcclProcessGroup([.. Enumerable.Range(0, launch.Size).Select(r => new RankPlace(r))], launch.Rank, launch.LocalRank,
-            new Device(DeviceType.CUDA, launch.LocalRank), handle, timeout, new GroupFailure(), null);
-        group.Settle();
+        RankStatus[] ranks = [.. Enumerable.Range(0, launch.Size).Select(r => new RankStatus(r))];
+        var device = new Device(DeviceType.CUDA, launch.LocalRank);
+        var group = new NcclProcessGroup(ranks, launch.Rank, launch.LocalRank, device, handle, timeout, new GroupFailure(), null);
+        group.WaitUntilReady();
         return group;
     }
 
-    public void AllReduce(Tensor tensor) => Run(() => new CollectivePost(CollectiveCall.AllReduce(Own(tensor))), call =>
+    public void AllReduce(Tensor tensor) => Run(() => new CollectiveRequest(CollectiveCall.AllReduce(Own(tensor))), call =>
     {
         Tensor all = Flat(tensor);
-        Pieces(all, (start, count) =>
+        ForEachPiece(all, (start, count) =>
         {
             Tensor part = all.narrow(0, start, count), sum = Wide(part);
             void* data = NativeTensors.Data(sum);
@@ -134,86 +142,98 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         });
     });
 
-    public void ReduceScatter(Tensor input, Tensor output) => Run(() => new CollectivePost(CollectiveCall.ReduceScatter(Own(input), Own(output), Rank, Size)), call =>
+    public void ReduceScatter(Tensor input, Tensor output) =>
+        Run(() => new CollectiveRequest(CollectiveCall.ReduceScatter(Own(input), Own(output), Rank, Size)), call =>
     {
         Tensor parts = input.view(Size, output.numel()), mine = Flat(output);
-        Pieces(mine, (start, count) =>
+        ForEachPiece(mine, (start, count) =>
         {
             Tensor from = Wide(parts.narrow(1, start, count)).contiguous(), to = mine.narrow(0, start, count);
             Tensor sum = from.dtype == to.dtype ? to : empty(count, dtype: from.dtype, device: to.device);
-            Call(call, handle => ncclReduceScatter(NativeTensors.Data(from), NativeTensors.Data(sum), (nuint)count, TypeOf(sum), Sum, handle, 0));
+            Call(call, handle =>
+                ncclReduceScatter(NativeTensors.Data(from), NativeTensors.Data(sum), (nuint)count, TypeOf(sum), Sum, handle, 0));
             if (sum.dtype != to.dtype) to.copy_(sum);
         });
     });
 
-    public void AllGather(Tensor input, Tensor output) => Run(() => new CollectivePost(CollectiveCall.AllGather(Own(input), Own(output), Rank, Size)), call =>
+    public void AllGather(Tensor input, Tensor output) =>
+        Run(() => new CollectiveRequest(CollectiveCall.AllGather(Own(input), Own(output), Rank, Size)), call =>
     {
         if (input.numel() == 0) return;
-        Call(call, handle => ncclAllGather(NativeTensors.Data(input), NativeTensors.Data(output), (nuint)input.numel(), TypeOf(input), handle, 0));
+        Call(call, handle =>
+            ncclAllGather(NativeTensors.Data(input), NativeTensors.Data(output), (nuint)input.numel(), TypeOf(input), handle, 0));
     });
 
     public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received) =>
-        Run(() => new CollectivePost(CollectiveCall.AllToAll(Own(input), sent, Own(output), received, Size)) { Sent = sent, Received = received }, call =>
+        Run(() => new CollectiveRequest(CollectiveCall.AllToAll(Own(input), sent, Own(output), received, Size))
+            { Sent = sent, Received = received }, call =>
     {
-        Tensor[] outgoing = Rows(input, sent), incoming = Rows(output, received);
+        Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
         Call(call, handle =>
         {
             Check(ncclGroupStart());
             int first = Success;
             for (int r = 0; r < Size && first == Success; r++)
             {
-                if (outgoing[r].numel() > 0) first = ncclSend(NativeTensors.Data(outgoing[r]), (nuint)outgoing[r].numel(), TypeOf(input), r, handle, 0);
-                if (first == Success && incoming[r].numel() > 0) first = ncclRecv(NativeTensors.Data(incoming[r]), (nuint)incoming[r].numel(), TypeOf(output), r, handle, 0);
+                (Tensor sending, Tensor receiving) = (outgoing[r], incoming[r]);
+                if (sending.numel() > 0)
+                    first = ncclSend(NativeTensors.Data(sending), (nuint)sending.numel(), TypeOf(input), r, handle, 0);
+                if (first == Success && receiving.numel() > 0)
+                    first = ncclRecv(NativeTensors.Data(receiving), (nuint)receiving.numel(), TypeOf(output), r, handle, 0);
             }
             int end = ncclGroupEnd();
             return first is Success or InProgress ? end : first;
         });
     });
 
-    public void Broadcast(Tensor tensor, int root) => Run(() => new CollectivePost(CollectiveCall.Broadcast(Own(tensor), root, Size)), call =>
+    public void Broadcast(Tensor tensor, int root) =>
+        Run(() => new CollectiveRequest(CollectiveCall.Broadcast(Own(tensor), root, Size)), call =>
     {
         if (tensor.numel() == 0) return;
         void* data = NativeTensors.Data(tensor);
         Call(call, handle => ncclBroadcast(data, data, (nuint)tensor.numel(), TypeOf(tensor), root, handle, 0));
     });
 
-    public void Barrier() => Run(() => new CollectivePost(new CollectiveCall(Collective.Barrier)), call =>
+    public void Barrier() => Run(() => new CollectiveRequest(new CollectiveCall(Collective.Barrier)), call =>
     {
         Tensor token = zeros(1, device: _tensors);
         void* data = NativeTensors.Data(token);
         Func<bool> done = Call(call, handle => ncclAllReduce(data, data, 1, TypeOf(token), Sum, handle, 0));
-        for (var spin = new SpinWait(); !done() && !_failure.Failed;) spin.SpinOnce();            // the watching thread counts the time
-        _failure.ThrowIfFailed(_ranks[Rank], _number, call);                                     // a device that was let go looks as if it were done
+        for (var spin = new SpinWait(); !done() && !_failure.HasFailed;) spin.SpinOnce();        // the watching thread checks the time-out
+        _failure.ThrowIfFailed(_ranks[Rank], _number, call);                                     // after an abort the device looks done
     });
 
     public IProcessGroup Split(int color)
     {
         NcclProcessGroup? part = null;
-        Run(() => new CollectivePost(CollectiveCall.Split(color)) { Color = color }, call =>
+        Run(() => new CollectiveRequest(CollectiveCall.Split(color)) { Color = color }, call =>
         {
-            var made = (nint*)NativeMemory.AllocZeroed((nuint)sizeof(nint));                      // NCCL writes to it until the call is complete: after a failure it stays
+            // NCCL writes to it until the call is complete: after a failure it is not freed.
+            var made = (nint*)NativeMemory.AllocZeroed((nuint)sizeof(nint));
             _communicator.Call(whole => ncclCommSplit(whole, color, Rank, made, null), call.ToString());
             nint handle = *made;
             NativeMemory.Free(made);
-            if (_meeting is not null)
+            if (_barrier is not null)
             {
-                (Meeting met, int rank) = _meeting.PartOf(Rank);
-                part = new NcclProcessGroup(met.Ranks, rank, _device, _tensors, handle, Timeout, _failure, met);
-                part.Settle();
+                (RankBarrier barrier, int rank) = _barrier.SubgroupOf(Rank);
+                part = new NcclProcessGroup(barrier.Ranks, rank, _device, _tensors, handle, Timeout, _failure, barrier);
+                part.WaitUntilReady();
                 return;
             }
             Check(ncclCommCount(handle, out int size));
             Check(ncclCommUserRank(handle, out int own));
-            part = new NcclProcessGroup([.. Enumerable.Repeat(_ranks[Rank], size)], own, _device, _tensors, handle, Timeout, _failure, null);
-            part.Settle();
-            Tensor number = tensor([(long)_ranks[Rank].Number], device: _tensors), numbers = zeros(size, dtype: ScalarType.Int64, device: _tensors);
+            RankStatus[] ranks = [.. Enumerable.Repeat(_ranks[Rank], size)];
+            part = new NcclProcessGroup(ranks, own, _device, _tensors, handle, Timeout, _failure, null);
+            part.WaitUntilReady();
+            Tensor number = tensor([(long)_ranks[Rank].Number], device: _tensors);
+            Tensor numbers = zeros(size, dtype: ScalarType.Int64, device: _tensors);
             part.AllGather(number, numbers);
-            part._ranks = [.. numbers.cpu().data<long>().Select(one => _ranks.First(place => place.Number == one))];
+            part._ranks = [.. numbers.cpu().data<long>().Select(one => _ranks.First(status => status.Number == one))];
         });
         return part!;
     }
 
-    public void Abort(Exception cause) => _failure.Fail(GroupFailure.Aborted(_ranks[Rank], cause), cause);
+    public void Abort(Exception cause) => _failure.Fail(GroupFailure.DescribeAbort(_ranks[Rank], cause), cause);
 
     public void Dispose()
     {
@@ -223,20 +243,20 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         _communicator.Dispose();
     }
 
-    private void Settle() => _communicator.Settle($"the start of {_ranks[Rank]}");
+    private void WaitUntilReady() => _communicator.WaitUntilReady($"the start of {_ranks[Rank]}");
 
-    private void Run(Func<CollectivePost> describe, Action<CollectiveCall> work)
+    private void Run(Func<CollectiveRequest> request, Action<CollectiveCall> work)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         _number++;
         CollectiveCall call = default;
         try
         {
-            CollectivePost post = describe();
-            call = post.Call;
+            CollectiveRequest own = request();
+            call = own.Call;
             CudaRuntime.Check(CudaRuntime.cudaSetDevice(_device));
-            if (_meeting is null) _failure.ThrowIfFailed(_ranks[Rank], _number, call);
-            else _meeting.Begin(Rank, _number, post);
+            if (_barrier is null) _failure.ThrowIfFailed(_ranks[Rank], _number, call);
+            else _barrier.Begin(Rank, _number, own);
             using IDisposable quiet = no_grad();
             using var scope = NewDisposeScope();
             work(call);
@@ -249,20 +269,23 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         }
     }
 
-    /// <summary>Puts an operation into the stream, and its time under watch.</summary>
+    /// <summary>
+    /// Puts an operation into the stream and starts to watch it; returns a function that returns true once it is complete.
+    /// </summary>
     private Func<bool> Call(CollectiveCall call, Func<nint, int> enqueue)
     {
         _communicator.Call(enqueue, call.ToString());
-        return _communicator.Enqueued($"{_ranks[Rank]}, collective {_number}, {call}");
+        return _communicator.Watch($"{_ranks[Rank]}, collective {_number}, {call}");
     }
 
-    private static void Pieces(Tensor tensor, Action<long, long> piece) =>
-        RankTensors.Pieces(tensor.numel(), tensor.dtype == ScalarType.BFloat16 ? WideNumbers : Math.Max(1, tensor.numel()), piece);
+    private static void ForEachPiece(Tensor tensor, Action<long, long> action) =>
+        CollectiveTensors.ForEachPiece(
+            tensor.numel(), tensor.dtype == ScalarType.BFloat16 ? WideElements : Math.Max(1, tensor.numel()), action);
 
     private Tensor Own(Tensor tensor) => tensor.device.type == _tensors.type && tensor.device.index == _tensors.index
         ? tensor : throw new ArgumentException($"NCCL takes this rank's tensors on {_tensors}, not on {tensor.device}.");
 
-    /// <summary>In the type that sums are made in.</summary>
+    /// <summary>Returns the tensor in the dtype of sums.</summary>
     private static Tensor Wide(Tensor tensor) => tensor.dtype == ScalarType.BFloat16 ? tensor.to(ScalarType.Float32) : tensor;
 
     /// <summary>ncclDataType_t.</summary>

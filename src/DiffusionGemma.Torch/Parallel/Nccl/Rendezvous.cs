@@ -8,23 +8,23 @@ using System.Text;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Rank 0 hands some bytes (NCCL's unique id) to every other rank, once, over TCP; who does not know the secret neither gets them nor can pass others off as
-/// them, and the secret itself does not travel.
+/// Distributes some bytes (NCCL's unique id) from rank 0 to every other rank over TCP. A program without the secret can neither get nor
+/// replace them, and the secret itself is not sent.
 /// <code>
 /// rank 0 -> rank r    32 random bytes a
 /// rank r -> rank 0    4 bytes r, 32 random bytes b, 32 bytes HMAC-SHA256(secret, "rank" a b r)
-/// rank 0 -> rank r    4 bytes n, 32 bytes HMAC-SHA256(secret, "zero" b n bytes), n bytes               or the end of the connection: refused
+/// rank 0 -> rank r    4 bytes n, 32 bytes HMAC-SHA256(secret, "zero" b n bytes), n bytes        or the connection is closed: refused
 /// </code>
-/// Numbers are little-endian; nothing longer is read.
+/// Numbers are little-endian; a longer message is not read.
 /// </summary>
 internal sealed class Rendezvous : IDisposable
 {
-    /// <summary>The variable that holds the secret, the same for all processes.</summary>
+    /// <summary>The environment variable of the secret, which is the same for all processes.</summary>
     public const string SecretName = "DIFFUSIONGEMMA_SECRET";
 
-    private const int Random = 32, Seal = 32, Number = 4, MostBytes = 1024, AtOnce = 64;
+    private const int NonceBytes = 32, MacBytes = 32, NumberBytes = 4, MaxBytes = 1024, MaxConnections = 64;
 
-    private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(100), Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100), ConnectionTimeout = TimeSpan.FromSeconds(5);
 
     private readonly TcpListener _listener;
 
@@ -32,15 +32,15 @@ internal sealed class Rendezvous : IDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
-    /// <summary>The secret's bytes.</summary>
-    /// <exception cref="InvalidOperationException">There is none.</exception>
+    /// <summary>Reads the secret's bytes.</summary>
+    /// <exception cref="InvalidOperationException">The variable is not set.</exception>
     public static byte[] Secret(Func<string, string?> variable) => variable(SecretName) is { Length: > 0 } secret
         ? Encoding.UTF8.GetBytes(secret)
         : throw new InvalidOperationException($"{SecretName} is not set: "
             + "give all processes of a run the same secret (such as 32 random characters), so that no other program joins them.");
 
-    /// <summary>Rank 0: from now on others can connect.</summary>
-    /// <param name="port">0 for any that is free.</param>
+    /// <summary>Rank 0: starts to accept connections.</summary>
+    /// <param name="port">0 for any free port.</param>
     public static Rendezvous Listen(int port)
     {
         TcpListener listener = Socket.OSSupportsIPv6 ? TcpListener.Create(port) : new TcpListener(IPAddress.Any, port);
@@ -56,41 +56,42 @@ internal sealed class Rendezvous : IDisposable
         }
     }
 
-    /// <summary>Rank 0: returns once every other rank has the bytes.</summary>
+    /// <summary>Rank 0: sends the bytes to every other rank and returns once all have them.</summary>
     /// <param name="bytes">At most 1024.</param>
-    /// <param name="ranks">All, with rank 0.</param>
-    /// <param name="secret">As the others have it.</param>
-    /// <param name="timeout">For all of it.</param>
-    /// <exception cref="ProcessGroupException">The time is over; names the ranks that did not come.</exception>
+    /// <param name="ranks">The number of all ranks, rank 0 included.</param>
+    /// <param name="secret">The secret of all ranks.</param>
+    /// <param name="timeout">The time for all ranks together.</param>
+    /// <exception cref="ProcessGroupException">The time is over; names the ranks that did not connect.</exception>
     public void Serve(byte[] bytes, int ranks, byte[] secret, TimeSpan timeout)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes.Length, MostBytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes.Length, MaxBytes);
         ServeAsync(bytes, ranks, secret, timeout).GetAwaiter().GetResult();
     }
 
-    /// <summary>Another rank: the bytes of rank 0. Tries again until somebody listens.</summary>
-    /// <exception cref="ProcessGroupException">The time is over, or rank 0 refused, or who answered is not rank 0.</exception>
+    /// <summary>Another rank: receives the bytes of rank 0. Tries again until the port is open.</summary>
+    /// <exception cref="ProcessGroupException">The time is over, rank 0 refused, or another program answered.</exception>
     public static byte[] Fetch(string address, int port, int rank, byte[] secret, TimeSpan timeout)
     {
         long start = Stopwatch.GetTimestamp();
         while (true)
         {
-            bool forever = timeout == Timeout.InfiniteTimeSpan;
+            bool isInfinite = timeout == Timeout.InfiniteTimeSpan;
             TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
             using var client = new TcpClient();
-            using var end = new CancellationTokenSource(forever ? timeout : left > TimeSpan.Zero ? left : TimeSpan.Zero);
+            using var end = new CancellationTokenSource(isInfinite ? timeout : left > TimeSpan.Zero ? left : TimeSpan.Zero);
             try
             {
                 client.ConnectAsync(address, port, end.Token).AsTask().GetAwaiter().GetResult();
             }
             catch (Exception e) when (e is SocketException or OperationCanceledException)
             {
-                if (forever || Stopwatch.GetElapsedTime(start) + Retry < timeout)
+                if (isInfinite || Stopwatch.GetElapsedTime(start) + RetryInterval < timeout)
                 {
-                    Thread.Sleep(Retry);
+                    Thread.Sleep(RetryInterval);
                     continue;
                 }
-                throw new ProcessGroupException($"Rank {rank} did not reach rank 0 at {address}:{port} within {timeout.TotalSeconds:0.###} s: {e.Message}", e);
+                throw new ProcessGroupException(
+                    $"Rank {rank} did not reach rank 0 at {address}:{port} within {timeout.TotalSeconds:0.###} s: {e.Message}", e);
             }
             try
             {
@@ -99,7 +100,8 @@ internal sealed class Rendezvous : IDisposable
             catch (Exception e) when (e is IOException or OperationCanceledException or InvalidDataException)
             {
                 throw new ProcessGroupException(
-                    $"Rank {rank} was refused at {address}:{port}, or that is not rank 0 of this run: is {SecretName} the same for all? ({e.Message})", e);
+                    $"Rank {rank} was refused at {address}:{port}, or that is not rank 0 of this run: "
+                    + $"is {SecretName} the same for all? ({e.Message})", e);
             }
         }
     }
@@ -108,14 +110,14 @@ internal sealed class Rendezvous : IDisposable
 
     private static async Task<byte[]> AskAsync(NetworkStream stream, int rank, byte[] secret, CancellationToken end)
     {
-        byte[] theirs = await ReadAsync(stream, Random, end), mine = RandomNumberGenerator.GetBytes(Random), number = Bytes(rank);
-        await stream.WriteAsync((byte[])[.. number, .. mine, .. SealOf(secret, "rank", theirs, mine, number)], end);
-        byte[] length = await ReadAsync(stream, Number, end), seal = await ReadAsync(stream, Seal, end);
+        byte[] theirs = await ReadAsync(stream, NonceBytes, end), mine = RandomNumberGenerator.GetBytes(NonceBytes), number = Bytes(rank);
+        await stream.WriteAsync((byte[])[.. number, .. mine, .. Mac(secret, "rank", theirs, mine, number)], end);
+        byte[] length = await ReadAsync(stream, NumberBytes, end), mac = await ReadAsync(stream, MacBytes, end);
         int count = BinaryPrimitives.ReadInt32LittleEndian(length);
-        if (count is < 0 or > MostBytes) throw new InvalidDataException($"{count} bytes were announced.");
+        if (count is < 0 or > MaxBytes) throw new InvalidDataException($"{count} bytes were announced.");
         byte[] bytes = await ReadAsync(stream, count, end);
-        if (!CryptographicOperations.FixedTimeEquals(seal, SealOf(secret, "zero", mine, length, bytes)))
-            throw new InvalidDataException("The answer is not sealed with this secret.");
+        if (!CryptographicOperations.FixedTimeEquals(mac, Mac(secret, "zero", mine, length, bytes)))
+            throw new InvalidDataException("The answer was not made with this secret.");
         return bytes;
     }
 
@@ -123,8 +125,8 @@ internal sealed class Rendezvous : IDisposable
     {
         var served = new HashSet<int>();
         var connections = new List<Task>();
-        using var end = new CancellationTokenSource();                                           // ends those who are still talking when all is done
-        using var free = new SemaphoreSlim(AtOnce);
+        using var end = new CancellationTokenSource();                                           // ends connections still open at the end
+        using var free = new SemaphoreSlim(MaxConnections);
         using var over = new CancellationTokenSource(timeout);
         try
         {
@@ -138,8 +140,11 @@ internal sealed class Rendezvous : IDisposable
         catch (OperationCanceledException) when (over.IsCancellationRequested)
         {
             if (Missing() is { Length: > 0 } missing)
+            {
                 throw new ProcessGroupException(
-                    $"Within {timeout.TotalSeconds:0.###} s there did not come rank {string.Join(", ", missing)}, or not with the same {SecretName}.");
+                    $"Rank {string.Join(", ", missing)} did not connect within {timeout.TotalSeconds:0.###} s, "
+                    + $"or not with the same {SecretName}.");
+            }
         }
         finally
         {
@@ -157,17 +162,17 @@ internal sealed class Rendezvous : IDisposable
             try
             {
                 using TcpClient own = client;
-                using var patience = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
-                patience.CancelAfter(Patience);
-                if (await AnswerOneAsync(own.GetStream(), bytes, ranks, secret, patience.Token) is { } rank)
+                using var connection = CancellationTokenSource.CreateLinkedTokenSource(end.Token);
+                connection.CancelAfter(ConnectionTimeout);
+                if (await AnswerOneAsync(own.GetStream(), bytes, ranks, secret, connection.Token) is { } rank)
                 {
                     lock (served) served.Add(rank);
-                    if (Missing().Length == 0) await over.CancelAsync();                         // the loop waits for one more
+                    if (Missing().Length == 0) await over.CancelAsync();                         // the loop waits for one more connection
                 }
             }
             catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
             {
-                // Not one of ours, or one that went away: it comes again, or is missing in the end.
+                // Another program, or a rank whose connection broke: it connects again, or is named as missing in the end.
             }
             finally
             {
@@ -176,15 +181,17 @@ internal sealed class Rendezvous : IDisposable
         }
     }
 
-    /// <summary>The rank that has the bytes now; null where it was refused.</summary>
+    /// <summary>Sends the bytes over one connection; returns the rank that has them now, or null if it was refused.</summary>
     private static async Task<int?> AnswerOneAsync(NetworkStream stream, byte[] bytes, int ranks, byte[] secret, CancellationToken end)
     {
-        byte[] mine = RandomNumberGenerator.GetBytes(Random), length = Bytes(bytes.Length);
+        byte[] mine = RandomNumberGenerator.GetBytes(NonceBytes), length = Bytes(bytes.Length);
         await stream.WriteAsync(mine, end);
-        byte[] number = await ReadAsync(stream, Number, end), theirs = await ReadAsync(stream, Random, end), seal = await ReadAsync(stream, Seal, end);
+        byte[] number = await ReadAsync(stream, NumberBytes, end), theirs = await ReadAsync(stream, NonceBytes, end);
+        byte[] mac = await ReadAsync(stream, MacBytes, end);
         int rank = BinaryPrimitives.ReadInt32LittleEndian(number);
-        if (!CryptographicOperations.FixedTimeEquals(seal, SealOf(secret, "rank", mine, theirs, number)) || rank < 1 || rank >= ranks) return null;
-        await stream.WriteAsync((byte[])[.. length, .. SealOf(secret, "zero", theirs, length, bytes), .. bytes], end);
+        if (!CryptographicOperations.FixedTimeEquals(mac, Mac(secret, "rank", mine, theirs, number))) return null;
+        if (rank < 1 || rank >= ranks) return null;
+        await stream.WriteAsync((byte[])[.. length, .. Mac(secret, "zero", theirs, length, bytes), .. bytes], end);
         return rank;
     }
 
@@ -197,11 +204,11 @@ internal sealed class Rendezvous : IDisposable
 
     private static byte[] Bytes(int number)
     {
-        var bytes = new byte[Number];
+        var bytes = new byte[NumberBytes];
         BinaryPrimitives.WriteInt32LittleEndian(bytes, number);
         return bytes;
     }
 
-    private static byte[] SealOf(byte[] secret, string who, params byte[][] parts) =>
+    private static byte[] Mac(byte[] secret, string who, params byte[][] parts) =>
         HMACSHA256.HashData(secret, (byte[])[.. Encoding.ASCII.GetBytes(who), .. parts.SelectMany(part => part)]);
 }

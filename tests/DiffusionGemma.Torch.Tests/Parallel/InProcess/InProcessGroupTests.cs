@@ -8,16 +8,17 @@ namespace DiffusionGemma;
 [Collection(Alone.Name)]
 public sealed class InProcessGroupTests : TorchTest
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(10), Short = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
 
     [Fact]
     public void Collectives_give_the_exact_result() =>
-        Property.Holds(CollectiveCase.Of(Gen.Int[1, 5], most: 200_000 / 64), 300, one => RankThreads.Succeed(InProcessGroup.Create(one.Ranks, Long), one.Check));
+        Property.Holds(CollectiveCase.Draw(Gen.Int[1, 5], most: 200_000 / 64), 300, one =>
+            RankThreads.Succeed(InProcessGroup.Create(one.Ranks, Long), one.Check));
 
     [Fact]
     public void Many_in_a_row_with_ranks_that_come_late()
     {
-        Property.Holds(CollectiveCase.Of(Gen.Const(4), most: 100).Array[200], 3, cases =>
+        Property.Holds(CollectiveCase.Draw(Gen.Const(4), most: 100).Array[200], 3, cases =>
             RankThreads.Succeed(InProcessGroup.Create(4, Long), group =>
             {
                 var random = new Random(group.Rank);
@@ -35,7 +36,8 @@ public sealed class InProcessGroupTests : TorchTest
     [InlineData(ScalarType.BFloat16)]
     public void Sums_are_made_in_the_order_of_ranks(ScalarType dtype)
     {
-        Tensor[] inputs = [.. Enumerable.Range(0, 3).Select(r => randn(300_001, generator: new Generator((ulong)r)).to(dtype))], mine = [.. inputs.Select(t => t.clone())];
+        Tensor[] inputs = [.. Enumerable.Range(0, 3).Select(r => randn(300_001, generator: new Generator((ulong)r)).to(dtype))];
+        Tensor[] mine = [.. inputs.Select(t => t.clone())];
         Tensor expected = inputs.Skip(1).Aggregate(inputs[0].to(ScalarType.Float32), (sum, t) => sum + t).to(dtype);
         RankThreads.Succeed(InProcessGroup.Create(3, Long), group => group.AllReduce(mine[group.Rank]));
         Assert.All(mine, tensor => Assert.True(tensor.eq(expected).all().item<bool>()));
@@ -53,8 +55,8 @@ public sealed class InProcessGroupTests : TorchTest
             pair.AllReduce(one);
             Assert.Equal(group.Rank < 2 ? 3 : 7, one[0].item<float>());
             single.AllReduce(one);
-            pair.At = $"step {group.Rank}";
-            Assert.Equal(pair.At, group.At);
+            pair.Activity = $"step {group.Rank}";
+            Assert.Equal(pair.Activity, group.Activity);
             group.Barrier();
             if (group.Rank == 3) single.Abort(new IOException("the disk is full"));
             pair.Barrier();
@@ -63,7 +65,7 @@ public sealed class InProcessGroupTests : TorchTest
         Assert.All(ends, end => AssertCause(end, "rank 3 (step 3) failed: the disk is full"));
     }
 
-    /// <summary>What one rank does otherwise, and what all are told.</summary>
+    /// <summary>The difference of one rank, and a part of every rank's message.</summary>
     public static TheoryData<string, string> Mismatches => new()
     {
         { "operation", "rank 1 (step 7) calls all-gather of 4 float32 a rank" },
@@ -78,28 +80,29 @@ public sealed class InProcessGroupTests : TorchTest
 
     [Theory]
     [MemberData(nameof(Mismatches))]
-    public void A_mismatch_is_told_to_all(string kind, string told)
+    public void A_mismatch_is_reported_to_all(string kind, string message)
     {
         var watch = Stopwatch.StartNew();
         InProcessGroup[] world = InProcessGroup.Create(3, Long);
         Exception?[] ends = RankThreads.Run(world, group =>
         {
             bool other = group.Rank == 1;
-            group.At = other ? "step 7" : "step 6";
+            group.Activity = other ? "step 7" : "step 6";
             group.Barrier();
             Mismatching.Call(group, kind, other);
         });
-        Assert.All(ends, end => Assert.Contains(told, Assert.IsType<ProcessGroupException>(end).Message));
+        Assert.All(ends, end => Assert.Contains(message, Assert.IsType<ProcessGroupException>(end).Message));
         Assert.All(Enumerable.Range(0, 3), r => Assert.StartsWith($"Rank {r} (step {(r == 1 ? 7 : 6)}), collective 2, ", ends[r]!.Message));
-        Assert.All(RankThreads.Run(world, group => group.Barrier()), end => Assert.Contains(told, end!.Message));
+        Assert.All(RankThreads.Run(world, group => group.Barrier()), end => Assert.Contains(message, end!.Message));
         Assert.True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
     }
 
     [Fact]
-    public void A_wrong_argument_is_told_to_all()
+    public void A_wrong_argument_is_reported_to_all()
     {
         InProcessGroup[] world = InProcessGroup.Create(2, Long);
-        Exception?[] ends = RankThreads.Run(world, group => group.AllReduce(zeros(4, dtype: group.Rank == 0 ? ScalarType.Float32 : ScalarType.Int32)));
+        Exception?[] ends = RankThreads.Run(world, group =>
+            group.AllReduce(zeros(4, dtype: group.Rank == 0 ? ScalarType.Float32 : ScalarType.Int32)));
         Assert.IsType<ProcessGroupException>(ends[0]);
         Assert.IsType<ArgumentException>(ends[0]!.InnerException);
         Assert.IsType<ArgumentException>(ends[1]);
@@ -122,36 +125,39 @@ public sealed class InProcessGroupTests : TorchTest
         Refused("root", g => g.Broadcast(zeros(1), 1), "1 ranks");
         Refused("color", g => g.Split(-1), "color");
 
-        static void Refused(string what, Action<IProcessGroup> call, string told)
+        static void Refused(string what, Action<IProcessGroup> call, string message)
         {
             Exception e = Assert.ThrowsAny<ArgumentException>(() => call(InProcessGroup.Create(1, Long)[0]));
-            Assert.True(e.Message.Contains(told, StringComparison.Ordinal), $"{what}: {e.Message}");
+            Assert.True(e.Message.Contains(message, StringComparison.Ordinal), $"{what}: {e.Message}");
         }
     }
 
     [Fact]
-    public void Who_does_not_come_is_named_to_all_who_wait()
+    public void A_missing_rank_is_named_to_all_who_wait() => TimeoutTest.Run(timeout =>
     {
-        InProcessGroup[] world = InProcessGroup.Create(4, Short);
+        InProcessGroup[] world = InProcessGroup.Create(4, timeout);
         Exception?[] ends = RankThreads.Run(world, group =>
         {
-            group.At = $"step {group.Rank}";
+            group.Activity = $"step {group.Rank}";
             group.Barrier();
             if (group.Rank != 2) group.AllReduce(zeros(3));
         });
         Assert.Null(ends[2]);
         Assert.All(new[] { 0, 1, 3 }, r => Assert.Equal(
-            $"Rank {r} (step {r}), collective 2, all-reduce of 3 float32: within 0.5 s there did not come rank 2 (step 2); the last that all did was collective 1, barrier",
+            $"Rank {r} (step {r}), collective 2, all-reduce of 3 float32: rank 2 (step 2) did not arrive within {timeout.TotalSeconds} s; "
+            + "the last completed collective was 1, barrier",
             Assert.IsType<ProcessGroupException>(ends[r]).Message));
         Assert.Throws<ProcessGroupException>(world[2].Barrier);
-    }
+    });
 
-    /// <summary>At random moments of a random row of collectives one rank fails: between two, or by another thread's word while it is in one.</summary>
+    /// <summary>
+    /// At a random moment in a random sequence of collectives one rank fails: between two, or by another thread's call while it is in one.
+    /// </summary>
     [Fact]
     public void A_fault_at_any_moment_ends_every_rank_with_its_cause()
     {
         Gen<(CollectiveCase[] Cases, int Rank, int Case, int Delay)> faults = Gen.Select(
-            CollectiveCase.Of(Gen.Const(3), most: 20_000).Array[6], Gen.Int[0, 2], Gen.Int[0, 5], Gen.Int[0, 300]);
+            CollectiveCase.Draw(Gen.Const(3), most: 20_000).Array[6], Gen.Int[0, 2], Gen.Int[0, 5], Gen.Int[0, 300]);
         long before = Alone.SettledTensors();
         Property.Holds(faults, 200, fault =>
         {
@@ -162,7 +168,7 @@ public sealed class InProcessGroupTests : TorchTest
             {
                 for (int n = 0; ; n = (n + 1) % fault.Cases.Length)
                 {
-                    group.At = $"case {n}";
+                    group.Activity = $"case {n}";
                     if (group.Rank == fault.Rank && n == fault.Case)
                     {
                         if (fault.Delay % 2 == 0)
@@ -170,7 +176,8 @@ public sealed class InProcessGroupTests : TorchTest
                             group.Abort(cause);                                              // before its collective
                             throw cause;
                         }
-                        ThreadPool.UnsafeQueueUserWorkItem(_ =>                              // from another thread, while it is in its collectives
+                        // From another thread, while it is in its collectives.
+                        ThreadPool.UnsafeQueueUserWorkItem(_ =>
                         {
                             Thread.SpinWait(fault.Delay * 20);
                             group.Abort(cause);
@@ -200,11 +207,12 @@ public sealed class InProcessGroupTests : TorchTest
     public void Abort_ends_those_who_wait_in(string operation)
     {
         InProcessGroup[] world = InProcessGroup.Create(3, Long);
-        var one = new CollectiveCase(Enum.Parse<Collective>(operation), ScalarType.Float32, 3, 10, [1, 2, 3, 1, 2, 3, 1, 2, 3], 0, false, 1);
+        long[] counts = [1, 2, 3, 1, 2, 3, 1, 2, 3];
+        var one = new CollectiveCase(Enum.Parse<Collective>(operation), ScalarType.Float32, 3, 10, counts, 0, false, 1);
         var watch = Stopwatch.StartNew();
         Exception?[] ends = RankThreads.Run(world, group =>
         {
-            group.At = $"step {group.Rank}";
+            group.Activity = $"step {group.Rank}";
             if (group.Rank != 1)
             {
                 one.Check(group);
@@ -222,7 +230,7 @@ public sealed class InProcessGroupTests : TorchTest
     [Fact]
     public void No_tensors_stay_and_nothing_is_recorded()
     {
-        Property.Holds(CollectiveCase.Of(Gen.Const(2), most: 100).Array[100], 1, cases =>
+        Property.Holds(CollectiveCase.Draw(Gen.Const(2), most: 100).Array[100], 1, cases =>
         {
             long before = Alone.SettledTensors();
             RankThreads.Succeed(InProcessGroup.Create(2, Long), group =>
@@ -244,30 +252,24 @@ public sealed class InProcessGroupTests : TorchTest
         Assert.Throws<ObjectDisposedException>(group.Barrier);
     }
 
-    /// <summary>About 10 us on two cores; the bound leaves room for a machine with other work.</summary>
+    /// <summary>About 10 us a barrier on two idle cores, so 0.1 s: the bound only rules out a wait that sleeps.</summary>
     [Fact]
-    public void A_barrier_of_four_threads_is_quick()
+    public void Many_barriers_of_more_threads_than_cores_take_no_minute()
     {
-        const int rounds = 2000;
-        double best = double.PositiveInfinity;
-        for (int trial = 0; trial < 3; trial++)
+        const int rounds = 10_000;
+        var watch = Stopwatch.StartNew();
+        RankThreads.Succeed(InProcessGroup.Create(4, Long), group =>
         {
-            RankThreads.Succeed(InProcessGroup.Create(4, Long), group =>
-            {
-                for (int n = 0; n < 100; n++) group.Barrier();
-                long start = Stopwatch.GetTimestamp();
-                for (int n = 0; n < rounds; n++) group.Barrier();
-                if (group.Rank == 0) best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalMicroseconds / rounds);
-            });
-        }
-        TestContext.Current.TestOutputHelper?.WriteLine($"{best:0} us a barrier");
-        Assert.True(best < 1000, $"{best:0} us a barrier");
+            for (int n = 0; n < rounds; n++) group.Barrier();
+        });
+        TestContext.Current.TestOutputHelper?.WriteLine($"{watch.Elapsed.TotalMicroseconds / rounds:0} us a barrier");
+        Assert.True(watch.Elapsed < TimeSpan.FromMinutes(1), $"{watch.Elapsed} for {rounds} barriers");
     }
 
-    private static void AssertCause(Exception? end, string told)
+    private static void AssertCause(Exception? end, string message)
     {
-        ProcessGroupException told1 = Assert.IsType<ProcessGroupException>(end);
-        Assert.Contains(told, told1.Message);
-        Assert.Equal("the disk is full", Assert.IsType<IOException>(told1.InnerException).Message);
+        ProcessGroupException e = Assert.IsType<ProcessGroupException>(end);
+        Assert.Contains(message, e.Message);
+        Assert.Equal("the disk is full", Assert.IsType<IOException>(e.InnerException).Message);
     }
 }

@@ -1,21 +1,22 @@
 namespace DiffusionGemma;
 
-/// <summary>What several processes of the program DiffusionGemma.Ranks, started by mpirun, had to say.</summary>
+/// <summary>A run of several processes of the program DiffusionGemma.Ranks, started by mpirun.</summary>
 internal sealed record MpiRun(ProgramRun Job)
 {
-    /// <summary>What the rank printed.</summary>
+    /// <summary>Returns the line that the rank printed.</summary>
     public string Of(int rank)
     {
         string start = $"rank {rank}: ";
         string? line = Job.Output.Split('\n').FirstOrDefault(line => line.Contains(start, StringComparison.Ordinal));
-        Assert.True(line is not null, $"Rank {rank} said nothing: {Job}");
+        Assert.True(line is not null, $"Rank {rank} printed nothing: {Job}");
         return line[(line.IndexOf(start, StringComparison.Ordinal) + start.Length)..].TrimEnd('\r');
     }
 
-    /// <summary>Skips the test where there is no mpirun.</summary>
+    /// <summary>Runs the processes to their end; skips the test where mpirun is missing.</summary>
     public static MpiRun Start(int ranks, params string[] scenario)
     {
-        ProgramRun? job = ProgramRun.Start("mpirun", ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", $"{ranks}", ProgramRun.Ranks, .. scenario]);
+        ProgramRun? job = ProgramRun.Start(
+            "mpirun", ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", $"{ranks}", ProgramRun.Ranks, .. scenario]);
         Assert.SkipWhen(job is null, "There is no mpirun: several processes need openmpi-bin and libopenmpi3.");
         return new MpiRun(job);
     }

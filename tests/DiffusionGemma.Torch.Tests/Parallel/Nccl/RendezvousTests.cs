@@ -8,7 +8,7 @@ namespace DiffusionGemma;
 
 public sealed class RendezvousTests
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(15), Short = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
 
     private static readonly byte[] Secret = "a secret"u8.ToArray(), Bytes = [.. Enumerable.Range(0, 128).Select(n => (byte)n)];
 
@@ -26,7 +26,7 @@ public sealed class RendezvousTests
     }
 
     [Fact]
-    public async Task Who_comes_first_tries_again()
+    public async Task A_rank_that_is_early_tries_again()
     {
         int port;
         using (var free = Rendezvous.Listen(0)) port = free.Port;
@@ -39,25 +39,26 @@ public sealed class RendezvousTests
     }
 
     [Fact]
-    public async Task Who_does_not_come_is_named()
+    public void Missing_ranks_are_named() => TimeoutTest.Run(timeout =>
     {
         using var rendezvous = Rendezvous.Listen(0);
         Task<byte[]> one = Fetch(rendezvous.Port, 2);
-        ProcessGroupException e = Assert.Throws<ProcessGroupException>(() => rendezvous.Serve(Bytes, 4, Secret, Short));
-        Assert.StartsWith("Within 1 s there did not come rank 1, 3,", e.Message);
-        Assert.Equal(Bytes, await one);
-    }
+        ProcessGroupException e = Assert.Throws<ProcessGroupException>(() => rendezvous.Serve(Bytes, 4, Secret, timeout));
+        Assert.StartsWith($"Rank 1, 3 did not connect within {timeout.TotalSeconds} s,", e.Message);
+        Assert.Equal(Bytes, one.Result);
+    });
 
     [Fact]
-    public void Rank_0_that_does_not_come_is_named()
+    public void A_missing_rank_0_is_named()
     {
         int port;
         using (var free = Rendezvous.Listen(0)) port = free.Port;
-        ProcessGroupException e = Assert.Throws<ProcessGroupException>(() => Rendezvous.Fetch("localhost", port, 1, Secret, Short));
+        ProcessGroupException e = Assert.Throws<ProcessGroupException>(() =>
+            Rendezvous.Fetch("localhost", port, 1, Secret, TimeSpan.FromSeconds(1)));
         Assert.StartsWith($"Rank 1 did not reach rank 0 at localhost:{port} within 1 s", e.Message);
     }
 
-    /// <summary>The one is refused; the other comes meanwhile, and then the first with the right one.</summary>
+    /// <summary>A rank with a wrong secret is refused; another is served meanwhile, and then the first with the right secret.</summary>
     [Fact]
     public async Task A_wrong_secret_is_refused()
     {
@@ -73,7 +74,7 @@ public sealed class RendezvousTests
         await serve;
     }
 
-    /// <summary>Somebody who sits on the port of rank 0 and does not know the secret.</summary>
+    /// <summary>A program listens on the port of rank 0 and does not know the secret.</summary>
     [Fact]
     public async Task A_false_rank_0_is_refused()
     {
@@ -93,7 +94,8 @@ public sealed class RendezvousTests
     }
 
     /// <summary>
-    /// Connections that say anything, too much, or nothing, at once and cut off anywhere: none gets more than the 32 random bytes, and the true ranks are served.
+    /// Connections that send random bytes, too many or none, or close at once: none gets more than the 32 random bytes, and the true ranks
+    /// are served.
     /// </summary>
     [Fact]
     public void Garbage_is_refused() => Property.Holds(Gen.Byte.Array[0, 100].Array[1, 30], 10, sent =>
@@ -112,10 +114,10 @@ public sealed class RendezvousTests
         byte[] got = Fetch(port, 1).Result;
         serve.Wait();
         Assert.Equal(Bytes, got);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"{watch.Elapsed}");
+        Assert.True(watch.Elapsed < TimeSpan.FromMinutes(1), $"{watch.Elapsed}");
         foreach (TcpClient client in clients)
         {
-            client.ReceiveTimeout = 5000;
+            client.ReceiveTimeout = 60_000;
             Assert.True(Received(client) <= 32);
             client.Dispose();
         }
@@ -132,7 +134,8 @@ public sealed class RendezvousTests
     public void The_secret_is_asked_for()
     {
         Assert.Equal(Encoding.UTF8.GetBytes("ä"), Rendezvous.Secret(name => name == "DIFFUSIONGEMMA_SECRET" ? "ä" : null));
-        Assert.Contains("DIFFUSIONGEMMA_SECRET is not set", Assert.Throws<InvalidOperationException>(() => Rendezvous.Secret(_ => null)).Message);
+        var missing = Assert.Throws<InvalidOperationException>(() => Rendezvous.Secret(_ => null));
+        Assert.Contains("DIFFUSIONGEMMA_SECRET is not set", missing.Message);
         Assert.Throws<InvalidOperationException>(() => Rendezvous.Secret(_ => ""));
     }
 

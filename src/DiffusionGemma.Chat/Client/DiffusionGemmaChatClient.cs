@@ -1,0 +1,201 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.AI;
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// DiffusionGemma behind Microsoft.Extensions.AI's <see cref="IChatClient"/>: histories, tools, thoughts, streaming. Any number of callers
+/// at once; they are answered in one batch. It keeps no conversation: give the whole history each time.
+/// </summary>
+/// <remarks>
+/// <para>A stream has an update for each finished canvas, and what it says never changes: drafts are not text yet (see
+/// <see cref="StreamsDrafts"/>). The last update has the finish reason and the <see cref="UsageContent"/>, which
+/// counts decoder passes too (<see cref="StepCount"/>): output tokens over them are the tokens per forward.</para>
+/// <para><see cref="ChatOptions"/>:</para>
+/// <list type="bullet">
+/// <item>Instructions, and system messages at the beginning: one system turn. MaxOutputTokens, TopP, TopK and Seed are those of
+/// <see cref="GenerationOptions"/>; without a Seed the same prompt gets the same answer. Temperature is that of every step, 0 draws
+/// nothing; null is the checkpoint's schedule.</item>
+/// <item>Tools: functions, as the chat template's <c>tools</c>. ToolMode None declares none, and a call is an error content; Required pins
+/// the tokens that begin a call. AllowMultipleToolCalls false ends the answer with its first call.</item>
+/// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves
+/// thoughts out. AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked
+/// at.</item>
+/// <item>StopSequences end the text; ResponseFormat JSON is asked for in the system turn, and not enforced.</item>
+/// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are
+/// ignored.</item>
+/// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or
+/// other data in messages are refused (<see cref="NotSupportedException"/>). AllowBackgroundResponses is ignored.</item>
+/// </list>
+/// <para>The model's tool calls are <see cref="FunctionCallContent"/>s, thoughts <see cref="TextReasoningContent"/>s; no control token is
+/// ever in a text. A call that cannot be read is an <see cref="ErrorContent"/> with the code <see cref="MalformedCallCode"/> and what the
+/// model wrote.</para>
+/// </remarks>
+public sealed class DiffusionGemmaChatClient : IChatClient
+{
+    /// <summary>The <see cref="ErrorContent.ErrorCode"/> of a tool call that cannot be used.</summary>
+    public const string MalformedCallCode = "malformed_tool_call";
+
+    /// <summary>The <see cref="UsageDetails.AdditionalCounts"/> of decoder passes.</summary>
+    public const string StepCount = "Steps";
+
+    private readonly IAnswerEngine _engine;
+    private readonly ChatTokenizer _tokenizer;
+    private readonly ChatRequestReader _requests;
+    private readonly ChatClientMetadata _metadata;
+    private int _disposed;
+
+    /// <summary>Answers through a queue.</summary>
+    /// <param name="queue">A queue over a loaded model.</param>
+    /// <param name="tokenizer">The checkpoint's tokenizer and chat template. With <see cref="ChatTokenizerOptions.EscapeSpecialTokens"/>,
+    /// no message can bring control tokens.</param>
+    /// <param name="modelId">What the model is called in responses and telemetry.</param>
+    /// <param name="ownsQueue">Whether disposing the client disposes the queue.</param>
+    public DiffusionGemmaChatClient(GenerationQueue queue, ChatTokenizer tokenizer, string? modelId = null, bool ownsQueue = false)
+        : this(new QueueEngine(queue ?? throw new ArgumentNullException(nameof(queue)), ownsQueue), tokenizer, modelId)
+    {
+    }
+
+    internal DiffusionGemmaChatClient(IAnswerEngine engine, ChatTokenizer tokenizer, string? modelId)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(tokenizer, modelId));
+        _metadata = new ChatClientMetadata("diffusiongemma", defaultModelId: modelId);
+    }
+
+    /// <summary>
+    /// True if streams also report every denoising step, by an update without contents whose
+    /// <see cref="ChatResponseUpdate.RawRepresentation"/> is a <see cref="DraftUpdate"/>. False: updates append committed text alone.
+    /// </summary>
+    public bool StreamsDrafts { get; init; }
+
+    /// <summary>Loads a checkpoint; the client owns the model, and frees it when it is disposed.</summary>
+    /// <param name="checkpoint">A Hugging Face folder: weights, tokenizer and chat template.</param>
+    /// <param name="device">Null: the first CUDA device, or the CPU where there is none.</param>
+    /// <param name="dtype">Null: bfloat16 on CUDA, float32 on the CPU.</param>
+    /// <param name="options">For all requests, where their own are null.</param>
+    /// <param name="batchSize">Requests answered together.</param>
+    /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
+    /// <param name="adapter">A PEFT folder to add to the model.</param>
+    /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
+    /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
+    /// <exception cref="FileNotFoundException">The folder has no tokenizer or chat template.</exception>
+    /// <exception cref="InvalidDataException">Its tokenizer, template or generation_config.json is broken or not supported.</exception>
+    public static DiffusionGemmaChatClient Load(
+        string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
+        int batchSize = 8, bool streamsDrafts = false,
+        string? adapter = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        device ??= DiffusionGemmaRuntime.DefaultDevice;
+        // What is quickly read, and quickly found missing, comes first.
+        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
+        dtype ??= device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
+        LoraAdapter? lora = null;
+        try
+        {
+            if (adapter is not null) model.Adapter = lora = LoraAdapter.Load(adapter, model);
+            var engine = new QueueEngine(new GenerationQueue(model, options, batchSize), ownsQueue: true, lora, model);
+            return new DiffusionGemmaChatClient(engine, tokenizer, NameOf(checkpoint)) { StreamsDrafts = streamsDrafts };
+        }
+        catch
+        {
+            lora?.Dispose();
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">Messages or options make no sense, or the prompt is too long for the model.</exception>
+    /// <exception cref="NotSupportedException">They ask for what this model cannot do.</exception>
+    /// <exception cref="ChatException">The chat template refuses the conversation.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; looked at before every decoder pass.</exception>
+    public Task<ChatResponse> GetResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, drafts: false, cancellationToken).ToChatResponseAsync(cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    /// <inheritdoc cref="GetResponseAsync" path="/exception"/>
+    public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, StreamsDrafts, cancellationToken);
+    }
+
+    /// <summary>
+    /// This client, its <see cref="ChatClientMetadata"/>, <see cref="GenerationQueue"/>, <see cref="DiffusionGemmaModel"/>,
+    /// <see cref="ChatTokenizer"/>, <see cref="DiffusionGemmaTokenizer"/> or <see cref="ChatTemplate"/>; null for other types, and for any
+    /// key.
+    /// </summary>
+    public object? GetService(Type serviceType, object? serviceKey = null)
+    {
+        ArgumentNullException.ThrowIfNull(serviceType);
+        if (serviceKey is not null) return null;
+        GenerationQueue? queue = (_engine as QueueEngine)?.Queue;
+        object?[] services = [this, _metadata, queue, queue?.Model, _tokenizer, _tokenizer.Tokenizer, _tokenizer.Template];
+        return services.FirstOrDefault(serviceType.IsInstanceOfType);
+    }
+
+    /// <summary>Frees what the client owns: running answers then end with <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) _engine.Dispose();
+    }
+
+    /// <summary>Name of a checkpoint: its folder's name.</summary>
+    internal static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+
+    private async IAsyncEnumerable<ChatResponseUpdate> Stream(
+        IEnumerable<ChatMessage> messages, ChatOptions? options, bool drafts, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        ChatRequest request = _requests.Read(this, messages, options);
+        var parser = new ResponseParser(_tokenizer.Tokenizer, request.Parsing);
+        string id = $"response_{Guid.NewGuid():N}";
+        DateTimeOffset created = DateTimeOffset.UtcNow;
+        GenerationResult? result = null;
+        int steps = 0;
+        await foreach (GenerationUpdate update in _engine.StreamAsync(request.Generation, cancellation).ConfigureAwait(false))
+        {
+            switch (update)
+            {
+                case DraftUpdate when drafts:
+                    yield return Update([], update);
+                    break;
+                case CanvasUpdate canvas:
+                    steps += canvas.Steps;
+                    if (parser.Append(canvas.Ids) is { Count: > 0 } contents) yield return Update(contents, update);
+                    break;
+                case CompletedUpdate completed:
+                    result = completed.Result;
+                    break;
+            }
+            if (parser.Ended) break;
+        }
+        IList<AIContent> last = parser.Finish();
+        last.Add(new UsageContent(new UsageDetails
+        {
+            InputTokenCount = request.Generation.Prompt.Length,
+            OutputTokenCount = parser.Tokens,
+            TotalTokenCount = request.Generation.Prompt.Length + parser.Tokens,
+            ReasoningTokenCount = parser.ThoughtTokens,
+            AdditionalCounts = new AdditionalPropertiesDictionary<long> { [StepCount] = steps },
+        }));
+        ChatResponseUpdate final = Update(last, result);
+        final.FinishReason = parser.CallsTools
+            ? ChatFinishReason.ToolCalls : result?.Finish == FinishReason.Length ? ChatFinishReason.Length : ChatFinishReason.Stop;
+        yield return final;
+
+        ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)
+        {
+            ResponseId = id, MessageId = id, ModelId = _metadata.DefaultModelId, CreatedAt = created, RawRepresentation = raw,
+        };
+    }
+}

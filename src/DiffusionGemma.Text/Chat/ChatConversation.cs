@@ -1,0 +1,163 @@
+using System.Text.Json;
+using DiffusionGemma.Jinja;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A conversation in OpenAI's shape, checked: messages, and what else the chat template is to see (tools, template arguments).
+/// Nothing in it is lost: unknown keys, and whether a number is an int or a float, survive.
+/// </summary>
+public sealed record ChatConversation
+{
+    private const string MessagesKey = "messages";
+    private const string ToolsKey = "tools";
+    private const string ArgumentsKey = "chat_template_kwargs";
+    private const int DeepestJson = 128;
+
+    private static readonly JsonDocumentOptions JsonOptions = new() { MaxDepth = DeepestJson };
+
+    private readonly PySequence _messages;
+    private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
+
+    private ChatConversation(PySequence messages, IReadOnlyList<KeyValuePair<string, object?>> arguments) =>
+        (_messages, _arguments) = (messages, arguments);
+
+    /// <summary>
+    /// Keys under which a row or a message holds what is seen or heard: <c>images</c>, <c>audio</c> and the like. A value there is refused,
+    /// but for an empty one.
+    /// </summary>
+    public static IReadOnlyList<string> MediaKeys => ChatMessageRules.MediaKeys;
+
+    /// <summary>Number of messages.</summary>
+    public int MessageCount => _messages.Count;
+
+    /// <summary>True if the last message is the assistant's, so that there is an answer to learn from.</summary>
+    public bool IsAnswered =>
+        _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+
+    /// <summary>True if the row has tools; an empty list counts, as in transformers.</summary>
+    internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
+
+    /// <summary>
+    /// The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.
+    /// </summary>
+    public string? Answer => IsAnswered && ((PyDict)_messages[^1]!).TryGet("content", out object? content)
+        ? content switch
+        {
+            string text => text,
+            PySequence parts => string.Concat(
+                parts.OfType<PyDict>().Select(part => part.TryGet("text", out object? text) ? text as string : null)),
+            _ => null,
+        }
+        : null;
+
+    /// <summary>What the template sees, but for the special tokens and whether to add a generation prompt.</summary>
+    internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables =>
+        [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
+
+    /// <summary>
+    /// Reads a conversation: the messages array alone, or a row's whole object with <c>messages</c>, in which <c>tools</c> and every other
+    /// key become template arguments (those inside <c>chat_template_kwargs</c> too). Null tools are no tools.
+    /// </summary>
+    /// <exception cref="ChatException">It is not JSON or not a conversation; the message says which message is at fault and what is
+    /// expected.</exception>
+    public static ChatConversation Parse(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, JsonOptions);
+            return Read(document.RootElement);
+        }
+        // ArgumentException is what the JSON reader throws for half a surrogate pair in the text itself.
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        {
+            throw new ChatException($"The row is not valid JSON: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>A conversation of plain text turns.</summary>
+    /// <exception cref="ChatException">There are no messages.</exception>
+    public static ChatConversation Of(params IReadOnlyList<(string Role, string Content)> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        List<object?> list = [];
+        foreach ((string role, string content) in messages)
+            list.Add(new PyDict { { "role", role }, { "content", content } });
+        return Checked(new PyList(list), []);
+    }
+
+    /// <summary>The same with an answer behind it.</summary>
+    internal ChatConversation WithAnswer(string content) =>
+        new(new PyList([.. _messages, new PyDict { { "role", "assistant" }, { "content", content } }]), _arguments);
+
+    /// <summary>The same without its last message: what the assistant answered to.</summary>
+    internal ChatConversation WithoutLast() => new(new PyList([.. _messages.Take(_messages.Count - 1)]), _arguments);
+
+    /// <summary>The same with every text in it changed, names included.</summary>
+    internal ChatConversation WithTexts(Func<string, string> change) => new(
+        (PySequence)PyTexts.Change(_messages, change)!,
+        [.. _arguments.Select(argument => new KeyValuePair<string, object?>(argument.Key, PyTexts.Change(argument.Value, change)))]);
+
+    private static ChatConversation Read(JsonElement row)
+    {
+        switch (row.ValueKind)
+        {
+            case JsonValueKind.Array:
+                return Checked((PySequence)JsonValues.Read(row)!, []);
+            case JsonValueKind.Object:
+                PyDict values = JsonValues.ReadObject(row);
+                if (ChatMessageRules.FindMedia(values) is { } media)
+                    throw new ChatException($"The row has '{media}': this library is text only; take out what is not text, or the row.");
+                if (!values.TryGet(MessagesKey, out object? messages))
+                    throw new ChatException("The row has no 'messages': give the messages array, or an object with the key 'messages'.");
+                return Checked(messages, ReadArguments(values));
+            default:
+                throw new ChatException(
+                    $"The row is {Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
+        }
+    }
+
+    private static ChatConversation Checked(object? messages, IReadOnlyList<KeyValuePair<string, object?>> arguments)
+    {
+        if (messages is not PyList list)
+            throw new ChatException($"'messages' is {PyType.NameOf(messages)}, where a list of messages is expected.");
+        if (list.Count == 0)
+            throw new ChatException("'messages' is empty: a conversation has at least one message.");
+        for (int i = 0; i < list.Count; i++)
+            ChatMessageRules.Check(list[i], i);
+        return new ChatConversation(list, arguments);
+    }
+
+    private static List<KeyValuePair<string, object?>> ReadArguments(PyDict row)
+    {
+        List<KeyValuePair<string, object?>> arguments = [];
+        foreach ((object? key, object? value) in row)
+        {
+            switch ((string)key!)
+            {
+                case MessagesKey:
+                    break;
+                case ToolsKey when value is not (null or PyList):
+                    throw new ChatException($"'tools' is {PyType.NameOf(value)}, where a list of tools or null is expected.");
+                case ArgumentsKey when value is PyDict more:
+                    arguments.AddRange(more.Select(item => new KeyValuePair<string, object?>((string)item.Key!, item.Value)));
+                    break;
+                case ArgumentsKey when value is not null:
+                    throw new ChatException($"'{ArgumentsKey}' is {PyType.NameOf(value)}, where an object or null is expected.");
+                default:
+                    arguments.Add(new((string)key!, value));
+                    break;
+            }
+        }
+        return arguments;
+    }
+
+    private static string Describe(JsonValueKind kind) => kind switch
+    {
+        JsonValueKind.Null => "null",
+        JsonValueKind.String => "a text",
+        JsonValueKind.Number => "a number",
+        _ => "true or false",
+    };
+}

@@ -1,0 +1,188 @@
+using System.Text;
+using System.Text.Json;
+using DiffusionGemma.Jinja;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// A checkpoint's chat template: Jinja2, carried out as Python's jinja2 does under transformers' settings (trim_blocks, lstrip_blocks,
+/// loop controls, <c>{% generation %}</c>, raise_exception, strftime_now). Steps, length and depth are bounded. One instance may be used by
+/// many threads.
+/// </summary>
+public sealed class ChatTemplate
+{
+    private const string FileName = "chat_template.jinja";
+    private const string FolderOfOthers = "additional_chat_templates";
+    private const string DefaultName = "default";
+    private const string ToolUseName = "tool_use";
+
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    private readonly Block _template;
+    private readonly ChatTemplate? _toolUse;
+    private readonly IReadOnlyDictionary<string, string> _specialTokens;
+    private readonly TimeProvider _clock;
+
+    private ChatTemplate(
+        string source, IReadOnlyDictionary<string, string> specialTokens, TimeProvider? clock, string? path, ChatTemplate? toolUse = null)
+    {
+        Source = source;
+        _toolUse = toolUse;
+        _specialTokens = specialTokens;
+        _clock = clock ?? TimeProvider.System;
+        try
+        {
+            _template = StatementParser.Parse(source, out bool hasGeneration);
+            HasGenerationBlocks = hasGeneration;
+        }
+        catch (TemplateException exception)
+        {
+            string where = path is null ? "" : $"{path}: ";
+            throw new ChatException(
+                $"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.",
+                exception) { TemplateLine = exception.Line };
+        }
+    }
+
+    /// <summary>The template's text.</summary>
+    public string Source { get; }
+
+    /// <summary>True if the template marks the assistant's text with <c>{% generation %}</c>.</summary>
+    public bool HasGenerationBlocks { get; }
+
+    /// <summary>
+    /// Reads a folder's chat_template.jinja (and those of additional_chat_templates), or else the chat_template of its
+    /// tokenizer_config.json: a text, or a list of named ones. Of several "default" is taken, and for a conversation with tools "tool_use"
+    /// where there is one, as transformers does. The variables bos_token, eos_token and their kin come from tokenizer_config.json.
+    /// </summary>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="clock">What strftime_now asks; null: the system's.</param>
+    /// <exception cref="FileNotFoundException">The folder holds no chat template.</exception>
+    /// <exception cref="InvalidDataException">tokenizer_config.json is broken, or a template is no UTF-8.</exception>
+    /// <exception cref="ChatException">The template cannot be read; the message has the line.</exception>
+    public static ChatTemplate Load(string folder, TimeProvider? clock = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        IReadOnlyDictionary<string, string> tokens = SpecialTokens.Load(folder).Tokens;
+        IReadOnlyDictionary<string, (string Path, string Source)> sources = ReadFiles(folder);
+        if (sources.Count == 0)
+            sources = ReadFromConfig(Path.Combine(folder, SpecialTokens.FileName));
+        if (sources.Count == 0)
+            throw new FileNotFoundException(
+                $"No chat template in {folder}: neither a {FileName} nor a chat_template in {SpecialTokens.FileName}.",
+                Path.Combine(folder, FileName));
+        if (!sources.TryGetValue(DefaultName, out var chosen))
+            throw new InvalidDataException(
+                $"{sources.Values.First().Path}: none of the chat templates ({string.Join(", ", sources.Keys)}) is named '{DefaultName}'.");
+        ChatTemplate? toolUse = sources.TryGetValue(ToolUseName, out var tools)
+            ? new ChatTemplate(tools.Source, tokens, clock, tools.Path) : null;
+        return new ChatTemplate(chosen.Source, tokens, clock, chosen.Path, toolUse);
+    }
+
+    /// <summary>Reads a template's text; it has no variables for special tokens.</summary>
+    /// <param name="source">Jinja2.</param>
+    /// <param name="clock">What strftime_now asks; null: the system's.</param>
+    /// <exception cref="ChatException">The template cannot be read; the message has the line.</exception>
+    public static ChatTemplate Parse(string source, TimeProvider? clock = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return new ChatTemplate(source, SpecialTokens.None.Tokens, clock, path: null);
+    }
+
+    /// <summary>Writes a conversation.</summary>
+    /// <param name="conversation">Its messages, tools and template arguments become the template's variables.</param>
+    /// <param name="addGenerationPrompt">Whether the template shall end with the head of the assistant's turn.</param>
+    /// <exception cref="ChatException">The template refuses the conversation, or fails; the message has the line.</exception>
+    public RenderedChat Render(ChatConversation conversation, bool addGenerationPrompt)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        return For(conversation).Render(conversation.TemplateVariables, addGenerationPrompt);
+    }
+
+    /// <summary>The template that writes the conversation: this one, or the one beside it for conversations with tools.</summary>
+    internal ChatTemplate For(ChatConversation conversation) => conversation.HasTools && _toolUse is not null ? _toolUse : this;
+
+    internal RenderedChat Render(IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt)
+    {
+        List<KeyValuePair<string, object?>> all =
+            [.. _specialTokens.Select(token => new KeyValuePair<string, object?>(token.Key, token.Value))];
+        all.AddRange(variables);
+        all.Add(new("add_generation_prompt", addGenerationPrompt));
+        Interpreter interpreter = new(_clock);
+        try
+        {
+            TextOutput page = interpreter.Render(_template, all);
+            return new RenderedChat(page.ToString(), [.. page.Generated.Select(span => new TextSpan(span.Start, span.End))]);
+        }
+        catch (TemplateException exception)
+        {
+            int line = exception.Line ?? interpreter.Line;
+            string message = exception.IsRaisedByTemplate
+                ? $"The chat template refuses the conversation (line {line}): {exception.Message}"
+                : $"The chat template fails at line {line}: {exception.Message}.";
+            throw new ChatException(
+                message, exception) { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
+        }
+    }
+
+    /// <summary>As Python reads them: strict UTF-8, and a byte order mark is a character of the template.</summary>
+    private static Dictionary<string, (string Path, string Source)> ReadFiles(string folder)
+    {
+        Dictionary<string, (string, string)> sources = [];
+        string path = Path.Combine(folder, FileName), others = Path.Combine(folder, FolderOfOthers);
+        if (File.Exists(path))
+            sources[DefaultName] = (path, Read(path));
+        if (Directory.Exists(others))
+        {
+            foreach (string other in Directory.EnumerateFiles(others, "*.jinja").Order(StringComparer.Ordinal))
+                sources[Path.GetFileNameWithoutExtension(other)] = (other, Read(other));
+        }
+        return sources;
+
+        static string Read(string path)
+        {
+            try
+            {
+                return Utf8.GetString(File.ReadAllBytes(path));
+            }
+            catch (DecoderFallbackException exception)
+            {
+                throw new InvalidDataException($"{path}: the chat template is not valid UTF-8: {exception.Message}", exception);
+            }
+        }
+    }
+
+    private static Dictionary<string, (string Path, string Source)> ReadFromConfig(string path)
+    {
+        Dictionary<string, (string, string)> sources = [];
+        if (!File.Exists(path))
+            return sources;
+        using JsonDocument document = JsonFile.ReadObject(path);
+        if (!document.RootElement.TryGetProperty("chat_template", out JsonElement template))
+            return sources;
+        switch (template.ValueKind)
+        {
+            case JsonValueKind.Null:
+                break;
+            case JsonValueKind.String:
+                sources[DefaultName] = (path, template.GetString()!);
+                break;
+            case JsonValueKind.Array:
+                foreach (JsonElement named in template.EnumerateArray())
+                    sources[StringOf(named, "name") ?? throw Malformed()] = (path, StringOf(named, "template") ?? throw Malformed());
+                break;
+            default:
+                throw new InvalidDataException(
+                    $"{path}: 'chat_template' is {template.ValueKind}, where a text or a list of named ones is expected.");
+        }
+        return sources;
+
+        InvalidDataException Malformed() =>
+            new($"{path}: 'chat_template' is a list, and an item of it is no object with a 'name' and a 'template'.");
+    }
+
+    private static string? StringOf(JsonElement element, string property) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out JsonElement value)
+            && value.ValueKind == JsonValueKind.String
+            ? value.GetString() : null;
+}

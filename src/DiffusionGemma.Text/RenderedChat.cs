@@ -1,8 +1,0 @@
-namespace DiffusionGemma;
-
-/// <summary>A conversation as the chat template writes it.</summary>
-/// <param name="Text">The whole text.</param>
-/// <param name="GeneratedSpans">
-/// What stood in the template's <c>{% generation %}</c> blocks, in order; empty when the template has none.
-/// </param>
-public sealed record RenderedChat(string Text, IReadOnlyList<TextSpan> GeneratedSpans);

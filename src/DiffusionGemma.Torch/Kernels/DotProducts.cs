@@ -13,11 +13,14 @@ internal static unsafe class DotProducts<L>
     /// <summary>Rows of W that are used at a time.</summary>
     public const int Outputs = 8;
 
-    /// <summary>Numbers of a row that are used at a time: eight rows of W then fit the first-level cache.</summary>
-    private const long InnerBlock = 1024;
+    /// <summary>Numbers of a row that are used at a time: eight rows of W and a tile's of x then fit the first-level cache.</summary>
+    private const long InnerBlock = 512;
 
     /// <summary>Rows of x that are used at a time: with <see cref="InnerBlock"/>, 384 KiB.</summary>
-    private const long RowBlock = 96;
+    private const long RowBlock = 192;
+
+    /// <summary>Rows of x of a whole tile, beside four of W.</summary>
+    private static int TileRows => L.HasManyRegisters ? 4 : 3;
 
     /// <param name="x">[rows,inputs].</param>
     /// <param name="rows">Any number.</param>
@@ -30,7 +33,6 @@ internal static unsafe class DotProducts<L>
     public static void Run(float* x, long rows, Weights w, long outputs, long inputs, float* y, long stride)
     {
         float* widened = stackalloc float[w.AreNarrow ? (int)(Outputs * InnerBlock) : 1];
-        // Fewer numbers of a row leave room for more rows.
         long block = RowBlock * Math.Max(1, InnerBlock / inputs);
         for (long first = 0; first < rows; first += block)
         {
@@ -42,76 +44,62 @@ internal static unsafe class DotProducts<L>
                 {
                     float* part = w.Part(o * inputs + start, inputs, Outputs, inner, widened, out nint apart), to = y + first * stride + o;
                     float* from = x + first * inputs + start;
-                    if (L.HasManyRegisters) Pairs(from, (nint)inputs, count, part, apart, inner, to, (nint)stride, start > 0);
-                    else
+                    long row = 0;
+                    for (; row + TileRows <= count; row += TileRows, from += TileRows * inputs, to += TileRows * stride)
                     {
-                        Triples(from, (nint)inputs, count, part, apart, inner, to, (nint)stride, start > 0);
-                        Triples(from, (nint)inputs, count, part + 4 * apart, apart, inner, to + 4, (nint)stride, start > 0);
+                        float* next = part + (Outputs + row / TileRows % 4 * 2) * apart;
+                        Whole(from, (nint)inputs, part, apart, inner, to, (nint)stride, start > 0, next);
+                        Whole(from, (nint)inputs, part + 4 * apart, apart, inner, to + 4, (nint)stride, start > 0, next + apart);
+                    }
+                    for (; row < count; row += 2, from += 2 * inputs, to += 2 * stride)
+                    {
+                        bool single = row + 1 == count;                                        // an odd last row is computed twice
+                        TwoByFour(from, single ? from : from + inputs, part, apart, inner, to, single ? to : to + stride, start > 0);
+                        TwoByFour(from, single ? from : from + inputs, part + 4 * apart, apart, inner, to + 4, (single ? to : to + stride) + 4, start > 0);
                     }
                 }
             }
         }
     }
 
-    private static void Pairs(float* x, nint xStride, long rows, float* w, nint wStride, nint inner, float* y, nint yStride, bool adds)
+    private static void Whole(float* x, nint xStride, float* w, nint wStride, nint inner, float* y, nint yStride, bool adds, float* next)
     {
-        for (long r = 0; r < rows; r += 2)
-        {
-            long other = Math.Min(r + 1, rows - 1);                                            // an odd last row is computed twice
-            TwoByEight(
-                x + r * xStride, x + other * xStride, w, wStride, inner, y + r * yStride, y + other * yStride, adds, w + (16 + r % Outputs) * wStride);
-        }
-    }
-
-    private static void Triples(float* x, nint xStride, long rows, float* w, nint wStride, nint inner, float* y, nint yStride, bool adds)
-    {
-        long r = 0;
-        for (; r + 2 < rows; r += 3)
-            ThreeByFour(x + r * xStride, xStride, w, wStride, inner, y + r * yStride, yStride, adds, w + (Outputs + r / 3 % 4) * wStride);
-        if (r == rows) return;
-        long other = Math.Min(r + 1, rows - 1);
-        TwoByFour(x + r * xStride, x + other * xStride, w, wStride, inner, y + r * yStride, y + other * yStride, adds);
+        if (L.HasManyRegisters) FourByFour(x, xStride, w, wStride, inner, y, yStride, adds, next);
+        else ThreeByFour(x, xStride, w, wStride, inner, y, yStride, adds, next);
     }
 
     /// <summary>
-    /// Two rows of x beside eight of W: sixteen sums, each over the lanes of a register. Fetches two of the eight rows after the next eight into the
-    /// second-level cache (the first level's has no room for them).
+    /// Four rows of x beside four of W: sixteen sums, each over the lanes of a register. Fetches another row of W into the second-level cache (the first
+    /// level's has no room for it).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TwoByEight(float* x0, float* x1, float* w0, nint stride, nint inner, float* y0, float* y1, bool adds, float* next)
+    private static void FourByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds, float* next)
     {
-        L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-        L b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
-        float* w1 = w0 + stride, w2 = w1 + stride, w3 = w2 + stride, w4 = w3 + stride, w5 = w4 + stride, w6 = w5 + stride, w7 = w6 + stride;
+        L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        L c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
+        float* x1 = x0 + xStride, x2 = x1 + xStride, x3 = x2 + xStride, w1 = w0 + stride, w2 = w1 + stride, w3 = w2 + stride;
         for (nint i = 0; i < inner; i += L.Count)
         {
             Prefetch.Far(next + i);
-            Prefetch.Far(next + stride + i);
-            L u = L.Load(x0 + i), v = L.Load(x1 + i), w = L.Load(w0 + i);
-            (a0, b0) = (L.MultiplyAdd(u, w, a0), L.MultiplyAdd(v, w, b0));
+            L s = L.Load(x0 + i), t = L.Load(x1 + i), u = L.Load(x2 + i), v = L.Load(x3 + i), w = L.Load(w0 + i);
+            (a0, b0, c0, d0) = (L.MultiplyAdd(s, w, a0), L.MultiplyAdd(t, w, b0), L.MultiplyAdd(u, w, c0), L.MultiplyAdd(v, w, d0));
             w = L.Load(w1 + i);
-            (a1, b1) = (L.MultiplyAdd(u, w, a1), L.MultiplyAdd(v, w, b1));
+            (a1, b1, c1, d1) = (L.MultiplyAdd(s, w, a1), L.MultiplyAdd(t, w, b1), L.MultiplyAdd(u, w, c1), L.MultiplyAdd(v, w, d1));
             w = L.Load(w2 + i);
-            (a2, b2) = (L.MultiplyAdd(u, w, a2), L.MultiplyAdd(v, w, b2));
+            (a2, b2, c2, d2) = (L.MultiplyAdd(s, w, a2), L.MultiplyAdd(t, w, b2), L.MultiplyAdd(u, w, c2), L.MultiplyAdd(v, w, d2));
             w = L.Load(w3 + i);
-            (a3, b3) = (L.MultiplyAdd(u, w, a3), L.MultiplyAdd(v, w, b3));
-            w = L.Load(w4 + i);
-            (a4, b4) = (L.MultiplyAdd(u, w, a4), L.MultiplyAdd(v, w, b4));
-            w = L.Load(w5 + i);
-            (a5, b5) = (L.MultiplyAdd(u, w, a5), L.MultiplyAdd(v, w, b5));
-            w = L.Load(w6 + i);
-            (a6, b6) = (L.MultiplyAdd(u, w, a6), L.MultiplyAdd(v, w, b6));
-            w = L.Load(w7 + i);
-            (a7, b7) = (L.MultiplyAdd(u, w, a7), L.MultiplyAdd(v, w, b7));
+            (a3, b3, c3, d3) = (L.MultiplyAdd(s, w, a3), L.MultiplyAdd(t, w, b3), L.MultiplyAdd(u, w, c3), L.MultiplyAdd(v, w, d3));
         }
-        // The second row is read before the first is written: they may be the same.
-        Vector128<float> second = Before(y1, adds), secondRight = Before(y1 + 4, adds);
-        (Before(y0, adds) + L.Sums(a0, a1, a2, a3)).Store(y0);
-        (Before(y0 + 4, adds) + L.Sums(a4, a5, a6, a7)).Store(y0 + 4);
-        (second + L.Sums(b0, b1, b2, b3)).Store(y1);
-        (secondRight + L.Sums(b4, b5, b6, b7)).Store(y1 + 4);
+        (Before(y, adds) + L.Sums(a0, a1, a2, a3)).Store(y);
+        y += yStride;
+        (Before(y, adds) + L.Sums(b0, b1, b2, b3)).Store(y);
+        y += yStride;
+        (Before(y, adds) + L.Sums(c0, c1, c2, c3)).Store(y);
+        y += yStride;
+        (Before(y, adds) + L.Sums(d0, d1, d2, d3)).Store(y);
     }
 
+    /// <summary>The same of three rows of x, for half as many registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void ThreeByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds, float* next)
     {
@@ -136,6 +124,7 @@ internal static unsafe class DotProducts<L>
         (Before(y, adds) + L.Sums(c0, c1, c2, c3)).Store(y);
     }
 
+    /// <summary>The same of two rows of x, which may be one and the same.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TwoByFour(float* x0, float* x1, float* w0, nint stride, nint inner, float* y0, float* y1, bool adds)
     {
@@ -152,7 +141,7 @@ internal static unsafe class DotProducts<L>
             w = L.Load(w3 + i);
             (a3, b3) = (L.MultiplyAdd(u, w, a3), L.MultiplyAdd(v, w, b3));
         }
-        Vector128<float> second = Before(y1, adds);
+        Vector128<float> second = Before(y1, adds);                                            // before the first is written: they may be the same
         (Before(y0, adds) + L.Sums(a0, a1, a2, a3)).Store(y0);
         (second + L.Sums(b0, b1, b2, b3)).Store(y1);
     }

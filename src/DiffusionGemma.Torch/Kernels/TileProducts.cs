@@ -10,14 +10,20 @@ namespace DiffusionGemma;
 internal static unsafe class TileProducts<L>
     where L : struct, ILanes<L>
 {
-    /// <summary>Rows of y, at most, that are worked on while b passes by: whole tiles of six and of eight.</summary>
+    /// <summary>Rows of a that are packed at a time: whole tiles of six and of eight.</summary>
     public const long RowBlock = 96;
 
     /// <summary>Rows of b that are used at a time.</summary>
     private const long InnerBlock = 256;
 
-    /// <summary>Tiles that share a panel of b, from which on it is copied together.</summary>
-    private const long TilesWorthACopy = 3;
+    /// <summary>Numbers of b that are packed at a time: 256 KiB, which the second-level cache holds.</summary>
+    private const long PackedNumbers = 1 << 16;
+
+    /// <summary>Tiles that share b, from which on it is packed.</summary>
+    private const long TilesWorthPacking = 2;
+
+    /// <summary>Rows of b of which there are so few that reading and writing y takes longer than the product.</summary>
+    private const long FewRows = 64;
 
     /// <summary>The number that columns are a multiple of: those of a tile.</summary>
     public static int Columns => 2 * L.Count;
@@ -27,7 +33,7 @@ internal static unsafe class TileProducts<L>
 
     /// <param name="a">[rows,inner].</param>
     /// <param name="rowStride">Between a's rows: 1 where it is transposed.</param>
-    /// <param name="innerStride">Between a row's numbers: 1 where it is not.</param>
+    /// <param name="innerStride">Between a row's numbers: 1 where a is not transposed.</param>
     /// <param name="rows">Any number.</param>
     /// <param name="inner">Any number.</param>
     /// <param name="b">[inner,columns], float32 or bfloat16.</param>
@@ -39,26 +45,89 @@ internal static unsafe class TileProducts<L>
     public static void Run(
         float* a, long rowStride, long innerStride, long rows, long inner, Weights b, long bStride, long columns, float* y, long stride)
     {
-        float* packed = stackalloc float[(int)(RowBlock * InnerBlock)], panel = stackalloc float[(int)InnerBlock * Columns];
+        bool packs = b.AreNarrow || rows > (TilesWorthPacking - 1) * TileRows;
+        float* packedA = stackalloc float[(int)(RowBlock * InnerBlock)], packedB = stackalloc float[packs ? (int)PackedNumbers : 1];
         for (long start = 0; start < inner; start += InnerBlock)
         {
-            long count = Math.Min(InnerBlock, inner - start);
-            for (long first = 0; first < rows; first += RowBlock)
+            long count = Math.Min(InnerBlock, inner - start), group = packs ? Group(count) : columns;
+            for (long column = 0; column < columns; column += group)
             {
-                long live = Math.Min(RowBlock, rows - first), tiles = (live + TileRows - 1) / TileRows;
-                SideBySide(a + first * rowStride + start * innerStride, rowStride, innerStride, live, count, packed);
-                bool copies = b.AreNarrow || tiles >= TilesWorthACopy;
-                for (long column = 0; column < columns; column += Columns)
+                long width = Math.Min(group, columns - column), at = start * bStride + column;
+                if (packs) Pack(b.From(at), bStride, count, width, packedB);
+                float* from = packs ? packedB : b.Address(at);
+                // Panels of a packed b follow each other; of another its columns do.
+                nint panel = packs ? Panel(count) : Columns, bRows = packs ? Columns : (nint)bStride;
+                for (long first = 0; first < rows; first += RowBlock)
                 {
-                    long at = start * bStride + column, following = column + Columns < columns ? at + Columns : (start + InnerBlock) * bStride;
-                    nint apart = copies ? Columns : (nint)bStride;
-                    float* from = copies ? b.Together(at, bStride, count, Columns, panel) : b.Address(at);
-                    // The tiles of a panel fetch the next one, each a part.
-                    for (long tile = 0; tile < tiles; tile++)
-                        Tile(
-                            packed + tile * TileRows * count, (nint)count, from, apart, y + (first + tile * TileRows) * stride + column, (nint)stride,
-                            (nint)Math.Min(TileRows, live - tile * TileRows), b.Address(following + tile * count / tiles * bStride), b.Apart(bStride), (nint)tiles);
+                    long live = Math.Min(RowBlock, rows - first);
+                    SideBySide(a + first * rowStride + start * innerStride, rowStride, innerStride, live, count, packedA);
+                    Block(packedA, live, (nint)count, from, packs, panel, bRows, width / Columns, y + first * stride + column, (nint)stride);
                 }
+            }
+        }
+    }
+
+    /// <summary>Between packed panels: a little more than a panel, so that not all of them begin in the same set of the first-level cache.</summary>
+    private static nint Panel(long count) => ((nint)count + 1) * Columns;
+
+    /// <summary>Columns of as many panels as are packed at a time.</summary>
+    private static long Group(long count) => Math.Max(1, PackedNumbers / Panel(count)) * Columns;
+
+    /// <summary>A block of y: tile by tile along its rows where that is what takes long, panel by panel otherwise, so that b is read from the nearest cache.</summary>
+    private static void Block(float* a, long live, nint count, float* b, bool packed, nint panel, nint bRows, long panels, float* y, nint stride)
+    {
+        nint every = Math.Max(1, count / TileRows);
+        if (!packed)
+        {
+            // The tiles of a panel fetch the next panel, each a part.
+            long tiles = (live + TileRows - 1) / TileRows;
+            for (long n = 0; n < panels; n++)
+                for (long tile = 0; tile < tiles; tile++)
+                {
+                    float* next = b + (n + 1) * panel + tile * count / tiles * bRows;
+                    float* to = y + tile * TileRows * stride + n * Columns;
+                    Tile(a + tile * TileRows * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - tile * TileRows), next, bRows, (nint)tiles);
+                }
+        }
+        else if (count < FewRows)
+        {
+            for (long row = 0; row < live; row += TileRows)
+                for (long n = 0; n < panels; n++)
+                {
+                    float* to = y + row * stride + n * Columns;
+                    Tile(a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row), to + Columns, stride, every);
+                }
+        }
+        else
+        {
+            for (long n = 0; n < panels; n++)
+                for (long row = 0; row < live; row += TileRows)
+                {
+                    float* to = y + row * stride + n * Columns;
+                    Tile(a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row), to + TileRows * stride, stride, every);
+                }
+        }
+    }
+
+    /// <summary>
+    /// Columns of b as tiles use them, panels of a tile's columns one after the other.
+    /// <code>
+    /// b  1 2 3 4     packed  1 2
+    ///    5 6 7 8             5 6
+    ///                        3 4
+    ///                        7 8
+    /// </code>
+    /// </summary>
+    private static void Pack(Weights b, long stride, long count, long width, float* packed)
+    {
+        for (long row = 0; row < count; row++)
+        {
+            float* to = packed + row * Columns;
+            for (long column = 0; column < width; column += Columns, to += Panel(count))
+            {
+                (L left, L right) = b.Pair<L>(row * stride + column);
+                left.Store(to);
+                right.Store(to + L.Count);
             }
         }
     }
@@ -93,24 +162,22 @@ internal static unsafe class TileProducts<L>
         for (long row = 0; row < live; row += TileRows, packed += TileRows * count)
         {
             if (row + TileRows > live) Last(a + row * rowStride, rowStride, innerStride, live - row, count, packed);
-            else Whole(a + row * rowStride, rowStride, innerStride, count, packed);
+            else Whole(a + row * rowStride, rowStride, count, packed);
         }
     }
 
-    private static void Whole(float* a, long rowStride, long innerStride, long count, float* packed)
+    /// <summary>A tile's rows of numbers that lie together, four of each at a time.</summary>
+    private static void Whole(float* a, long rowStride, long count, float* packed)
     {
-        for (long i = 0; i < count; i++, a += innerStride, packed += TileRows)
+        float* b = a + 4 * rowStride;
+        long i = 0;
+        for (; i + 4 <= count; i += 4, packed += 4 * TileRows)
         {
-            packed[0] = a[0];
-            packed[1] = a[rowStride];
-            packed[2] = a[2 * rowStride];
-            packed[3] = a[3 * rowStride];
-            packed[4] = a[4 * rowStride];
-            packed[5] = a[5 * rowStride];
-            if (TileRows == 6) continue;
-            packed[6] = a[6 * rowStride];
-            packed[7] = a[7 * rowStride];
+            Transpose.FourByFour(a + i, rowStride, packed, TileRows);
+            if (TileRows == 8) Transpose.FourByFour(b + i, rowStride, packed + 4, TileRows);
+            else Transpose.TwoByFour(b + i, rowStride, packed + 4, TileRows);
         }
+        if (i < count) Last(a + i, rowStride, 1, TileRows, count - i, packed);
     }
 
     private static void Last(float* a, long rowStride, long innerStride, long live, long count, float* packed)

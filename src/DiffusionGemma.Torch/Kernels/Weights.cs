@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace DiffusionGemma;
 
 /// <summary>A matrix in memory, float32 or bfloat16, which products read as float32 a part at a time.</summary>
@@ -41,18 +43,14 @@ internal readonly unsafe struct Weights
         return scratch;
     }
 
-    /// <summary>The same, copied also where it need not be widened, so that the rows lie together.</summary>
-    public float* Together(long offset, long stride, long rows, nint count, float* scratch)
-    {
-        if (AreNarrow) return Part(offset, stride, rows, count, scratch, out _);
-        for (long row = 0; row < rows; row++)
-            new ReadOnlySpan<float>(_wide + offset + row * stride, (int)count).CopyTo(new Span<float>(scratch + row * count, (int)count));
-        return scratch;
-    }
+    /// <summary>Two registers' numbers from <paramref name="offset"/> on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public (L Left, L Right) Pair<L>(long offset)
+        where L : struct, ILanes<L> =>
+        AreNarrow
+            ? (L.LoadBFloat16(_narrow + offset), L.LoadBFloat16(_narrow + offset + L.Count))
+            : (L.Load(_wide + offset), L.Load(_wide + offset + L.Count));
 
-    /// <summary>An address for prefetches of the number at <paramref name="offset"/>.</summary>
-    public float* Address(long offset) => AreNarrow ? (float*)(_narrow + offset) : _wide + offset;
-
-    /// <summary>Numbers of float32 between prefetches of two rows.</summary>
-    public nint Apart(long stride) => (nint)(AreNarrow ? stride / 2 : stride);
+    /// <summary>Of the float32 number at <paramref name="offset"/>.</summary>
+    public float* Address(long offset) => _wide + offset;
 }

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace DiffusionGemma.Samples;
 
 /// <summary>
-/// The answers so far, in a file beside the output: a line that says what the run is, then a line a row, written in blocks of the rows that were
-/// denoised together. Whatever a killed process left of a block is cut off, so that the block is answered again, as a whole.
+/// The answers so far, in a file next to the output: one line that identifies the run, then one line a row, written in blocks of the rows
+/// that were denoised together.
 /// <code>
 /// {"input":"5f1c...","batch-size":"8", ...}
 /// {"Row":0,"Response":"8 plus 7 is 15.", ...}     block 0
@@ -103,7 +103,7 @@ internal sealed class AnswerJournal : IDisposable
         if (ends.Count == 0) Write(JsonSerializer.Serialize(identity) + "\n");
     }
 
-    /// <summary>Lines that end in a line feed, without it. What comes after the last was being written.</summary>
+    /// <summary>Reads lines that end in a line feed, without it; the bytes after the last one are an unfinished write.</summary>
     private IEnumerable<byte[]> WholeLines()
     {
         var buffered = new BufferedStream(_file);                   // not disposed: the file stays open
@@ -125,7 +125,8 @@ internal sealed class AnswerJournal : IDisposable
         foreach (string name in identity.Keys.Union(begun.Keys))
         {
             string now = identity.GetValueOrDefault(name, "none"), then = begun.GetValueOrDefault(name, "none");
-            if (now != then) throw new IOException($"{_path} was begun with {name} {then}, and now it is {now}: give the same again, or --restart to begin anew.");
+            if (now != then) throw new IOException(
+                $"{_path} was begun with {name} {then}, and now it is {now}: give the same again, or --restart to begin anew.");
         }
     }
 

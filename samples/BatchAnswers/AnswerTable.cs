@@ -13,7 +13,8 @@ internal static class AnswerTable
 {
     private const int RowsInGroup = 1000;
 
-    /// <param name="path">The file. One that is there is replaced: the run was killed when it had written it and before its journal was gone.</param>
+    /// <param name="path">The file. One that is there is replaced: the run was killed when it had written it and before its journal was
+    /// gone.</param>
     /// <param name="asked">The name of the first column.</param>
     /// <param name="rows">The rows.</param>
     public static async Task WriteAsync(string path, string asked, IEnumerable<TableRow> rows)
@@ -26,7 +27,8 @@ internal static class AnswerTable
         string temporary = path + ".part";
         var options = new ParquetOptions { CompressionMethod = CompressionMethod.Zstd };
         await using (FileStream stream = File.Create(temporary))
-        await using (ParquetWriter writer = await ParquetWriter.CreateAsync(new ParquetSchema(question, response, tokensPerForward, steps, error), stream, options))
+        await using (ParquetWriter writer = await ParquetWriter.CreateAsync(new ParquetSchema(question, response, tokensPerForward, steps,
+            error), stream, options))
         {
             foreach (TableRow[] part in rows.Chunk(RowsInGroup))
             {

@@ -2,11 +2,12 @@ using System.Globalization;
 
 namespace DiffusionGemma.Samples;
 
-/// <summary>What the sample is told on the command line.</summary>
+/// <summary>The command line.</summary>
 internal sealed record BatchArguments
 {
     private const string Options =
-        "Options: --input PARQUET --output PARQUET [--question-column NAME [--system-prompt TEXT] | --messages-column NAME] [--model ZIP | --checkpoint FOLDER] "
+        "Options: --input PARQUET --output PARQUET [--question-column NAME [--system-prompt TEXT] | --messages-column NAME] [--model ZIP "
+            + "| --checkpoint FOLDER] "
         + "[--batch-size N] [--max-new-tokens N] [--seed N] [--restart]";
 
     public string Input { get; init; } = "";

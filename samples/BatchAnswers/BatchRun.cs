@@ -29,14 +29,16 @@ internal sealed class BatchRun(BatchArguments arguments)
             MaxErrors = int.MaxValue,                               // a row that is no conversation is one of the output, with its reason
         };
         IDataView rows = _ml.Data.LoadChatFromParquet(data, arguments.Input);
-        long total = _ml.Data.LoadChatFromParquet(arguments.Input, arguments.QuestionColumn, messagesColumn: arguments.MessagesColumn).GetRowCount()!.Value;
+        long total = _ml.Data.LoadChatFromParquet(arguments.Input, arguments.QuestionColumn, messagesColumn: arguments.MessagesColumn)
+            .GetRowCount()!.Value;
         ITransformer model = Load(rows, out string fingerprint);
         using IDisposable? weights = model as IDisposable;
 
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(arguments.Output))!);
         using AnswerJournal journal = AnswerJournal.Open(JournalPath, Identity(fingerprint), Block);
         if (journal.Count > 0) AnsiConsole.MarkupLineInterpolated($"Going on after {journal.Count} answers of an earlier run.");
-        IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, journal.Count > 0 ? _ml.Data.SkipRows(rows, journal.Count) : rows, options => options with
+        IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, journal.Count > 0 ? _ml.Data.SkipRows(rows, journal.Count) : rows,
+            options => options with
         {
             Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
             BatchSize = arguments.BatchSize,
@@ -45,11 +47,14 @@ internal sealed class BatchRun(BatchArguments arguments)
             Cancellation = cancellation,
         });
         AnsiConsole.Progress()
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(), new RemainingTimeColumn())
-            .Start(context => Answer(scored, journal, context.AddTask("answering", maxValue: Math.Max(1, total - 1 - journal.LastRow)), total));
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(),
+                new RemainingTimeColumn())
+            .Start(context => Answer(scored, journal, context.AddTask("answering", maxValue: Math.Max(1, total - 1 - journal.LastRow)),
+                total));
 
         long failed = 0;
-        await AnswerTable.WriteAsync(arguments.Output, arguments.QuestionColumn ?? arguments.MessagesColumn, Table(rows, journal, total).Select(row =>
+        await AnswerTable.WriteAsync(arguments.Output, arguments.QuestionColumn ?? arguments.MessagesColumn,
+            Table(rows, journal, total).Select(row =>
         {
             failed += row.Answer.Error.Length > 0 ? 1 : 0;
             return row;
@@ -73,7 +78,8 @@ internal sealed class BatchRun(BatchArguments arguments)
         {
             if (cursor.Batch != batch) Keep();
             batch = cursor.Batch;
-            (DataViewRowId row, ReadOnlyMemory<char> text, float rate, int passes, ReadOnlyMemory<char> reason) = (default, default, 0, 0, default);
+            (DataViewRowId row, ReadOnlyMemory<char> text, float rate, int passes, ReadOnlyMemory<char> reason) = (default, default, 0, 0,
+                default);
             id(ref row);
             response(ref text);
             tokensPerForward(ref rate);
@@ -101,7 +107,8 @@ internal sealed class BatchRun(BatchArguments arguments)
         long next = 0;
         foreach (string messages in rows.GetColumn<string>(ChatColumns.Messages))
         {
-            if (!answers.MoveNext()) throw new IOException($"{JournalPath} has fewer answers than {arguments.Input} has rows: --restart begins anew.");
+            if (!answers.MoveNext()) throw new IOException(
+                $"{JournalPath} has fewer answers than {arguments.Input} has rows: --restart begins anew.");
             foreach (TableRow lost in LeftOut(next, answers.Current.Row)) yield return lost;
             next = answers.Current.Row + 1;
             yield return new TableRow(arguments.QuestionColumn is null ? messages : Question(messages), answers.Current);
@@ -110,7 +117,8 @@ internal sealed class BatchRun(BatchArguments arguments)
 
         IEnumerable<TableRow> LeftOut(long from, long to) => from == to
             ? []
-            : rows.GetSkippedChatRows().Where(skipped => skipped.Row >= from && skipped.Row < to).Select(skipped => new TableRow(null, new AnsweredRow(skipped.Row!.Value, "", 0, 0, skipped.Reason)));
+            : rows.GetSkippedChatRows().Where(skipped => skipped.Row >= from && skipped.Row < to)
+                .Select(skipped => new TableRow(null, new AnsweredRow(skipped.Row!.Value, "", 0, 0, skipped.Reason)));
     }
 
     private static string Question(string messages)
@@ -127,13 +135,15 @@ internal sealed class BatchRun(BatchArguments arguments)
             return _ml.Model.Load(zip, out _);
         }
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
-        var model = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(arguments.Checkpoint)).Fit(rows);
+        var model = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(arguments.Checkpoint))
+            .Fit(rows);
         string[] texts = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"];
-        fingerprint = string.Join('-', texts.Select(name => Path.Combine(arguments.Checkpoint, name)).Where(File.Exists).Select(Hash).Prepend(model.LastTransformer.Checkpoint.Fingerprint));
+        fingerprint = string.Join('-', texts.Select(name => Path.Combine(arguments.Checkpoint, name)).Where(File.Exists).Select(Hash)
+            .Prepend(model.LastTransformer.Checkpoint.Fingerprint));
         return model;
     }
 
-    /// <summary>What answers depend on.</summary>
+    /// <summary>The settings that answers depend on.</summary>
     private Dictionary<string, string> Identity(string fingerprint) => new()
     {
         ["input"] = Hash(arguments.Input),

@@ -5,11 +5,12 @@ using Spectre.Console.Rendering;
 
 namespace DiffusionGemma.Samples;
 
-/// <summary>An answer as it comes about: what is committed plain, the canvas' settled tokens bright, its others dim.</summary>
+/// <summary>Shows an unfinished answer: committed text plain, the canvas's settled tokens bright, the others dim.</summary>
 internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
 {
-    private static readonly Style s_settled = new(Color.White, decoration: Decoration.Bold), s_open = new(Color.Grey, decoration: Decoration.Dim);
-    private static readonly Style s_thought = new(Color.Grey, decoration: Decoration.Italic), s_error = new(Color.Red);
+    private static readonly Style Settled = new(Color.White, decoration: Decoration.Bold),
+        Open = new(Color.Grey, decoration: Decoration.Dim);
+    private static readonly Style Thought = new(Color.Grey, decoration: Decoration.Italic), Error = new(Color.Red);
     private readonly List<AIContent> _committed = [];
 
     public void Commit(ChatResponseUpdate update) => _committed.AddRange(update.Contents);
@@ -21,15 +22,15 @@ internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
         // A character may take several tokens: it has the style of its last.
         var decoder = new StreamingDecoder(tokenizer, skipSpecialTokens: true);
         for (int i = 0; i < draft.Draft.Length; i++)
-            Append(text, decoder.Append(draft.Draft[i]), draft.Settled[i] ? s_settled : s_open);
-        Append(text, decoder.Flush(), s_open);
+            Append(text, decoder.Append(draft.Draft[i]), draft.Settled[i] ? Settled : Open);
+        Append(text, decoder.Flush(), Open);
         int settled = draft.Settled.Count(isSettled => isSettled);
-        string state = string.Create(
-            CultureInfo.InvariantCulture, $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {settled} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} nats");
+        string state = string.Create(CultureInfo.InvariantCulture,
+            $"canvas {draft.Canvas + 1}, step {draft.Step + 1}, {settled} of {draft.Settled.Length} settled, {draft.MeanEntropy:F2} nats");
         return new Rows(text, new Spectre.Console.Text(state, new Style(Color.Grey)));
     }
 
-    /// <summary>What is committed.</summary>
+    /// <summary>The committed text.</summary>
     public Paragraph Committed()
     {
         var text = new Paragraph();
@@ -40,13 +41,13 @@ internal sealed class CanvasView(DiffusionGemmaTokenizer tokenizer)
                     Append(text, said.Text, Style.Plain);
                     break;
                 case TextReasoningContent thought:
-                    Append(text, thought.Text, s_thought);
+                    Append(text, thought.Text, Thought);
                     break;
                 case FunctionCallContent call:
-                    Append(text, $"\n[calls {call.Name}]\n", s_thought);
+                    Append(text, $"\n[calls {call.Name}]\n", Thought);
                     break;
                 case ErrorContent error:
-                    Append(text, $"\n{error.Message}\n", s_error);
+                    Append(text, $"\n{error.Message}\n", Error);
                     break;
             }
         return text;

@@ -6,7 +6,8 @@ namespace DiffusionGemma.Samples;
 internal sealed record ChatArguments
 {
     private const string Usage =
-        "Options: [--checkpoint FOLDER] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] [--seed N] [--temperature X] [--pause MS]";
+        "Options: [--checkpoint FOLDER] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] [--seed N] "
+            + "[--temperature X] [--pause MS]";
 
     public string Checkpoint { get; init; } = Repository.File("datasets", "tiny-chat");
 
@@ -45,7 +46,8 @@ internal sealed record ChatArguments
                 "--steps" when Number(value, 1) is { } steps => parsed with { Steps = steps },
                 "--pause" when Number(value, 0) is { } pause => parsed with { Pause = pause },
                 "--seed" when long.TryParse(value, CultureInfo.InvariantCulture, out long seed) => parsed with { Seed = seed },
-                "--temperature" when float.TryParse(value, CultureInfo.InvariantCulture, out float temperature) => parsed with { Temperature = temperature },
+                "--temperature" when float.TryParse(value, CultureInfo.InvariantCulture, out float temperature) =>
+                    parsed with { Temperature = temperature },
                 _ => null,
             };
             if (next is null)
@@ -59,5 +61,6 @@ internal sealed record ChatArguments
         return parsed;
     }
 
-    private static int? Number(string? value, int least) => int.TryParse(value, CultureInfo.InvariantCulture, out int number) && number >= least ? number : null;
+    private static int? Number(string? value, int least) => int.TryParse(value, CultureInfo.InvariantCulture, out int number)
+        && number >= least ? number : null;
 }

@@ -28,7 +28,8 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
 
     public void Clear() => _history.Clear();
 
-    /// <summary>Answers, and shows it: live on a terminal, as plain text elsewhere. The process' exit code so far.</summary>
+    /// <summary>Answers a question and shows the answer: live on a terminal, as plain text elsewhere.</summary>
+    /// <remarks>Returns the exit code of the process so far.</remarks>
     public async Task<int> AskAsync(string question)
     {
         using var cancellation = new CancellationTokenSource();
@@ -77,7 +78,8 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
     private Task ReadLiveAsync(CanvasView view, List<ChatResponseUpdate> updates, CancellationToken cancellation)
     {
         // Where an answer is higher than the terminal, its end is seen.
-        LiveDisplay live = AnsiConsole.Live(new Spectre.Console.Text("")).AutoClear(true).Overflow(VerticalOverflow.Ellipsis).Cropping(VerticalOverflowCropping.Top);
+        LiveDisplay live = AnsiConsole.Live(new Spectre.Console.Text("")).AutoClear(true).Overflow(VerticalOverflow.Ellipsis)
+            .Cropping(VerticalOverflowCropping.Top);
         return live.StartAsync(shown => ReadAsync(updates, cancellation, update =>
         {
             if (update.RawRepresentation is DraftUpdate draft) shown.UpdateTarget(view.Show(draft));
@@ -87,7 +89,8 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
 
     private async Task ReadAsync(List<ChatResponseUpdate> updates, CancellationToken cancellation, Action<ChatResponseUpdate> show)
     {
-        var options = new ChatOptions { Instructions = System, Seed = Seed, Temperature = arguments.Temperature, MaxOutputTokens = arguments.MaxNewTokens };
+        var options = new ChatOptions { Instructions = System, Seed = Seed, Temperature = arguments.Temperature,
+            MaxOutputTokens = arguments.MaxNewTokens };
         await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(_history, options, cancellation))
         {
             show(update);
@@ -103,10 +106,11 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
         string cut = answer.FinishReason == ChatFinishReason.Length ? "; cut, --max-new-tokens asks for more" : "";
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{usage.InputTokenCount} tokens in, {tokens} out, {steps} steps, {tokens / (double)Math.Max(1, steps):F2} tokens per forward, {time.TotalSeconds:F1} s{cut}");
+            $"{usage.InputTokenCount} tokens in, {tokens} out, {steps} steps, {tokens / (double)Math.Max(1, steps):F2} tokens per "
+                + $"forward, {time.TotalSeconds:F1} s{cut}");
     }
 
-    /// <summary>What is not the answer: out of the way where the answer goes to a file.</summary>
+    /// <summary>Prints a note that is not part of the answer, to standard error where the answer goes to a file.</summary>
     private static void Tell(string text)
     {
         if (Console.IsOutputRedirected) Console.Error.WriteLine(text);

@@ -20,7 +20,8 @@ bool isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
 try
 {
     using var client = DiffusionGemmaChatClient.Load(
-        arguments.Checkpoint, options: new GenerationOptions { MaxDenoisingSteps = arguments.Steps }, batchSize: 1, streamsDrafts: true, adapter: arguments.Adapter);
+        arguments.Checkpoint, options: new GenerationOptions { MaxDenoisingSteps = arguments.Steps }, batchSize: 1, streamsDrafts: true,
+        adapter: arguments.Adapter);
     var session = new ChatSession(client, arguments);
     Console.CancelKeyPress += (_, pressed) => pressed.Cancel = session.TryCancel();
     if (arguments.Prompt is { } prompt) return await session.AskAsync(prompt == "-" ? Console.In.ReadToEnd() : prompt);

@@ -16,7 +16,7 @@ internal static class ChatData
         {
             return ml.Data.LoadChatFromParquet(data);
         }
-        catch (ChatDataException error) when (error.Reason.StartsWith("there is no column", StringComparison.Ordinal))
+        catch (ChatDataException error) when (error.MissingColumn is not null)
         {
             // No messages in it: GSM8K and its like have questions and answers.
             return ml.Data.LoadChatFromParquet(data, questionColumn: "question", answerColumn: "answer");

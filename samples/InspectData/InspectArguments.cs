@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace DiffusionGemma.Samples;
 
-/// <summary>What the sample is told on the command line.</summary>
+/// <summary>The command line.</summary>
 internal sealed record InspectArguments
 {
     /// <summary>A file, a pattern, or a folder of parquet or JSON Lines files.</summary>
@@ -12,7 +12,7 @@ internal sealed record InspectArguments
 
     public int MaxLength { get; init; } = 1024;
 
-    /// <summary>How many rows are shown; the figures are of all.</summary>
+    /// <summary>The number of rows shown; the figures are of all rows.</summary>
     public int Rows { get; init; } = 3;
 
     public static InspectArguments? Parse(string[] args)
@@ -25,7 +25,8 @@ internal sealed record InspectArguments
             {
                 "--data" when value is not null => parsed with { Data = value },
                 "--checkpoint" when value is not null => parsed with { Checkpoint = value },
-                "--max-length" when int.TryParse(value, CultureInfo.InvariantCulture, out int length) && length > 0 => parsed with { MaxLength = length },
+                "--max-length" when int.TryParse(value, CultureInfo.InvariantCulture, out int length)
+                    && length > 0 => parsed with { MaxLength = length },
                 "--rows" when int.TryParse(value, CultureInfo.InvariantCulture, out int rows) && rows >= 0 => parsed with { Rows = rows },
                 _ => null,
             };

@@ -14,7 +14,8 @@ internal static class SummaryPrinter
         int width = Math.Max(1, (summary.Lengths.Max - summary.Lengths.Min + Bars) / Bars);
         var lengths = new BarChart { Width = 80 };
         foreach ((int from, int to, int rows) in summary.Lengths.Ranges(width))
-            lengths.AddItem(string.Create(CultureInfo.InvariantCulture, $"{from,5} to {to,5}"), rows, from >= summary.MaxLength ? Color.Red : Color.Green);
+            lengths.AddItem(string.Create(CultureInfo.InvariantCulture, $"{from,5} to {to,5}"), rows, from >= summary.MaxLength ? Color.Red
+                : Color.Green);
         AnsiConsole.Write(lengths);
         AnsiConsole.WriteLine(summary.Lengths.ToString());
 
@@ -32,9 +33,11 @@ internal static class SummaryPrinter
         Add("left out: the cut takes the whole answer", summary.LostRows);
         Add("left out: no answer", summary.UnansweredRows);
         AnsiConsole.Write(table);
-        AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{summary.SupervisedTokens:N0} supervised tokens; {summary.CutTokens:N0} tokens cut off"));
+        AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{summary.SupervisedTokens:N0} supervised tokens; {summary.CutTokens:N0} tokens cut off"));
 
         void Add(string name, int rows) => table.AddRow(
-            name, rows.ToString(CultureInfo.InvariantCulture), string.Create(CultureInfo.InvariantCulture, $"{(summary.Rows == 0 ? 0 : 100.0 * rows / summary.Rows):F1} %"));
+            name, rows.ToString(CultureInfo.InvariantCulture),
+                string.Create(CultureInfo.InvariantCulture, $"{(summary.Rows == 0 ? 0 : 100.0 * rows / summary.Rows):F1} %"));
     }
 }

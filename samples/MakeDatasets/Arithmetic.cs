@@ -1,9 +1,12 @@
 namespace DiffusionGemma.Samples;
 
 /// <summary>
-/// Sums of numbers from 0 to 10, five kinds of them, answered in the manner of GSM8K: the working, then <c>#### </c> and the result. The
-/// checkpoint tiny-chat knows these questions, but answers them in a sentence: the manner of answering is what fine-tuning can show.
+/// Makes questions about sums of numbers from 0 to 10, of five kinds, with answers in GSM8K's form: the working, then <c>#### </c> and the
+/// result.
 /// </summary>
+/// <remarks>
+/// The checkpoint tiny-chat knows these questions but answers them in a sentence, so that fine-tuning shows in the form of the answer.
+/// </remarks>
 internal static class Arithmetic
 {
     private const int LargestNumber = 10;
@@ -11,7 +14,9 @@ internal static class Arithmetic
     private static readonly string[] Names = ["Tom", "Anna", "Mary", "John", "Sam", "Lisa", "Peter", "Jane"];
     private static readonly string[] Things = ["apples", "books", "eggs", "cookies", "pencils", "balls", "flowers", "marbles"];
 
-    /// <summary>Held-out questions are all different, and none of them is among the training rows. (Those repeat: there are few short sums.)</summary>
+    /// <summary>
+    /// Held-out questions are all different, and none of them is among the training rows. (Those repeat: there are few short sums.)
+    /// </summary>
     public static (IReadOnlyList<QuestionAnswer> Train, IReadOnlyList<QuestionAnswer> Test) Make(int trainRows, int testRows, ulong seed)
     {
         var random = new SplitMix64(seed);
@@ -28,7 +33,8 @@ internal static class Arithmetic
         return (train, test);
     }
 
-    /// <summary>A question that is not taken. The kind is drawn once, so that all five stay equally frequent.</summary>
+    /// <summary>Draws a question that is not taken.</summary>
+    /// <remarks>The kind is drawn once, so that all five stay equally frequent.</remarks>
     private static QuestionAnswer DrawNew(SplitMix64 random, HashSet<string> taken)
     {
         int kind = random.Below(5);

@@ -19,7 +19,8 @@ for (int i = 0; i < args.Length; i += 2)
             gsm8k = value;
             break;
         default:
-            Console.Error.WriteLine($"'{args[i]}' is not understood. Options: --out FOLDER, --gsm8k FOLDER with train.jsonl and test.jsonl");
+            Console.Error.WriteLine(
+                $"'{args[i]}' is not understood. Options: --out FOLDER, --gsm8k FOLDER with train.jsonl and test.jsonl");
             return 2;
     }
 }

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace DiffusionGemma.Samples;
 
-/// <summary>What both fine-tuning samples are told on the command line.</summary>
+/// <summary>The command line of the fine-tuning samples.</summary>
 internal sealed record Arguments
 {
     /// <summary>A folder with train.parquet and test.parquet, columns question and answer.</summary>
@@ -13,13 +13,14 @@ internal sealed record Arguments
 
     public required int MaxSteps { get; init; }
 
-    /// <summary>Where everything that is made goes.</summary>
+    /// <summary>The output folder.</summary>
     public required string Out { get; init; }
 
     /// <summary>Train every weight in place of an adapter.</summary>
     public bool Full { get; init; }
 
-    /// <summary>CPU ranks that train together; null: what the machine has. Not to be named under mpirun, where every process is a rank.</summary>
+    /// <summary>CPU ranks that train together; null: as many as the machine has.</summary>
+    /// <remarks>Not for mpirun, where every process is a rank.</remarks>
     public int? Ranks { get; init; }
 
     /// <summary>Set in the fresh process that the sample starts: the saved model to load.</summary>
@@ -56,7 +57,8 @@ internal sealed record Arguments
                     break;
                 default:
                     Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                    Console.Error.WriteLine("Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--ranks N] [--out FOLDER] [--load ZIP]");
+                    Console.Error.WriteLine(
+                        "Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--ranks N] [--out FOLDER] [--load ZIP]");
                     return null;
             }
             i++;

@@ -7,15 +7,16 @@ using TorchSharp;
 namespace DiffusionGemma.Samples;
 
 /// <summary>
-/// What the fine-tuning samples have in common: measure the checkpoint on held-out rows, fine-tune it, measure again, save, and answer from
-/// what was saved in a process that has seen nothing of this.
+/// The common part of the fine-tuning samples: measure on held-out rows, fine-tune, measure again, save, and answer in a fresh process.
 /// </summary>
-internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions options, Func<MLContext, string, IDataView> read, int lossRows, int answerRows)
+internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions options, Func<MLContext, string, IDataView> read, int lossRows,
+    int answerRows)
 {
     private const int Shown = 3;
     private readonly MLContext _ml = new(seed: 42);
 
-    /// <summary>Runs the sample. Under mpirun every process trains, and the first does all else.</summary>
+    /// <summary>Runs the sample.</summary>
+    /// <remarks>Under mpirun every process trains, and the first does the rest.</remarks>
     public void Run()
     {
         bool isFirst = TrainingProcesses.IsFirst;
@@ -32,7 +33,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
 
         IDataView train = read(_ml, Path.Combine(arguments.Data, "train.parquet"));
         IDataView heldOut = read(_ml, Path.Combine(arguments.Data, "test.parquet"));
-        var prepare = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.PackCanvas(arguments.Checkpoint, maxLength: 512));
+        var prepare = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse())
+            .Append(gemma.PackCanvas(arguments.Checkpoint, maxLength: 512));
         IDataView losses = prepare.Fit(train).Transform(_ml.Data.TakeRows(heldOut, lossRows));
         IDataView questions = _ml.Data.TakeRows(heldOut, answerRows);
 
@@ -47,7 +49,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         if (arguments.Full) run = run with { Lora = null, OutputFolder = Path.Combine(arguments.Out, "checkpoint") };
         var clock = Stopwatch.StartNew();
         using var model = prepare.Append(gemma.FineTune(arguments.Checkpoint, run, progress: new StepPrinter())).Fit(train);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"Trained {model.LastTransformer.Summary!.TrainedParameterCount:N0} parameters in {clock.Elapsed.TotalSeconds:F0} s."));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"Trained {model.LastTransformer.Summary!.TrainedParameterCount:N0} parameters in {clock.Elapsed.TotalSeconds:F0} s."));
 
         if (!isFirst) return;
 
@@ -68,7 +71,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
     private string[] Measure(TransformerChain<DiffusionGemmaTransformer> model, IDataView losses, IDataView questions)
     {
         EvaluationRecord loss = model.LastTransformer.EvaluateLoss(losses);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  held-out loss: diffusion {loss.DiffusionLoss:F4}, encoder {loss.EncoderLoss:F4}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"  held-out loss: diffusion {loss.DiffusionLoss:F4}, encoder {loss.EncoderLoss:F4}"));
         AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(model, questions, AnswerMatch.Number);
         AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
         foreach (AnswerResult result in results.Take(Shown))
@@ -94,8 +98,10 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         }
 
         Console.WriteLine("A fresh process loads the saved model and answers:");
-        var start = new ProcessStartInfo(Environment.ProcessPath!, ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
-        foreach (string name in start.Environment.Keys.Where(k => k.StartsWith("OMPI_", StringComparison.Ordinal) || k.StartsWith("PMI", StringComparison.Ordinal)).ToList())
+        var start = new ProcessStartInfo(Environment.ProcessPath!,
+            ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
+        foreach (string name in start.Environment.Keys.Where(k => k.StartsWith("OMPI_", StringComparison.Ordinal)
+            || k.StartsWith("PMI", StringComparison.Ordinal)).ToList())
             start.Environment.Remove(name);                                                    // it is no rank of this job
         using Process process = Process.Start(start)!;
         string printed = process.StandardOutput.ReadToEnd();

@@ -1,4 +1,4 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators [options]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars [options]
 // dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [options]
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
@@ -33,6 +33,7 @@ if (args is ["simulate" or "--simulate", var simulated, .. var figures])
     return 0;
 }
 
+string[] commands = ["text", "training", "denoising", "parallel", "operators", "steady", "plan-check", "grammars"];
 int threads = 1;
 bool quick = false, growth = false;
 string? what = null, only = null, within = null;
@@ -49,11 +50,11 @@ for (int i = 0; i < args.Length; i++)
     else if (args[i] == "--growth") growth = true;
     else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) inner.Add(args[++i]);
     else if (args[i] == "--only" && i + 1 < args.Length) inner.Add(only = args[++i]);
-    else if (what is null && args[i] is "text" or "training" or "denoising" or "parallel" or "operators" or "steady" or "plan-check") what = args[i];
+    else if (what is null && commands.Contains(args[i])) what = args[i];
     else return Usage(args[i]);
 }
 if (within is not null) return InstructionSets.RunWithin(within, inner);
-if (what is not null and not "text") Machine.Note();
+if (what is not null and not "text" and not "grammars") Machine.Note();
 switch (what)
 {
     case "text":
@@ -62,6 +63,9 @@ switch (what)
     case "training":
         TrainingBenchmark.Run(threads, quick, only);
         if (growth) TrainingBenchmark.Growth(threads, quick);
+        return 0;
+    case "grammars":
+        GrammarBenchmark.Run(quick);
         return 0;
     case "parallel":
         ParallelBenchmark.Run(quick);
@@ -86,7 +90,7 @@ static int Usage(string at)
 {
     Console.Error.WriteLine($"""
         '{at}' is not understood. Usage:
-            text|training|denoising|parallel|steady|plan-check|operators
+            text|training|denoising|parallel|steady|plan-check|operators|grammars
                 [--threads N] [--quick] [--growth] [--isa {string.Join('|', InstructionSets.Names)}] [--only PART-OF-A-NAME]
             plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]
             simulate FOLDER, with the same and

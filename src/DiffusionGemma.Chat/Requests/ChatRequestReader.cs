@@ -8,6 +8,8 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId)
 {
+    private const string CallOpen = "<|tool_call>";
+
     /// <param name="client">Argument of <see cref="ChatOptions.RawRepresentationFactory"/>.</param>
     /// <param name="messages">The conversation.</param>
     /// <param name="options">How to answer; not changed.</param>
@@ -23,14 +25,13 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
         int[] prompt = tokenizer.EncodePrompt(conversation);
         return new ChatRequest(
             new GenerationRequest(prompt) { Options = GenerationOptionsOf(client, options), Pinned = PinnedCall(options.ToolMode, tools) },
-            new ParserSettings
+            new AnswerParserOptions
             {
                 StopSequences = StopSequences(options),
-                BeginsInThought = EndsInThought(prompt),
-                KeepsThoughts = options.Reasoning?.Output is not ReasoningOutput.None,
-                AllowsCalls = options.ToolMode is not NoneChatToolMode,
-                EndsWithFirstCall = options.AllowMultipleToolCalls == false,
-            });
+                AllowsToolCalls = options.ToolMode is not NoneChatToolMode,
+                EndsWithFirstToolCall = options.AllowMultipleToolCalls == false,
+            },
+            KeepsReasoning: options.Reasoning?.Output is not ReasoningOutput.None);
     }
 
     private void RefuseUnsupported(ChatOptions options)
@@ -112,18 +113,10 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             throw new ArgumentException(
                 $"ChatOptions.ToolMode requires {(name is null ? "a call" : $"a call of '{name}'")}, "
                 + "and ChatOptions.Tools has no such function.");
-        if (tokenizer.Tokenizer.IdOf(Markers.CallOpen) is null)
+        if (tokenizer.Tokenizer.IdOf(CallOpen) is null)
             throw new NotSupportedException(
-                $"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {Markers.CallOpen}.");
-        IReadOnlyList<int> ids = tokenizer.Tokenizer.EncodeToIds($"{Markers.CallOpen}call:{(name is null ? "" : name + "{")}");
+                $"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {CallOpen}.");
+        IReadOnlyList<int> ids = tokenizer.Tokenizer.EncodeToIds($"{CallOpen}call:{(name is null ? "" : name + "{")}");
         return ids.Index().ToDictionary(item => item.Index, item => item.Item);
-    }
-
-    private bool EndsInThought(int[] prompt)
-    {
-        int? open = tokenizer.Tokenizer.IdOf(Markers.ChannelOpen), close = tokenizer.Tokenizer.IdOf(Markers.ChannelClose),
-            turn = tokenizer.Tokenizer.IdOf(Markers.TurnOpen);
-        int last = Array.FindLastIndex(prompt, id => id == open || id == close || id == turn);
-        return last >= 0 && prompt[last] == open;
     }
 }

@@ -1,44 +1,54 @@
 namespace DiffusionGemma;
 
-/// <summary>
-/// How rows of a file become conversations. Two kinds of rows are known: those that hold the messages of a conversation, and those that
-/// hold a question and (for training) its answer.
-/// </summary>
+/// <summary>Settings for reading rows as conversations.</summary>
+/// <remarks>A row holds either the messages of a conversation, or a question and (for training) its answer.</remarks>
 public sealed class ChatDataOptions
 {
     /// <summary>
-    /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or the JSON text of
-    /// one. Where there is none, ShareGPT's <c>conversations</c> are looked for, and then Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>;
-    /// a text <c>system</c> beside these goes before the first turn.
+    /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or its JSON text.
     /// </summary>
+    /// <remarks>
+    /// If it is absent, ShareGPT's <c>conversations</c> are read, and else Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>; a
+    /// text <c>system</c> in such a row becomes the first message.
+    /// </remarks>
     public string MessagesColumn { get; set; } = "messages";
 
-    /// <summary>The column or key with the question. If set, each row becomes a question and its answer, and no messages are looked for.</summary>
+    /// <summary>The column or key with the question.</summary>
+    /// <remarks>If set, each row becomes a question and its answer, and no messages are read.</remarks>
     public string? QuestionColumn { get; set; }
 
     /// <summary>The column or key with the answer to <see cref="QuestionColumn"/>; null: the rows are questions to be answered.</summary>
     public string? AnswerColumn { get; set; }
 
-    /// <summary>A system message before each question; null: none. Rows with messages carry their own.</summary>
+    /// <summary>A system message before each question; null: none.</summary>
+    /// <remarks>Rows with messages carry their own.</remarks>
     public string? SystemPrompt { get; set; }
 
-    /// <summary>
-    /// Columns of a table (parquet, data frame) that the chat template is to see beside the messages. <c>tools</c> and
-    /// <c>chat_template_kwargs</c> are always read where they are there. Rows of JSON Lines keep every key, whether named here or not.
-    /// </summary>
+    /// <summary>Columns of a table (parquet, data frame) that the chat template gets as arguments.</summary>
+    /// <remarks>
+    /// <c>tools</c> and <c>chat_template_kwargs</c> are always read where they exist. Rows of JSON Lines keep every key, listed here or
+    /// not.
+    /// </remarks>
     public IReadOnlyList<string> TemplateColumns { get; set; } = [];
 
     /// <summary>
-    /// How many rows that are no conversations a pass over the data leaves out; the next one ends it with its <see cref="ChatDataException"/>.
-    /// Each row left out is a warning of <c>MLContext.Log</c> with its place and reason, and <c>GetSkippedChatRows</c> gives them. A file that
-    /// cannot be read on (damaged, a line without end) ends the pass whatever is allowed. 0: the first bad row ends it.
+    /// The number of invalid rows that one pass over the data skips; the next one is thrown as a <see cref="ChatDataException"/>. 0: the
+    /// first.
     /// </summary>
+    /// <remarks>
+    /// Each skipped row is a warning of <c>MLContext.Log</c> with its position and reason, and <c>GetSkippedChatRows</c> returns them. A
+    /// file that cannot be read further (damaged, a line without end) ends the pass in any case.
+    /// </remarks>
     public int MaxErrors { get; set; }
 
     /// <summary>
-    /// A checkpoint's folder whose chat template and tokenizer each row must pass while it is loaded, so that what they refuse is a bad row of its file and
-    /// line as others are, and <see cref="MaxErrors"/> counts it. Rows are tokenized once more for it. Null: the first step that tokenizes a row refuses it.
+    /// A checkpoint's folder or id on the Hub, whose chat template and tokenizer check each row while it is loaded; null: no check, the
+    /// first step that tokenizes a row fails.
     /// </summary>
+    /// <remarks>
+    /// With it, a row that the template or tokenizer refuses is an invalid row of its file and line, counted by <see cref="MaxErrors"/>.
+    /// Rows are tokenized once more for it.
+    /// </remarks>
     public string? Checkpoint { get; set; }
 
     /// <summary>The text column of the data view that is loaded.</summary>
@@ -51,11 +61,14 @@ public sealed class ChatDataOptions
         ArgumentNullException.ThrowIfNull(TemplateColumns);
         ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors);
         if (QuestionColumn is not null && TemplateColumns.Count > 0)
-            throw new ArgumentException($"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");
+            throw new ArgumentException(
+                $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");
         if (QuestionColumn is null && AnswerColumn is not null)
-            throw new ArgumentException($"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages.");
+            throw new ArgumentException(
+                $"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages.");
         if (QuestionColumn is null && SystemPrompt is not null)
-            throw new ArgumentException($"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with messages write it as a message of the role system.");
+            throw new ArgumentException($"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with "
+                + "messages write it as a message of the role system.");
     }
 
     internal ChatDataOptions Copy()

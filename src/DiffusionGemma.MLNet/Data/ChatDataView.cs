@@ -5,7 +5,8 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>Conversations as a data view with one text column, read anew by every cursor. Bad rows are left out as far as the options allow.</summary>
+/// <summary>Conversations as a data view with one text column.</summary>
+/// <remarks>Every cursor reads the source again. Invalid rows are skipped as far as the options allow.</remarks>
 internal sealed class ChatDataView : IDataView
 {
     private readonly IHost _host;
@@ -19,7 +20,8 @@ internal sealed class ChatDataView : IDataView
         _host = environment.Register(nameof(ChatDataView));
         _source = source;
         _options = options;
-        _tokenizer = options.Checkpoint is { } checkpoint ? CheckpointText.Read(checkpoint).Tokenizer : null;
+        _tokenizer = options.Checkpoint is { } checkpoint
+            ? CheckpointText.Read(HubDownloads.FindCheckpoint(environment, checkpoint)).Tokenizer : null;
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(options.OutputColumn, TextDataViewType.Instance);
         Schema = schema.ToSchema();
@@ -58,7 +60,9 @@ internal sealed class ChatDataView : IDataView
             return active;
         }
 
-        /// <summary>The row's number, counted from 0 over all files and with the rows left out: what later steps call the row in their errors.</summary>
+        /// <summary>
+        /// The row's number, counted from 0 over all files, skipped rows included; later steps name the row by it in their errors.
+        /// </summary>
         public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = new DataViewRowId((ulong)_number, 0);
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
@@ -66,7 +70,8 @@ internal sealed class ChatDataView : IDataView
             CheckColumn(column);
             ValueGetter<ReadOnlyMemory<char>> getter = (ref ReadOnlyMemory<char> value) => value = _text.AsMemory();
             return getter as ValueGetter<TValue>
-                ?? throw new InvalidOperationException($"Column '{column.Name}' is text: its getter's type is ReadOnlyMemory<char>, not {typeof(TValue)}.");
+                ?? throw new InvalidOperationException(
+                    $"Column '{column.Name}' is text: its getter's type is ReadOnlyMemory<char>, not {typeof(TValue)}.");
         }
 
         protected override bool MoveNextCore()
@@ -93,7 +98,9 @@ internal sealed class ChatDataView : IDataView
         private void Skip(ChatDataException error)
         {
             if (_skipped.Count == view._options.MaxErrors)
-                throw new ChatDataException($"{error.Reason} ({_skipped.Count} bad rows were left out before it, and {nameof(ChatDataOptions.MaxErrors)} allows no more)", error.Position, error);
+                throw new ChatDataException(
+                    $"{error.Reason} ({_skipped.Count} bad rows were left out before it, and {nameof(ChatDataOptions.MaxErrors)} allows "
+                    + "no more)", error.Position, error);
             _skipped = _skipped.Add(error);
             Volatile.Write(ref view._skipped, _skipped);
             Ch.Warning($"row left out: {error.Message}");

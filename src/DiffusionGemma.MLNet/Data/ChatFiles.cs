@@ -1,9 +1,9 @@
 namespace DiffusionGemma;
 
-/// <summary>The files that paths and patterns name.</summary>
+/// <summary>Resolves paths and patterns to files.</summary>
 internal static class ChatFiles
 {
-    /// <summary>The files, each of which must be there now: a pipeline that is built on them should not fail hours later.</summary>
+    /// <summary>Lists the files and checks that each exists, so that a pipeline does not fail hours later.</summary>
     /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
     public static string[] Find(IEnumerable<string> paths)
     {
@@ -21,7 +21,8 @@ internal static class ChatFiles
         if (File.Exists(path))
             return [path];
         if (Directory.Exists(path))
-            throw new ArgumentException($"{Path.GetFullPath(path)} is a folder: name its files, for example {Path.Combine(path, "*.jsonl")}.", nameof(path));
+            throw new ArgumentException(
+                $"{Path.GetFullPath(path)} is a folder: name its files, for example {Path.Combine(path, "*.jsonl")}.", nameof(path));
         if (!FilePattern.IsPattern(path))
             throw new FileNotFoundException($"There is no file of chat data at {Path.GetFullPath(path)}.", path);
         IReadOnlyCollection<string> found = FilePattern.Find(path);

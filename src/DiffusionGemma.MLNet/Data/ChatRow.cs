@@ -5,24 +5,25 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// Turns one row of chat data, as JSON, into the text of the Messages column: the messages array as it stood, or, where the row has
-/// other keys that are not null, the row's object. A row that is no conversation is refused with its reason.
-/// </summary>
+/// <summary>Converts one row of chat data, as JSON, to the text of the Messages column.</summary>
+/// <remarks>The text is the messages array unchanged or, where the row has other keys that are not null, the row's object.</remarks>
 internal static class ChatRow
 {
     private const string MessagesKey = "messages";
     public const string ShareGptKey = "conversations";
 
-    /// <summary>Where ShareGPT's and Alpaca's rows keep a system message.</summary>
+    /// <summary>The key of the system message in rows of ShareGPT and Alpaca.</summary>
     public const string SystemKey = "system";
 
-    /// <summary>What a chat template takes beside the messages, in tables often as JSON text: a column has one type, these have many.</summary>
+    /// <summary>
+    /// Arguments of a chat template that tables often hold as JSON text, because a column has one type and these values have many.
+    /// </summary>
     public static readonly string[] TemplateKeys = ["tools", "chat_template_kwargs"];
 
     // As deep as a conversation may be. The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
     private static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        SkipValidation = true };
 
     /// <exception cref="ChatDataException">The row is no conversation.</exception>
     public static string Read(RawChatRow raw, ChatDataOptions options, ChatTokenizer? tokenizer)
@@ -63,15 +64,18 @@ internal static class ChatRow
             return ReadQuestion(row, options.QuestionColumn, options);
         if (row.ValueKind == JsonValueKind.Array)
             return row.GetRawText();
-        Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
+        Require(row.ValueKind == JsonValueKind.Object, () =>
+            $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
 
         string key = options.MessagesColumn;
         if (TryGet(row, key, out JsonElement messages))
             return WithOtherKeys(row, InText(messages, key, value => value.GetRawText()), key);
         if (TryGet(row, ShareGptKey, out messages))
-            return WithOtherKeys(row, InText(messages, ShareGptKey, turns => ShareGpt.ToMessages(turns, OptionalText(row, SystemKey))), ShareGptKey, SystemKey);
+            return WithOtherKeys(row, InText(messages, ShareGptKey, turns => ShareGpt.ToMessages(turns, OptionalText(row, SystemKey))),
+                ShareGptKey, SystemKey);
         if (TryGet(row, Alpaca.InstructionKey, out _))
-            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey, SystemKey, Alpaca.HistoryKey);
+            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey, SystemKey,
+                Alpaca.HistoryKey);
         throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
     }
 
@@ -79,7 +83,8 @@ internal static class ChatRow
     {
         Require(row.ValueKind == JsonValueKind.Object, () => $"a row is an object with '{questionKey}', this one is {Describe(row)}");
         foreach (string media in ChatConversation.MediaKeys)
-            Require(!TryGet(row, media, out JsonElement value) || value.ValueKind == JsonValueKind.String && value.ValueEquals("") || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
+            Require(!TryGet(row, media, out JsonElement value) || value.ValueKind == JsonValueKind.String && value.ValueEquals("")
+                || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
                 () => $"the row has '{media}': this library is text only; take out what is not text, or the row");
         string question = Text(row, questionKey);
         string? answer = options.AnswerColumn is { } key ? Text(row, key) : null;
@@ -87,10 +92,10 @@ internal static class ChatRow
         {
             writer.WriteStartArray();
             if (options.SystemPrompt is { } prompt)
-                new ChatMessage("system", prompt).WriteTo(writer);
-            new ChatMessage("user", question).WriteTo(writer);
+                new ConversationMessage("system", prompt).WriteTo(writer);
+            new ConversationMessage("user", question).WriteTo(writer);
             if (answer is not null)
-                new ChatMessage("assistant", answer).WriteTo(writer);
+                new ConversationMessage("assistant", answer).WriteTo(writer);
             writer.WriteEndArray();
         });
     }
@@ -104,7 +109,7 @@ internal static class ChatRow
 
     public static string? OptionalText(JsonElement row, string key) => TryGet(row, key, out _) ? Text(row, key) : null;
 
-    /// <summary>A value, or the one in a string that holds JSON (parquet files of many writers).</summary>
+    /// <summary>Reads a value, or the JSON text of one (many parquet writers store it so).</summary>
     private static string InText(JsonElement value, string key, Func<JsonElement, string> read)
     {
         if (value.ValueKind != JsonValueKind.String)
@@ -122,7 +127,8 @@ internal static class ChatRow
 
     private static string WithOtherKeys(JsonElement row, string messages, params string[] used)
     {
-        JsonProperty[] others = [.. row.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null && !used.Any(property.NameEquals))];
+        JsonProperty[] others = [.. row.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null
+            && !used.Any(property.NameEquals))];
         if (others.Length == 0)
             return messages;
         return Write(writer =>
@@ -155,7 +161,7 @@ internal static class ChatRow
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    /// <summary>A key whose value is null is as good as absent: table formats cannot leave one out.</summary>
+    /// <summary>Finds a key; a null counts as absent, because table formats cannot leave a key out.</summary>
     public static bool TryGet(JsonElement item, string key, out JsonElement value) =>
         item.TryGetProperty(key, out value) && value.ValueKind != JsonValueKind.Null;
 
@@ -182,6 +188,3 @@ internal static class ChatRow
         return keys.Length == 0 ? "no keys" : string.Join(", ", keys);
     }
 }
-
-/// <summary>Why a row is no conversation; the place is added by who knows it.</summary>
-internal sealed class InvalidRowException(string reason, Exception? inner = null) : Exception(reason, inner);

@@ -4,7 +4,9 @@ using Microsoft.Data.Analysis;
 
 namespace DiffusionGemma;
 
-/// <summary>Conversations from the rows of a data frame: from a text column of messages, or from columns of questions and answers.</summary>
+/// <summary>
+/// Conversations from the rows of a data frame: from a text column of messages, or from columns of questions and answers.
+/// </summary>
 internal sealed class DataFrameSource : IChatSource
 {
     private static readonly Type[] Texts = [typeof(string), typeof(ReadOnlyMemory<char>)];
@@ -20,7 +22,8 @@ internal sealed class DataFrameSource : IChatSource
     {
         _frame = frame;
         if (frame.Columns.FirstOrDefault(column => ChatConversation.MediaKeys.Contains(column.Name)) is { } media)
-            throw new ArgumentException($"The data frame has a column '{media.Name}', and this library is text only: remove it and the rows that need it.", nameof(frame));
+            throw new ArgumentException($"The data frame has a column '{media.Name}', and this library is text only: remove it and the "
+                + "rows that need it.", nameof(frame));
         // A frame made of a loaded view holds its rows, which are conversations as they stand.
         _wholeRows = options.QuestionColumn is null && !Has(options.MessagesColumn) && Has(options.OutputColumn);
         _columns = _wholeRows ? [Text(options.OutputColumn)] : [.. Columns(options)];
@@ -45,7 +48,8 @@ internal sealed class DataFrameSource : IChatSource
         try
         {
             if (_wholeRows)
-                return columns[0][row]?.ToString() is { } text ? new RawChatRow(StrictUtf8.Instance.GetBytes(text), position) : new RawChatRow(default, position, "the row is null");
+                return columns[0][row]?.ToString() is { } text ? new RawChatRow(StrictUtf8.Instance.GetBytes(text), position)
+                    : new RawChatRow(default, position, "the row is null");
             using (var writer = new Utf8JsonWriter(buffer))
             {
                 writer.WriteStartObject();
@@ -99,14 +103,16 @@ internal sealed class DataFrameSource : IChatSource
     {
         if (options.QuestionColumn is { } question)
             return options.AnswerColumn is { } answer ? [Text(question), Text(answer)] : [Text(question)];
-        return MessageColumns(options).Concat(ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain)).Concat(options.TemplateColumns.Select(Plain)).Distinct();
+        return MessageColumns(options).Concat(ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain))
+            .Concat(options.TemplateColumns.Select(Plain)).Distinct();
     }
 
     private IEnumerable<string> MessageColumns(ChatDataOptions options)
     {
         string[] names = [options.MessagesColumn, ChatRow.ShareGptKey];
         if (names.FirstOrDefault(Has) is { } messages)
-            return messages == options.MessagesColumn || !Has(ChatRow.SystemKey) ? [Text(messages)] : [Text(messages), Text(ChatRow.SystemKey)];
+            return messages == options.MessagesColumn || !Has(ChatRow.SystemKey) ? [Text(messages)]
+                : [Text(messages), Text(ChatRow.SystemKey)];
         if (!Has(Alpaca.InstructionKey))
             throw Missing(options.MessagesColumn);
         return [Text(Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(Has).Select(Text)];
@@ -123,9 +129,11 @@ internal sealed class DataFrameSource : IChatSource
         DataFrameColumn column = _frame.Columns.FirstOrDefault(column => column.Name == name) ?? throw Missing(name);
         return types.Contains(column.DataType)
             ? name
-            : throw new ArgumentException($"Column '{name}' of the data frame must hold {expected}, it holds {column.DataType.Name}.", "frame");
+            : throw new ArgumentException($"Column '{name}' of the data frame must hold {expected}, it holds {column.DataType.Name}.",
+                "frame");
     }
 
     private ArgumentException Missing(string name) =>
-        new($"The data frame has no column '{name}'; it has {string.Join(", ", _frame.Columns.Select(column => $"'{column.Name}'"))}: name one of these in {nameof(ChatDataOptions)}.", "frame");
+        new($"The data frame has no column '{name}'; it has {string.Join(", ", _frame.Columns.Select(column => $"'{column.Name}'"))}: "
+            + $"name one of these in {nameof(ChatDataOptions)}.", "frame");
 }

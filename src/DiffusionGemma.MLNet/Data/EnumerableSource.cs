@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Conversations from memory or from whatever the sequence reads; it is enumerated anew for every pass over the data.</summary>
+/// <summary>Conversations from a sequence, which is enumerated once a pass over the data.</summary>
 internal sealed class EnumerableSource<T>(IEnumerable<T> rows, Func<T, string> toJson) : IChatSource
 {
     public long? RowCount => rows.TryGetNonEnumeratedCount(out int count) ? count : null;

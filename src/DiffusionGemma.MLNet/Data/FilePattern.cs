@@ -3,9 +3,9 @@ using System.IO.Enumeration;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Files by a pattern, as shells have it: <c>*</c> and <c>?</c> stand for characters of one name, the name <c>**</c> for any number of folders,
-/// none included. Names that begin with a dot are matched only by a pattern that does, and <c>**</c> does not follow links to folders.
+/// Finds files by a shell pattern: <c>*</c> and <c>?</c> match characters of one name, the name <c>**</c> any number of folders, also none.
 /// </summary>
+/// <remarks>Names that begin with a dot are matched only by a pattern that does, and <c>**</c> does not follow links to folders.</remarks>
 internal static class FilePattern
 {
     private const string AnyFolders = "**";

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>Floats as JSON that are floats again when they are read: 1.0 is not written as 1, which a chat template prints otherwise.</summary>
+/// <summary>Writes floats so that they stay floats: 1.0 is not written as 1, which a chat template would print differently.</summary>
 internal static class JsonNumber
 {
     /// <exception cref="InvalidRowException">JSON has no such number.</exception>

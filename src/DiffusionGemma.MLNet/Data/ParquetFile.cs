@@ -7,7 +7,8 @@ using Parquet.Schema;
 
 namespace DiffusionGemma;
 
-/// <summary>A parquet file as rows of JSON. Whatever is wrong with the file becomes a <see cref="ChatDataException"/> that names it.</summary>
+/// <summary>Reads a parquet file as rows of JSON.</summary>
+/// <remarks>Every fault of the file is a <see cref="ChatDataException"/> that names it.</remarks>
 internal sealed class ParquetFile : IDisposable
 {
     private static ReadOnlySpan<byte> Magic => "PAR1"u8;
@@ -32,13 +33,14 @@ internal sealed class ParquetFile : IDisposable
 
     public static ParquetFile Open(string path) => Open(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read));
 
-    /// <summary>The same from a stream, which becomes the file's own.</summary>
+    /// <summary>Opens a file from a stream, which the result disposes.</summary>
     internal static ParquetFile Open(string path, Stream stream)
     {
         try
         {
             CheckEnds(stream, path);
-            return Checked(path, row: null, () => new ParquetFile(path, ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult(), stream.Length));
+            return Checked(path, row: null, () => new ParquetFile(path,
+                ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult(), stream.Length));
         }
         catch
         {
@@ -59,9 +61,8 @@ internal sealed class ParquetFile : IDisposable
         _ => $"a {column.SchemaType.ToString().ToLowerInvariant()}",
     };
 
-    /// <summary>
-    /// Each row as an object with a key for each column that is not null. A row's memory is good until the next is asked for.
-    /// </summary>
+    /// <summary>Reads each row as an object with a key for each column that is not null.</summary>
+    /// <remarks>A row's memory is valid until the next row is read.</remarks>
     public IEnumerable<ReadOnlyMemory<byte>> ReadRows(IReadOnlyList<Field> columns)
     {
         var buffer = new ArrayBufferWriter<byte>();
@@ -84,10 +85,10 @@ internal sealed class ParquetFile : IDisposable
 
     public void Dispose() => _reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    /// <summary>
-    /// A parquet file ends in its footer, the footer's length and the magic bytes. Checked here because a reader that trusts the length
-    /// asks for as much memory, and one that trusts what the footer holds reads on for ever.
-    /// </summary>
+    /// <summary>Checks the magic bytes and the footer at the end of the file.</summary>
+    /// <remarks>
+    /// A reader that trusts a wrong length allocates that much memory, and one that trusts a broken footer reads on for ever.
+    /// </remarks>
     private static void CheckEnds(Stream stream, string path)
     {
         const int TailLength = 8;
@@ -103,7 +104,8 @@ internal sealed class ParquetFile : IDisposable
             throw new ChatDataException("the parquet file is cut short: it does not end with PAR1; fetch it again", new ChatPosition(path));
         uint footer = BinaryPrimitives.ReadUInt32LittleEndian(tail);
         if (footer > stream.Length - head.Length - TailLength)
-            throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; fetch it again", new ChatPosition(path));
+            throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; "
+                + "fetch it again", new ChatPosition(path));
         byte[] metadata = new byte[footer];
         stream.Seek(-TailLength - (long)footer, SeekOrigin.End);
         stream.ReadExactly(metadata);
@@ -112,7 +114,10 @@ internal sealed class ParquetFile : IDisposable
             throw new ChatDataException("the parquet file is damaged: its footer is not whole; fetch it again", new ChatPosition(path));
     }
 
-    /// <summary>A reader makes room for as many values as are claimed; nulls and repeated values do take few bytes, but not so few.</summary>
+    /// <summary>
+    /// Refuses value counts that the file's bytes cannot hold, because the reader allocates as many (nulls and repeated values take few
+    /// bytes, but not so few).
+    /// </summary>
     private void CheckCounts(int group)
     {
         const long Plausible = 1 << 24, PerByte = 4096;
@@ -120,7 +125,8 @@ internal sealed class ParquetFile : IDisposable
         {
             if (column.MetaData is not { } data) continue;
             if (data.NumValues < 0 || data.NumValues > Math.Max(Plausible, PerByte * Math.Min(data.TotalCompressedSize, _length)))
-                throw new InvalidDataException($"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
+                throw new InvalidDataException(
+                    $"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
         }
         long rows = _reader.Metadata.RowGroups[group].NumRows;
         if (rows < 0) throw new InvalidDataException($"row group {group} claims {rows} rows; fetch the file again");
@@ -145,7 +151,8 @@ internal sealed class ParquetFile : IDisposable
         }
         catch (Exception error) when (error is not ChatDataException)
         {
-            throw new ChatDataException($"the parquet file is damaged or of a kind that cannot be read: {error.Message}", new ChatPosition(path, Row: row), error);
+            throw new ChatDataException($"the parquet file is damaged or of a kind that cannot be read: {error.Message}",
+                new ChatPosition(path, Row: row), error);
         }
     }
 }

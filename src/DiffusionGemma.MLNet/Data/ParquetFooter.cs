@@ -1,13 +1,14 @@
 namespace DiffusionGemma;
 
-/// <summary>
-/// Whether a parquet footer is one struct of Thrift's compact protocol that ends where the footer ends. A reader that takes lengths and list sizes
-/// at their word runs on past the end of a damaged one. (apache/thrift, doc/specs/thrift-compact-protocol.md.)
-/// </summary>
+/// <summary>Checks that a parquet footer is one struct of Thrift's compact protocol that ends where the footer ends.</summary>
+/// <remarks>
+/// A reader that trusts lengths and list sizes reads past the end of a damaged one. (apache/thrift, doc/specs/thrift-compact-protocol.md.)
+/// </remarks>
 internal ref struct ParquetFooter(ReadOnlySpan<byte> bytes)
 {
     private const int DeepestNesting = 64;
-    private const byte Stop = 0, True = 1, False = 2, Byte = 3, Int16 = 4, Int32 = 5, Int64 = 6, Double = 7, Binary = 8, List = 9, Set = 10, Map = 11, Struct = 12;
+    private const byte Stop = 0, True = 1, False = 2, Byte = 3, Int16 = 4, Int32 = 5, Int64 = 6, Double = 7, Binary = 8, List = 9, Set = 10,
+        Map = 11, Struct = 12;
 
     private ReadOnlySpan<byte> _rest = bytes;
 
@@ -60,7 +61,7 @@ internal ref struct ParquetFooter(ReadOnlySpan<byte> bytes)
         return true;
     }
 
-    /// <summary>Every item takes a byte at least, so that a count beyond the rest is refused before it is counted to.</summary>
+    /// <summary>Skips items; each takes at least one byte, so a count beyond the rest is refused before the loop.</summary>
     private bool SkipItems(ulong count, int type, int nesting)
     {
         if (count > (ulong)_rest.Length) return false;

@@ -10,7 +10,8 @@ internal abstract class ParquetLeaf : IDisposable
 {
     private static readonly HashSet<Type> Types =
     [
-        typeof(ReadOnlyMemory<char>), typeof(bool), typeof(sbyte), typeof(byte), typeof(short), typeof(ushort), typeof(int), typeof(uint), typeof(long), typeof(ulong),
+        typeof(ReadOnlyMemory<char>), typeof(bool), typeof(sbyte), typeof(byte), typeof(short), typeof(ushort), typeof(int), typeof(uint),
+            typeof(long), typeof(ulong),
         typeof(float), typeof(double),
     ];
 
@@ -45,7 +46,7 @@ internal abstract class ParquetLeaf : IDisposable
 
     protected abstract void WriteNextValue(Utf8JsonWriter writer);
 
-    /// <summary>Whether the values have a form in JSON: texts, truth values and numbers that JSON can tell apart from a text.</summary>
+    /// <summary>True where the values have a JSON form: texts, truth values and numbers that JSON can tell apart from a text.</summary>
     public static bool CanRead(DataField field) => !field.IsArray && Types.Contains(field.ClrType);
 
     public static ParquetLeaf Read(ParquetRowGroupReader group, DataField field)
@@ -53,7 +54,8 @@ internal abstract class ParquetLeaf : IDisposable
         RawColumnData column = group.ReadRawColumnDataBaseAsync(field).AsTask().GetAwaiter().GetResult();
         return column switch
         {
-            RawColumnData<ReadOnlyMemory<char>> text => new Leaf<ReadOnlyMemory<char>>(text, field, static (writer, value) => writer.WriteStringValue(value.Span)),
+            RawColumnData<ReadOnlyMemory<char>> text => new Leaf<ReadOnlyMemory<char>>(text, field,
+                static (writer, value) => writer.WriteStringValue(value.Span)),
             RawColumnData<bool> truth => new Leaf<bool>(truth, field, static (writer, value) => writer.WriteBooleanValue(value)),
             RawColumnData<sbyte> number => new Leaf<sbyte>(number, field, static (writer, value) => writer.WriteNumberValue(value)),
             RawColumnData<byte> number => new Leaf<byte>(number, field, static (writer, value) => writer.WriteNumberValue(value)),

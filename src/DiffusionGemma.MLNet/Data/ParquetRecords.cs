@@ -4,10 +4,11 @@ using Parquet.Schema;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// Puts the rows of one row group together from its columns. A nested column is stored as one stream of values for each of its leaves; a
-/// value's definition level says how deep the path to it is not null, its repetition level at which list it goes on.
-/// </summary>
+/// <summary>Assembles the rows of one row group from its columns.</summary>
+/// <remarks>
+/// A nested column is stored as one stream of values for each leaf; the definition level says how deep the path to a value is not null, the
+/// repetition level which list it continues (Dremel encoding).
+/// </remarks>
 internal sealed class ParquetRecords : IDisposable
 {
     private readonly IReadOnlyList<Field> _columns;
@@ -100,7 +101,9 @@ internal sealed class ParquetRecords : IDisposable
         writer.WriteEndArray();
     }
 
-    /// <summary>A list's highest level is that of its items; the one below it is that of an empty list.</summary>
+    /// <summary>
+    /// True where the field is null; the highest definition level of a list belongs to its items, the one below it to an empty list.
+    /// </summary>
     private bool IsNull(Field field) =>
         field.IsNullable && FirstLeaf(field).Definition < (field is ListField ? field.MaxDefinitionLevel - 1 : field.MaxDefinitionLevel);
 

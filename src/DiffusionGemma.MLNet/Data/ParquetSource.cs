@@ -39,12 +39,14 @@ internal sealed class ParquetSource : IChatSource
     internal static Field[] Columns(ParquetFile file, ChatDataOptions options)
     {
         if (file.Columns.FirstOrDefault(column => ChatConversation.MediaKeys.Contains(column.Name)) is { } media)
-            throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again without it and the rows that need it", new ChatPosition(file.Path));
+            throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again "
+                + "without it and the rows that need it", new ChatPosition(file.Path));
         if (options.QuestionColumn is { } question)
             return options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
         Field[] columns = [.. MessageColumns(file, options).Concat(TemplateColumns(file, options)).DistinctBy(column => column.Name)];
         if (columns.Select(ParquetRecords.FindUnreadable).OfType<Field>().FirstOrDefault() is { } unreadable)
-            throw new ChatDataException($"column '{unreadable.Path}' holds {ParquetFile.Describe(unreadable)}, which has no JSON form here: store it as text, or leave it out", new ChatPosition(file.Path));
+            throw new ChatDataException($"column '{unreadable.Path}' holds {ParquetFile.Describe(unreadable)}, which has no JSON form "
+                + "here: store it as text, or leave it out", new ChatPosition(file.Path));
         return columns;
     }
 
@@ -53,14 +55,19 @@ internal sealed class ParquetSource : IChatSource
         if ((file.Find(options.MessagesColumn) ?? file.Find(ChatRow.ShareGptKey)) is not { } messages)
         {
             if (file.Find(Alpaca.InstructionKey) is null)
-                throw Missing(file, options.MessagesColumn, $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and {nameof(ChatDataOptions.AnswerColumn)}");
-            return [Text(file, Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(name => file.Find(name) is not null).Select(name => Text(file, name)), .. Optional(Alpaca.HistoryKey)];
+                throw Missing(file, options.MessagesColumn,
+                    $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and "
+                    + $"{nameof(ChatDataOptions.AnswerColumn)}");
+            return [Text(file, Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(name => file.Find(name) is not null)
+                .Select(name => Text(file, name)), .. Optional(Alpaca.HistoryKey)];
         }
         if (messages is ListField { Item: StructField turn })
             CheckTurn(file, messages.Name, turn, messages.Name == options.MessagesColumn ? ["role"] : ["from", "value"]);
         else if (!ParquetFile.IsText(messages))
-            throw new ChatDataException($"column '{messages.Name}' must be a list of messages or the JSON text of one, it holds {ParquetFile.Describe(messages)}", new ChatPosition(file.Path));
-        return messages.Name == options.MessagesColumn ? [messages] : [messages, .. Optional(ChatRow.SystemKey).Select(column => Text(file, column.Name))];
+            throw new ChatDataException($"column '{messages.Name}' must be a list of messages or the JSON text of one, it holds "
+                + $"{ParquetFile.Describe(messages)}", new ChatPosition(file.Path));
+        return messages.Name == options.MessagesColumn ? [messages]
+            : [messages, .. Optional(ChatRow.SystemKey).Select(column => Text(file, column.Name))];
 
         Field[] Optional(string name) => file.Find(name) is { } column ? [column] : [];
     }
@@ -72,7 +79,9 @@ internal sealed class ParquetSource : IChatSource
             if (!turn.Fields.Any(field => field.Name == name && ParquetFile.IsText(field)))
             {
                 throw new ChatDataException(
-                    $"the messages of column '{column}' have no text '{name}'; they have {string.Join(", ", turn.Fields.Select(field => $"'{field.Name}'"))}: name the column with messages in {nameof(ChatDataOptions.MessagesColumn)}",
+                    $"the messages of column '{column}' have no text '{name}'; they have "
+                        + $"{string.Join(", ", turn.Fields.Select(field => $"'{field.Name}'"))}: name the column with messages in "
+                        + $"{nameof(ChatDataOptions.MessagesColumn)}",
                     new ChatPosition(file.Path));
             }
         }
@@ -81,17 +90,20 @@ internal sealed class ParquetSource : IChatSource
     private static IEnumerable<Field> TemplateColumns(ParquetFile file, ChatDataOptions options) =>
     [
         .. ChatRow.TemplateKeys.Except(options.TemplateColumns).Select(file.Find).OfType<Field>(),
-        .. options.TemplateColumns.Select(name => file.Find(name) ?? throw Missing(file, name, $"correct {nameof(ChatDataOptions.TemplateColumns)}")),
+        .. options.TemplateColumns.Select(name => file.Find(name)
+            ?? throw Missing(file, name, $"correct {nameof(ChatDataOptions.TemplateColumns)}")),
     ];
 
     private static Field Text(ParquetFile file, string name)
     {
         Field column = file.Find(name) ?? throw Missing(file, name, "name one of these");
         if (!ParquetFile.IsText(column))
-            throw new ChatDataException($"column '{name}' must be text, it holds {ParquetFile.Describe(column)}", new ChatPosition(file.Path));
+            throw new ChatDataException($"column '{name}' must be text, it holds {ParquetFile.Describe(column)}",
+                new ChatPosition(file.Path));
         return column;
     }
 
     private static ChatDataException Missing(ParquetFile file, string name, string remedy) =>
-        new($"there is no column '{name}'; the file has {string.Join(", ", file.Columns.Select(column => $"'{column.Name}'"))}: {remedy}", new ChatPosition(file.Path));
+        new($"there is no column '{name}'; the file has {string.Join(", ", file.Columns.Select(column => $"'{column.Name}'"))}: {remedy}",
+            new ChatPosition(file.Path)) { MissingColumn = name };
 }

@@ -2,18 +2,20 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>ShareGPT's turns, <c>{"from": "human", "value": "..."}</c>, as messages, after a <c>system</c> text of the row. Other keys of a turn are kept.</summary>
+/// <summary>Converts ShareGPT's turns, <c>{"from": "human", "value": "..."}</c>, to messages, after the row's <c>system</c> text.</summary>
+/// <remarks>Other keys of a turn are kept.</remarks>
 internal static class ShareGpt
 {
     public static string ToMessages(JsonElement conversations, string? system)
     {
-        ChatRow.Require(conversations.ValueKind == JsonValueKind.Array, () => $"'conversations' must be a list, it is {ChatRow.Describe(conversations)}");
+        ChatRow.Require(conversations.ValueKind == JsonValueKind.Array,
+            () => $"'conversations' must be a list, it is {ChatRow.Describe(conversations)}");
         ChatRow.Require(conversations.GetArrayLength() > 0, () => "the list 'conversations' is empty");
         return ChatRow.Write(writer =>
         {
             writer.WriteStartArray();
             if (!string.IsNullOrEmpty(system))
-                new ChatMessage("system", system).WriteTo(writer);
+                new ConversationMessage("system", system).WriteTo(writer);
             int index = 0;
             foreach (JsonElement turn in conversations.EnumerateArray())
                 WriteTurn(writer, turn, index++);
@@ -23,7 +25,8 @@ internal static class ShareGpt
 
     private static void WriteTurn(Utf8JsonWriter writer, JsonElement turn, int index)
     {
-        ChatRow.Require(turn.ValueKind == JsonValueKind.Object, () => $"turn {index} must be an object with 'from' and 'value', it is {ChatRow.Describe(turn)}");
+        ChatRow.Require(turn.ValueKind == JsonValueKind.Object,
+            () => $"turn {index} must be an object with 'from' and 'value', it is {ChatRow.Describe(turn)}");
         writer.WriteStartObject();
         writer.WriteString("role", Role(Text(turn, "from", index), index));
         writer.WriteString("content", Text(turn, "value", index));
@@ -36,7 +39,8 @@ internal static class ShareGpt
     private static string Text(JsonElement turn, string key, int index)
     {
         ChatRow.Require(ChatRow.TryGet(turn, key, out JsonElement value), () => $"turn {index} has no '{key}'");
-        ChatRow.Require(value.ValueKind == JsonValueKind.String, () => $"'{key}' of turn {index} must be text, it is {ChatRow.Describe(value)}");
+        ChatRow.Require(value.ValueKind == JsonValueKind.String,
+            () => $"'{key}' of turn {index} must be text, it is {ChatRow.Describe(value)}");
         return value.GetString()!;
     }
 

@@ -1,15 +1,17 @@
 namespace DiffusionGemma;
 
-/// <summary>
-/// The lines of a UTF-8 file as bytes, so that nothing is decoded before it is checked. Only a line feed ends a line (JSON text may hold
-/// every other separator); a carriage return before it and a byte order mark at the file's start do not belong to a line.
-/// </summary>
+/// <summary>Reads the lines of a UTF-8 file as bytes, so that nothing is decoded before it is checked.</summary>
+/// <remarks>
+/// Only a line feed ends a line (JSON text may hold every other separator); a carriage return before it and a byte order mark at the file's
+/// start do not belong to a line.
+/// </remarks>
 internal static class Utf8Lines
 {
     private const int FirstBufferSize = 1 << 16;
     private const int LongestLine = 1 << 29;
 
-    /// <summary>Lines that are not blank, with their numbers from 1. A line's memory is good until the next is asked for.</summary>
+    /// <summary>Reads the lines that are not blank, with their numbers from 1.</summary>
+    /// <remarks>A line's memory is valid until the next line is read.</remarks>
     public static IEnumerable<(long Number, ReadOnlyMemory<byte> Line)> Read(string path)
     {
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
@@ -30,7 +32,8 @@ internal static class Utf8Lines
                 continue;
             }
             if (end - start > LongestLine)
-                throw new ChatDataException($"the line is longer than {LongestLine >> 20} MiB: is this file JSON Lines, one conversation a line?", new ChatPosition(path, Line: number + 1));
+                throw new ChatDataException($"the line is longer than {LongestLine >> 20} MiB: is this file JSON Lines, one conversation "
+                    + "a line?", new ChatPosition(path, Line: number + 1));
             MakeRoom(ref buffer, ref start, ref end);
             searched = end;
             int read = stream.Read(buffer, end, buffer.Length - end);

@@ -2,31 +2,34 @@ using System.Text.RegularExpressions;
 
 namespace DiffusionGemma;
 
-/// <summary>How scored rows are held against what is expected of them.</summary>
+/// <summary>Settings for comparing answers with expected texts.</summary>
 public sealed record AnswerEvaluationOptions
 {
-    /// <summary>When an answer counts as right.</summary>
+    /// <summary>The rule by which an answer counts as right.</summary>
     public AnswerMatch Match { get; init; } = AnswerMatch.Number;
 
     /// <summary>The regular expression of <see cref="AnswerMatch.Pattern"/>; required there, refused elsewhere.</summary>
     public string? Pattern { get; init; }
 
-    /// <summary>Whether the case of letters does not matter.</summary>
+    /// <summary>True where upper and lower case count as the same.</summary>
     public bool IgnoreCase { get; init; }
 
-    /// <summary>Text: what is expected. Null: the assistant's last turn in <see cref="ChatColumns.Messages"/>.</summary>
+    /// <summary>The text column of expected answers; null: the assistant's last turn in <see cref="ChatColumns.Messages"/>.</summary>
     public string? ExpectedColumn { get; init; }
 
-    /// <summary>Text: the answers.</summary>
+    /// <summary>The text column of answers.</summary>
     public string ResponseColumn { get; init; } = ChatColumns.Response;
 
     /// <exception cref="ArgumentException">An option does not fit the others.</exception>
     internal AnswerComparer Comparer()
     {
-        if (!Enum.IsDefined(Match)) throw new ArgumentException($"AnswerEvaluationOptions.Match is {Match}: it must be one of the named ways.");
+        if (!Enum.IsDefined(Match)) throw new ArgumentException(
+            $"AnswerEvaluationOptions.Match is {Match}: it must be one of the named ways.");
         if (Match == AnswerMatch.Pattern != Pattern is not null)
-            throw new ArgumentException($"AnswerEvaluationOptions.Pattern goes with Match = AnswerMatch.Pattern, and only with it; Match is {Match}.");
+            throw new ArgumentException(
+                $"AnswerEvaluationOptions.Pattern goes with Match = AnswerMatch.Pattern, and only with it; Match is {Match}.");
         RegexOptions how = RegexOptions.CultureInvariant | (IgnoreCase ? RegexOptions.IgnoreCase : RegexOptions.None);
-        return new AnswerComparer(Match, Pattern is null ? null : new Regex(Pattern, how, TimeSpan.FromSeconds(5)), IgnoreCase ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal);
+        return new AnswerComparer(Match, Pattern is null ? null : new Regex(Pattern, how, TimeSpan.FromSeconds(5)), IgnoreCase
+            ? StringComparison.OrdinalIgnoreCase : StringComparison.Ordinal);
     }
 }

@@ -6,7 +6,7 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>Holds scored rows against what is expected of them, in one pass.</summary>
+/// <summary>Compares scored rows with their expected answers in one pass.</summary>
 internal static class AnswerEvaluator
 {
     public static AnswerMetrics Evaluate(IHostEnvironment environment, IDataView scored, AnswerEvaluationOptions options)
@@ -19,13 +19,16 @@ internal static class AnswerEvaluator
 
         string expectedName = options.ExpectedColumn ?? ChatColumns.Messages;
         DataViewSchema.Column expected = Required(expectedName, "name another AnswerEvaluationOptions.ExpectedColumn");
-        DataViewSchema.Column response = Required(options.ResponseColumn, "score the rows first, or name another AnswerEvaluationOptions.ResponseColumn");
-        DataViewSchema.Column? steps = Find(ChatColumns.Steps), rate = Find(ChatColumns.TokensPerForward), ids = Find(ChatColumns.ResponseIds), reason = Find(ChatColumns.ResponseError);
+        DataViewSchema.Column response = Required(options.ResponseColumn,
+            "score the rows first, or name another AnswerEvaluationOptions.ResponseColumn");
+        DataViewSchema.Column? steps = Find(ChatColumns.Steps), rate = Find(ChatColumns.TokensPerForward),
+            ids = Find(ChatColumns.ResponseIds), reason = Find(ChatColumns.ResponseError);
         DataViewSchema.Column[] needed = [.. new[] { expected, response, steps, rate, ids, reason }.OfType<DataViewSchema.Column>()];
 
         var clock = Stopwatch.StartNew();
         using DataViewRowCursor cursor = scored.GetRowCursor(needed);
-        Func<ReadOnlyMemory<char>> readExpected = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, expected), readResponse = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, response);
+        Func<ReadOnlyMemory<char>> readExpected = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, expected),
+            readResponse = Getters.ReadValue<ReadOnlyMemory<char>>(cursor, response);
         Func<int> readSteps = steps is { } s ? Getters.ReadValue<int>(cursor, s) : () => 0;
         Func<float> readRate = rate is { } r ? Getters.ReadValue<float>(cursor, r) : () => 0;
         Func<int[]> readIds = ids is { } i ? Getters.ReadVector<int>(cursor, i) : () => [];
@@ -38,7 +41,7 @@ internal static class AnswerEvaluator
         while (RowErrors.MoveNext(cursor))
         {
             string text = readExpected().ToString();
-            string? wanted = options.ExpectedColumn is null ? AnswerOf(text, position()) : text;
+            string? wanted = options.ExpectedColumn is null ? ReadAnswer(text, position()) : text;
             if (wanted is null)
             {
                 without++;
@@ -51,8 +54,9 @@ internal static class AnswerEvaluator
             results.Add(new AnswerResult
             {
                 Row = cursor.Position, Expected = wanted, Response = answer, ExpectedKey = wantedKey ?? "", ResponseKey = answerKey ?? "",
-                IsMatch = comparer.Same(answerKey, wantedKey), TokensPerForward = readRate(), Steps = readSteps(),
-                Reason = error.Length > 0 ? error : wantedKey is null ? $"the expectation has {comparer.Nothing}" : answerKey is null ? $"the answer has {comparer.Nothing}" : "",
+                IsMatch = comparer.AreEqual(answerKey, wantedKey), TokensPerForward = readRate(), Steps = readSteps(),
+                Reason = error.Length > 0 ? error : wantedKey is null ? $"the expectation has {comparer.MissingKey}" : answerKey is null
+                    ? $"the answer has {comparer.MissingKey}" : "",
             });
             tokens += readIds().Length;
             passes += readSteps();
@@ -73,18 +77,19 @@ internal static class AnswerEvaluator
         {
             try
             {
-                return comparer.KeyOf(text, isExpected);
+                return comparer.ExtractKey(text, isExpected);
             }
             catch (RegexMatchTimeoutException fault)
             {
-                throw new ChatDataException($"AnswerEvaluationOptions.Pattern takes more than {fault.MatchTimeout.TotalSeconds:F0} s on this row: write it without nested repetition", position(), fault);
+                throw new ChatDataException($"AnswerEvaluationOptions.Pattern takes more than {fault.MatchTimeout.TotalSeconds:F0} s on "
+                    + "this row: write it without nested repetition", position(), fault);
             }
         }
     }
 
     private static Func<string> Text(Func<ReadOnlyMemory<char>> read) => () => read().ToString();
 
-    private static string? AnswerOf(string messages, ChatPosition position)
+    private static string? ReadAnswer(string messages, ChatPosition position)
     {
         try
         {

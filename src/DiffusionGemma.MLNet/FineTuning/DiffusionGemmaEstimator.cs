@@ -9,12 +9,18 @@ namespace DiffusionGemma;
 /// <summary>
 /// Fine-tunes a DiffusionGemma checkpoint on packed conversations, with a low-rank adapter or in full.
 /// <list type="table">
-/// <item><term>Reads</term><description><c>InputIds</c>, <c>LossMask</c>, <c>PromptLength</c>, <c>CanvasCount</c>, <c>PaddedLength</c> and <c>CutTokens</c>, in one pass over the data</description></item>
-/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c></description></item>
+/// <item><term>Reads</term>
+/// <description><c>InputIds</c>, <c>LossMask</c>, <c>PromptLength</c>, <c>CanvasCount</c>, <c>PaddedLength</c> and <c>CutTokens</c>, in one
+/// pass over the data</description></item>
+/// <item><term>Gives</term>
+/// <description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and
+/// <c>Steps</c></description></item>
 /// <item><term>Rows without an answer</term><description>left out and counted; none left is an error</description></item>
-/// <item><term>Reports</term><description>one line a step to <c>MLContext.Log</c>, and records to an <see cref="IProgress{T}"/></description></item>
+/// <item><term>Reports</term>
+/// <description>one line a step to <c>MLContext.Log</c>, and records to an <see cref="IProgress{T}"/></description></item>
 /// <item><term>Same data, options and seed</term><description>same losses</description></item>
-/// <item><term>Stopped and called again</term><description>goes on where it was, with <see cref="FineTuneOptions.Checkpoints"/> and <c>Resume</c></description></item>
+/// <item><term>Stopped and called again</term>
+/// <description>goes on where it was, with <see cref="FineTuneOptions.Checkpoints"/> and <c>Resume</c></description></item>
 /// </list>
 /// </summary>
 public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransformer>
@@ -23,22 +29,25 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private readonly string _checkpoint;
     private readonly FineTuneOptions _options;
     private readonly AnswerOptions _answers;
+    private readonly TrainingRowOptions _rows;
     private readonly CheckpointText _text;
     private readonly IProgress<StepRecord>? _progress;
     private readonly CancellationToken _cancellation;
 
     internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, AnswerOptions answers,
-        IProgress<StepRecord>? progress, CancellationToken cancellation)
+        TrainingRowOptions rows, IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
         _answers = answers;
+        _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
         _options.Validate();
         CheckOutputFolder(checkpoint, options);
         answers.Validate(checkpoint);
+        rows.Validate();
         _text = CheckpointText.Read(checkpoint);
     }
 
@@ -54,42 +63,49 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     /// <summary>Trains.</summary>
     /// <param name="input">Packed rows.</param>
     /// <returns>The trained model. It holds the weights: dispose it when it is no longer needed.</returns>
-    /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch or cannot be kept, a loss is no longer a finite number, or a
-    /// checkpoint of the run cannot be resumed.</exception>
-    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>; nothing was loaded.</exception>
+    /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch or cannot be kept, a loss is no longer a
+    /// finite number, or a checkpoint of the run cannot be resumed.</exception>
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="RunOptions.MemoryBudget"/>; nothing was
+    /// loaded.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="CheckpointException">The checkpoint cannot be read, or the output folder cannot be written.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled, after a checkpoint was written where <see cref="FineTuneOptions.Checkpoints"/> is set.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, after a checkpoint was written where
+    /// <see cref="FineTuneOptions.Checkpoints"/> is set.</exception>
     public DiffusionGemmaTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
         using IChannel log = _host.Start("Fit");
         _cancellation.ThrowIfCancellationRequested();
-        using TrainingRows rows = TrainingRows.Read(input, _host, _options.MaxRowBytesInMemory, _options.ScratchFolder);
-        LogRows(log, rows.Summary);
+        using TrainingRows rows = TrainingRows.Read(input, _host, _rows.MaxRowBytesInMemory, _rows.ScratchFolder);
+        LogRows(log, rows.Counts);
         if (_options.Lora is null)
             CheckWritable(_options.OutputFolder!);
 
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(_checkpoint);
         var layout = RankLayout.Of(_options, config);
         torch.Device device = layout.Devices[0];
-        torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
+        torch.ScalarType precision = _options.Run.Precision ?? TrainedWeights.DefaultPrecision(device);
         _ = FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
         FineTuneOptions options = _options with
         {
-            Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),
+            Run = _options.Run with { Notices =
+                new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices) },
             Evaluation = _options.Evaluation is { } evaluation
                 ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
                 : null,
         };
         if (layout.World == 1) return FitOne(log, rows, options, device, precision);
-        using FineTuneResult result = FineTuner.Fit(_checkpoint, rows.Examples, options with { Precision = precision }, new StepLog(log, _host, _progress), _cancellation);
+        using FineTuneResult result =
+            FineTuner.Fit(_checkpoint, rows.Examples, options with { Run = options.Run with { Precision = precision } },
+            new StepLog(log, _host, _progress), _cancellation);
         if (result.Adapter is not null) LogAdapter(log, result.Adapter);
-        return new DiffusionGemmaTransformer(_host, Keep(result.Adapter, out string folder), folder, _text, _answers, device, loaded: null, Summary(rows, result));
+        return new DiffusionGemmaTransformer(_host, Keep(result.Adapter, out string folder), folder, _text, _answers, device, loaded: null,
+            Summary(rows, result));
     }
 
     /// <summary>On one device the model that was trained is the one that answers.</summary>
-    private DiffusionGemmaTransformer FitOne(IChannel log, TrainingRows rows, FineTuneOptions options, torch.Device device, torch.ScalarType precision)
+    private DiffusionGemmaTransformer FitOne(IChannel log, TrainingRows rows, FineTuneOptions options, torch.Device device,
+        torch.ScalarType precision)
     {
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, precision);
         var loaded = new LoadedModel(model, Adapter: null);
@@ -120,8 +136,13 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         }
     }
 
-    private static FineTuneSummary Summary(TrainingRows rows, FineTuneResult result) => rows.Summary with
+    private static FineTuneSummary Summary(TrainingRows rows, FineTuneResult result) => new()
     {
+        Rows = rows.Counts.All,
+        TrainedRows = rows.Counts.Trained,
+        UnansweredRows = rows.Counts.Unanswered,
+        LostRows = rows.Counts.Lost,
+        CutRows = rows.Counts.Cut,
         TrainedTensors = result.TrainedTensors,
         TrainedParameterCount = result.TrainedParameterCount,
         History = result.History,
@@ -134,8 +155,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private TrainedWeights Keep(LoraAdapter? trained, out string folder)
     {
         folder = Path.GetFullPath(trained is null ? _options.OutputFolder! : _checkpoint);
-        FileBundle? adapter = trained is null ? null : TrainedWeights.FilesOf(trained, _checkpoint);
-        return new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), adapter, _options.Precision);
+        var checkpoint = CheckpointReference.Create(folder);
+        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, checkpoint);
+        return new TrainedWeights(checkpoint, adapter, _options.Run.Precision);
     }
 
     private static void CheckOutputFolder(string checkpoint, FineTuneOptions options)
@@ -143,9 +165,13 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         if (options.Lora is not null)
             return;
         if (string.IsNullOrEmpty(options.OutputFolder))
-            throw new ArgumentException("Full fine-tuning needs FineTuneOptions.OutputFolder: the trained checkpoint goes there, as it is too large for a saved model. Or set FineTuneOptions.Lora.", nameof(options));
-        if (Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.OutputFolder)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoint)))
-            throw new ArgumentException($"FineTuneOptions.OutputFolder is the checkpoint itself ({checkpoint}), which would be lost: name another folder.", nameof(options));
+            throw new ArgumentException("Full fine-tuning needs FineTuneOptions.OutputFolder: the trained checkpoint goes there, as it "
+                + "is too large for a saved model. Or set FineTuneOptions.Lora.", nameof(options));
+        if (FullPath(options.OutputFolder) == FullPath(checkpoint))
+            throw new ArgumentException($"FineTuneOptions.OutputFolder is the checkpoint itself ({checkpoint}), which would be lost: "
+                + "name another folder.", nameof(options));
+
+        static string FullPath(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
     }
 
     /// <summary>Found out before the training, not after it.</summary>
@@ -160,31 +186,35 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"FineTuneOptions.OutputFolder {folder} cannot be written to ({error.Message}): name another folder.", error);
+            throw new IOException($"FineTuneOptions.OutputFolder {folder} cannot be written to ({error.Message}): name another folder.",
+                error);
         }
     }
 
-    private static void LogRows(IChannel log, FineTuneSummary rows)
+    private static void LogRows(IChannel log, RowCounts rows)
     {
-        Info(log, $"{rows.TrainedRows} of {rows.Rows} rows to train on");
-        if (rows.UnansweredRows > 0)
-            log.Warning($"{rows.UnansweredRows} rows left out: they have no answer (their last message is not the assistant's)");
-        if (rows.LostRows > 0)
-            log.Warning($"{rows.LostRows} rows left out: the cut at the maximum length took all of their answer");
-        if (rows.CutRows > 0)
-            log.Warning($"{rows.CutRows} rows have their answer cut short at the maximum length");
+        Info(log, $"{rows.Trained} of {rows.All} rows to train on");
+        if (rows.Unanswered > 0)
+            log.Warning($"{rows.Unanswered} rows left out: they have no answer (their last message is not the assistant's)");
+        if (rows.Lost > 0)
+            log.Warning($"{rows.Lost} rows left out: the cut at the maximum length took all of their answer");
+        if (rows.Cut > 0)
+            log.Warning($"{rows.Cut} rows have their answer cut short at the maximum length");
     }
 
     private static void LogAdapter(IChannel log, LoraAdapter adapter)
     {
-        IEnumerable<string> kinds = adapter.Modules.GroupBy(module => module[(module.LastIndexOf('.') + 1)..]).Select(kind => $"{kind.Key} x {kind.Count()}");
-        Info(log, $"LoRA of rank {adapter.Rank} on {adapter.Modules.Count} modules ({string.Join(", ", kinds)}): {adapter.ParameterCount:N0} parameters train");
+        IEnumerable<string> kinds = adapter.Modules.GroupBy(module => module[(module.LastIndexOf('.') + 1)..])
+            .Select(kind => $"{kind.Key} x {kind.Count()}");
+        string modules = $"{adapter.Modules.Count} modules ({string.Join(", ", kinds)})";
+        Info(log, $"LoRA of rank {adapter.Rank} on {modules}: {adapter.ParameterCount:N0} parameters train");
     }
 
     private static void LogEvaluation(IChannel log, EvaluationRecord record) =>
         Info(log, $"after {record.Step} steps  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4})");
 
-    internal static void Info(IChannel log, FormattableString message) => log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));
+    internal static void Info(IChannel log, FormattableString message) =>
+        log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Acts at once, then tells another.</summary>
     private sealed class Told<T>(Action<T> act, IProgress<T>? next) : IProgress<T>
@@ -201,7 +231,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     {
         public void Report(StepRecord step)
         {
-            Info(log, $"step {step.Step}  loss {step.Loss:F4} (diffusion {step.DiffusionLoss:F4}, encoder {step.EncoderLoss:F4})  norm {step.GradientNorm:F3}  lr {step.LearningRate:E2}  {step.Seconds:F2} s  {step.TokensPerSecond:F0} tok/s");
+            FormattableString losses = $"loss {step.Loss:F4} (diffusion {step.DiffusionLoss:F4}, encoder {step.EncoderLoss:F4})";
+            FormattableString speed = $"{step.Seconds:F2} s  {step.TokensPerSecond:F0} tok/s";
+            Info(log, $"step {step.Step}  {losses}  norm {step.GradientNorm:F3}  lr {step.LearningRate:E2}  {speed}");
             next?.Report(step);
             host.CheckAlive();
         }

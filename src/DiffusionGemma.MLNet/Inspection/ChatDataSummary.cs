@@ -4,7 +4,7 @@ using Microsoft.ML.Data;
 
 namespace DiffusionGemma;
 
-/// <summary>What training would make of a data set: lengths, canvases, and which rows it would cut or leave out.</summary>
+/// <summary>Statistics of a data set as training would see it: lengths, canvases, and rows that are cut or left out.</summary>
 public sealed record ChatDataSummary
 {
     private ChatDataSummary()
@@ -44,10 +44,13 @@ public sealed record ChatDataSummary
     /// <summary>Supervised tokens of all rows, the fill included.</summary>
     public long SupervisedTokens { get; private set; }
 
+    private string LeftOut => string.Create(CultureInfo.InvariantCulture,
+        $"left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut");
+
     /// <summary>A few lines for a person to read.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
         $"""
-        {Rows} rows: {TrainedRows} to train on, {CutRows} of them cut short at {MaxLength} tokens; left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut
+        {Rows} rows: {TrainedRows} to train on, {CutRows} of them cut short at {MaxLength} tokens; {LeftOut}
         tokens a row: {Lengths}
         canvases of {CanvasLength} a row: {Canvases}
         supervised tokens: {SupervisedTokens}; cut off: {CutTokens}
@@ -56,7 +59,7 @@ public sealed record ChatDataSummary
     /// <param name="masked">InputIds and LossMask.</param>
     /// <param name="options">How rows would be packed.</param>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    internal static ChatDataSummary Of(IDataView masked, PackingOptions options)
+    internal static ChatDataSummary Create(IDataView masked, PackingOptions options)
     {
         var summary = new ChatDataSummary { MaxLength = options.MaxLength, CanvasLength = options.CanvasLength };
         DataViewSchema.Column ids = masked.Schema[ChatColumns.InputIds], mask = masked.Schema[ChatColumns.LossMask];

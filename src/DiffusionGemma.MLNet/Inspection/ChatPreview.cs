@@ -1,19 +1,17 @@
 namespace DiffusionGemma;
 
-/// <summary>
-/// One conversation as training would see it: its tokens, what is supervised, how the response lies on canvases and what is cut off.
-/// <see cref="ToString"/> shows it for a person, with the supervised part marked.
-/// </summary>
+/// <summary>One conversation as training would see it: tokens, supervised part, canvases, and the part that is cut off.</summary>
+/// <remarks><see cref="ToString"/> prints it with the supervised part marked.</remarks>
 public sealed record ChatPreview
 {
     private ChatPreview()
     {
     }
 
-    /// <summary>Every token of the conversation, then the fill; what is cut off stands last.</summary>
+    /// <summary>Every token of the conversation, then the fill, then the part that is cut off.</summary>
     public required IReadOnlyList<ChatPreviewToken> Tokens { get; init; }
 
-    /// <summary>Token ids as training gets them: without what is cut off, with the fill.</summary>
+    /// <summary>Token ids as training gets them: cut, and with the fill.</summary>
     public required IReadOnlyList<int> Ids { get; init; }
 
     /// <summary>Tokens of the conversation, before packing.</summary>
@@ -37,10 +35,10 @@ public sealed record ChatPreview
     /// <summary>Tokens a row at most.</summary>
     public required int MaxLength { get; init; }
 
-    /// <summary>Whether the conversation ends in the assistant's answer.</summary>
+    /// <summary>True where the conversation ends in the assistant's answer.</summary>
     public required bool IsAnswered { get; init; }
 
-    /// <summary>Whether training would take the row: it has an answer, and the cut leaves some of it.</summary>
+    /// <summary>True where training would use the row: it has an answer, and the cut leaves some of it.</summary>
     public bool IsTrained => CanvasCount > 0;
 
     /// <summary>Writes the preview for a person to read.</summary>
@@ -61,7 +59,7 @@ public sealed record ChatPreview
     }
 
     /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
-    internal static ChatPreview Of(ChatTokenizer tokenizer, string conversation, PackingOptions options)
+    internal static ChatPreview Create(ChatTokenizer tokenizer, string conversation, PackingOptions options)
     {
         TokenizedChat chat = tokenizer.Encode(conversation);
         (bool[] lossMask, int promptLength) = ResponseMaskingTransformer.LastRun(chat.AssistantMask);
@@ -79,7 +77,8 @@ public sealed record ChatPreview
                 : ChatPart.Prompt;
             bool isOnCanvas = packed.CanvasCount > 0 && part is ChatPart.Response or ChatPart.Fill;
             string piece = tokenizer.Tokenizer.TokenOf(id)?.Replace('▁', ' ') ?? "";
-            return new ChatPreviewToken(id, piece, part, isOnCanvas && packed.LossMask[at], isOnCanvas ? (at - promptLength) / options.CanvasLength : null);
+            return new ChatPreviewToken(id, piece, part, isOnCanvas && packed.LossMask[at], isOnCanvas
+                ? (at - promptLength) / options.CanvasLength : null);
         }
 
         return new ChatPreview

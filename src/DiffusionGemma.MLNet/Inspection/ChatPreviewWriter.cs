@@ -3,7 +3,7 @@ using System.Globalization;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Shows a preview as text.
+/// Prints a preview.
 /// <code>
 /// 29 tokens: prompt 15, response 14; 18 of fill make 1 canvas of 32; 47 tokens packed, padded to 64
 ///   prompt     | &lt;bos&gt;&lt;|turn&gt;user⏎
@@ -27,19 +27,24 @@ internal static class ChatPreviewWriter
         for (int at = 0; at < preview.Tokens.Count; at++)
         {
             ChatPreviewToken token = preview.Tokens[at];
-            writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(token.IsSupervised ? '#' : ' ')} {at,6} {token.Id,8}  {Visible(token.Piece)}"));
+            writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{(token.IsSupervised ? '#' : ' ')} {at,6} {token.Id,8}  {Visible(token.Piece)}"));
         }
     }
 
     private static string Headline(ChatPreview preview)
     {
         int fill = preview.Tokens.Count(token => token.Part == ChatPart.Fill);
-        string cut = preview.CutTokens == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {preview.CutTokens} cut off at {preview.MaxLength}");
-        return string.Create(CultureInfo.InvariantCulture, $"{preview.Length} tokens: prompt {preview.PromptLength}, response {preview.Length - preview.PromptLength}{cut}")
+        string cut = preview.CutTokens == 0 ? "" : string.Create(CultureInfo.InvariantCulture,
+            $"; {preview.CutTokens} cut off at {preview.MaxLength}");
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{preview.Length} tokens: prompt {preview.PromptLength}, response {preview.Length - preview.PromptLength}{cut}")
             + (preview.IsTrained
                 ? string.Create(CultureInfo.InvariantCulture,
-                    $"; {fill} of fill make {preview.CanvasCount} {(preview.CanvasCount == 1 ? "canvas" : "canvases")} of {preview.CanvasLength}; {preview.Ids.Count} tokens packed, padded to {preview.PaddedLength}")
-                : preview.IsAnswered ? "; left out of training: nothing of the response is left" : "; left out of training: there is no answer");
+                    $"; {fill} of fill make {preview.CanvasCount} {(preview.CanvasCount == 1 ? "canvas" : "canvases")} of "
+                        + $"{preview.CanvasLength}; {preview.Ids.Count} tokens packed, padded to {preview.PaddedLength}")
+                : preview.IsAnswered ? "; left out of training: nothing of the response is left"
+                    : "; left out of training: there is no answer");
     }
 
     /// <summary>Neighbours that are shown together.</summary>
@@ -53,7 +58,8 @@ internal static class ChatPreviewWriter
             yield return new ArraySegment<ChatPreviewToken>(tokens, start, end - start);
         }
 
-        static bool Alike(ChatPreviewToken a, ChatPreviewToken b) => (a.Part, a.IsSupervised, a.Canvas) == (b.Part, b.IsSupervised, b.Canvas);
+        static bool Alike(ChatPreviewToken a, ChatPreviewToken b) =>
+            (a.Part, a.IsSupervised, a.Canvas) == (b.Part, b.IsSupervised, b.Canvas);
     }
 
     private static void WriteRun(ArraySegment<ChatPreviewToken> run, TextWriter writer)

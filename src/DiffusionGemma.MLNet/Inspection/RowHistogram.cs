@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace DiffusionGemma;
 
-/// <summary>How many rows have which value, exactly.</summary>
+/// <summary>Counts of rows by value, exact.</summary>
 public sealed class RowHistogram
 {
     private readonly SortedDictionary<int, int> _rows = [];
@@ -11,7 +11,7 @@ public sealed class RowHistogram
     {
     }
 
-    /// <summary>Rows by value, in rising order of the values; values of no row are not there.</summary>
+    /// <summary>Row counts by value, ascending.</summary>
     public IReadOnlyDictionary<int, int> Rows => _rows;
 
     /// <summary>Rows in all.</summary>
@@ -29,7 +29,7 @@ public sealed class RowHistogram
     /// <summary>The greatest value; 0 without rows.</summary>
     public int Max => Count == 0 ? 0 : _rows.Last().Key;
 
-    /// <summary>The least value that at least this share of the rows does not exceed; 0 without rows.</summary>
+    /// <summary>The smallest value that at least this share of the rows does not exceed; 0 without rows.</summary>
     /// <param name="share">From 0 to 1; 0.5 is the median.</param>
     public int Quantile(double share)
     {
@@ -42,7 +42,7 @@ public sealed class RowHistogram
         return Max;
     }
 
-    /// <summary>The rows in ranges of one width, from the range of the least value to that of the greatest.</summary>
+    /// <summary>Row counts in ranges of one width, from the smallest value to the greatest.</summary>
     /// <param name="width">Values a range; a range begins at a multiple of it.</param>
     public IReadOnlyList<(int From, int To, int Rows)> Ranges(int width)
     {

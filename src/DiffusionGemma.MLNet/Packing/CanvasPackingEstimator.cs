@@ -5,7 +5,8 @@ using Microsoft.ML.Runtime;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Cuts a row at a maximum length and fills its response with end tokens up to a whole number of canvases, counted from where the response starts.
+/// Cuts a row at a maximum length and fills its response with end tokens up to a whole number of canvases, counted from where the response
+/// starts.
 /// <code>
 /// canvas 4        p = prompt, r = response, E = end token
 /// before  InputIds  p p p p p r r r r r         LossMask  0 0 0 0 0 1 1 1 1 1

@@ -3,11 +3,12 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(CanvasPackingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma canvas packing", CanvasPackingTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(CanvasPackingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma canvas packing",
+    CanvasPackingTransformer.LoaderSignature)]
 
 namespace DiffusionGemma;
 
-/// <summary>What <see cref="CanvasPackingEstimator"/> describes, row by row.</summary>
+/// <summary>Packs rows into whole canvases: the transformer of <see cref="CanvasPackingEstimator"/>.</summary>
 public sealed class CanvasPackingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaPack";
@@ -28,7 +29,7 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
         TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
     ];
 
-    private static VersionInfo Version => ModelVersion.Of("DGM PACK", 1, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM PACK", 1, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -48,7 +49,8 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
     {
         ctx.CheckAtModel(Version);
         return new CanvasPackingTransformer(env, new PackingOptions(
-            CanvasLength: ctx.Reader.ReadInt32(), EosId: ctx.Reader.ReadInt32(), MaxLength: ctx.Reader.ReadInt32(), PadMultiple: ctx.Reader.ReadInt32()));
+            CanvasLength: ctx.Reader.ReadInt32(), EosId: ctx.Reader.ReadInt32(), MaxLength: ctx.Reader.ReadInt32(),
+                PadMultiple: ctx.Reader.ReadInt32()));
     }
 
     private sealed class Mapper(CanvasPackingTransformer parent, DataViewSchema schema)
@@ -63,7 +65,8 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
             {
                 (int[] rowIds, bool[] rowMask) = (ids(), lossMask());
                 if (rowIds.Length != rowMask.Length)
-                    throw new ChatDataException($"{inputs[0].Name} has {rowIds.Length} values and {inputs[1].Name} {rowMask.Length}: they must be of one length", position());
+                    throw new ChatDataException($"{inputs[0].Name} has {rowIds.Length} values and {inputs[1].Name} {rowMask.Length}: "
+                        + "they must be of one length", position());
                 return PackedRow.Pack(rowIds, rowMask, parent._options);
             };
         }

@@ -17,7 +17,8 @@ namespace DiffusionGemma;
 public sealed class ResponseMaskingEstimator : TrivialEstimator<ResponseMaskingTransformer>
 {
     internal ResponseMaskingEstimator(IHostEnvironment environment, string assistantMask, string lossMask, string promptLength)
-        : base(environment.Register(nameof(ResponseMaskingEstimator)), new ResponseMaskingTransformer(environment, assistantMask, lossMask, promptLength))
+        : base(environment.Register(nameof(ResponseMaskingEstimator)),
+            new ResponseMaskingTransformer(environment, assistantMask, lossMask, promptLength))
     {
     }
 

@@ -3,11 +3,12 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(ResponseMaskingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma response mask", ResponseMaskingTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(ResponseMaskingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma response mask",
+    ResponseMaskingTransformer.LoaderSignature)]
 
 namespace DiffusionGemma;
 
-/// <summary>What <see cref="ResponseMaskingEstimator"/> describes, row by row.</summary>
+/// <summary>Masks the last assistant turn: the transformer of <see cref="ResponseMaskingEstimator"/>.</summary>
 public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaMask";
@@ -23,7 +24,7 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
 
     internal TypedColumn[] Outputs { get; }
 
-    private static VersionInfo Version => ModelVersion.Of("DGM MASK", 1, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MASK", 1, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -44,7 +45,7 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
         return new ResponseMaskingTransformer(env, ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
     }
 
-    /// <summary>The last unbroken run of true; the whole length as its start if there is none.</summary>
+    /// <summary>Finds the last unbroken run of true; its start is the whole length if there is none.</summary>
     internal static (bool[] LossMask, int PromptLength) LastRun(bool[] assistantMask)
     {
         var lossMask = new bool[assistantMask.Length];

@@ -37,7 +37,7 @@ internal sealed class FileBundle
         }
     }
 
-    /// <summary>The names into the model's main stream, the contents beside it.</summary>
+    /// <summary>Writes the names to the model's main stream and each file to a stream of its own.</summary>
     public void Save(ModelSaveContext ctx)
     {
         ctx.Writer.Write(_files.Count);

@@ -4,7 +4,8 @@ using TorchSharp;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Where a trained model's weights are: a checkpoint folder found by name and fingerprint and, after LoRA, the adapter's files in memory.
+/// The location of a trained model's weights: a checkpoint folder found by name and fingerprint and, after LoRA, the adapter's files in
+/// memory.
 /// </summary>
 /// <param name="Checkpoint">The base of the adapter, or the folder that full fine-tuning wrote.</param>
 /// <param name="Adapter">adapter_config.json and adapter_model.safetensors; null after full fine-tuning.</param>
@@ -14,14 +15,14 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
     private const int NoPrecision = -1;
     private static readonly string[] AdapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
-    public static FileBundle FilesOf(LoraAdapter adapter, string baseModelNameOrPath)
+    public static FileBundle SaveToMemory(LoraAdapter adapter, CheckpointReference checkpoint)
     {
         using var scratch = new ScratchFolder();
-        adapter.Save(scratch.Path, baseModelNameOrPath);
+        checkpoint.SaveAdapter(adapter, scratch.Path);
         return FileBundle.Read(scratch.Path, AdapterFiles);
     }
 
-    /// <summary>What a model is computed in where nothing else is asked for.</summary>
+    /// <summary>The default compute type of a device.</summary>
     public static torch.ScalarType DefaultPrecision(torch.Device device) =>
         device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
 
@@ -58,6 +59,7 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
         var checkpoint = new CheckpointReference(ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
         int precision = ctx.Reader.ReadInt32();
         bool hasAdapter = ctx.Reader.ReadBoolean();
-        return new TrainedWeights(checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null : (torch.ScalarType)precision);
+        return new TrainedWeights(checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null
+            : (torch.ScalarType)precision);
     }
 }

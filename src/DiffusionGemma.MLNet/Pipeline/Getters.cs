@@ -16,7 +16,8 @@ internal static class Getters
 
     public static ValueGetter<T> Value<T>(Func<T> value) => (ref T target) => target = value();
 
-    public static ValueGetter<ReadOnlyMemory<char>> Text(Func<string> text) => (ref ReadOnlyMemory<char> target) => target = text().AsMemory();
+    public static ValueGetter<ReadOnlyMemory<char>> Text(Func<string> text) => (ref ReadOnlyMemory<char> target) => target = text()
+        .AsMemory();
 
     /// <summary>Reads a vector column of the row that is current when the result is called.</summary>
     public static Func<T[]> ReadVector<T>(DataViewRow row, DataViewSchema.Column column)
@@ -45,7 +46,7 @@ internal static class Getters
         };
     }
 
-    /// <summary>The same computation, done once for each row however many columns ask for it.</summary>
+    /// <summary>Caches a computation, so that it runs once a row however many columns need it.</summary>
     public static Func<T> OncePerRow<T>(DataViewRow row, Func<T> compute)
     {
         long position = -1;                                         // that of no row
@@ -61,10 +62,11 @@ internal static class Getters
         };
     }
 
-    /// <summary>
-    /// Where the current row stands in the data that was loaded. ML.NET's row ids survive filters and threads, which positions do not; ids
-    /// of joined or shuffled views may be no plain numbers, and then the position is the best there is.
-    /// </summary>
+    /// <summary>Reads the current row's position in the loaded data.</summary>
+    /// <remarks>
+    /// ML.NET's row ids survive filters and threads, which cursor positions do not; ids of joined or shuffled views may be no plain
+    /// numbers, and then the cursor position is used.
+    /// </remarks>
     public static Func<ChatPosition> ReadPosition(DataViewRow row)
     {
         ValueGetter<DataViewRowId> getId = row.GetIdGetter();

@@ -3,10 +3,8 @@ using Microsoft.ML;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// Where ML.NET reads rows on several threads it wraps an error in another, of a type and message that say nothing of the row. Fit and
-/// scoring give back the error itself.
-/// </summary>
+/// <summary>Moves a cursor and unwraps a <see cref="ChatDataException"/>.</summary>
+/// <remarks>ML.NET reads rows on several threads and wraps an error in another one that does not name the row.</remarks>
 internal static class RowErrors
 {
     public static bool MoveNext(DataViewRowCursor cursor)

@@ -4,7 +4,8 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>Adds columns that all come from one value computed from a row. ML.NET's own base computes each column by itself.</summary>
+/// <summary>A row mapper whose output columns all come from one value.</summary>
+/// <remarks>ML.NET's own base class computes each column separately.</remarks>
 /// <param name="transformer">The transformer that the mapper belongs to.</param>
 /// <param name="context">Names the transformer in errors.</param>
 /// <param name="schema">The input.</param>

@@ -4,7 +4,7 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>A column that a pipeline's part reads or writes: its name and type, checked when the pipeline is built and again when it runs.</summary>
+/// <summary>Name and type of an input or output column, checked when the pipeline is built and again when it runs.</summary>
 internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType ItemType, bool IsVector)
 {
     public static TypedColumn Text(string name) => new(name, TextDataViewType.Instance, IsVector: false);

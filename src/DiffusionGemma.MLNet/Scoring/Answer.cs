@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What the model gave for one row; or why it gave nothing.</summary>
+/// <summary>The model's answer for one row, or the fault that prevented it.</summary>
 internal sealed record Answer(string Text, int[] Ids, float TokensPerForward, int Steps, ChatDataException? Fault = null)
 {
     /// <summary>The reason without the place; empty where there is an answer.</summary>
@@ -11,6 +11,3 @@ internal sealed record Answer(string Text, int[] Ids, float TokensPerForward, in
 
     public static Answer Failed(ChatDataException fault) => new("", [], 0, 0, fault);
 }
-
-/// <summary>What a row asks: its prompt, where it stands, and what is wrong with it if anything is.</summary>
-internal readonly record struct Question(int[] Prompt, ChatPosition Position, ChatDataException? Fault = null);

@@ -18,7 +18,7 @@ internal static class AnswerColumns
         TypedColumn.Int(ChatColumns.Steps),
     ];
 
-    /// <summary>What scoring adds.</summary>
+    /// <summary>The columns that scoring adds.</summary>
     public static IReadOnlyList<TypedColumn> Outputs(AnswerOptions options) =>
         options.GivesErrors ? [.. Always, TypedColumn.Text(ChatColumns.ResponseError)] : Always;
 
@@ -35,10 +35,8 @@ internal static class AnswerColumns
     public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
         [.. Inputs.Select(input => input.FindIn(schema, context))];
 
-    /// <summary>
-    /// Reads what the row asks that is current when the result is called. What is wrong with the row, here or where it was tokenized, is part
-    /// of the question.
-    /// </summary>
+    /// <summary>Reads the current row's question.</summary>
+    /// <remarks>A fault of the row, here or in the tokenizing step, is part of the question.</remarks>
     public static Func<Question> ReadQuestion(DataViewRow row, DataViewSchema.Column[] inputs)
     {
         Func<int[]> ids = Getters.ReadVector<int>(row, inputs[0]);
@@ -52,7 +50,8 @@ internal static class AnswerColumns
                 int prompt = length();
                 return prompt >= 1 && prompt <= all.Length
                     ? new Question(all[..prompt], position())
-                    : throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens", position());
+                    : throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens",
+                        position());
             }
             catch (ChatDataException fault)
             {

@@ -1,40 +1,35 @@
 namespace DiffusionGemma;
 
-/// <summary>What scoring does with a row that cannot be answered.</summary>
-public enum RowFailure
-{
-    /// <summary>Ends the pass over the data with a <see cref="ChatDataException"/> that names the row, once the rows before it are handed out.</summary>
-    Throw,
-
-    /// <summary>Gives the row an empty answer, and the reason in the column <see cref="ChatColumns.ResponseError"/>; the other rows are answered.</summary>
-    EmptyAnswer,
-}
-
-/// <summary>How a model answers rows.</summary>
+/// <summary>Settings for answering rows.</summary>
 public sealed record AnswerOptions
 {
-    /// <summary>How an answer is denoised; null entries: as the checkpoint's generation_config.json says.</summary>
+    /// <summary>Denoising settings; null entries are taken from the checkpoint's generation_config.json.</summary>
     public GenerationOptions Generation { get; init; } = new();
 
-    /// <summary>Prompts that are denoised together; when one is answered, another takes its place.</summary>
+    /// <summary>Prompts that are denoised together; when one is answered, the next takes its place.</summary>
     public int BatchSize { get; init; } = 8;
 
-    /// <summary>
-    /// Rows that a cursor reads ahead, in batches: among so many, places in the batch are filled as they fall free, and rows are handed out in
-    /// their order. 1: a batch waits for its slowest row.
-    /// </summary>
+    /// <summary>Batches of rows that a cursor reads ahead.</summary>
+    /// <remarks>
+    /// Finished prompts are replaced by waiting ones among these rows, and rows are returned in their order. With 1, a batch waits for its
+    /// slowest row.
+    /// </remarks>
     public int BatchesAhead { get; init; } = 4;
 
     /// <summary>
-    /// What becomes of a row that cannot be answered: a conversation that cannot be tokenized, no prompt, one too long for the model, or predictions
-    /// that are no numbers. Rows that are no conversations are left out where they are loaded (<see cref="ChatDataOptions.MaxErrors"/>).
+    /// Treatment of a row that cannot be answered: a conversation that cannot be tokenized, a missing prompt, one too long for the model,
+    /// or logits that are not finite.
     /// </summary>
+    /// <remarks>Rows that are no conversations are skipped where they are loaded (<see cref="ChatDataOptions.MaxErrors"/>).</remarks>
     public RowFailure OnFailure { get; init; } = RowFailure.Throw;
 
     /// <summary>
-    /// Ends a pass over the data with <see cref="OperationCanceledException"/>; looked at before every pass of the decoder, whatever
-    /// <see cref="GenerationOptions.ReturnOnCancellation"/> says: half a batch would pass for whole. Not saved with a model.
+    /// The token that ends a pass over the data with <see cref="OperationCanceledException"/>; it is checked before every decoder pass.
     /// </summary>
+    /// <remarks>
+    /// <see cref="GenerationOptions.ReturnOnCancellation"/> has no effect here, because half a batch would pass for a whole one. Not saved
+    /// with a model.
+    /// </remarks>
     public CancellationToken Cancellation { get; init; }
 
     internal bool GivesErrors => OnFailure == RowFailure.EmptyAnswer;
@@ -45,7 +40,8 @@ public sealed record AnswerOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1);
-        if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure, "AnswerOptions.OnFailure must be one of the named ways.");
+        if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
+            "AnswerOptions.OnFailure must be one of the named ways.");
         ResolvedGenerationOptions.Resolve(Generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
     }
 }

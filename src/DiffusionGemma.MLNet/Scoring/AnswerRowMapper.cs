@@ -77,7 +77,8 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
             if (column.Index < inputs)
                 return _input.GetGetter<TValue>(_input.Schema[column.Index]);
             return AnswerColumns.MakeGetter(column.Index - inputs, _answer!) as ValueGetter<TValue>
-                ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.", nameof(column));
+                ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.",
+                    nameof(column));
         }
 
         protected override void Dispose(bool disposing)

@@ -2,16 +2,19 @@ using Microsoft.ML;
 
 namespace DiffusionGemma;
 
-/// <summary>Finds in a model, which may be a chain of chains, the part that answers.</summary>
+/// <summary>Finds the transformer that answers in a model, which may be a chain of chains.</summary>
 internal static class AnsweringPart
 {
     /// <exception cref="ArgumentException">No part answers.</exception>
-    public static DiffusionGemmaTransformer Of(ITransformer model) => Parts(model).OfType<DiffusionGemmaTransformer>().LastOrDefault()
-        ?? throw new ArgumentException($"No part of the model answers: give one that FineTune or Answer has fitted, or that was loaded from its file. It is {model.GetType().Name}.", nameof(model));
+    public static DiffusionGemmaTransformer Find(ITransformer model) => Parts(model).OfType<DiffusionGemmaTransformer>().LastOrDefault()
+        ?? throw new ArgumentException($"No part of the model answers: give one that FineTune or Answer has fitted, or that was loaded "
+            + $"from its file. It is {model.GetType().Name}.", nameof(model));
 
-    /// <summary>As <c>model.Transform(data)</c>, with the options of the answering part changed.</summary>
+    /// <summary>Transforms data with a model, changing the options of the answering transformer.</summary>
     public static IDataView Transform(ITransformer model, IDataView data, Func<AnswerOptions, AnswerOptions> change) =>
-        Parts(model).Aggregate(data, (view, part) => part is DiffusionGemmaTransformer answers ? answers.Transform(view, change(answers.Options)) : part.Transform(view));
+        Parts(model).Aggregate(data, (view, part) => part is DiffusionGemmaTransformer answers
+            ? answers.Transform(view, change(answers.Options)) : part.Transform(view));
 
-    private static IEnumerable<ITransformer> Parts(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Parts) : [model];
+    private static IEnumerable<ITransformer> Parts(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Parts)
+        : [model];
 }

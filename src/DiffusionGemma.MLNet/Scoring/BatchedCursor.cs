@@ -61,7 +61,8 @@ internal sealed class BatchedCursor : RootCursorBase
             ? _buffers[column.Index]!.MakeGetter(CurrentRow)
             : AnswerColumns.MakeGetter(column.Index - _buffers.Length, () => _answers[CurrentRow()]);
         return getter as ValueGetter<TValue>
-            ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.", nameof(column));
+            ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.",
+                nameof(column));
     }
 
     protected override bool MoveNextCore()
@@ -105,7 +106,7 @@ internal sealed class BatchedCursor : RootCursorBase
         _batch++;
     }
 
-    /// <summary>Of a row that could not be tokenized, the columns of tokens are empty.</summary>
+    /// <summary>Keeps the current values of a column; a row that could not be tokenized has empty columns of tokens.</summary>
     private void Capture(ColumnBuffer? buffer, bool failed)
     {
         try
@@ -118,5 +119,6 @@ internal sealed class BatchedCursor : RootCursorBase
         }
     }
 
-    private int CurrentRow() => Position >= 0 ? _row : throw new InvalidOperationException("The cursor is not on a row: call MoveNext first.");
+    private int CurrentRow() => Position >= 0 ? _row
+        : throw new InvalidOperationException("The cursor is not on a row: call MoveNext first.");
 }

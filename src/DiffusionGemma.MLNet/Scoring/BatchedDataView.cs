@@ -4,10 +4,11 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// The input with the model's answers. A cursor reads some batches of rows ahead, keeps the columns that are passed through, and hands the
-/// rows out one by one. Where no answer is asked for, the model does not run.
-/// </summary>
+/// <summary>The input with the model's answers as further columns.</summary>
+/// <remarks>
+/// A cursor reads some batches of rows ahead, keeps the columns that are passed through, and returns the rows one by one. Where no answer
+/// is needed, the model does not run.
+/// </remarks>
 internal sealed class BatchedDataView : IDataView
 {
     private readonly IHost _host;
@@ -41,10 +42,11 @@ internal sealed class BatchedDataView : IDataView
         return new BatchedCursor(_host, Schema, active, input, _inputs, answers ? _transformer : null, _options);
     }
 
-    /// <summary>
-    /// A cursor whose values are computed when they are asked for. The ordinary one has threads compute them ahead, and ends with the first row
-    /// that fails there; tokenizing costs nothing beside the model.
-    /// </summary>
+    /// <summary>Opens a cursor whose values are computed on the calling thread.</summary>
+    /// <remarks>
+    /// The ordinary one computes ahead on other threads and ends with the first row that fails there; tokenizing costs nothing compared
+    /// with the model.
+    /// </remarks>
     private DataViewRowCursor OnThisThread(DataViewSchema.Column[] needed, Random? rand)
     {
         DataViewRowCursor[] cursors = _source.GetRowCursorSet(needed, n: 1, rand);

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>Keeps the values of one input column for the rows of a batch, whatever their type.</summary>
 internal abstract class ColumnBuffer
 {
-    /// <summary>Keeps the input's current value as that of a row of the batch.</summary>
+    /// <summary>Stores the input's current value for a row of the batch.</summary>
     public abstract void Capture(int row);
 
     /// <summary>Gives a row of the batch no value: zero, or an empty vector.</summary>
@@ -19,7 +19,8 @@ internal abstract class ColumnBuffer
     {
         Type type = column.Type.RawType;
         bool isVector = type.IsGenericType && type.GetGenericTypeDefinition() == typeof(VBuffer<>);
-        Type buffer = isVector ? typeof(VectorBuffer<>).MakeGenericType(type.GetGenericArguments()) : typeof(ValueBuffer<>).MakeGenericType(type);
+        Type buffer = isVector ? typeof(VectorBuffer<>).MakeGenericType(type.GetGenericArguments())
+            : typeof(ValueBuffer<>).MakeGenericType(type);
         return (ColumnBuffer)Activator.CreateInstance(buffer, input, column, rows)!;
     }
 
@@ -45,6 +46,7 @@ internal abstract class ColumnBuffer
 
         public override void Clear(int row) => _values[row] = new VBuffer<T>(column.Type.GetVectorSize(), 0, null, null);
 
-        public override Delegate MakeGetter(Func<int> currentRow) => (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => _values[currentRow()].CopyTo(ref value));
+        public override Delegate MakeGetter(Func<int> currentRow) =>
+            (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => _values[currentRow()].CopyTo(ref value));
     }
 }

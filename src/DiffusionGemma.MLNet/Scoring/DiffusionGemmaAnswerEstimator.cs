@@ -8,7 +8,9 @@ namespace DiffusionGemma;
 /// Answers with a checkpoint as it is, untrained.
 /// <list type="table">
 /// <item><term>Reads</term><description><c>InputIds</c> and <c>PromptLength</c></description></item>
-/// <item><term>Gives</term><description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>; with <see cref="RowFailure.EmptyAnswer"/> also <c>ResponseError</c></description></item>
+/// <item><term>Gives</term>
+/// <description>a <see cref="DiffusionGemmaTransformer"/>, which adds <c>Response</c>, <c>ResponseIds</c>, <c>TokensPerForward</c> and
+/// <c>Steps</c>; with <see cref="RowFailure.EmptyAnswer"/> also <c>ResponseError</c></description></item>
 /// <item><term>Fitting</term><description>reads no row; weights are read when the first row is answered</description></item>
 /// </list>
 /// </summary>
@@ -44,7 +46,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         ArgumentNullException.ThrowIfNull(input);
         AnswerColumns.FindInputs(input.Schema, _host);
         string folder = Path.GetFullPath(_checkpoint);
-        var weights = new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), Adapter: null, Precision: null);
+        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
         return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);
     }
 }

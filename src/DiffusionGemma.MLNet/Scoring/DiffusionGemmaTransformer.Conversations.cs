@@ -4,24 +4,26 @@ namespace DiffusionGemma;
 public sealed partial class DiffusionGemmaTransformer
 {
     /// <summary>
-    /// Fills gaps in a response: <c>&lt;gap:n&gt;</c> stands for n tokens, what is around it stays as it is given, and the model finds what fits both sides.
+    /// Fills gaps in a response: <c>&lt;gap:n&gt;</c> marks n tokens, and the model finds what fits the given text around them.
     /// <code>
     /// What is 8 plus 7?   8 plus &lt;gap:1&gt; is &lt;gap:2&gt;.   ->   8 plus 7 is 15.        Gaps: "7", "15"
     /// </code>
     /// </summary>
     /// <remarks>
-    /// A response that does not end in a gap ends where it is given to end; one that does is filled with n tokens at most. A gap sees what stands before it,
-    /// and behind it what stands in the same canvas: canvases are written one after another. Free tokens may come out as special ones, which the
-    /// text leaves out.
+    /// A response that does not end in a gap ends where it is given to end; one that does is filled with n tokens at most. A gap sees what
+    /// stands before it, and behind it what stands in the same canvas: canvases are written one after another. Free tokens may come out as
+    /// special ones, which the text leaves out.
     /// </remarks>
     /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
     /// <param name="response">For example <c>8 plus &lt;gap:1&gt; is 15.</c></param>
-    /// <param name="options">Where null: <see cref="Generation"/>. The response says how long it is, whatever <see cref="GenerationOptions.MaxNewTokens"/> says.</param>
+    /// <param name="options">Where null: <see cref="Generation"/>. The response says how long it is, whatever
+    /// <see cref="GenerationOptions.MaxNewTokens"/> says.</param>
     /// <param name="cancellation">Looked at before every pass of the decoder.</param>
     /// <exception cref="ChatException">The conversation is malformed or ends with the assistant, or a gap is malformed.</exception>
     /// <exception cref="ArgumentException">The response is too long for the model, or an option is out of range.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
-    public TextAnswer Infill(string conversation, string response, GenerationOptions? options = null, CancellationToken cancellation = default)
+    public TextAnswer Infill(string conversation, string response, GenerationOptions? options = null,
+        CancellationToken cancellation = default)
     {
         ChatConversation chat = Waiting(conversation);
         InfillText text = InfillText.Parse(response, _text.Tokenizer.Tokenizer);
@@ -29,17 +31,19 @@ public sealed partial class DiffusionGemmaTransformer
         var pinned = new Dictionary<int, int>(text.Pinned);
         int length = text.Length;
         if (!text.EndsOpen && End(chat, asked) is { } end) pinned[length++] = end;
-        TextAnswer answer = Answer(new GenerationRequest(_text.Tokenizer.Encode(chat).Ids) { Pinned = pinned }, asked with { MaxNewTokens = length }, cancellation);
+        TextAnswer answer = Answer(new GenerationRequest(_text.Tokenizer.Encode(chat).Ids) { Pinned = pinned },
+            asked with { MaxNewTokens = length }, cancellation);
         return answer with { Gaps = [.. text.Gaps.Select(gap => Decode([.. answer.Result.Ids.Skip(gap.Start).Take(gap.Length)]))] };
     }
 
-    /// <summary>Goes over a draft of a response: denoising starts from its tokens, and the end of an answer behind them, in place of random ones.</summary>
+    /// <summary>Refines a draft of a response: denoising starts from its tokens and an end token instead of random ones.</summary>
     /// <param name="conversation">The messages array as JSON, or an object with <c>messages</c>; it ends with the user.</param>
     /// <param name="draft">The response so far.</param>
     /// <param name="options">Where null: <see cref="Generation"/>.</param>
     /// <param name="cancellation">Looked at before every pass of the decoder.</param>
     /// <exception cref="ChatException">The conversation is malformed or ends with the assistant.</exception>
-    /// <exception cref="ArgumentException">The draft is longer than <see cref="GenerationOptions.MaxNewTokens"/> allows, the conversation too long for the model, or an option out of range.</exception>
+    /// <exception cref="ArgumentException">The draft is longer than <see cref="GenerationOptions.MaxNewTokens"/> allows, the conversation
+    /// too long for the model, or an option out of range.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
     public TextAnswer Refine(string conversation, string draft, GenerationOptions? options = null, CancellationToken cancellation = default)
     {
@@ -60,7 +64,9 @@ public sealed partial class DiffusionGemmaTransformer
         return !chat.IsAnswered ? chat : throw new ChatException("The conversation ends with the assistant: leave its last message out.");
     }
 
-    /// <summary>The token that ends an answer: the one that the chat template writes behind it; else the first that the options name.</summary>
+    /// <summary>
+    /// Finds the token that ends an answer: the one that the chat template writes after it, else the first of the options.
+    /// </summary>
     private int? End(ChatConversation chat, GenerationOptions options)
     {
         IReadOnlyList<int> ends = ResolvedGenerationOptions.Resolve(options, _folder, DiffusionGemmaConfig.Load(_folder)).EosTokenIds;

@@ -6,27 +6,38 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
-[assembly: LoadableClass(typeof(DiffusionGemmaTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma", DiffusionGemmaTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(DiffusionGemmaTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma",
+    DiffusionGemmaTransformer.LoaderSignature)]
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// A fine-tuned DiffusionGemma. It answers the prompt of every row, <c>InputIds</c> up to <c>PromptLength</c>, and adds <c>Response</c> (text),
-/// <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and <c>Steps</c> (int); by <see cref="RowFailure.EmptyAnswer"/> also
-/// <c>ResponseError</c> (text).
+/// Answers the prompt of every row with a DiffusionGemma model, fine-tuned or as its checkpoint is: <c>InputIds</c> up to
+/// <c>PromptLength</c> are read, and <c>Response</c> (text), <c>ResponseIds</c> (vector of int), <c>TokensPerForward</c> (single) and
+/// <c>Steps</c> (int) are added, with <see cref="RowFailure.EmptyAnswer"/> also <c>ResponseError</c> (text).
 /// <list type="table">
-/// <item><term>Rows</term><description>in their order; <see cref="BatchSize"/> are denoised together, and a finished one's place is taken by a waiting one, among those that <see cref="AnswerOptions.BatchesAhead"/> reads ahead</description></item>
-/// <item><term>Other columns</term><description>are passed through; where no column of the answer is read the model does not run</description></item>
-/// <item><term>A row's answer</term><description>depends on its prompt and <see cref="GenerationOptions.Seed"/>; on the rows beside it no more than by float32's rounding</description></item>
-/// <item><term>A row that cannot be answered</term><description>ends the pass with an error that names it, or has an empty answer and its reason (<see cref="AnswerOptions.OnFailure"/>)</description></item>
-/// <item><term>Cancellation</term><description>of the <c>MLContext</c>, or by <see cref="AnswerOptions.Cancellation"/>: seen before every pass of the decoder</description></item>
+/// <item><term>Rows</term>
+/// <description>in their order; <see cref="BatchSize"/> are denoised together, and a finished one's place is taken by a waiting one, among
+/// those that <see cref="AnswerOptions.BatchesAhead"/> reads ahead</description></item>
+/// <item><term>Other columns</term>
+/// <description>are passed through; where no column of the answer is read the model does not run</description></item>
+/// <item><term>A row's answer</term>
+/// <description>depends on its prompt and <see cref="GenerationOptions.Seed"/>; on the rows beside it no more than by float32's
+/// rounding</description></item>
+/// <item><term>A row that cannot be answered</term>
+/// <description>ends the pass with an error that names it, or has an empty answer and its reason
+/// (<see cref="AnswerOptions.OnFailure"/>)</description></item>
+/// <item><term>Cancellation</term>
+/// <description>of the <c>MLContext</c>, or by <see cref="AnswerOptions.Cancellation"/>: seen before every pass of the
+/// decoder</description></item>
 /// <item><term>Threads</term><description>any number may use the model; they take turns</description></item>
-/// <item><term>Saved</term><description>the adapter, the files of text and the options; the checkpoint's weights stay in their folder</description></item>
+/// <item><term>Saved</term>
+/// <description>the adapter, the files of text and the options; the checkpoint's weights stay in their folder</description></item>
 /// </list>
 /// </summary>
 /// <remarks>
-/// Rows are answered while they are read, and every pass over the data answers them anew: <c>mlContext.Data.Cache</c> keeps the columns it is
-/// given. One row at a time is answered through <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless
+/// Rows are answered while they are read, and every pass over the data answers them anew: <c>mlContext.Data.Cache</c> keeps the columns it
+/// is given. One row at a time is answered through <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless
 /// <c>PredictionEngineOptions.OwnsTransformer</c> is false.
 /// <para>
 /// Saved with <c>mlContext.Model.Save</c>: the adapter, the files of text, and name and fingerprint of the checkpoint, whose weights stay
@@ -54,7 +65,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <param name="text">The checkpoint's files of text.</param>
     /// <param name="options">How to answer.</param>
     /// <param name="device">Where the weights go when they are read; null: where loaded models go.</param>
-    /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are needed.</param>
+    /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are
+    /// needed.</param>
     /// <param name="summary">What training did.</param>
     internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string folder, CheckpointText text,
         AnswerOptions options, torch.Device? device = null, LoadedModel? loaded = null, FineTuneSummary? summary = null)
@@ -69,22 +81,23 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         Summary = summary;
     }
 
-    /// <summary>How the model answers rows.</summary>
+    /// <summary>Settings for answering rows.</summary>
     public AnswerOptions Options { get; }
 
-    /// <summary>How an answer is denoised.</summary>
+    /// <summary>Denoising settings.</summary>
     public GenerationOptions Generation => Options.Generation;
 
     /// <summary>Prompts that are denoised together.</summary>
     public int BatchSize => Options.BatchSize;
 
-    /// <summary>The checkpoint that the weights are of: the base of the adapter, or the folder that full fine-tuning wrote.</summary>
+    /// <summary>The checkpoint of the weights: the base of the adapter, or the folder that full fine-tuning wrote.</summary>
     public CheckpointReference Checkpoint => _weights.Checkpoint;
 
-    /// <summary>What training did with the rows, and its history; null in a model that was loaded.</summary>
+    /// <summary>Row counts and history of the training; null in a loaded model.</summary>
     public FineTuneSummary? Summary { get; }
 
-    /// <summary>The model itself; its weights are read if they have not been. This transformer owns it, and scoring on other threads uses it.</summary>
+    /// <summary>The model; its weights are loaded at the first use.</summary>
+    /// <remarks>This transformer owns it, and scoring on other threads uses it.</remarks>
     public DiffusionGemmaModel Model
     {
         get
@@ -104,10 +117,10 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         }
     }
 
-    /// <summary>Whether the weights are in memory.</summary>
+    /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Of("DGM MODL", 2, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", 2, LoaderSignature);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -148,7 +161,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
     /// <param name="folder">Created where absent.</param>
-    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
+    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path, or its id and
+    /// commit on the Hub.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
     public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
@@ -157,10 +171,15 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         if (_weights.Adapter is null)
             throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
-            Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+        {
+            if (baseModelNameOrPath is null) _weights.Checkpoint.SaveAdapter(Loaded().Adapter!, folder);
+            else Loaded().Adapter!.Save(folder, baseModelNameOrPath);
+        }
     }
 
-    /// <summary>Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.</summary>
+    /// <summary>
+    /// Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.
+    /// </summary>
     /// <param name="folder">Created where absent; not the checkpoint's own.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
@@ -206,13 +225,14 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ctx.CheckAtModel(Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var options = new AnswerOptions { BatchSize = batchSize, Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
+        var options = new AnswerOptions { BatchSize = batchSize,
+            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
         if (ctx.Header.ModelVerWritten >= Version.VerWrittenCur)                                    // version 1 had neither
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
         // Looked for now: a missing checkpoint is an error of loading, not of the first row.
-        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, options);
+        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint, env), text, options);
     }
 
     /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
@@ -222,25 +242,29 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
         if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
+        void Fail(int index, Exception error) =>
+            answers[asked[index]] = DiffusionGemma.Answer.Failed(
+                new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
                 Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
                 options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
-                failed: (index, error) => answers[asked[index]] = DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error)),
-                beforePass: _host.CheckAlive, drafts: null, options.Cancellation);
+                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
                 answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);
         return answers!;
 
-        // The engine counts rows of its call; here the row is named beside it.
-        static string Reason(Exception error) => CountedRow().Replace(error.Message, match => match.Value[0] == 'P' ? "the prompt " : "").Replace(" (Parameter 'prompts')", "", StringComparison.Ordinal);
+        // The engine's messages number the rows of its call; the position names the row here.
+        static string Reason(Exception error) => error switch
+        {
+            GenerationRequestException request => $"the prompt {request.Reason}",
+            NotFiniteLogitException logit => logit.Reason,
+            _ => error.Message,
+        };
     }
 
     private string Decode(int[] ids) => _text.Tokenizer.Tokenizer.Decode(ids, skipSpecialTokens: true);
-
-    [System.Text.RegularExpressions.GeneratedRegex("^(Prompt \\d+ |Row \\d+, )")]
-    private static partial System.Text.RegularExpressions.Regex CountedRow();
 
     private LoadedModel Loaded()
     {

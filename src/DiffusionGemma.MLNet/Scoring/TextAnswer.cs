@@ -5,6 +5,6 @@ namespace DiffusionGemma;
 /// <param name="Result">Its tokens, and what they took.</param>
 public sealed record TextAnswer(string Text, GenerationResult Result)
 {
-    /// <summary>What filled each gap of an infilled response, in order; empty for other answers.</summary>
+    /// <summary>The text that filled each gap of an infilled response, in order; empty for other answers.</summary>
     public IReadOnlyList<string> Gaps { get; init; } = [];
 }

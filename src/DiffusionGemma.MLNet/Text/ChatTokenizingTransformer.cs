@@ -3,11 +3,13 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(ChatTokenizingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma chat tokenizer", ChatTokenizingTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(ChatTokenizingTransformer), null, typeof(SignatureLoadModel), "DiffusionGemma chat tokenizer",
+    ChatTokenizingTransformer.LoaderSignature)]
 
 namespace DiffusionGemma;
 
-/// <summary>What <see cref="ChatTokenizingEstimator"/> describes, row by row. Saved with the files of tokenizer and template in it.</summary>
+/// <summary>Tokenizes conversations: the transformer of <see cref="ChatTokenizingEstimator"/>.</summary>
+/// <remarks>Tokenizer and template are saved with it.</remarks>
 public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaTokenize";
@@ -18,7 +20,8 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
     private readonly CheckpointText _text;
     private readonly bool _escapeSpecialTokens;
 
-    internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask, bool escapeSpecialTokens)
+    internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask,
+        bool escapeSpecialTokens)
         : base(environment.Register(nameof(ChatTokenizingTransformer)))
     {
         _text = text;
@@ -31,7 +34,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
 
     internal TypedColumn[] Outputs { get; }
 
-    private static VersionInfo Version => ModelVersion.Of("DGM TOKS", Layout, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM TOKS", Layout, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -63,7 +66,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         {
             Func<ReadOnlyMemory<char>> messages = Getters.ReadValue<ReadOnlyMemory<char>>(row, inputs[0]);
             Func<ChatPosition> position = Getters.ReadPosition(row);
-            ChatTokenizer tokenizer = parent._text.For(parent._escapeSpecialTokens);
+            ChatTokenizer tokenizer = parent._text.GetTokenizer(parent._escapeSpecialTokens);
             return () =>
             {
                 try

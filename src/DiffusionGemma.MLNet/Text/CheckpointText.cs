@@ -5,10 +5,11 @@ using Microsoft.ML;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// A checkpoint's files of text: tokenizer and chat template. They are small beside the weights and travel inside saved models, so that a
-/// loaded model turns text into ids with no folder. The same files are held and parsed once, however many parts of a pipeline use them.
-/// </summary>
+/// <summary>Tokenizer and chat template of a checkpoint, as files in memory.</summary>
+/// <remarks>
+/// They are small compared with the weights and are part of saved models, so that a loaded model tokenizes without a folder. Equal files
+/// are held and parsed once in a process.
+/// </remarks>
 internal sealed class CheckpointText
 {
     private static readonly string[] FileNames = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
@@ -23,14 +24,15 @@ internal sealed class CheckpointText
     {
         _files = files;
         _tokenizer = new Lazy<ChatTokenizer>(() => files.AsFolder(ChatTokenizer.Load));
-        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template, new ChatTokenizerOptions { EscapeSpecialTokens = true }));
+        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template,
+            new ChatTokenizerOptions { EscapeSpecialTokens = true }));
     }
 
-    /// <summary>Parsed when it is first asked for. Many threads may use it.</summary>
+    /// <summary>The tokenizer, parsed at first use and safe for several threads.</summary>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
 
-    /// <summary>The same one that takes a special token's text inside a message for text, or not.</summary>
-    public ChatTokenizer For(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
+    /// <summary>The tokenizer that escapes special tokens in messages, or not.</summary>
+    public ChatTokenizer GetTokenizer(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
 
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
     public static CheckpointText Read(string folder)
@@ -38,9 +40,11 @@ internal sealed class CheckpointText
         ArgumentException.ThrowIfNullOrEmpty(folder);
         string tokenizer = Path.Combine(folder, FileNames[0]);
         if (!File.Exists(tokenizer))
-            throw new FileNotFoundException($"There is no {FileNames[0]} in {Path.GetFullPath(folder)}: name the folder of a DiffusionGemma checkpoint.", tokenizer);
+            throw new FileNotFoundException(
+                $"There is no {FileNames[0]} in {Path.GetFullPath(folder)}: name the folder of a DiffusionGemma checkpoint.", tokenizer);
         string others = Path.Combine(folder, OtherTemplates);
-        IEnumerable<string> templates = Directory.Exists(others) ? Directory.EnumerateFiles(others, "*.jinja").Select(path => $"{OtherTemplates}/{Path.GetFileName(path)}") : [];
+        IEnumerable<string> templates = Directory.Exists(others)
+            ? Directory.EnumerateFiles(others, "*.jinja").Select(path => $"{OtherTemplates}/{Path.GetFileName(path)}") : [];
         return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]));
     }
 

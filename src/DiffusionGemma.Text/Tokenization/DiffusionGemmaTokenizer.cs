@@ -21,12 +21,14 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     private readonly Vocabulary _vocabulary;
     private readonly BpeEncoder _encoder;
     private readonly bool _marksSpaces;
+    private readonly Lazy<VocabularyBytes> _bytes;
 
     private DiffusionGemmaTokenizer(TokenizerFile file, SpecialTokens special)
     {
         _vocabulary = file.Vocabulary;
         _encoder = new BpeEncoder(file);
         _marksSpaces = file.MarksSpaces;
+        _bytes = new Lazy<VocabularyBytes>(() => new VocabularyBytes(_vocabulary, _marksSpaces));
         AddedTokens = file.AddedTokens;
         BosId = IdOfSpecial(special, "bos_token");
         EosId = IdOfSpecial(special, "eos_token");
@@ -48,6 +50,9 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 
     /// <summary>The id of the folder's <c>unk_token</c>, if it names one. Encoding never gives it: every character has its bytes.</summary>
     public int? UnknownId { get; }
+
+    /// <summary>The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.</summary>
+    public VocabularyBytes VocabularyBytes => _bytes.Value;
 
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>
     /// <param name="folder">A checkpoint folder, or the path of a tokenizer.json.</param>

@@ -18,9 +18,9 @@ internal interface ICanvasSampler
     /// <summary>What the canvas would say if it were finished now, from the most likely tokens; after <see cref="Settle"/>.</summary>
     int[] Draft(int[] mostLikely, int[] tokens);
 
+    /// <summary>True where a settled position keeps its token for the steps that follow.</summary>
+    bool KeepsSettled { get; }
+
     /// <summary>Nothing is left to be settled.</summary>
     bool IsComplete { get; }
 }
-
-/// <summary>A drawn token and its probability for every candidate position; [C] each.</summary>
-internal readonly record struct Proposals(int[] Tokens, double[] Probabilities);

@@ -95,7 +95,7 @@ public sealed class LoadedModelTests : IDisposable
     public async Task WhatTheEngineRefusesIsNamed()
     {
         Assert.Contains("MaxNewTokens",
-            (await Assert.ThrowsAsync<ArgumentException>(
+            (await Assert.ThrowsAsync<GenerationRequestException>(
             () => _client.GetResponseAsync(string.Concat(Enumerable.Repeat("long ", 3000))))).Message, StringComparison.Ordinal);
         Assert.Contains("TopP",
             (await Assert.ThrowsAnyAsync<ArgumentException>(() => _client.GetResponseAsync("x", new ChatOptions { TopP = 7 }))).Message,

@@ -104,9 +104,9 @@ public sealed class ChatRequestReaderTests
     [Fact]
     public void APromptThatEndsInsideAThoughtIsNoticed()
     {
-        Assert.True(TestChat.Read(Question, With(new { prefill = "<|channel>thought\n" })).Parsing.BeginsInThought);
-        Assert.False(TestChat.Read(Question, With(new { prefill = "<|channel>thought\n<channel|>" })).Parsing.BeginsInThought);
-        Assert.False(TestChat.Read([new(ChatRole.User, "a <|channel> b")]).Parsing.BeginsInThought);
+        Assert.True(BeginsInThought(TestChat.Read(Question, With(new { prefill = "<|channel>thought\n" }))));
+        Assert.False(BeginsInThought(TestChat.Read(Question, With(new { prefill = "<|channel>thought\n<channel|>" }))));
+        Assert.False(BeginsInThought(TestChat.Read([new(ChatRole.User, "a <|channel> b")])));
     }
 
     [Fact]
@@ -126,8 +126,8 @@ public sealed class ChatRequestReaderTests
     {
         ChatRequest request = TestChat.Read(Question, new ChatOptions { Tools = [Weather], ToolMode = ChatToolMode.None });
         Assert.Equal(TestChat.Read(Question).Generation.Prompt, request.Generation.Prompt);
-        Assert.False(request.Parsing.AllowsCalls);
-        Assert.True(TestChat.Read(Question, new ChatOptions { Tools = [Weather] }).Parsing.AllowsCalls);
+        Assert.False(request.Parsing.AllowsToolCalls);
+        Assert.True(TestChat.Read(Question, new ChatOptions { Tools = [Weather] }).Parsing.AllowsToolCalls);
     }
 
     [Fact]
@@ -152,13 +152,13 @@ public sealed class ChatRequestReaderTests
     [Fact]
     public void StopSequencesAndTheRestGoToTheParser()
     {
-        ParserSettings parsing = TestChat.Read(Question, new ChatOptions
+        ChatRequest request = TestChat.Read(Question, new ChatOptions
         {
             StopSequences = ["END"], AllowMultipleToolCalls = false, Reasoning = new ReasoningOptions { Output = ReasoningOutput.None },
-        }).Parsing;
-        Assert.Equal(["END"], parsing.StopSequences);
-        Assert.True(parsing.EndsWithFirstCall);
-        Assert.False(parsing.KeepsThoughts);
+        });
+        Assert.Equal(["END"], request.Parsing.StopSequences);
+        Assert.True(request.Parsing.EndsWithFirstToolCall);
+        Assert.False(request.KeepsReasoning);
         Assert.Throws<ArgumentException>(() => TestChat.Read(Question, new ChatOptions { StopSequences = [""] }));
     }
 
@@ -171,6 +171,12 @@ public sealed class ChatRequestReaderTests
         TestChat.Read(Question, options);
         Assert.Null(options.AdditionalProperties);
         Assert.Equal("i", options.Instructions);
+    }
+
+    private static bool BeginsInThought(ChatRequest request)
+    {
+        AnswerParser parser = new(TestChat.Tokenizer, request.Generation.Prompt);
+        return parser.Append(TestChat.Ids("x y ")) is [AnswerReasoning];
     }
 
     private static ChatOptions With(object templateArguments) =>

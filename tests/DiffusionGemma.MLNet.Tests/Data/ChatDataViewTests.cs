@@ -51,17 +51,21 @@ public sealed class ChatDataViewTests
     [Fact]
     public void Messages_in_memory_are_JSON_without_loss()
     {
-        ChatMessage[] chat = [new("user", "\"<b>\" \\ é 🙂 \u2028\n\0"), new("assistant", "")];
+        ConversationMessage[] chat = [new("user", "\"<b>\" \\ é 🙂 \u2028\n\0"), new("assistant", "")];
         string text = _ml.Data.LoadChatFromEnumerable([chat]).GetColumn<string>("Messages").Single();
         JsonElement row = JsonDocument.Parse(text).RootElement;
-        Assert.Equal(chat, row.EnumerateArray().Select(message => new ChatMessage(message.GetProperty("role").GetString()!, message.GetProperty("content").GetString()!)));
+        Assert.Equal(chat, row.EnumerateArray().Select(message =>
+            new ConversationMessage(message.GetProperty("role").GetString()!, message.GetProperty("content").GetString()!)));
     }
 
     [Fact]
     public void A_bad_row_in_memory_is_named()
     {
-        Assert.Equal(1, Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromEnumerable(["""[{"role":"user","content":"x"}]""", "[]"]).GetColumn<string>("Messages").ToArray()).Row);
-        Assert.Equal(0, Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromEnumerable([new ChatMessage[] { new("user", "\ud83d") }]).GetColumn<string>("Messages").ToArray()).Row);
+        Assert.Equal(1, Assert.Throws<ChatDataException>(() =>
+            _ml.Data.LoadChatFromEnumerable(["""[{"role":"user","content":"x"}]""", "[]"]).GetColumn<string>("Messages").ToArray()).Row);
+        Assert.Equal(0, Assert.Throws<ChatDataException>(() =>
+            _ml.Data.LoadChatFromEnumerable([new ConversationMessage[] { new("user", "\ud83d") }]).GetColumn<string>("Messages")
+                .ToArray()).Row);
     }
 
     [Fact]

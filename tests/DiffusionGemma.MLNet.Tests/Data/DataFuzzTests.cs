@@ -6,7 +6,9 @@ namespace DiffusionGemma.Data;
 /// <summary>Whatever bytes a file of conversations holds, it is read, or refused with the typed error that names it.</summary>
 public sealed class DataFuzzTests
 {
-    /// <summary>Bytes that reading may allocate whatever the file: buffers, decompressors, the data view's own, room for 16 M values of a column.</summary>
+    /// <summary>
+    /// Bytes that reading may allocate whatever the file: buffers, decompressors, the data view's own, room for 16 M values of a column.
+    /// </summary>
     private const long Fixed = 768L << 20;
 
     private readonly MLContext _ml = new(seed: 1);
@@ -16,14 +18,17 @@ public sealed class DataFuzzTests
     {
         byte[][] originals =
         [
-            .. new[] { "messages.jsonl", "messages_extra_columns.jsonl", "messages_bom_crlf_blank.jsonl", "conversations_sharegpt.jsonl", "messages_no_last_newline_ascii.jsonl" }
+            .. new[] { "messages.jsonl", "messages_extra_columns.jsonl", "messages_bom_crlf_blank.jsonl", "conversations_sharegpt.jsonl",
+                "messages_no_last_newline_ascii.jsonl" }
                 .Select(name => File.ReadAllBytes(ExpectedData.Path(name))[..^0]),
-            Encoding.UTF8.GetBytes("""{"instruction": "a", "input": "b", "output": "c"}""" + "\n" + """{"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}], "tools": [1.0, 2]}""" + "\n"),
+            Encoding.UTF8.GetBytes("""{"instruction": "a", "input": "b", "output": "c"}""" + "\n"
+                + """{"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}], "tools": [1.0, 2]}""" + "\n"),
         ];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.jsonl");
         // A row's text, its JSON and its copy as a column: some multiples of the file.
-        Fuzz.Run(random => Fuzz.Mutate(random, originals[random.Next(originals.Length)]), bytes => Read(path, bytes, () => _ml.Data.LoadChatFromJsonLines(path)), bytes => Fixed + (400L * bytes.Length));
+        Fuzz.Run(random => Fuzz.Mutate(random, originals[random.Next(originals.Length)]),
+            bytes => Read(path, bytes, () => _ml.Data.LoadChatFromJsonLines(path)), bytes => Fixed + (400L * bytes.Length));
     }
 
     [Fact]
@@ -31,9 +36,11 @@ public sealed class DataFuzzTests
     {
         (byte[] Bytes, bool Questions)[] originals =
         [
-            .. new[] { "gsm8k_pyarrow_snappy", "gsm8k_pyarrow_gzip", "gsm8k_pyarrow_zstd", "gsm8k_pyarrow_v26_delta", "gsm8k_polars", "gsm8k_duckdb", "gsm8k_nulls", "gsm8k_empty" }
+            .. new[] { "gsm8k_pyarrow_snappy", "gsm8k_pyarrow_gzip", "gsm8k_pyarrow_zstd", "gsm8k_pyarrow_v26_delta", "gsm8k_polars",
+                "gsm8k_duckdb", "gsm8k_nulls", "gsm8k_empty" }
                 .Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), true)),
-            .. new[] { "messages_pyarrow", "messages_polars", "messages_json_pyarrow" }.Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), false)),
+            .. new[] { "messages_pyarrow", "messages_polars",
+                "messages_json_pyarrow" }.Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), false)),
         ];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.parquet");
@@ -45,7 +52,8 @@ public sealed class DataFuzzTests
                 // Half of the cases break the footer: it says what the rest is.
                 return Fuzz.Mutate(random, bytes, random.Next(2) == 0 ? 0 : Math.Max(0, bytes.Length - 1200));
             },
-            bytes => Read(path, bytes, () => questions ? _ml.Data.LoadChatFromParquet(path, "question", "answer") : _ml.Data.LoadChatFromParquet(path)),
+            bytes => Read(path, bytes, () => questions ? _ml.Data.LoadChatFromParquet(path, "question", "answer")
+                : _ml.Data.LoadChatFromParquet(path)),
             bytes => Fixed + (4000L * bytes.Length));
     }
 

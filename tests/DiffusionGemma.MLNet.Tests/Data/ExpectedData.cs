@@ -4,7 +4,9 @@ using Microsoft.ML.Data;
 
 namespace DiffusionGemma.Data;
 
-/// <summary>tests/fixtures/data/expected.json: 60 questions and answers, the same as 60 conversations, and what each file must give.</summary>
+/// <summary>
+/// tests/fixtures/data/expected.json: 60 questions and answers, the same as 60 conversations, and what each file must give.
+/// </summary>
 internal static class ExpectedData
 {
     private static readonly JsonElement Root = JsonDocument.Parse(File.ReadAllText(Fixtures.Path("data", "expected.json"))).RootElement;
@@ -12,7 +14,8 @@ internal static class ExpectedData
     public static JsonElement[] Chats { get; } = [.. Root.GetProperty("chats").EnumerateArray()];
 
     public static (string Question, string Answer)[] Questions { get; } =
-        [.. Root.GetProperty("rows").EnumerateArray().Select(row => (row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()!))];
+        [.. Root.GetProperty("rows").EnumerateArray().Select(row =>
+            (row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()!))];
 
     public static JsonElement Outcomes => Root.GetProperty("outcomes");
 
@@ -21,7 +24,7 @@ internal static class ExpectedData
     public static JsonElement[] Rows(IDataView view) =>
         [.. view.GetColumn<string>(view.Schema[0]).Select(text => JsonDocument.Parse(text).RootElement)];
 
-    /// <summary>The messages of a row, which stand alone or in an object with other keys.</summary>
+    /// <summary>The messages of a row, which are the row itself or one of its keys.</summary>
     public static JsonElement Messages(JsonElement row) => row.ValueKind == JsonValueKind.Array ? row : row.GetProperty("messages");
 
     public static void AssertChats(IEnumerable<JsonElement> expected, IEnumerable<JsonElement> rows)

@@ -10,7 +10,8 @@ public sealed class FilePatternTests : IDisposable
 
     public FilePatternTests()
     {
-        foreach (string file in new[] { "b.jsonl", "a.jsonl", "a.txt", ".hidden.jsonl", "one/c.jsonl", "one/two/d.jsonl", "one-more/e.jsonl", ".git/f.jsonl", "[x].jsonl", "file10.jsonl", "file2.jsonl" })
+        foreach (string file in new[] { "b.jsonl", "a.jsonl", "a.txt", ".hidden.jsonl", "one/c.jsonl", "one/two/d.jsonl",
+            "one-more/e.jsonl", ".git/f.jsonl", "[x].jsonl", "file10.jsonl", "file2.jsonl" })
         {
             Directory.CreateDirectory(Path.GetDirectoryName(_folder.File(file))!);
             File.WriteAllText(_folder.File(file), $$"""[{"role":"user","content":"{{file}}"}]""");
@@ -50,7 +51,8 @@ public sealed class FilePatternTests : IDisposable
 
     [Fact]
     public void A_folder_is_refused_with_what_to_write_in_its_place() =>
-        Assert.Contains($"name its files, for example {_folder.File("one/*.jsonl")}", Assert.Throws<ArgumentException>(() => Load("one")).Message);
+        Assert.Contains($"name its files, for example {_folder.File("one/*.jsonl")}",
+            Assert.Throws<ArgumentException>(() => Load("one")).Message);
 
     [Fact]
     public void A_later_file_is_opened_when_its_rows_are_read_and_its_errors_name_it()
@@ -73,13 +75,15 @@ public sealed class FilePatternTests : IDisposable
     [Fact]
     public void Parquet_files_of_a_pattern_follow_each_other()
     {
-        IDataView view = _ml.Data.LoadChatFromParquet(new ChatDataOptions { QuestionColumn = "question", AnswerColumn = "answer" }, ExpectedData.Path("gsm8k_p*.parquet"));
+        IDataView view = _ml.Data.LoadChatFromParquet(new ChatDataOptions { QuestionColumn = "question", AnswerColumn = "answer" },
+            ExpectedData.Path("gsm8k_p*.parquet"));
         Assert.Equal(420, view.GetRowCount());
         Assert.Equal(420, view.GetColumn<string>("Messages").Count());
     }
 
     private string[] Load(params string[] patterns) =>
     [
-        .. ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines([.. patterns.Select(_folder.File)])).Select(row => row[0].GetProperty("content").GetString()!),
+        .. ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines([.. patterns.Select(_folder.File)]))
+            .Select(row => row[0].GetProperty("content").GetString()!),
     ];
 }

@@ -42,7 +42,8 @@ public sealed class JsonLinesTests
     public void Several_files_follow_each_other()
     {
         string[] files = [ExpectedData.Path("messages.jsonl"), ExpectedData.Path("messages_bom_crlf_blank.jsonl")];
-        ExpectedData.AssertChats([.. ExpectedData.Chats, .. ExpectedData.Chats.Take(3)], ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(files)));
+        ExpectedData.AssertChats([.. ExpectedData.Chats, .. ExpectedData.Chats.Take(3)],
+            ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(files)));
     }
 
     [Fact]
@@ -90,7 +91,8 @@ public sealed class JsonLinesTests
     [InlineData("""{"messages": [{"role": "user", "content": [1]}]}""", "messages[0] has a content part that is no object")]
     [InlineData("""{"messages": [{"role": "\ud800", "content": "x"}]}""", "a text in the row holds half a surrogate pair")]
     [InlineData("""{"conversations": [{"from": "human", "value": "\ud800"}]}""", "a string of the row cannot be read")]
-    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image"}]}]}""", "messages[0] has a content part of type 'image': only text parts are supported")]
+    [InlineData("""{"messages": [{"role": "user", "content": [{"type": "image"}]}]}""",
+        "messages[0] has a content part of type 'image': only text parts are supported")]
     [InlineData("""{"messages": [{"role": "user", "content": "x"}], "tools": "none"}""", "'tools' is a text that is not JSON")]
     [InlineData("""{"conversations": [{"from": "moderator", "value": "x"}]}""", "turn 0 is from 'moderator'")]
     [InlineData("""{"conversations": [{"from": "human"}]}""", "turn 0 has no 'value'")]
@@ -109,7 +111,8 @@ public sealed class JsonLinesTests
     [Fact]
     public void A_message_without_content_that_calls_a_tool_is_one()
     {
-        const string Row = """[{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"add","arguments":{"a":1.0}}}]}]""";
+        const string Row =
+            """[{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"add","arguments":{"a":1.0}}}]}]""";
         Assert.Equal([Row], _ml.Data.LoadChatFromEnumerable([Row]).GetColumn<string>("Messages"));
     }
 
@@ -128,8 +131,10 @@ public sealed class JsonLinesTests
     {
         Assert.Throws<FileNotFoundException>(() => _ml.Data.LoadChatFromJsonLines("nowhere.jsonl"));
         Assert.Throws<ArgumentException>(() => _ml.Data.LoadChatFromJsonLines());
-        Assert.Throws<ArgumentException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { AnswerColumn = "a" }, ExpectedData.Path("messages.jsonl")));
-        Assert.Throws<ArgumentException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { SystemPrompt = "x" }, ExpectedData.Path("messages.jsonl")));
+        Assert.Throws<ArgumentException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { AnswerColumn = "a" },
+            ExpectedData.Path("messages.jsonl")));
+        Assert.Throws<ArgumentException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { SystemPrompt = "x" },
+            ExpectedData.Path("messages.jsonl")));
     }
 
     [Fact]
@@ -140,8 +145,10 @@ public sealed class JsonLinesTests
         {
             using TemporaryFolder folder = Fixtures.Temporary("lines");
             string[] contents = [.. lengths.Select((length, i) => string.Concat(Enumerable.Repeat(i % 2 == 0 ? "é🙂" : "x", length / 4)))];
-            File.WriteAllLines(folder.File("long.jsonl"), contents.Select(content => JsonSerializer.Serialize(new[] { new { role = "user", content } })));
-            IEnumerable<string?> read = ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("long.jsonl"))).Select(row => row[0].GetProperty("content").GetString());
+            File.WriteAllLines(folder.File("long.jsonl"),
+                contents.Select(content => JsonSerializer.Serialize(new[] { new { role = "user", content } })));
+            IEnumerable<string?> read = ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("long.jsonl")))
+                .Select(row => row[0].GetProperty("content").GetString());
             Assert.Equal(contents, read);
         });
     }
@@ -151,6 +158,7 @@ public sealed class JsonLinesTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllBytes(folder.File("bad.jsonl"), [.. "[{\"role\":\"user\",\"content\":\""u8, 0xC3, .. "\"}]"u8]);
-        Assert.Equal(1, Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("bad.jsonl")))).Line);
+        Assert.Equal(1,
+            Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(folder.File("bad.jsonl")))).Line);
     }
 }

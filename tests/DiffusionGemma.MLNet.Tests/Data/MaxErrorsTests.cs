@@ -39,7 +39,8 @@ public sealed class MaxErrorsTests
     [Fact]
     public void One_more_than_is_allowed_ends_the_pass()
     {
-        IDataView view = _ml.Data.LoadChatFromEnumerable(new ChatDataOptions { MaxErrors = 2 }, [Good, "{", null!, Good, "\"\ud83d\"", Good]);
+        IDataView view = _ml.Data.LoadChatFromEnumerable(new ChatDataOptions { MaxErrors = 2 },
+            [Good, "{", null!, Good, "\"\ud83d\"", Good]);
         var error = Assert.Throws<ChatDataException>(() => Ids(view));
         Assert.Equal(4, error.Row);
         Assert.EndsWith("(2 bad rows were left out before it, and MaxErrors allows no more)", error.Message);
@@ -82,17 +83,21 @@ public sealed class MaxErrorsTests
         using TemporaryFolder folder = Fixtures.Temporary();
         foreach (string name in new[] { "tokenizer.json", "tokenizer_config.json" })
             File.Copy(Path.Combine(Fixtures.Checkpoint("tiny-chat"), name), folder.File(name));
-        File.WriteAllText(folder.File("chat_template.jinja"), "{% for m in messages %}{% if m.role == 'moderator' %}{{ raise_exception('Nobody moderates here.') }}{% endif %}{{ m.content }}{% endfor %}");
+        File.WriteAllText(folder.File("chat_template.jinja"),
+            "{% for m in messages %}{% if m.role == 'moderator' %}{{ raise_exception('Nobody moderates here.') }}{% endif %}{{ m.content "
+            + "}}{% endfor %}");
         string file = folder.File("rows.jsonl"), refused = """[{"role":"moderator","content":"x"}]""";
         File.WriteAllLines(file, [Good, refused, Good]);
         Assert.Equal(3, Ids(_ml.Data.LoadChatFromJsonLines(file)).Length);
-        var error = Assert.Throws<ChatDataException>(() => Ids(_ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = folder.Path }, file)));
+        var error = Assert.Throws<ChatDataException>(() =>
+            Ids(_ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = folder.Path }, file)));
         Assert.Equal((file, 2L), (error.File, error.Line));
         Assert.Contains("Nobody moderates here.", error.Message);
         IDataView view = _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = folder.Path, MaxErrors = 1 }, file);
         Assert.Equal([0ul, 2], Ids(view));
         Assert.Equal(2, view.GetSkippedChatRows().Single().Line);
-        Assert.Throws<FileNotFoundException>(() => _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = Fixtures.Checkpoint("tiny-2layer") }, file));
+        Assert.Throws<FileNotFoundException>(() =>
+            _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { Checkpoint = Fixtures.Checkpoint("tiny-2layer") }, file));
     }
 
     [Fact]

@@ -44,7 +44,8 @@ public sealed class OutcomesTests
         switch (expected.ToString())
         {
             case "all 60 of rows":
-                Assert.Equal(ExpectedData.Questions, rows.Select(row => (row[0].GetProperty("content").GetString()!, row[1].GetProperty("content").GetString()!)));
+                Assert.Equal(ExpectedData.Questions,
+                    rows.Select(row => (row[0].GetProperty("content").GetString()!, row[1].GetProperty("content").GetString()!)));
                 break;
             case "all 60 of chats":
                 ExpectedData.AssertChats(ExpectedData.Chats, rows);
@@ -64,7 +65,8 @@ public sealed class OutcomesTests
     private IDataView Load(string file)
     {
         bool isTable = file.StartsWith("gsm8k", StringComparison.Ordinal) || file.StartsWith("broken", StringComparison.Ordinal);
-        var options = new ChatDataOptions { MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer" : null };
+        var options = new ChatDataOptions { MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer"
+            : null };
         return file.EndsWith(".parquet", StringComparison.Ordinal)
             ? _ml.Data.LoadChatFromParquet(options, ExpectedData.Path(file))
             : _ml.Data.LoadChatFromJsonLines(options, ExpectedData.Path(file));

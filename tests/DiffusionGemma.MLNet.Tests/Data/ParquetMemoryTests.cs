@@ -9,7 +9,7 @@ public sealed class ParquetMemoryTests
 {
     private readonly MLContext _ml = new(seed: 1);
 
-    /// <summary>Of twenty row groups of 4 MiB of text each, one may be in memory: the JIT and the heap's slack take the rest.</summary>
+    /// <summary>A pass over twenty row groups of 4 MiB of text holds one of them in memory; the JIT and the heap take the rest.</summary>
     [Fact]
     public async Task Row_groups_are_in_memory_one_at_a_time()
     {
@@ -18,13 +18,16 @@ public sealed class ParquetMemoryTests
         string file = folder.File("large.parquet");
         var schema = new ParquetSchema(new DataField("question", typeof(string), isNullable: false));
         await using (FileStream stream = File.Create(file))
-        await using (ParquetWriter writer = await ParquetWriter.CreateAsync(schema, stream, cancellationToken: TestContext.Current.CancellationToken))
+        await using (ParquetWriter writer = await ParquetWriter.CreateAsync(schema, stream,
+            cancellationToken: TestContext.Current.CancellationToken))
         {
             for (int group = 0; group < Groups; group++)
             {
                 using ParquetRowGroupWriter rows = writer.CreateRowGroup();
-                string[] texts = [.. Enumerable.Range(0, RowsInGroup).Select(row => $"{group} {row} {new string((char)('a' + row % 26), Characters)}")];
-                await rows.WriteAsync<ReadOnlyMemory<char>>(schema.DataFields[0], texts.Select(text => text.AsMemory()).ToArray(), cancellationToken: TestContext.Current.CancellationToken);
+                string[] texts = [.. Enumerable.Range(0, RowsInGroup)
+                    .Select(row => $"{group} {row} {new string((char)('a' + row % 26), Characters)}")];
+                await rows.WriteAsync<ReadOnlyMemory<char>>(schema.DataFields[0], texts.Select(text => text.AsMemory()).ToArray(),
+                    cancellationToken: TestContext.Current.CancellationToken);
             }
         }
         IDataView view = _ml.Data.LoadChatFromParquet(file, "question");

@@ -26,8 +26,10 @@ public sealed class ParquetTests
         IDataView view = _ml.Data.LoadChatFromParquet(ExpectedData.Path(file), questionColumn: "question", answerColumn: "answer");
         Assert.Equal(60, view.GetRowCount());
         JsonElement[] rows = ExpectedData.Rows(view);
-        Assert.Equal(ExpectedData.Questions, rows.Select(row => (row[0].GetProperty("content").GetString()!, row[1].GetProperty("content").GetString()!)));
-        Assert.All(rows, row => Assert.Equal(["user", "assistant"], row.EnumerateArray().Select(message => message.GetProperty("role").GetString())));
+        Assert.Equal(ExpectedData.Questions,
+            rows.Select(row => (row[0].GetProperty("content").GetString()!, row[1].GetProperty("content").GetString()!)));
+        Assert.All(rows, row => Assert.Equal(["user", "assistant"],
+            row.EnumerateArray().Select(message => message.GetProperty("role").GetString())));
     }
 
     [Theory]
@@ -78,7 +80,8 @@ public sealed class ParquetTests
         Assert.Contains("no column 'prompt'; the file has 'question', 'answer'",
             Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(questions, "prompt", "answer")).Message);
         Assert.Contains("no column 'messages'", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(questions)).Message);
-        Assert.Contains("'messages' must be text, it holds a list", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(messages, "messages")).Message);
+        Assert.Contains("'messages' must be text, it holds a list",
+            Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(messages, "messages")).Message);
         Assert.Contains("'id' must be a list of messages or the JSON text of one, it holds values of Int64",
             Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(messages, messagesColumn: "id")).Message);
         Assert.Throws<FileNotFoundException>(() => _ml.Data.LoadChatFromParquet("nowhere.parquet"));
@@ -96,18 +99,23 @@ public sealed class ParquetTests
     [Fact]
     public async Task Lists_in_structs_in_lists_nulls_and_empty_lists_come_out_as_they_went_in()
     {
-        var call = new StructField("element", new DataField<string>("name"), new DataField<int?>("count"), new DataField<double?>("weight"), new DataField<bool?>("strict"),
+        var call = new StructField("element", new DataField<string>("name"), new DataField<int?>("count"), new DataField<double?>("weight"),
+            new DataField<bool?>("strict"),
             new ListField("tags", new DataField<string>("element")));
         var schema = new ParquetSchema(
-            new ListField("messages", new StructField("element", new DataField<string>("role"), new DataField<string>("content"), new ListField("tool_calls", call))),
+            new ListField("messages", new StructField("element", new DataField<string>("role"), new DataField<string>("content"),
+                new ListField("tool_calls", call))),
             new DataField<string>("tools"));
         Dictionary<string, object?> Call(string name, int? count, double? weight, bool? strict, params string[] tags) =>
-            new() { ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict, ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList() };
+            new() { ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict,
+                ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList() };
         Dictionary<string, object?> Message(string role, string? content, params Dictionary<string, object?>[] calls) =>
             new() { ["role"] = role, ["content"] = content, ["tool_calls"] = calls.ToList() };
         List<Dictionary<string, object?>> rows =
         [
-            new() { ["messages"] = new List<Dictionary<string, object?>> { Message("user", "a"), Message("assistant", null, Call("f", 1, 0.5, true, "x", "y"), Call("g", null, null, null)) }, ["tools"] = null },
+            new() { ["messages"] = new List<Dictionary<string,
+                object?>> { Message("user", "a"), Message("assistant", null, Call("f", 1, 0.5, true, "x", "y"),
+                Call("g", null, null, null)) }, ["tools"] = null },
             new() { ["messages"] = new List<Dictionary<string, object?>> { Message("user", "b") }, ["tools"] = "[{\"name\":\"f\"}]" },
         ];
         using TemporaryFolder folder = Fixtures.Temporary();
@@ -116,7 +124,8 @@ public sealed class ParquetTests
 
         Assert.Equal(
             [
-                """[{"role":"user","content":"a","tool_calls":[]},{"role":"assistant","tool_calls":[{"name":"f","count":1,"weight":0.5,"strict":true,"tags":["x","y"]},{"name":"g","tags":[]}]}]""",
+                """[{"role":"user","content":"a","tool_calls":[]},{"role":"assistant","tool_calls":[{"name":"f","count":1"""
+                    + ""","weight":0.5,"strict":true,"tags":["x","y"]},{"name":"g","tags":[]}]}]""",
                 """{"messages":[{"role":"user","content":"b","tool_calls":[]}],"tools":[{"name":"f"}]}""",
             ],
             _ml.Data.LoadChatFromParquet(folder.File("nested.parquet")).GetColumn<string>("Messages"));
@@ -129,22 +138,33 @@ public sealed class ParquetTests
         using TemporaryFolder folder = Fixtures.Temporary();
         StructField Message(params Field[] fields) => new("element", [.. fields]);
         DataField Role() => new DataField<string>("role");
-        await Refused("column 'messages/list/element/time' holds values of DateTime", new ListField("messages", Message(Role(), new DataField<DateTime>("time"))));
-        await Refused("column 'messages/list/element/cost' holds values of Decimal", new ListField("messages", Message(Role(), new DecimalDataField("cost", 10, 2))));
-        await Refused("column 'messages/list/element/raw' holds values of ", new ListField("messages", Message(Role(), new DataField<byte[]>("raw"))));
-        await Refused("tags/key_value' holds a map", new ListField("messages", Message(Role(), new MapField("tags", new DataField("key", typeof(string), isNullable: false), new DataField<string>("value")))));
-        await Refused("column 'chat_template_kwargs/when' holds values of DateTime", new DataField<string>("messages"), new StructField("chat_template_kwargs", new DataField<DateTime>("when")));
-        await Refused("must be a list of messages or the JSON text of one, it holds a list of values of Int32", new ListField("messages", new DataField<int>("element")));
+        await Refused("column 'messages/list/element/time' holds values of DateTime",
+            new ListField("messages", Message(Role(), new DataField<DateTime>("time"))));
+        await Refused("column 'messages/list/element/cost' holds values of Decimal",
+            new ListField("messages", Message(Role(), new DecimalDataField("cost", 10, 2))));
+        await Refused("column 'messages/list/element/raw' holds values of ",
+            new ListField("messages", Message(Role(), new DataField<byte[]>("raw"))));
+        await Refused("tags/key_value' holds a map", new ListField("messages",
+            Message(Role(), new MapField("tags", new DataField("key", typeof(string), isNullable: false),
+            new DataField<string>("value")))));
+        await Refused("column 'chat_template_kwargs/when' holds values of DateTime", new DataField<string>("messages"),
+            new StructField("chat_template_kwargs", new DataField<DateTime>("when")));
+        await Refused("must be a list of messages or the JSON text of one, it holds a list of values of Int32",
+            new ListField("messages", new DataField<int>("element")));
         await Refused("must be a list of messages or the JSON text of one, it holds a struct", new StructField("messages", Role()));
-        await Refused("the messages of column 'messages' have no text 'role'; they have 'from', 'value'", new ListField("messages", Message(new DataField<string>("from"), new DataField<string>("value"))));
-        await Refused("the messages of column 'messages' have no text 'role'; they have 'role'", new ListField("messages", Message(new DataField<int>("role"))));
-        await Refused("the messages of column 'conversations' have no text 'from'; they have 'role'", new ListField("conversations", Message(Role())));
+        await Refused("the messages of column 'messages' have no text 'role'; they have 'from', 'value'",
+            new ListField("messages", Message(new DataField<string>("from"), new DataField<string>("value"))));
+        await Refused("the messages of column 'messages' have no text 'role'; they have 'role'",
+            new ListField("messages", Message(new DataField<int>("role"))));
+        await Refused("the messages of column 'conversations' have no text 'from'; they have 'role'",
+            new ListField("conversations", Message(Role())));
 
         async Task Refused(string reason, params Field[] fields)
         {
             string file = folder.File($"{Guid.NewGuid():N}.parquet");
             await using (FileStream stream = File.Create(file))
-            await using (await ParquetWriter.CreateAsync(new ParquetSchema(fields), stream, cancellationToken: TestContext.Current.CancellationToken))
+            await using (await ParquetWriter.CreateAsync(new ParquetSchema(fields), stream,
+                cancellationToken: TestContext.Current.CancellationToken))
             {
             }
             var error = Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(file));
@@ -161,11 +181,14 @@ public sealed class ParquetTests
         using TemporaryFolder folder = Fixtures.Temporary();
         string file = folder.File("odd.parquet");
         await using (FileStream stream = File.Create(file))
-        await using (await ParquetWriter.CreateAsync(new ParquetSchema(new DataField<string>("messages"), new DataField<DateTime>("when"), new DecimalDataField("price", 12, 3)), stream,
+        await using (await ParquetWriter.CreateAsync(new ParquetSchema(new DataField<string>("messages"), new DataField<DateTime>("when"),
+            new DecimalDataField("price", 12, 3)), stream,
             cancellationToken: TestContext.Current.CancellationToken))
         {
         }
-        Assert.Contains($"column '{column}' holds values of", Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(new ChatDataOptions { TemplateColumns = [column] }, file)).Message);
+        Assert.Contains($"column '{column}' holds values of",
+            Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(new ChatDataOptions { TemplateColumns = [column] },
+            file)).Message);
         Assert.Equal(0, _ml.Data.LoadChatFromParquet(file).GetRowCount());          // a column that nobody asks for may hold anything
     }
 }

@@ -44,7 +44,8 @@ public sealed partial class DatasetTests
             Match match = Sum().Match(question);
             Assert.True(match.Success, question);
             string word = match.Groups["word"].Value;
-            int a = int.Parse(match.Groups["a"].Value, CultureInfo.InvariantCulture), b = int.Parse(match.Groups["b"].Value, CultureInfo.InvariantCulture);
+            int a = int.Parse(match.Groups["a"].Value, CultureInfo.InvariantCulture),
+                b = int.Parse(match.Groups["b"].Value, CultureInfo.InvariantCulture);
             (char sign, int result) = word switch
             {
                 "plus" or "buys" => ('+', a + b),
@@ -65,7 +66,8 @@ public sealed partial class DatasetTests
 
     private static (string Question, string Answer)[] Read(string name, string split)
     {
-        IDataView view = Ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", name, $"{split}.parquet"), "question", "answer");
+        IDataView view = Ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", name, $"{split}.parquet"), "question",
+            "answer");
         return [.. view.GetColumn<string>("Messages").Select(text =>
         {
             JsonElement messages = JsonDocument.Parse(text).RootElement;
@@ -76,6 +78,7 @@ public sealed partial class DatasetTests
     [GeneratedRegex(@"\n#### -?[\d,.]+$")]
     private static partial Regex Result();
 
-    [GeneratedRegex(@"^What is (?<a>\d+) (?<word>plus|minus|times) (?<b>\d+)\?$|^\w+ has (?<a>\d+) (?<thing>\w+) and (?<word>buys|gives away) (?<b>\d+)(?: more)?\. How many \k<thing> does \w+ have\?$")]
+    [GeneratedRegex(@"^What is (?<a>\d+) (?<word>plus|minus|times) (?<b>\d+)\?$|^\w+ has (?<a>\d+) (?<thing>\w+) and "
+        + @"(?<word>buys|gives away) (?<b>\d+)(?: more)?\. How many \k<thing> does \w+ have\?$")]
     private static partial Regex Sum();
 }

@@ -29,14 +29,16 @@ public sealed class AnswerEvaluationTests
     [InlineData("#### 0", "#### -0.00", true)]
     [InlineData("#### 12345678901234567890", "#### 12345678901234567891", false)]
     [InlineData("-1,5", "#### -15", true)]
-    public void Numbers_are_compared_as_numbers(string expected, string response, bool right) => Assert.Equal(right ? 1 : 0, Evaluate(new(), (expected, response)).Correct);
+    public void Numbers_are_compared_as_numbers(string expected, string response, bool right) =>
+        Assert.Equal(right ? 1 : 0, Evaluate(new(), (expected, response)).Correct);
 
     [Fact]
     public void Texts_are_compared_without_the_space_around_them()
     {
         var text = new AnswerEvaluationOptions { Match = AnswerMatch.Text };
         Assert.Equal(2, Evaluate(text, ("Paris", " Paris\n"), ("a b", "a b"), ("Paris", "paris"), ("a b", "a  b")).Correct);
-        Assert.Equal(3, Evaluate(text with { IgnoreCase = true }, ("Paris", " Paris\n"), ("a b", "a b"), ("Paris", "paris"), ("a b", "a  b")).Correct);
+        Assert.Equal(3, Evaluate(text with { IgnoreCase = true }, ("Paris", " Paris\n"), ("a b", "a b"), ("Paris", "paris"),
+            ("a b", "a  b")).Correct);
     }
 
     [Fact]
@@ -55,17 +57,22 @@ public sealed class AnswerEvaluationTests
     {
         Row[] rows =
         [
-            new() { Messages = Chat("q", "#### 4"), Response = "#### 4", TokensPerForward = 2, Steps = 3, ResponseIds = [1, 2, 3, 4, 5, 6] },
+            new() { Messages = Chat("q", "#### 4"), Response = "#### 4", TokensPerForward = 2, Steps = 3,
+                ResponseIds = [1, 2, 3, 4, 5, 6] },
             new() { Messages = """[{"role": "user", "content": "q"}]""", Response = "#### 4" },
-            new() { Messages = """[{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "#### "}, {"type": "text", "text": "5"}]}]""", ResponseError = "too long" },
+            new() { Messages =
+                """[{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "#### "},"""
+                    + """ {"type": "text", "text": "5"}]}]""", ResponseError = "too long" },
         ];
         AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(_ml.Data.LoadFromEnumerable(rows));
         Assert.Equal((2, 1, 1, 1, 0.5), (metrics.Rows, metrics.Correct, metrics.Failed, metrics.WithoutExpectation, metrics.ExactMatch));
         Assert.Equal((6L, 3L, 2.0), (metrics.Tokens, metrics.Steps, metrics.TokensPerForward));
         AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
         Assert.Equal([0L, 2L], results.Select(r => r.Row));
-        Assert.Equal(("#### 4", "4", "4", true, 3, ""), (results[0].Expected, results[0].ExpectedKey, results[0].ResponseKey, results[0].IsMatch, results[0].Steps, results[0].Reason));
-        Assert.Equal(("#### 5", "5", "", false, "too long"), (results[1].Expected, results[1].ExpectedKey, results[1].ResponseKey, results[1].IsMatch, results[1].Reason));
+        Assert.Equal(("#### 4", "4", "4", true, 3, ""), (results[0].Expected, results[0].ExpectedKey, results[0].ResponseKey,
+            results[0].IsMatch, results[0].Steps, results[0].Reason));
+        Assert.Equal(("#### 5", "5", "", false, "too long"),
+            (results[1].Expected, results[1].ExpectedKey, results[1].ResponseKey, results[1].IsMatch, results[1].Reason));
         Assert.Contains("exact match 1 of 2 = 50.0 %", metrics.ToString(), StringComparison.Ordinal);
         Assert.Equal(1, metrics.Answered);
     }
@@ -74,43 +81,59 @@ public sealed class AnswerEvaluationTests
     public void Why_a_row_cannot_be_right_is_told()
     {
         string[] Reasons(AnswerEvaluationOptions options, params (string, string)[] rows) =>
-            [.. _ml.Data.CreateEnumerable<AnswerResult>(Evaluate(options, rows).Results, reuseRowObject: false).Select(result => result.Reason)];
-        Assert.Equal(["", "the answer has no number after '####'", "the expectation has no number after '####'", ""], Reasons(new(), ("#### 1", "#### 2"), ("#### 1", "one"), ("x", "#### 1"), ("#### 1", "#### 1")));
-        Assert.Equal(["the answer has nothing that the pattern matches"], Reasons(new() { Match = AnswerMatch.Pattern, Pattern = "[0-9]+" }, ("1", "one")));
+            [.. _ml.Data.CreateEnumerable<AnswerResult>(Evaluate(options, rows).Results, reuseRowObject: false)
+                .Select(result => result.Reason)];
+        Assert.Equal(["", "the answer has no number after '####'", "the expectation has no number after '####'", ""],
+            Reasons(new(), ("#### 1", "#### 2"), ("#### 1", "one"), ("x", "#### 1"), ("#### 1", "#### 1")));
+        Assert.Equal(["the answer has nothing that the pattern matches"],
+            Reasons(new() { Match = AnswerMatch.Pattern, Pattern = "[0-9]+" }, ("1", "one")));
         var slow = new AnswerEvaluationOptions { Match = AnswerMatch.Pattern, Pattern = "^(a+)+$" };
-        Assert.Contains("row 0 (counted from 0): AnswerEvaluationOptions.Pattern takes more than", Assert.Throws<ChatDataException>(() => Evaluate(slow, (new string('a', 40) + "!", "a"))).Message, StringComparison.Ordinal);
+        Assert.Contains("row 0 (counted from 0): AnswerEvaluationOptions.Pattern takes more than",
+            Assert.Throws<ChatDataException>(() => Evaluate(slow, (new string('a', 40) + "!", "a"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_model_is_held_against_data_row_by_row_and_a_row_that_it_cannot_answer_is_wrong()
     {
-        string[] rows = [Chat("What is 8 plus 7?", "8 plus 7 is 15."), "[]", Chat("What is 1 plus 1?", "Who knows?"), Chat(string.Concat(Enumerable.Repeat("word ", 1200)), "8 plus 7 is 15.")];
-        IDataView data = _ml.Data.LoadFromEnumerable(rows.Select(messages => new Chats { Messages = messages, Expected = "8 plus 7 is 15." }));
-        using var model = TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, batchSize: 2)).Fit(data);
+        string[] rows = [Chat("What is 8 plus 7?", "8 plus 7 is 15."), "[]", Chat("What is 1 plus 1?", "Who knows?"),
+            Chat(string.Concat(Enumerable.Repeat("word ", 1200)), "8 plus 7 is 15.")];
+        IDataView data = _ml.Data.LoadFromEnumerable(rows.Select(messages =>
+            new Chats { Messages = messages, Expected = "8 plus 7 is 15." }));
+        using var model = TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, batchSize: 2))
+            .Fit(data);
         AnswerMetrics metrics = _ml.Transforms.DiffusionGemma.Evaluate(model, data, AnswerMatch.Text, "Expected");
         Assert.Equal((4, 1, 2, 2), (metrics.Rows, metrics.Correct, metrics.Answered, metrics.Failed));
         AnswerResult[] results = [.. _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, reuseRowObject: false)];
         Assert.Equal([true, false, false, false], results.Select(result => result.IsMatch));
-        Assert.Equal(["", "'messages' is empty", "", "the prompt has"], results.Select(result => result.Reason.Length == 0 ? "" : result.Reason[..Math.Min(result.Reason.Length, result.Row == 1 ? 19 : 14)]));
-        Assert.True(metrics.Tokens > 0 && metrics.Steps == results.Sum(result => result.Steps) && metrics.Seconds > 0 && metrics.TokensPerSecond > 0);
+        Assert.Equal(["", "'messages' is empty", "", "the prompt has"],
+            results.Select(result => result.Reason.Length == 0 ? ""
+            : result.Reason[..Math.Min(result.Reason.Length, result.Row == 1 ? 19 : 14)]));
+        Assert.True(metrics.Tokens > 0 && metrics.Steps == results.Sum(result => result.Steps) && metrics.Seconds > 0
+            && metrics.TokensPerSecond > 0);
         Assert.Equal(RowFailure.Throw, model.LastTransformer.Options.OnFailure);
     }
 
     [Fact]
     public void Missing_columns_and_broken_rows_are_named()
     {
-        IDataView unscored = _ml.Data.LoadChatFromEnumerable([[new ChatMessage("user", "q")]]);
-        Assert.Contains("'Response'", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Evaluate(unscored)).Message, StringComparison.Ordinal);
+        IDataView unscored = _ml.Data.LoadChatFromEnumerable([[new ConversationMessage("user", "q")]]);
+        Assert.Contains("'Response'", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Evaluate(unscored)).Message,
+            StringComparison.Ordinal);
         IDataView rows = _ml.Data.LoadFromEnumerable(new[] { new Row { Messages = "{" } });
-        Assert.Contains("row 0", Assert.Throws<ChatDataException>(() => _ml.Transforms.DiffusionGemma.Evaluate(rows)).Message, StringComparison.Ordinal);
-        Assert.Contains("'Nowhere'", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Evaluate(rows, AnswerMatch.Text, "Nowhere")).Message, StringComparison.Ordinal);
+        Assert.Contains("row 0", Assert.Throws<ChatDataException>(() => _ml.Transforms.DiffusionGemma.Evaluate(rows)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("'Nowhere'", Assert.Throws<ArgumentException>(() =>
+            _ml.Transforms.DiffusionGemma.Evaluate(rows, AnswerMatch.Text, "Nowhere")).Message, StringComparison.Ordinal);
     }
 
-    private AnswerMetrics Evaluate(AnswerEvaluationOptions options, params (string Expected, string Response)[] rows) => _ml.Transforms.DiffusionGemma.Evaluate(
-        _ml.Data.LoadFromEnumerable(rows.Select(r => new Plain { Expected = r.Expected, Response = r.Response })), options with { ExpectedColumn = "Expected" });
+    private AnswerMetrics Evaluate(AnswerEvaluationOptions options, params (string Expected, string Response)[] rows) =>
+        _ml.Transforms.DiffusionGemma.Evaluate(
+        _ml.Data.LoadFromEnumerable(rows.Select(r => new Plain { Expected = r.Expected, Response = r.Response })),
+            options with { ExpectedColumn = "Expected" });
 
     private static string Chat(string question, string answer) =>
-        System.Text.Json.JsonSerializer.Serialize(new[] { new { role = "user", content = question }, new { role = "assistant", content = answer } });
+        System.Text.Json.JsonSerializer.Serialize(new[] { new { role = "user", content = question },
+            new { role = "assistant", content = answer } });
 
     private sealed class Chats
     {

@@ -13,12 +13,14 @@ public sealed class DiffusionGemmaEstimatorTests
     {
         IDataView packed = TinyChat.Preparation(_ml).Fit(TinyChat.Questions(_ml, 6)).Transform(TinyChat.Questions(_ml, 6));
         var records = new List<StepRecord>();
-        using DiffusionGemmaTransformer trained = _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, progress: new Immediate(records.Add)).Fit(packed);
+        using DiffusionGemmaTransformer trained = _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora,
+            progress: new Immediate(records.Add)).Fit(packed);
 
         using DiffusionGemmaModel model = DiffusionGemmaModel.Load(TinyChat.Checkpoint, torch.CPU, torch.ScalarType.Float32);
         TrainingExample[] examples =
         [
-            .. packed.GetColumn<int[]>("InputIds").Zip(packed.GetColumn<bool[]>("LossMask")).Zip(packed.GetColumn<int>("PromptLength").Zip(packed.GetColumn<int>("PaddedLength")))
+            .. packed.GetColumn<int[]>("InputIds").Zip(packed.GetColumn<bool[]>("LossMask"))
+                .Zip(packed.GetColumn<int>("PromptLength").Zip(packed.GetColumn<int>("PaddedLength")))
                 .Select(row => new TrainingExample(row.First.First, row.First.Second, row.Second.First, row.Second.Second)),
         ];
         using FineTuneResult expected = FineTuner.Fit(model, examples, TinyChat.Lora with { Seed = 7 });
@@ -41,7 +43,8 @@ public sealed class DiffusionGemmaEstimatorTests
         var lines = new List<string>();
         _ml.Log += (_, line) => lines.Add($"{line.Kind}: {line.RawMessage}");
         IDataView packed = TinyChat.Preparation(_ml, maxLength: 100).Fit(data).Transform(data);
-        using DiffusionGemmaTransformer trained = _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora with { Epochs = 2 }).Fit(packed);
+        using DiffusionGemmaTransformer trained = _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint,
+            TinyChat.Lora with { Epochs = 2 }).Fit(packed);
         FineTuneSummary summary = trained.Summary!;
         Assert.Equal((4, 2, 1, 1, 1), (summary.Rows, summary.TrainedRows, summary.UnansweredRows, summary.LostRows, summary.CutRows));
         Assert.Contains("Info: 2 of 4 rows to train on", lines);
@@ -58,7 +61,8 @@ public sealed class DiffusionGemmaEstimatorTests
         IDataView data = TinyChat.Unanswered(_ml, "What is 1 plus 1?", "What is 1 plus 2?");
         var error = Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, data));
         Assert.Contains("None of the 2 rows can be trained on: 2 have no answer", error.Message);
-        Assert.Contains("the data view is empty", Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()))).Message);
+        Assert.Contains("the data view is empty",
+            Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()))).Message);
     }
 
     [Fact]
@@ -93,23 +97,28 @@ public sealed class DiffusionGemmaEstimatorTests
     public void Options_are_checked_before_anything_is_read()
     {
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
-        Assert.Contains("OutputFolder", Assert.Throws<ArgumentException>(() => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions())).Message);
+        Assert.Contains("OutputFolder",
+            Assert.Throws<ArgumentException>(() => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions())).Message);
         Assert.Contains("would be lost", Assert.Throws<ArgumentException>(
-            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions { OutputFolder = TinyChat.Checkpoint + Path.DirectorySeparatorChar })).Message);
+            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions { OutputFolder = TinyChat.Checkpoint
+                + Path.DirectorySeparatorChar })).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora with { LearningRate = -1 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, batchSize: 0));
-        Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, new GenerationOptions { MaxDenoisingSteps = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora,
+            new GenerationOptions { MaxDenoisingSteps = 0 }));
         Assert.Throws<InvalidConfigurationException>(() => gemma.FineTune("nowhere", TinyChat.Lora));
     }
 
     [Fact]
     public void A_target_that_matches_nothing_and_a_folder_that_cannot_be_written_stop_it_before_training()
     {
-        Assert.Contains("w_proj", Assert.ThrowsAny<ArgumentException>(() => Fit(TinyChat.Lora with { Lora = new LoraOptions { Targets = ["w_proj"] } }, TinyChat.Questions(_ml, 4))).Message);
+        Assert.Contains("w_proj", Assert.ThrowsAny<ArgumentException>(() =>
+            Fit(TinyChat.Lora with { Lora = new LoraOptions { Targets = ["w_proj"] } }, TinyChat.Questions(_ml, 4))).Message);
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllText(folder.File("file"), "");
         Assert.Contains("cannot be written", Assert.Throws<IOException>(
-            () => Fit(TinyChat.Lora with { Lora = null, OutputFolder = Path.Combine(folder.File("file"), "below") }, TinyChat.Questions(_ml, 4))).Message);
+            () => Fit(TinyChat.Lora with { Lora = null, OutputFolder = Path.Combine(folder.File("file"), "below") },
+                TinyChat.Questions(_ml, 4))).Message);
     }
 
     [Fact]
@@ -125,7 +134,8 @@ public sealed class DiffusionGemmaEstimatorTests
             source.Cancel();
         });
         Assert.ThrowsAny<OperationCanceledException>(
-            () => _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, progress: progress, cancellation: source.Token).Fit(packed));
+            () => _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, progress: progress, cancellation: source.Token)
+                .Fit(packed));
         Assert.Equal(1, steps);
     }
 

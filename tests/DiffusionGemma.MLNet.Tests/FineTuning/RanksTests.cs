@@ -5,7 +5,10 @@ using TorchSharp;
 
 namespace DiffusionGemma.FineTuning;
 
-/// <summary>The pipeline on several CPU ranks beside the same one on one: losses in float32 to 1e-3 of the loss (two layers of rounding, then Adam), and a model that answers, is saved and loaded.</summary>
+/// <summary>
+/// The pipeline on several CPU ranks beside the same one on one: losses in float32 to 1e-3 of the loss (two layers of rounding, then Adam),
+/// and a model that answers, is saved and loaded.
+/// </summary>
 public sealed class RanksTests
 {
     private readonly MLContext _ml = new(seed: 7);
@@ -24,9 +27,10 @@ public sealed class RanksTests
         };
         TransformerChain<DiffusionGemmaTransformer> Fit(IReadOnlyList<torch.Device> devices)
         {
-            FineTuneOptions options = TinyChat.Lora with { Device = null, Devices = devices };
+            FineTuneOptions options = TinyChat.Lora with { Devices = devices };
             if (!lora) options = options with { Lora = null, OutputFolder = folder.File($"full{devices.Count}") };
-            return TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick)).Fit(data);
+            return TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick))
+                .Fit(data);
         }
         using TransformerChain<DiffusionGemmaTransformer> one = Fit([torch.CPU]), several = Fit(torch.Device.Cpu(ranks));
         (FineTuneSummary a, FineTuneSummary b) = (one.LastTransformer.Summary!, several.LastTransformer.Summary!);
@@ -52,8 +56,9 @@ public sealed class RanksTests
         {
             if (line.RawMessage.StartsWith("step ", StringComparison.Ordinal) && ++steps == 1) cancel.Invoke(_ml, null);
         };
-        FineTuneOptions options = TinyChat.Lora with { Device = null, Devices = torch.Device.Cpu(2), MaxSteps = 3 };
-        Assert.ThrowsAny<OperationCanceledException>(() => _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options).Fit(packed));
+        FineTuneOptions options = TinyChat.Lora with { Devices = torch.Device.Cpu(2), MaxSteps = 3 };
+        Assert.ThrowsAny<OperationCanceledException>(() => _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options)
+            .Fit(packed));
         Assert.Equal(1, steps);
     }
 }

@@ -20,14 +20,16 @@ public sealed class RunTests
         (StepRecord[] whole, string[] answers, _) = Fit(options);
         options = options with
         {
-            Checkpoints = new RunCheckpointOptions { Folder = folder.File("run"), Resume = RunCheckpointOptions.Latest }, OutputFolder = lora ? null : folder.File("resumed"),
+            Checkpoints = new RunCheckpointOptions { Folder = folder.File("run"), Resume = RunCheckpointOptions.Latest },
+                OutputFolder = lora ? null : folder.File("resumed"),
         };
         Assert.ThrowsAny<OperationCanceledException>(() => Fit(options, cancelAfter: 2));
         Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.File("run")).Select(Path.GetFileName));
         (StepRecord[] resumed, string[] again, List<string> lines) = Fit(options);
         Assert.Equal(whole.Select(s => (s.Step, s.Loss, s.GradientNorm)), resumed.Select(s => (s.Step, s.Loss, s.GradientNorm)));
         Assert.Equal(answers, again);
-        Assert.Contains(lines, line => line.Contains("Resumed from", StringComparison.Ordinal) && line.Contains("after 2 steps", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.Contains("Resumed from", StringComparison.Ordinal)
+            && line.Contains("after 2 steps", StringComparison.Ordinal));
         Assert.Equal(3, lines.Count(line => line.StartsWith("Info: step ", StringComparison.Ordinal)));
         Assert.Equal(answers, Fit(options).Answers);                                            // a run that is over is only read
     }
@@ -36,10 +38,13 @@ public sealed class RunTests
     public void The_contexts_seed_is_the_runs_and_another_is_refused()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        FineTuneOptions options = Lora with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, Resume = RunCheckpointOptions.Latest } };
+        FineTuneOptions options = Lora with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path,
+            Resume = RunCheckpointOptions.Latest } };
         Assert.ThrowsAny<OperationCanceledException>(() => Fit(options, cancelAfter: 2));
-        Assert.Contains("Seed was 7 and is 8 now", Assert.Throws<TrainingException>(() => Fit(options, seed: 8)).Message, StringComparison.Ordinal);
-        Assert.Contains("Seed was 7 and is 42 now", Assert.Throws<TrainingException>(() => Fit(options, seed: null)).Message, StringComparison.Ordinal);
+        Assert.Contains("Seed was 7 and is 8 now", Assert.Throws<TrainingException>(() => Fit(options, seed: 8)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("Seed was 7 and is 42 now", Assert.Throws<TrainingException>(() => Fit(options, seed: null)).Message,
+            StringComparison.Ordinal);
         Assert.Equal(Fit(Lora).Steps.Select(s => s.Loss), Fit(options with { Seed = 7 }, seed: 8).Steps.Select(s => s.Loss));
     }
 
@@ -47,7 +52,7 @@ public sealed class RunTests
     public void A_cancelled_Fit_may_return_the_model_as_it_stands()
     {
         (StepRecord[] whole, _, _) = Fit(Lora);
-        (StepRecord[] steps, string[] answers, _) = Fit(Lora with { ReturnOnCancellation = true }, cancelAfter: 3);
+        (StepRecord[] steps, string[] answers, _) = Fit(Lora with { Run = Lora.Run with { ReturnOnCancellation = true } }, cancelAfter: 3);
         Assert.Equal(whole[..3].Select(s => s.Loss), steps.Select(s => s.Loss));
         Assert.NotEmpty(answers);
     }
@@ -65,7 +70,8 @@ public sealed class RunTests
             if (step.Step == 1) cancel.Invoke(ml, null);
         });
         FineTuneOptions options = Lora with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path } };
-        Assert.ThrowsAny<OperationCanceledException>(() => ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, progress: progress).Fit(packed));
+        Assert.ThrowsAny<OperationCanceledException>(() => ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options,
+            progress: progress).Fit(packed));
         Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.Path).Select(Path.GetFileName));
     }
 
@@ -82,16 +88,19 @@ public sealed class RunTests
         var progress = new Immediate<StepRecord>(step => seen[step.Step] = history.Count);
         FineTuneOptions options = Lora with
         {
-            MaxSteps = 4, History = history, Evaluation = new EvaluationOptions { Examples = heldOut, EverySteps = 2, Progress = new Immediate<EvaluationRecord>(told.Add) },
+            MaxSteps = 4, History = history, Evaluation = new EvaluationOptions { Examples = heldOut, EverySteps = 2,
+                Progress = new Immediate<EvaluationRecord>(told.Add) },
         };
         List<string> lines = Logged(ml);
-        using DiffusionGemmaTransformer trained = ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, progress: progress).Fit(ml.Data.TakeRows(packed, 6));
+        using DiffusionGemmaTransformer trained = ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, progress: progress)
+            .Fit(ml.Data.TakeRows(packed, 6));
         Assert.Equal([1, 2, 3, 4], seen);
         Assert.Equal(4, history.ToDataFrame().Rows.Count);
         Assert.Equal([2, 4], told.Select(e => e.Step));
         Assert.Equal(told, trained.Summary!.Evaluations);
         Assert.Equal(trained.EvaluateLoss(ml.Data.SkipRows(packed, 6), seed: 7).DiffusionLoss, told[^1].DiffusionLoss);
-        Assert.Equal(2, lines.Count(line => line.StartsWith("Info: after ", StringComparison.Ordinal) && line.Contains("held-out loss", StringComparison.Ordinal)));
+        Assert.Equal(2, lines.Count(line => line.StartsWith("Info: after ", StringComparison.Ordinal)
+            && line.Contains("held-out loss", StringComparison.Ordinal)));
         Assert.Equal(4, lines.Count(line => line.StartsWith("Info: step ", StringComparison.Ordinal)));
     }
 
@@ -100,14 +109,18 @@ public sealed class RunTests
     public void A_run_beyond_its_budget_is_refused_before_weights_are_loaded()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        foreach (string file in Directory.EnumerateFiles(TinyChat.Checkpoint).Where(f => !f.EndsWith(".safetensors", StringComparison.Ordinal)))
+        foreach (string file in Directory.EnumerateFiles(TinyChat.Checkpoint)
+            .Where(f => !f.EndsWith(".safetensors", StringComparison.Ordinal)))
             File.Copy(file, folder.File(Path.GetFileName(file)));
         var ml = new MLContext(seed: 7);
         IDataView data = TinyChat.Questions(ml, 4), packed = TinyChat.Preparation(ml).Fit(data).Transform(data);
         long tensors = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
-        var error = Assert.Throws<MemoryBudgetException>(() => ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { MemoryBudget = 1_000_000 }).Fit(packed));
+        var error = Assert.Throws<MemoryBudgetException>(() =>
+            ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { Run = Lora.Run with { MemoryBudget = 1_000_000 } }).Fit(packed));
         Assert.Equal(1_000_000, error.Budget);
-        Assert.Throws<CheckpointException>(() => ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { MemoryBudget = 1L << 40 }).Fit(packed));
+        Assert.Throws<CheckpointException>(() =>
+            ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { Run = Lora.Run with { MemoryBudget = 1L << 40 } })
+            .Fit(packed));
         Assert.Equal(tensors, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
 
@@ -116,28 +129,37 @@ public sealed class RunTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         Directory.CreateDirectory(folder.File("scratch"));
-        FineTuneOptions spilled = Lora with { MaxRowBytesInMemory = 0, ScratchFolder = folder.File("scratch") };
-        Assert.Equal(Fit(Lora).Steps.Select(s => s.Loss), Fit(spilled).Steps.Select(s => s.Loss));
+        var spilled = new TrainingRowOptions { MaxRowBytesInMemory = 0, ScratchFolder = folder.File("scratch") };
+        Assert.Equal(Fit(Lora).Steps.Select(s => s.Loss), Fit(Lora, rows: spilled).Steps.Select(s => s.Loss));
         AssertNothingOpen();
 
         var ml = new MLContext(seed: 7);
-        IDataView data = ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"), """[{"role":"user","content":"1?"},{"role":"assistant","content":"2"}]""", "{}"]);
-        Assert.Throws<ChatDataException>(() => TinyChat.Preparation(ml).Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, spilled)).Fit(data));
+        IDataView data = ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"),
+            """[{"role":"user","content":"1?"},{"role":"assistant","content":"2"}]""", "{}"]);
+        Assert.Throws<ChatDataException>(() => TinyChat.Preparation(ml)
+            .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, Lora, rows: spilled)).Fit(data));
         AssertNothingOpen();
-        Assert.ThrowsAny<OperationCanceledException>(() => Fit(spilled, cancelAfter: 1));
+        Assert.ThrowsAny<OperationCanceledException>(() => Fit(Lora, cancelAfter: 1, rows: spilled));
         AssertNothingOpen();
         File.WriteAllText(folder.File("file"), "");
-        Assert.Contains("ScratchFolder", Assert.Throws<TrainingException>(() => Fit(spilled with { ScratchFolder = folder.File("file") })).Message, StringComparison.Ordinal);
+        TrainingRowOptions unwritable = spilled with { ScratchFolder = folder.File("file") };
+        Assert.Contains(
+            "scratchFolder", Assert.Throws<TrainingException>(() => Fit(Lora, rows: unwritable)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Fit(Lora, rows: spilled with { MaxRowBytesInMemory = -1 }));
 
         void AssertNothingOpen()
         {
             Assert.Empty(Directory.EnumerateFileSystemEntries(folder.File("scratch")));
             if (OperatingSystem.IsLinux())
-                Assert.DoesNotContain(Directory.EnumerateFiles("/proc/self/fd"), fd => (new FileInfo(fd).LinkTarget ?? "").StartsWith(folder.Path, StringComparison.Ordinal));
+                Assert.DoesNotContain(Directory.EnumerateFiles("/proc/self/fd"),
+                    fd => (new FileInfo(fd).LinkTarget ?? "").StartsWith(folder.Path, StringComparison.Ordinal));
         }
     }
 
-    /// <summary>The base is bfloat16, and so are the merged weights: answers are those of that folder, near the adapter's; losses differ by that rounding.</summary>
+    /// <summary>
+    /// The base is bfloat16, and so are the merged weights: answers are those of that folder, near the adapter's; losses differ by that
+    /// rounding.
+    /// </summary>
     [Fact]
     public void A_trained_model_is_exported_with_the_adapter_in_its_weights()
     {
@@ -145,19 +167,23 @@ public sealed class RunTests
         var ml = new MLContext(seed: 7);
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
         IDataView data = TinyChat.Questions(ml, 6), packed = TinyChat.Preparation(ml).Fit(data).Transform(data);
-        using DiffusionGemmaTransformer trained = gemma.FineTune(TinyChat.Checkpoint, Lora with { LearningRate = 1e-2 }, TinyChat.Quick).Fit(packed);
+        using DiffusionGemmaTransformer trained = gemma.FineTune(TinyChat.Checkpoint, Lora with { LearningRate = 1e-2 }, TinyChat.Quick)
+            .Fit(packed);
         double before = trained.EvaluateLoss(packed).DiffusionLoss;
         trained.SaveMerged(folder.Path);
         Assert.Equal(before, trained.EvaluateLoss(packed).DiffusionLoss);
-        using DiffusionGemmaTransformer merged = gemma.Answer(folder.Path, TinyChat.Quick).Fit(packed), plain = gemma.Answer(TinyChat.Checkpoint, TinyChat.Quick).Fit(packed);
+        using DiffusionGemmaTransformer merged = gemma.Answer(folder.Path, TinyChat.Quick).Fit(packed),
+            plain = gemma.Answer(TinyChat.Checkpoint, TinyChat.Quick).Fit(packed);
         double without = plain.EvaluateLoss(packed).DiffusionLoss;
         Assert.True(Math.Abs(without - before) > 0.1, $"{without} {before}");
         Assert.Equal(before, merged.EvaluateLoss(packed).DiffusionLoss, 0.02);
         Assert.Equal(6, Views.Dump(merged.Transform(packed), "Response").Length);
-        Assert.Contains("has no adapter", Assert.Throws<InvalidOperationException>(() => merged.SaveMerged(folder.File("again"))).Message, StringComparison.Ordinal);
+        Assert.Contains("has no adapter", Assert.Throws<InvalidOperationException>(() => merged.SaveMerged(folder.File("again"))).Message,
+            StringComparison.Ordinal);
     }
 
-    private static (StepRecord[] Steps, string[] Answers, List<string> Lines) Fit(FineTuneOptions options, int? seed = 7, int cancelAfter = int.MaxValue)
+    private static (StepRecord[] Steps, string[] Answers, List<string> Lines) Fit(FineTuneOptions options, int? seed = 7,
+        int cancelAfter = int.MaxValue, TrainingRowOptions? rows = null)
     {
         var ml = new MLContext(seed);
         List<string> lines = Logged(ml);
@@ -168,7 +194,8 @@ public sealed class RunTests
         });
         IDataView data = TinyChat.Questions(ml, 6);
         using TransformerChain<DiffusionGemmaTransformer> model = TinyChat.Preparation(ml)
-            .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick, progress: progress, cancellation: cancel.Token)).Fit(data);
+            .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick, progress: progress,
+                rows: rows, cancellation: cancel.Token)).Fit(data);
         return ([.. model.LastTransformer.Summary!.History], Views.Dump(model.Transform(data), "Response", "ResponseIds"), lines);
     }
 

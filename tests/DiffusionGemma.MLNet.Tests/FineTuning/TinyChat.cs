@@ -17,7 +17,7 @@ internal static class TinyChat
         MaxSteps = 2,
         WarmupSteps = 0,
         LearningRate = 1e-3,
-        Device = torch.CPU,
+        Devices = [torch.CPU],
     };
 
     /// <summary>A few passes a canvas; how good the answers are is not what these tests ask.</summary>
@@ -25,11 +25,12 @@ internal static class TinyChat
 
     /// <summary>Questions and answers of the arithmetic data set, the first of its training rows.</summary>
     public static IDataView Questions(MLContext ml, int rows) =>
-        ml.Data.TakeRows(ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", "arithmetic", "train.parquet"), "question", "answer"), rows);
+        ml.Data.TakeRows(ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", "arithmetic", "train.parquet"), "question",
+            "answer"), rows);
 
     /// <summary>Conversations that end with the user.</summary>
     public static IDataView Unanswered(MLContext ml, params string[] questions) =>
-        ml.Data.LoadChatFromEnumerable(questions.Select(question => new ChatMessage[] { new("user", question) }));
+        ml.Data.LoadChatFromEnumerable(questions.Select(question => new ConversationMessage[] { new("user", question) }));
 
     public static string Row(string content) => JsonSerializer.Serialize(new[] { new { role = "user", content } });
 

@@ -27,16 +27,20 @@ public sealed class ChatDataSummaryTests
         Assert.Equal((1, 1, 1), (summary.UnansweredRows, summary.LostRows, summary.CutRows));
         Assert.Equal(packed.GetColumn<int>("CutTokens").Sum(), summary.CutTokens);
         Assert.Equal(packed.GetColumn<bool[]>("LossMask").Sum(mask => mask.Count(on => on)), summary.SupervisedTokens);
-        Assert.Equal(canvases.Where(count => count > 0).Order(), summary.Canvases.Rows.SelectMany(item => Enumerable.Repeat(item.Key, item.Value)));
+        Assert.Equal(canvases.Where(count => count > 0).Order(),
+            summary.Canvases.Rows.SelectMany(item => Enumerable.Repeat(item.Key, item.Value)));
         IDataView tokens = _ml.Transforms.DiffusionGemma.TokenizeChat(TinyChat.Checkpoint).Fit(data).Transform(data);
-        Assert.Equal(tokens.GetColumn<int[]>("InputIds").Select(ids => ids.Length).Order(), summary.Lengths.Rows.SelectMany(item => Enumerable.Repeat(item.Key, item.Value)));
-        Assert.StartsWith($"4 rows: {summary.TrainedRows} to train on, 1 of them cut short at 100 tokens; left out: 1 without an answer, 1 that lose all of it to the cut", summary.ToString());
+        Assert.Equal(tokens.GetColumn<int[]>("InputIds").Select(ids => ids.Length).Order(),
+            summary.Lengths.Rows.SelectMany(item => Enumerable.Repeat(item.Key, item.Value)));
+        Assert.StartsWith($"4 rows: {summary.TrainedRows} to train on, 1 of them cut short at 100 tokens; left out: 1 without an answer, "
+            + "1 that lose all of it to the cut", summary.ToString());
     }
 
     [Fact]
     public void No_rows_are_no_error()
     {
-        ChatDataSummary summary = _ml.Transforms.DiffusionGemma.Summarize(TinyChat.Checkpoint, _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()));
+        ChatDataSummary summary = _ml.Transforms.DiffusionGemma.Summarize(TinyChat.Checkpoint,
+            _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()));
         Assert.Equal((0, 0, 0), (summary.Rows, summary.Lengths.Max, summary.Canvases.Quantile(0.5)));
         Assert.StartsWith("0 rows", summary.ToString());
     }
@@ -58,6 +62,7 @@ public sealed class ChatDataSummaryTests
         if (values.Length == 0) return;
         int[] sorted = [.. values.Order()];
         Assert.Equal((sorted[0], sorted[^1]), (histogram.Min, histogram.Max));
-        Assert.Equal((sorted[0], sorted[(values.Length - 1) / 2], sorted[^1]), (histogram.Quantile(0), histogram.Quantile(0.5), histogram.Quantile(1)));
+        Assert.Equal((sorted[0], sorted[(values.Length - 1) / 2], sorted[^1]),
+            (histogram.Quantile(0), histogram.Quantile(0.5), histogram.Quantile(1)));
     });
 }

@@ -87,10 +87,12 @@ public sealed class CanvasPackingTests
     [Fact]
     public void Ids_and_mask_of_different_lengths_are_an_error_of_their_row()
     {
-        IDataView view = _ml.Data.LoadFromEnumerable(new[] { new Row { InputIds = [1], LossMask = [true] }, new Row { InputIds = [1, 2], LossMask = [true] } });
+        IDataView view = _ml.Data.LoadFromEnumerable(new[] { new Row { InputIds = [1], LossMask = [true] },
+            new Row { InputIds = [1, 2], LossMask = [true] } });
         IDataView packed = _ml.Transforms.DiffusionGemma.PackCanvas(Fixtures.Checkpoint("tiny-chat")).Fit(view).Transform(view);
         // ML.NET packs on several threads and wraps what goes wrong there.
-        var error = Assert.IsType<ChatDataException>(Assert.ThrowsAny<InvalidOperationException>(() => Views.Dump(packed)).GetBaseException());
+        var error = Assert.IsType<ChatDataException>(Assert.ThrowsAny<InvalidOperationException>(() => Views.Dump(packed))
+            .GetBaseException());
         Assert.Equal(1, error.Row);
         Assert.Contains("InputIds has 2 values and LossMask 1", error.Message);
     }
@@ -101,9 +103,11 @@ public sealed class CanvasPackingTests
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
         string checkpoint = Fixtures.Checkpoint("tiny-chat");
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, maxLength: 0));
-        Assert.Equal("padMultiple", Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, padMultiple: 0)).ParamName);
+        Assert.Equal("padMultiple",
+            Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, padMultiple: 0)).ParamName);
         Assert.Throws<InvalidConfigurationException>(() => gemma.PackCanvas("nowhere"));
-        Assert.Contains("tokenizer.json", Assert.Throws<FileNotFoundException>(() => gemma.PackCanvas(Fixtures.Checkpoint("tiny-2layer"))).Message);
+        Assert.Contains("tokenizer.json",
+            Assert.Throws<FileNotFoundException>(() => gemma.PackCanvas(Fixtures.Checkpoint("tiny-2layer"))).Message);
     }
 
     internal static void AssertPacked(JsonElement expected, int[] ids, bool[] lossMask, int paddedLength)

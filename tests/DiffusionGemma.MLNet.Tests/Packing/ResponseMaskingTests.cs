@@ -43,15 +43,12 @@ public sealed class ResponseMaskingTests
             new Row { AssistantMask = [false, true, false, true, true] },
             new Row { AssistantMask = [false, false] },
         });
-        ResponseMaskingTransformer transformer = EstimatorAssert.Holds(_ml, _ml.Transforms.DiffusionGemma.MaskResponse(), view, "AssistantMask");
+        ResponseMaskingTransformer transformer = EstimatorAssert.Holds(_ml, _ml.Transforms.DiffusionGemma.MaskResponse(), view,
+            "AssistantMask");
         Assert.Equal(
             ["LossMask=False,False,False,True,True | PromptLength=3", "LossMask=False,False | PromptLength=2"],
             Views.Dump(transformer.Transform(view), "LossMask", "PromptLength"));
     }
-
-    [Fact]
-    public void All_turns_are_refused_with_the_reason() =>
-        Assert.Contains("A row trains one response, its last turn", Assert.Throws<ArgumentException>("allTurns", () => _ml.Transforms.DiffusionGemma.MaskResponse(allTurns: true)).Message);
 
     private sealed class Row
     {

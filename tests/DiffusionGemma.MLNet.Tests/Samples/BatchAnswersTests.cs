@@ -24,7 +24,8 @@ public sealed class BatchAnswersTests : IDisposable
         Assert.Contains($"{Rows} rows, 2 of them with an error", Unwrapped(said), StringComparison.Ordinal);
         CheckAnswers(_folder.File("whole.parquet"));
 
-        // Blocks of 8 rows. Killed when the journal is begun and one is written, and again when another is; then a line is torn, as a kill within a write leaves it.
+        // Blocks of 8 rows. Killed when the journal is begun and one is written, and again when another is; then a line is torn, as a kill
+        // within a write leaves it.
         string journal = _folder.File("cut.parquet.journal");
         RunUntilGrown("cut.parquet", times: 2);
         RunUntilGrown("cut.parquet", times: 1);
@@ -40,7 +41,8 @@ public sealed class BatchAnswersTests : IDisposable
         Assert.True(code == 0, said);
         Assert.Contains($"Going on after {kept} answers of an earlier run.", Unwrapped(said), StringComparison.Ordinal);
         Assert.Equal(File.ReadAllBytes(_folder.File("whole.parquet")), File.ReadAllBytes(_folder.File("cut.parquet")));
-        Assert.Equal(["cut.parquet", "in.parquet", "whole.parquet"], Directory.EnumerateFiles(_folder.Path).Select(Path.GetFileName).Order());
+        Assert.Equal(["cut.parquet", "in.parquet", "whole.parquet"],
+            Directory.EnumerateFiles(_folder.Path).Select(Path.GetFileName).Order());
 
         // What is done is not done again.
         (code, said) = Run("cut.parquet");
@@ -61,7 +63,8 @@ public sealed class BatchAnswersTests : IDisposable
             Assert.Equal(Question(row), Text("question"));
             bool failed = row is LeftOut or TooLong;
             Assert.Equal((failed, failed), (Text("response")!.Length == 0, json.RootElement.GetProperty("steps").GetInt32() == 0));
-            Assert.Contains(row switch { LeftOut => "'question' is null or missing", TooLong => "more than the model's", _ => "" }, Text("error") ?? "", StringComparison.Ordinal);
+            Assert.Contains(row switch { LeftOut => "'question' is null or missing", TooLong => "more than the model's", _ => "" },
+                Text("error") ?? "", StringComparison.Ordinal);
             Assert.Equal(failed, Text("error") is not null);
             row++;
         }
@@ -88,13 +91,16 @@ public sealed class BatchAnswersTests : IDisposable
     private Process Start(string output, params string[] more)
     {
         string built = Path.GetRelativePath(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.MLNet.Tests"), AppContext.BaseDirectory);
-        string program = Path.Combine(Fixtures.Root, "samples", "BatchAnswers", built, OperatingSystem.IsWindows() ? "BatchAnswers.exe" : "BatchAnswers");
+        string program = Path.Combine(Fixtures.Root, "samples", "BatchAnswers", built, OperatingSystem.IsWindows() ? "BatchAnswers.exe"
+            : "BatchAnswers");
         string[] arguments =
         [
-            "--input", _folder.File("in.parquet"), "--output", _folder.File(output), "--question-column", "question", "--checkpoint", Fixtures.Checkpoint("tiny-chat"),
+            "--input", _folder.File("in.parquet"), "--output", _folder.File(output), "--question-column", "question", "--checkpoint",
+                Fixtures.Checkpoint("tiny-chat"),
             "--batch-size", "2", "--max-new-tokens", "16", .. more,
         ];
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true,
+            StandardOutputEncoding = Encoding.UTF8 };
         start.Environment["OMP_NUM_THREADS"] = "1";
         return Process.Start(start)!;
     }

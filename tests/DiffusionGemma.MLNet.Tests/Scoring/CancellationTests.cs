@@ -29,7 +29,8 @@ public sealed class CancellationTests
     public void A_cancelled_context_is_seen_before_the_next_pass(bool returnOnCancellation)
     {
         // ML.NET keeps the method to itself and its own tools.
-        MethodInfo cancel = typeof(MLContext).GetMethod("CancelExecution", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)!;
+        MethodInfo cancel = typeof(MLContext).GetMethod("CancelExecution",
+            BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public)!;
         (IDataView scored, Watch watch) = Scored(() => cancel.Invoke(_ml, null), returnOnCancellation);
         Assert.ThrowsAny<OperationCanceledException>(() => scored.GetColumn<string>("Response").ToArray());
         Assert.Equal(5, watch.Passes);
@@ -39,8 +40,10 @@ public sealed class CancellationTests
     {
         IDataView rows = _ml.Data.LoadFromEnumerable(new[] { new Prompt { InputIds = [2, 105, 300], PromptLength = 3 } });
         var watch = new Watch(inTheFifthPass);
-        var generation = new GenerationOptions { MaxDenoisingSteps = 24, MaxNewTokens = 64, ConfidenceThreshold = -1, StopCriterion = watch, ReturnOnCancellation = returnOnCancellation };
-        return (_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = generation, Cancellation = token }).Fit(rows).Transform(rows), watch);
+        var generation = new GenerationOptions { MaxDenoisingSteps = 24, MaxNewTokens = 64, ConfidenceThreshold = -1, StopCriterion = watch,
+            ReturnOnCancellation = returnOnCancellation };
+        return (_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint,
+            new AnswerOptions { Generation = generation, Cancellation = token }).Fit(rows).Transform(rows), watch);
     }
 
     private sealed class Watch(Action inTheFifthPass) : IStopCriterion

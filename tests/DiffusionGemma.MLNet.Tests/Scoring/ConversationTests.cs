@@ -11,7 +11,8 @@ public sealed class ConversationTests : IDisposable
     private readonly MLContext _ml = new(seed: 7);
     private readonly DiffusionGemmaTransformer _model;
 
-    public ConversationTests() => _model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, new GenerationOptions { MaxDenoisingSteps = 12 })
+    public ConversationTests() => _model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint,
+        new GenerationOptions { MaxDenoisingSteps = 12 })
         .Fit(_ml.Data.LoadFromEnumerable(new[] { new Prompt() }));
 
     public void Dispose() => _model.Dispose();
@@ -31,7 +32,8 @@ public sealed class ConversationTests : IDisposable
     {
         IDataView questions = TinyChat.Unanswered(_ml, "What is 8 plus 7?");
         var fitted = TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint)).Fit(questions);
-        DiffusionGemmaTransformer part = _ml.Transforms.DiffusionGemma.AnsweringPart(EstimatorAssert.SaveAndLoad(_ml, fitted, questions.Schema));
+        DiffusionGemmaTransformer part = _ml.Transforms.DiffusionGemma.AnsweringPart(EstimatorAssert.SaveAndLoad(_ml, fitted,
+            questions.Schema));
         Assert.Equal("8 plus 7 is 15.", part.Infill(s_question, "8 plus <gap:1> is <gap:2>.").Text);
         Assert.Equal(fitted.LastTransformer.Checkpoint, part.Checkpoint);
     }
@@ -62,17 +64,23 @@ public sealed class ConversationTests : IDisposable
     {
         TextAnswer answer = _model.Infill(s_question, "8 plus 7 is <gap:5>");
         Assert.StartsWith("8 plus 7 is 15.", answer.Text, StringComparison.Ordinal);
-        Assert.InRange(answer.Result.Ids.Length, 1, InfillText.Parse("8 plus 7 is <gap:5>", DiffusionGemmaTokenizer.Load(TinyChat.Checkpoint)).Length);
+        Assert.InRange(answer.Result.Ids.Length, 1, InfillText.Parse("8 plus 7 is <gap:5>",
+            DiffusionGemmaTokenizer.Load(TinyChat.Checkpoint)).Length);
     }
 
     [Fact]
     public void What_cannot_be_filled_is_refused()
     {
-        Assert.Contains("'<gap:none>' at character 2", Assert.Throws<ChatException>(() => _model.Infill(s_question, "a <gap:none> b")).Message, StringComparison.Ordinal);
-        Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Infill(Answered, "a <gap:1>")).Message, StringComparison.Ordinal);
-        Assert.Contains("positions", Assert.Throws<ArgumentException>(() => _model.Infill(s_question, "a <gap:2000>")).Message, StringComparison.Ordinal);
-        Assert.Contains("TopP", Assert.Throws<ArgumentOutOfRangeException>(() => _model.Infill(s_question, "a <gap:1>", new() { TopP = 0 })).Message, StringComparison.Ordinal);
-        Assert.Throws<OperationCanceledException>(() => _model.Infill(s_question, "a <gap:1>", cancellation: new CancellationToken(canceled: true)));
+        Assert.Contains("'<gap:none>' at character 2",
+            Assert.Throws<ChatException>(() => _model.Infill(s_question, "a <gap:none> b")).Message, StringComparison.Ordinal);
+        Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Infill(Answered, "a <gap:1>")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("positions", Assert.Throws<GenerationRequestException>(() => _model.Infill(s_question, "a <gap:2000>")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("TopP", Assert.Throws<ArgumentOutOfRangeException>(() =>
+            _model.Infill(s_question, "a <gap:1>", new() { TopP = 0 })).Message, StringComparison.Ordinal);
+        Assert.Throws<OperationCanceledException>(() => _model.Infill(s_question, "a <gap:1>",
+            cancellation: new CancellationToken(canceled: true)));
     }
 
     [Fact]
@@ -87,7 +95,8 @@ public sealed class ConversationTests : IDisposable
         ChatTokenizer tokenizer = ChatTokenizer.Load(TinyChat.Checkpoint);
         int[] start = [.. tokenizer.Tokenizer.EncodeToIds(drafts[0]), tokenizer.Tokenizer.IdOf("<turn|>")!.Value];
         Assert.Equal(
-            CanvasGenerator.Generate(_model.Model, [new GenerationRequest(tokenizer.Encode(question).Ids) { Draft = start }], once)[0].Ids, answers[0].Result.Ids);
+            CanvasGenerator.Generate(_model.Model, [new GenerationRequest(tokenizer.Encode(question).Ids) { Draft = start }], once)[0].Ids,
+                answers[0].Result.Ids);
         // With all its passes a draft with a slip in it is put right.
         Assert.Equal("8 plus 7 is 15.", _model.Refine(s_question, "8 plus 7 is 51.").Text);
     }
@@ -95,8 +104,10 @@ public sealed class ConversationTests : IDisposable
     [Fact]
     public void A_draft_that_does_not_fit_is_refused()
     {
-        Assert.Contains("draft", Assert.Throws<ArgumentException>(() => _model.Refine(s_question, string.Concat(Enumerable.Repeat("word ", 500)))).Message, StringComparison.Ordinal);
-        Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Refine(Answered, "b")).Message, StringComparison.Ordinal);
+        Assert.Contains("draft", Assert.Throws<GenerationRequestException>(() =>
+            _model.Refine(s_question, string.Concat(Enumerable.Repeat("word ", 500)))).Message, StringComparison.Ordinal);
+        Assert.Contains("ends with the assistant", Assert.Throws<ChatException>(() => _model.Refine(Answered, "b")).Message,
+            StringComparison.Ordinal);
     }
 
     private sealed class Prompt

@@ -54,8 +54,10 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     [Fact]
     public void A_row_with_an_answer_is_scored_from_its_prompt_alone()
     {
-        IDataView answered = _ml.Data.LoadChatFromEnumerable([[new ChatMessage("user", "What is 0 plus 1?"), new ChatMessage("assistant", "Who knows?")]]);
-        Assert.Equal(Views.Dump(trained.Model.Transform(TinyChat.Unanswered(_ml, "What is 0 plus 1?")), Answers), Views.Dump(trained.Model.Transform(answered), Answers));
+        IDataView answered = _ml.Data.LoadChatFromEnumerable(
+            [[new ConversationMessage("user", "What is 0 plus 1?"), new ConversationMessage("assistant", "Who knows?")]]);
+        Assert.Equal(Views.Dump(trained.Model.Transform(TinyChat.Unanswered(_ml, "What is 0 plus 1?")), Answers),
+            Views.Dump(trained.Model.Transform(answered), Answers));
     }
 
     [Fact]
@@ -64,7 +66,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         string[] answers = Views.Dump(trained.Model.Transform(Questions));
         using TemporaryFolder folder = Fixtures.Temporary();
         _ml.Model.Save(trained.Model, trained.Schema, folder.File("model.zip"));
-        Assert.True(new FileInfo(folder.File("model.zip")).Length < new FileInfo(Path.Combine(TinyChat.Checkpoint, "model.safetensors")).Length / 4);
+        Assert.True(new FileInfo(folder.File("model.zip")).Length < new FileInfo(Path.Combine(TinyChat.Checkpoint,
+            "model.safetensors")).Length / 4);
 
         ITransformer loaded = new MLContext().Model.Load(folder.File("model.zip"), out DataViewSchema schema);
         Assert.Equal(Views.Columns(trained.Schema), Views.Columns(schema));
@@ -78,7 +81,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     public void A_prediction_engine_answers_as_the_view_does()
     {
         string[] responses = [.. trained.Model.Transform(Questions).GetColumn<string>("Response")];
-        using var engine = _ml.Model.CreatePredictionEngine<Question, Reply>(trained.Model, new PredictionEngineOptions { OwnsTransformer = false });
+        using var engine = _ml.Model.CreatePredictionEngine<Question,
+            Reply>(trained.Model, new PredictionEngineOptions { OwnsTransformer = false });
         string[] messages = [.. Questions.GetColumn<string>("Messages")];
         for (int row = 0; row < messages.Length; row++)
         {
@@ -102,7 +106,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         // Objects are read on the thread that asks for them; ML.NET's own row mappers read ahead.
         IDataView data = _ml.Data.LoadFromEnumerable(Rows());
         using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma
-            .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize, BatchesAhead = batchesAhead }).Fit(data);
+            .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize,
+                BatchesAhead = batchesAhead }).Fit(data);
         IDataView scored = model.Transform(data);
         pulled = 0;
         using DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["Response"], scored.Schema["PromptLength"]]);
@@ -118,8 +123,10 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     {
         // Row 0 takes ten passes and every other a single one: all others are through before it is, in the place beside it.
         var passes = new Passes(slow: 300, of: 10);
-        IDataView data = _ml.Data.LoadFromEnumerable(Enumerable.Range(0, 6).Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }));
-        var options = new AnswerOptions { Generation = new() { MaxDenoisingSteps = 20, MaxNewTokens = 32, ConfidenceThreshold = -1, StopCriterion = passes }, BatchSize = 2, BatchesAhead = 3 };
+        IDataView data = _ml.Data.LoadFromEnumerable(Enumerable.Range(0, 6)
+            .Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }));
+        var options = new AnswerOptions { Generation = new() { MaxDenoisingSteps = 20, MaxNewTokens = 32, ConfidenceThreshold = -1,
+            StopCriterion = passes }, BatchSize = 2, BatchesAhead = 3 };
         using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, options).Fit(data);
         Assert.Equal([10, 1, 1, 1, 1, 1], model.Transform(data).GetColumn<int>("Steps"));
         Assert.Equal([300, 301, 300, 302, 300, 303, 300, 304, 300, 305, 300, 300, 300, 300, 300], passes.Seen);
@@ -142,7 +149,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     {
         string[] responses = [.. trained.Model.Transform(Questions).GetColumn<string>("Response")];
         IDataView scored = trained.Model.Transform(Questions);
-        IDataView copied = _ml.Transforms.CopyColumns("Final", "Response").Append(_ml.Transforms.Text.NormalizeText("Normal", "Final")).Fit(scored).Transform(scored);
+        IDataView copied = _ml.Transforms.CopyColumns("Final", "Response").Append(_ml.Transforms.Text.NormalizeText("Normal", "Final"))
+            .Fit(scored).Transform(scored);
         Assert.Equal(responses, copied.GetColumn<string>("Final"));
         Assert.Equal(responses, _ml.Data.Cache(copied, "Final").GetColumn<string>("Final"));
     }
@@ -165,7 +173,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         using LoraAdapter adapter = LoraAdapter.Load(folder.File("adapter"), model);
         model.Adapter = adapter;
         IDataView scored = trained.Model.Transform(TinyChat.Unanswered(_ml, "What is 3 plus 4?"));
-        Assert.Equal(scored.GetColumn<int[]>("ResponseIds").Single(), CanvasGenerator.Generate(model, [scored.GetColumn<int[]>("InputIds").Single()], TinyChat.Quick)[0].Ids);
+        Assert.Equal(scored.GetColumn<int[]>("ResponseIds").Single(),
+            CanvasGenerator.Generate(model, [scored.GetColumn<int[]>("InputIds").Single()], TinyChat.Quick)[0].Ids);
         model.Adapter = null;
     }
 
@@ -175,7 +184,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         DiffusionGemmaTransformer transformer = trained.Model.LastTransformer;
         Assert.Contains("InputIds", Assert.Throws<ArgumentOutOfRangeException>(() => transformer.Transform(Questions)).Message);
         IDataView wrong = _ml.Data.LoadFromEnumerable(new[] { new Wrong() });
-        Assert.Contains("PromptLength", Assert.Throws<ArgumentOutOfRangeException>(() => transformer.GetOutputSchema(wrong.Schema)).Message);
+        Assert.Contains("PromptLength",
+            Assert.Throws<ArgumentOutOfRangeException>(() => transformer.GetOutputSchema(wrong.Schema)).Message);
     }
 
     [Fact]
@@ -183,7 +193,8 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
     {
         ITransformer loaded = EstimatorAssert.SaveAndLoad(_ml, trained.Model, trained.Schema);
         ((IDisposable)loaded).Dispose();
-        Assert.IsType<ObjectDisposedException>(Assert.ThrowsAny<Exception>(() => Views.Dump(loaded.Transform(Questions), Answers)).GetBaseException());
+        Assert.IsType<ObjectDisposedException>(Assert.ThrowsAny<Exception>(() => Views.Dump(loaded.Transform(Questions), Answers))
+            .GetBaseException());
     }
 
     private sealed class Question

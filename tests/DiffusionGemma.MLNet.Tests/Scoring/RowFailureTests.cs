@@ -4,7 +4,7 @@ using Microsoft.ML.Data;
 
 namespace DiffusionGemma.Scoring;
 
-/// <summary>A row that cannot be answered: named, or left empty beside the others' answers.</summary>
+/// <summary>A row that cannot be answered is named in an error, or left empty while the others are answered.</summary>
 public sealed class RowFailureTests
 {
     private readonly MLContext _ml = new(seed: 7);
@@ -16,7 +16,8 @@ public sealed class RowFailureTests
     }));
 
     private DiffusionGemmaTransformer Model(RowFailure onFailure, GenerationOptions? generation = null) => _ml.Transforms.DiffusionGemma
-        .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = generation ?? TinyChat.Quick, BatchSize = 2, OnFailure = onFailure }).Fit(Rows);
+        .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = generation ?? TinyChat.Quick, BatchSize = 2, OnFailure = onFailure })
+            .Fit(Rows);
 
     [Fact]
     public void By_default_the_row_is_named()
@@ -39,17 +40,21 @@ public sealed class RowFailureTests
         string[] errors = [.. scored.GetColumn<string>(ChatColumns.ResponseError)], answers = [.. scored.GetColumn<string>("Response")];
         Assert.Equal([false, true, false, true, false, false], errors.Select(e => e.Length > 0));
         Assert.Contains("PromptLength is 0", errors[1], StringComparison.Ordinal);
-        Assert.Contains("the prompt has 100000 tokens; with 32 new ones that is more than the model's", errors[3], StringComparison.Ordinal);
+        Assert.Contains("the prompt has 100000 tokens; with 32 new ones that is more than the model's", errors[3],
+            StringComparison.Ordinal);
         Assert.Equal(("", 0), (answers[1], scored.GetColumn<int>("Steps").ElementAt(3)));
         using DiffusionGemmaTransformer strict = Model(RowFailure.Throw);
-        string[] good = [.. strict.Transform(_ml.Data.LoadFromEnumerable(new[] { 0, 2, 4, 5 }.Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }))).GetColumn<string>("Response")];
+        string[] good =
+            [.. strict.Transform(_ml.Data.LoadFromEnumerable(new[] { 0, 2, 4,
+            5 }.Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }))).GetColumn<string>("Response")];
         Assert.Equal(good, new[] { 0, 2, 4, 5 }.Select(i => answers[i]));
 
         // Saved and loaded it does the same; and a prediction engine too.
         ITransformer loaded = EstimatorAssert.SaveAndLoad(_ml, model, Rows.Schema);
         Assert.Equal(errors, loaded.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError));
         using var engine = _ml.Model.CreatePredictionEngine<Prompt, Reply>(model, new PredictionEngineOptions { OwnsTransformer = false });
-        Assert.Contains("PromptLength is 0", engine.Predict(new Prompt { InputIds = [2, 3], PromptLength = 0 }).ResponseError, StringComparison.Ordinal);
+        Assert.Contains("PromptLength is 0", engine.Predict(new Prompt { InputIds = [2, 3], PromptLength = 0 }).ResponseError,
+            StringComparison.Ordinal);
         Assert.Equal("", engine.Predict(new Prompt { InputIds = [2, 105, 300], PromptLength = 3 }).ResponseError);
     }
 
@@ -65,7 +70,8 @@ public sealed class RowFailureTests
     }
 
     // Row 1 has no message, row 2 a broken one; rows are tokenized in the same pass.
-    private IDataView Chats => _ml.Data.LoadFromEnumerable(new[] { TinyChat.Row("What is 1 plus 1?"), "[]", """[{"role":"user"}]""", TinyChat.Row("What is 3 plus 4?") }
+    private IDataView Chats => _ml.Data.LoadFromEnumerable(new[] { TinyChat.Row("What is 1 plus 1?"), "[]", """[{"role":"user"}]""",
+        TinyChat.Row("What is 3 plus 4?") }
         .Select((messages, i) => new Chat { Number = 10 + i, Messages = messages }));
 
     [Theory]
@@ -74,7 +80,8 @@ public sealed class RowFailureTests
     public void A_row_that_cannot_be_tokenized_fails_alone_too(int batchSize)
     {
         IEstimator<ITransformer> Pipeline(RowFailure onFailure) => TinyChat.Preparation(_ml)
-            .Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize, OnFailure = onFailure }));
+            .Append(_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint,
+                new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize, OnFailure = onFailure }));
         ITransformer model = Pipeline(RowFailure.EmptyAnswer).Fit(Chats);
         IDataView scored = model.Transform(Chats);
         string[] errors = [.. scored.GetColumn<string>(ChatColumns.ResponseError)], answers = [.. scored.GetColumn<string>("Response")];
@@ -82,7 +89,8 @@ public sealed class RowFailureTests
         Assert.Equal([false, true, true, false], answers.Select(answer => answer.Length == 0));
         // What is passed through stays beside its row; of tokens a failed row has none.
         Assert.Equal([10, 11, 12, 13], scored.GetColumn<int>("Number"));
-        using (DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["InputIds"], scored.Schema["Number"], scored.Schema["Response"]]))
+        using (DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["InputIds"], scored.Schema["Number"],
+            scored.Schema["Response"]]))
         {
             Func<int[]> ids = Getters.ReadVector<int>(cursor, scored.Schema["InputIds"]);
             Func<int> number = Getters.ReadValue<int>(cursor, scored.Schema["Number"]);
@@ -99,7 +107,8 @@ public sealed class RowFailureTests
             Assert.Equal(answers[3], engine.Predict(new Chat { Messages = TinyChat.Row("What is 3 plus 4?") }).Response);
         }
 
-        var error = Assert.Throws<ChatDataException>(() => Pipeline(RowFailure.Throw).Fit(Chats).Transform(Chats).GetColumn<string>("Response").ToArray());
+        var error = Assert.Throws<ChatDataException>(() => Pipeline(RowFailure.Throw).Fit(Chats).Transform(Chats)
+            .GetColumn<string>("Response").ToArray());
         Assert.Equal("row 1 (counted from 0): 'messages' is empty: a conversation has at least one message.", error.Message);
         (model as IDisposable)?.Dispose();
     }
@@ -109,36 +118,43 @@ public sealed class RowFailureTests
     {
         // What a row's own criterion throws takes the way of predictions that are no numbers.
         using DiffusionGemmaTransformer model = Model(RowFailure.EmptyAnswer, TinyChat.Quick with { StopCriterion = new Refusing(302) });
-        string[] errors = [.. model.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError)], answers = [.. model.Transform(Rows).GetColumn<string>("Response")];
+        string[] errors = [.. model.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError)],
+            answers = [.. model.Transform(Rows).GetColumn<string>("Response")];
         Assert.Equal("no 302 here", errors[2]);
         using DiffusionGemmaTransformer other = Model(RowFailure.EmptyAnswer);
         string[] undisturbed = [.. other.Transform(Rows).GetColumn<string>("Response")];
         Assert.Equal(new[] { 0, 4, 5 }.Select(i => undisturbed[i]), new[] { 0, 4, 5 }.Select(i => answers[i]));
 
         using (TorchSharp.torch.no_grad()) other.Model.Stack.Parameters["model.decoder.layers.1.mlp.up_proj.weight"][0] = double.NaN;
-        Assert.StartsWith("canvas 0, step 0: a logit is not a finite number.", other.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError).Last(), StringComparison.Ordinal);
+        Assert.StartsWith("canvas 0, step 0: a logit is not a finite number.",
+            other.Transform(Rows).GetColumn<string>(ChatColumns.ResponseError).Last(), StringComparison.Ordinal);
         IDataView last = other.Transform(_ml.Data.SkipRows(Rows, 4), other.Options with { OnFailure = RowFailure.Throw });
-        Assert.StartsWith("row 4 (counted from 0): canvas 0, step 0: a logit is not a finite number.", Assert.Throws<ChatDataException>(() => last.GetColumn<string>("Response").ToArray()).Message, StringComparison.Ordinal);
+        Assert.StartsWith("row 4 (counted from 0): canvas 0, step 0: a logit is not a finite number.",
+            Assert.Throws<ChatDataException>(() => last.GetColumn<string>("Response").ToArray()).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_view_may_have_options_of_its_own()
     {
         using DiffusionGemmaTransformer model = Model(RowFailure.Throw);
-        IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, Rows, options => options with { OnFailure = RowFailure.EmptyAnswer, BatchSize = 3 });
+        IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, Rows,
+            options => options with { OnFailure = RowFailure.EmptyAnswer, BatchSize = 3 });
         Assert.Equal(2, scored.GetColumn<string>(ChatColumns.ResponseError).Count(e => e.Length > 0));
         Assert.Equal((RowFailure.Throw, 2), (model.Options.OnFailure, model.BatchSize));
         Assert.Null(model.Transform(Rows).Schema.GetColumnOrNull(ChatColumns.ResponseError));
-        Assert.Contains("BatchSize", Assert.Throws<ArgumentOutOfRangeException>(() => _ml.Transforms.DiffusionGemma.Score(model, Rows, options => options with { BatchSize = 0 })).Message, StringComparison.Ordinal);
+        Assert.Contains("BatchSize", Assert.Throws<ArgumentOutOfRangeException>(() =>
+            _ml.Transforms.DiffusionGemma.Score(model, Rows, options => options with { BatchSize = 0 })).Message, StringComparison.Ordinal);
         ITransformer other = _ml.Transforms.CopyColumns("Copy", "PromptLength").Fit(Rows);
-        Assert.Contains("No part of the model answers", Assert.Throws<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Score(other, Rows, options => options)).Message, StringComparison.Ordinal);
+        Assert.Contains("No part of the model answers", Assert.Throws<ArgumentException>(() =>
+            _ml.Transforms.DiffusionGemma.Score(other, Rows, options => options)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Options_out_of_range_are_named()
     {
         void Refused(string name, AnswerOptions options) =>
-            Assert.Contains(name, Assert.ThrowsAny<ArgumentException>(() => _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, options)).Message, StringComparison.Ordinal);
+            Assert.Contains(name, Assert.ThrowsAny<ArgumentException>(() =>
+                _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, options)).Message, StringComparison.Ordinal);
         Refused("BatchSize", new AnswerOptions { BatchSize = 0 });
         Refused("BatchesAhead", new AnswerOptions { BatchesAhead = 0 });
         Refused("OnFailure", new AnswerOptions { OnFailure = (RowFailure)9 });
@@ -161,7 +177,8 @@ public sealed class RowFailureTests
 
     private sealed class Refusing(int id) : IStopCriterion
     {
-        public bool IsFinished(CanvasState canvas) => canvas.Prompt.Contains(id) ? throw new InvalidOperationException($"no {id} here") : false;
+        public bool IsFinished(CanvasState canvas) => canvas.Prompt.Contains(id) ? throw new InvalidOperationException($"no {id} here")
+            : false;
     }
 
     private sealed class Reply

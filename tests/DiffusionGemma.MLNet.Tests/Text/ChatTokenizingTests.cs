@@ -64,7 +64,8 @@ public sealed class ChatTokenizingTests
         CopyText(folder);
         Directory.CreateDirectory(folder.File("additional_chat_templates"));
         File.WriteAllText(folder.File("additional_chat_templates/tool_use.jinja"), "With tools: {{ messages[0].content }}");
-        IDataView data = _ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"), """{"messages":[{"role":"user","content":"x"}],"tools":[{}]}"""]);
+        IDataView data = _ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"),
+            """{"messages":[{"role":"user","content":"x"}],"tools":[{}]}"""]);
         ITransformer transformer = _ml.Transforms.DiffusionGemma.TokenizeChat(folder.Path, outputIds: "Ids", outputMask: "Mask").Fit(data);
         string[] rows = Views.Dump(transformer.Transform(data));
         int[] expected = [.. DiffusionGemmaTokenizer.Load(folder.Path).EncodeToIds("With tools: x")];
@@ -82,8 +83,10 @@ public sealed class ChatTokenizingTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         CopyText(folder);
-        File.AppendAllText(folder.File("chat_template.jinja"), "{%- for message in messages if message.role == 'moderator' %}{{ raise_exception('Nobody moderates here.') }}{% endfor -%}");
-        IDataView data = _ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"), """[{"role":"moderator","content":"x"}]""", TinyChat.Row("y")]);
+        File.AppendAllText(folder.File("chat_template.jinja"),
+            "{%- for message in messages if message.role == 'moderator' %}{{ raise_exception('Nobody moderates here.') }}{% endfor -%}");
+        IDataView data = _ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"), """[{"role":"moderator","content":"x"}]""",
+            TinyChat.Row("y")]);
         IDataView tokens = _ml.Transforms.DiffusionGemma.TokenizeChat(folder.Path).Fit(data).Transform(data);
         // ML.NET tokenizes on several threads, and wraps what goes wrong there.
         Exception thrown = Assert.ThrowsAny<Exception>(() => tokens.GetColumn<int[]>("InputIds").ToArray());
@@ -97,7 +100,8 @@ public sealed class ChatTokenizingTests
 
     [Fact]
     public void A_folder_without_a_tokenizer_is_refused_at_once() =>
-        Assert.Contains("tokenizer.json", Assert.Throws<FileNotFoundException>(() => _ml.Transforms.DiffusionGemma.TokenizeChat(Fixtures.Checkpoint("tiny-2layer"))).Message);
+        Assert.Contains("tokenizer.json", Assert.Throws<FileNotFoundException>(() =>
+            _ml.Transforms.DiffusionGemma.TokenizeChat(Fixtures.Checkpoint("tiny-2layer"))).Message);
 
     [Fact]
     public void A_prediction_engine_tokenizes_one_row_at_a_time()
@@ -106,7 +110,8 @@ public sealed class ChatTokenizingTests
         ITransformer transformer = _ml.Transforms.DiffusionGemma.TokenizeChat(TinyChat.Checkpoint).Fit(data);
         int[][] expected = [.. transformer.Transform(data).GetColumn<int[]>("InputIds")];
         using var engine = _ml.Model.CreatePredictionEngine<Chat, Tokens>(transformer);
-        Assert.Equal(expected, data.GetColumn<string>("Messages").Select(messages => engine.Predict(new Chat { Messages = messages }).InputIds));
+        Assert.Equal(expected, data.GetColumn<string>("Messages")
+            .Select(messages => engine.Predict(new Chat { Messages = messages }).InputIds));
     }
 
     private static void CopyText(TemporaryFolder folder)

@@ -107,7 +107,7 @@ public class CanvasGeneratorTests : TorchTest
     {
         void Refused(string message, int[] prompt)
         {
-            var error = Assert.Throws<ArgumentException>(() => CanvasGenerator.Generate(_model, [Prompts[0], prompt]));
+            var error = Assert.Throws<GenerationRequestException>(() => CanvasGenerator.Generate(_model, [Prompts[0], prompt]));
             Assert.Equal("prompts", error.ParamName);
             Assert.Contains($"Prompt 1 {message}", error.Message, StringComparison.Ordinal);
         }
@@ -121,7 +121,7 @@ public class CanvasGeneratorTests : TorchTest
     public void A_logit_that_is_no_number_names_row_canvas_and_step()
     {
         using (no_grad()) _model.Stack.Parameters["model.decoder.layers.1.mlp.up_proj.weight"][0] = double.NaN;
-        string message = Assert.Throws<InvalidOperationException>(() => CanvasGenerator.Generate(_model, Prompts)).Message;
+        string message = Assert.Throws<NotFiniteLogitException>(() => CanvasGenerator.Generate(_model, Prompts)).Message;
         Assert.Matches("Row [0-7], canvas 0, step 0", message);
     }
 

@@ -30,7 +30,7 @@ public class GenerationQueueTests : TorchTest
     [Fact]
     public async Task What_requests_begin_with_alike_changes_no_answer()
     {
-        int[] system = [.. Enumerable.Range(0, DenoisingBatch.LeastSharedPrefix + 5).Select(i => 4 + (i * 7 % 100))];
+        int[] system = [.. Enumerable.Range(0, SharedPrefix.LeastLength + 5).Select(i => 4 + (i * 7 % 100))];
         int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : (int[])[.. system, .. p])];
         await using var queue = new GenerationQueue(_model, Options);
         foreach (int[] prompt in prompts)
@@ -101,7 +101,7 @@ public class GenerationQueueTests : TorchTest
     public async Task What_cannot_be_answered_is_refused_where_it_is_asked()
     {
         await using var queue = new GenerationQueue(_model);
-        await Assert.ThrowsAsync<ArgumentException>(() => queue.GenerateAsync(new GenerationRequest([])));
+        await Assert.ThrowsAsync<GenerationRequestException>(() => queue.GenerateAsync(new GenerationRequest([])));
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => queue.GenerateAsync(new GenerationRequest([2]) { Options = new() { TopP = 2 } }));
         Assert.NotEmpty((await queue.GenerateAsync(new GenerationRequest([2, 30]))).Ids);
     }

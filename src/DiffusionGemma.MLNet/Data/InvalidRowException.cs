@@ -1,0 +1,4 @@
+namespace DiffusionGemma;
+
+/// <summary>The reason why a row is no conversation; the caller adds file and row.</summary>
+internal sealed class InvalidRowException(string reason, Exception? inner = null) : Exception(reason, inner);

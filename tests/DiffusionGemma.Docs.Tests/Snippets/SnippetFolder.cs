@@ -1,0 +1,31 @@
+using System.Text.Json;
+
+namespace DiffusionGemma.Snippets;
+
+/// <summary>Makes the files that programs in the documents name: a checkpoint, and small data sets.</summary>
+internal static class SnippetFolder
+{
+    public static void Fill(string folder)
+    {
+        string checkpoint = Directory.CreateDirectory(Path.Combine(folder, "path", "to", "diffusiongemma")).FullName;
+        foreach (string file in Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-chat")))
+            File.Copy(file, Path.Combine(checkpoint, Path.GetFileName(file)));
+
+        // 27 batches of 8: more than the 25 steps of the default warm-up.
+        string[] answered = [.. Enumerable.Range(0, 216).Select(i => Answered(i % 10, i / 10 % 10))];
+        string[] questions = [.. Enumerable.Range(0, 3).Select(i => Row(Question(i, 7)))];
+        File.WriteAllLines(Path.Combine(folder, "gsm8k_chat_train.jsonl"), answered);
+        File.WriteAllLines(Path.Combine(folder, "train.jsonl"), answered);
+        File.WriteAllLines(Path.Combine(folder, "heldout.jsonl"), Enumerable.Range(0, 4).Select(i => Answered(i, 8)));
+        File.WriteAllLines(Path.Combine(folder, "questions.jsonl"), questions);
+        File.WriteAllLines(Path.Combine(folder, "broken.jsonl"), ["""{"messages": 7}""", .. questions, "no JSON"]);
+        File.Copy(Path.Combine(Fixtures.Root, "datasets", "arithmetic", "train.parquet"), Path.Combine(folder, "train.parquet"));
+    }
+
+    private static object Question(int a, int b) => new { role = "user", content = $"What is {a} plus {b}?" };
+
+    private static string Answered(int a, int b) =>
+        Row(Question(a, b), new { role = "assistant", content = $"{a}+{b}={a + b}\n#### {a + b}" });
+
+    private static string Row(params object[] messages) => JsonSerializer.Serialize(new { messages });
+}

@@ -30,6 +30,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         _marksSpaces = file.MarksSpaces;
         _bytes = new Lazy<VocabularyBytes>(() => new VocabularyBytes(_vocabulary, _marksSpaces));
         AddedTokens = file.AddedTokens;
+        Notices = file.Notices;
         BosId = IdOfSpecial(special, "bos_token");
         EosId = IdOfSpecial(special, "eos_token");
         PadId = IdOfSpecial(special, "pad_token");
@@ -51,7 +52,12 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>The id of the folder's <c>unk_token</c>, if it names one. Encoding never gives it: every character has its bytes.</summary>
     public int? UnknownId { get; }
 
-    /// <summary>The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.</summary>
+    /// <summary>Parts of tokenizer.json that are ignored because ids do not depend on them here, a sentence each; usually none.</summary>
+    public IReadOnlyList<string> Notices { get; }
+
+    /// <summary>
+    /// The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.
+    /// </summary>
     public VocabularyBytes VocabularyBytes => _bytes.Value;
 
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>

@@ -45,8 +45,11 @@ public sealed class EveryEstimatorTests
     [Fact]
     public void Answer()
     {
-        var options = new AnswerOptions { Generation = TinyChat.Quick, BatchSize = 2, BatchesAhead = 1,
-            OnFailure = RowFailure.EmptyAnswer };
+        var options = new AnswerOptions
+        {
+            Generation = TinyChat.Quick, BatchSize = 2, BatchesAhead = 1,
+            OnFailure = RowFailure.EmptyAnswer
+        };
         using DiffusionGemmaTransformer model = EstimatorAssert.Holds(_ml, Gemma.Answer(TinyChat.Checkpoint, options), Rows, "InputIds",
             "PromptLength");
     }

@@ -104,9 +104,9 @@ public sealed class PipelineTests
             PaddedLengthColumnName = "Padded", CutTokensColumnName = "Cut", NotesColumnName = "Notes",
         };
         var pipeline = Gemma.TokenizeChat(TinyChat.Checkpoint, new ChatTokenizingEstimator.Options
-            {
-                InputColumnName = "Chat", OutputColumnName = "Ids", MaskColumnName = "Assistant", NotesColumnName = "Notes",
-            })
+        {
+            InputColumnName = "Chat", OutputColumnName = "Ids", MaskColumnName = "Assistant", NotesColumnName = "Notes",
+        })
             .Append(Gemma.MaskResponse(new ResponseMaskingEstimator.Options
             {
                 InputColumnName = "Assistant", OutputColumnName = "Loss", PromptLengthColumnName = "Prompt",
@@ -114,7 +114,7 @@ public sealed class PipelineTests
             .Append(Gemma.PackCanvas(TinyChat.Checkpoint, new CanvasPackingEstimator.Options
             {
                 InputIdsColumnName = "Ids", LossMaskColumnName = "Loss", CanvasCountColumnName = "Canvases",
-                    PaddedLengthColumnName = "Padded",
+                PaddedLengthColumnName = "Padded",
                 CutTokensColumnName = "Cut",
             }))
             .Append(Gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, Quick, rows: rows));

@@ -54,8 +54,9 @@ public sealed class SavedVersionsTests : IDisposable
             foreach (ZipArchiveEntry entry in zip.Entries.Where(entry => entry.Name == "Model.key").ToArray())
             {
                 using Stream stream = entry.Open();
-                byte[] bytes = new byte[entry.Length];
-                stream.ReadExactly(bytes);
+                using var content = new MemoryStream();
+                stream.CopyTo(content);
+                byte[] bytes = content.ToArray();
                 int at = bytes.AsSpan().IndexOf(Encoding.ASCII.GetBytes(signature));
                 if (at < 0) continue;
                 // Behind the signature: version written, version readable.

@@ -271,7 +271,7 @@ public sealed class DiffusionGemmaCatalog
         ITransformer model;
         try
         {
-            model = (_environment as MLContext ?? new MLContext()).Model.Load(path, out inputSchema);
+            model = new ModelOperationsCatalog(_environment).Load(path, out inputSchema);
         }
         // ML.NET calls loaders by reflection.
         catch (TargetInvocationException error)

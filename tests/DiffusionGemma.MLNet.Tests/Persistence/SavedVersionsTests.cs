@@ -51,13 +51,14 @@ public sealed class SavedVersionsTests : IDisposable
         File.Copy(Fixtures.Path("models", "pipeline-v2.zip"), file);
         int changed = 0;
         using (ZipArchive zip = ZipFile.Open(file, ZipArchiveMode.Update))
-            foreach (ZipArchiveEntry entry in zip.Entries.Where(entry => entry.Name == "Model.key").ToArray())
+            foreach (ZipArchiveEntry entry in zip.Entries.Where(entry => entry.FullName.EndsWith("Model.key", StringComparison.Ordinal)).ToArray())
             {
                 using Stream stream = entry.Open();
                 using var content = new MemoryStream();
                 stream.CopyTo(content);
                 byte[] bytes = content.ToArray();
-                int at = bytes.AsSpan().IndexOf(Encoding.ASCII.GetBytes(signature));
+                // ML.NET writes the space of a signature as a zero byte.
+                int at = bytes.AsSpan().IndexOf(Encoding.ASCII.GetBytes(signature.Replace(' ', '\0')));
                 if (at < 0) continue;
                 // Behind the signature: version written, version readable.
                 BitConverter.TryWriteBytes(bytes.AsSpan(at + 8), 0x0001_00FF);

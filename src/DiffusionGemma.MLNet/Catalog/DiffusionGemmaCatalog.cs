@@ -75,8 +75,9 @@ public sealed class DiffusionGemmaCatalog
         TruncatedRows truncated = TruncatedRows.Keep) =>
         PackCanvas(checkpoint, new CanvasPackingEstimator.Options
         {
-            MaxLength = maxLength, PadMultiple = padMultiple,
-            Truncated = truncated
+            MaxLength = maxLength,
+            PadMultiple = padMultiple,
+            Truncated = truncated,
         });
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
@@ -270,7 +271,7 @@ public sealed class DiffusionGemmaCatalog
         ITransformer model;
         try
         {
-            model = (_environment as MLContext ?? new MLContext()).Model.Load(path, out inputSchema);
+            model = new ModelOperationsCatalog(_environment).Load(path, out inputSchema);
         }
         // ML.NET calls loaders by reflection.
         catch (TargetInvocationException error)

@@ -13,11 +13,15 @@ internal static class Views
         DataViewSchema.Column[] columns = [.. view.Schema.Where(column => !column.IsHidden
             && (names.Length == 0 || names.Contains(column.Name)))];
         using DataViewRowCursor cursor = view.GetRowCursor(columns);
+        return [.. Read(cursor, columns)];
+    }
+
+    /// <summary>Lists the rows of a cursor, one when it is asked for.</summary>
+    public static IEnumerable<string> Read(DataViewRowCursor cursor, DataViewSchema.Column[] columns)
+    {
         Func<string>[] readers = [.. columns.Select(column => Reader(cursor, column))];
-        var rows = new List<string>();
         while (cursor.MoveNext())
-            rows.Add(string.Join(" | ", readers.Select((read, i) => $"{columns[i].Name}={read()}")));
-        return [.. rows];
+            yield return string.Join(" | ", readers.Select((read, i) => $"{columns[i].Name}={read()}"));
     }
 
     public static string[] Columns(DataViewSchema schema) =>

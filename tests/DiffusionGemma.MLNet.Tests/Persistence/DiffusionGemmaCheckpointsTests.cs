@@ -7,6 +7,7 @@ namespace DiffusionGemma.Persistence;
 /// <summary>
 /// Where a saved model finds its base. (The tests change what holds for the whole process, so they are one class and run one by one.)
 /// </summary>
+[Collection(nameof(DiffusionGemmaCheckpoints))]
 public sealed class DiffusionGemmaCheckpointsTests : IDisposable
 {
     private readonly TemporaryFolder _folder = Fixtures.Temporary("checkpoints");

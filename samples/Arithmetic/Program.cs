@@ -14,12 +14,8 @@ if (arguments is null) return 2;
 
 var options = new FineTuneOptions
 {
-    Lora = new LoraOptions { Rank = 16, Alpha = 32 },
-    MaxSteps = arguments.MaxSteps,
-    Epochs = 10,
-    WarmupSteps = Math.Min(25, arguments.MaxSteps / 4),
-    LearningRate = 1e-3,
-    MinLearningRate = 1e-4,
+    Lora = new LoraOptions { Rank = 16, Alpha = 32 }, MaxSteps = arguments.MaxSteps, Epochs = 10,
+    WarmupSteps = Math.Min(25, arguments.MaxSteps / 4), LearningRate = 1e-3, Optimizer = new() { MinLearningRate = 1e-4 },
 };
 static IDataView Read(MLContext ml, string path) => ml.Data.LoadChatFromParquet(path, questionColumn: "question", answerColumn: "answer");
 

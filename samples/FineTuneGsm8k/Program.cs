@@ -18,7 +18,7 @@ var options = new FineTuneOptions
     MaxSteps = arguments.MaxSteps,
     WarmupSteps = Math.Min(25, arguments.MaxSteps / 4),
     LearningRate = 1e-3,                                        // for the 2 M parameters of tiny-chat; the default suits the real model
-    MinLearningRate = 1e-4,
+    Optimizer = new() { MinLearningRate = 1e-4 },
 };
 static IDataView Read(MLContext ml, string path) => ml.Data.LoadChatFromParquet(path, questionColumn: "question", answerColumn: "answer");
 

@@ -19,7 +19,7 @@ var pipeline = gemma.TokenizeChat(checkpoint)
         MaxSteps = 300,
         Epochs = 10,
         LearningRate = 1e-3,
-        MinLearningRate = 1e-4,
+        Optimizer = new() { MinLearningRate = 1e-4 },
         History = history,
     }));
 IDataView rows = ml.Data.LoadChatFromParquet(Path.Combine(data, "train.parquet"), questionColumn: "question", answerColumn: "answer");

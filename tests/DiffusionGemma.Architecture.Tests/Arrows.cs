@@ -9,7 +9,7 @@ internal static class Arrows
     /// </summary>
     private static readonly string[][] TorchLevels =
     [
-        ["Interop", "Runtime"],
+        ["Interop", "Runtime", "Records"],
         ["Quantization", "Checkpoints", "Configuration"],
         ["Kernels"],
         ["Options", "Modeling", "Adapters"],

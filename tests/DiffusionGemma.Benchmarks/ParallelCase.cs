@@ -21,8 +21,8 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
 
     public FineTuneOptions Options => new()
     {
-        Lora = Kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Shuffle = false, DryRun = false,
-        Devices = torch.Device.Cpu(Ranks),
+        Lora = Kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = RowsPerStep, WarmupSteps = 1,
+        Run = new() { Shuffle = false, DryRun = false }, Devices = torch.Device.Cpu(Ranks),
     };
 
     public static ParallelCase Parse(string[] a) => new(a[0], int.Parse(a[1], CultureInfo.InvariantCulture), bool.Parse(a[2]), bool.Parse(a[3]));
@@ -51,7 +51,7 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
         List<ObservedCollective>[] logs = [.. Enumerable.Range(0, Ranks).Select(_ => new List<ObservedCollective>())];
         var ends = new List<(long Time, TimeSpan Processor)>();
         var progress = new Told<StepRecord>(_ => ends.Add((Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime)));
-        using FineTuneResult result = FineTuner.Fit(model, rows, Options with { Observed = group => new ObservedGroup(group, logs[group.Rank]) }, progress);
+        using FineTuneResult result = FineTuner.Fit(model, rows, Options, group => new ObservedGroup(group, logs[group.Rank]), progress);
         model.Adapter = null;
         // The first step is a warm-up. One rank alone has no group, and no collective.
         (long from, long to) = (ends[0].Time, ends[^1].Time);

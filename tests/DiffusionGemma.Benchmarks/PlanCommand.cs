@@ -12,8 +12,9 @@ internal static class PlanCommand
             rest.SkipWhile(a => a != option).Skip(1).FirstOrDefault() is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : otherwise;
         var options = new FineTuneOptions
         {
-            Lora = rest.Contains("--full") ? null : new LoraOptions(), ActivationCheckpointing = rest.Contains("--checkpointing"),
-            GlobalBatchSize = Number("--batch", 8), MicroBatchSize = Number("--micro", 1),
+            Lora = rest.Contains("--full") ? null : new LoraOptions(),
+            Run = new() { ActivationCheckpointing = rest.Contains("--checkpointing"), MicroBatchSize = Number("--micro", 1) },
+            GlobalBatchSize = Number("--batch", 8),
         };
         torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
         Console.Write(TrainingPlan.Of(DiffusionGemmaConfig.Load(folder), options, dtype, Number("--tokens", 1024), Number("--devices", 1)));

@@ -16,7 +16,7 @@ internal static class SimulateCommand
     public static IReadOnlyList<int> Devices { get; } = [8, 64, 512];
 
     /// <summary>Full fine-tuning with eight rows a device.</summary>
-    public static FineTuneOptions Options(int devices) => new() { GlobalBatchSize = RowsPerDevice * devices, MicroBatchSize = 1 };
+    public static FineTuneOptions Options(int devices) => new() { GlobalBatchSize = RowsPerDevice * devices, Run = new() { MicroBatchSize = 1 } };
 
     public static void Run(string folder, string[] rest)
     {
@@ -36,8 +36,9 @@ internal static class SimulateCommand
             FineTuneOptions options = Options(devices);
             options = options with
             {
-                Lora = rest.Contains("--full") ? null : new LoraOptions(), ActivationCheckpointing = rest.Contains("--checkpointing"),
-                GlobalBatchSize = Number("--batch") ?? options.GlobalBatchSize, MicroBatchSize = Number("--micro") ?? options.MicroBatchSize,
+                Lora = rest.Contains("--full") ? null : new LoraOptions(),
+                Run = options.Run with { ActivationCheckpointing = rest.Contains("--checkpointing"), MicroBatchSize = Number("--micro") ?? options.Run.MicroBatchSize },
+                GlobalBatchSize = Number("--batch") ?? options.GlobalBatchSize,
             };
             torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
             Console.WriteLine(StepSimulation.Of(config, options, dtype, Number("--tokens") ?? RowTokens, devices, Number("--expert-parallel"), figures));

@@ -54,7 +54,7 @@ internal sealed record TrainingCase(
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick, Experts), dtype: DType);
         int steps = Quick || Algorithm == "reference" ? 3 : 4;
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * steps, model.Config, Prompt, Response);
-        var options = new FineTuneOptions { Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Shuffle = false, DryRun = false };
+        var options = new FineTuneOptions { Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Run = new() { Shuffle = false, DryRun = false } };
         var times = new List<double>();
         var processor = new List<TimeSpan> { Processor() };
         double waited = 0;

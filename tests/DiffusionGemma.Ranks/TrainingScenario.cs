@@ -14,7 +14,9 @@ internal static class TrainingScenario
     {
         var fixture = new TrainingFixture(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, Enum.Parse<ScalarType>(dtype));
-        using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { CollectiveTimeout = TimeSpan.FromMinutes(10) });
+        using FineTuneResult result =
+            fixture.Train(model, kind,
+            fixture.Options with { Parallel = fixture.Options.Parallel with { CollectiveTimeout = TimeSpan.FromMinutes(10) } });
         model.Adapter = null;
         return Keep(result, losses);
     }
@@ -27,8 +29,8 @@ internal static class TrainingScenario
     {
         FineTuneOptions options = TinyRows.Options with
         {
-            MicroBatchSize = 1, Precision = ScalarType.Float64, OutputFolder = output, WarmupSteps = 0,
-            CollectiveTimeout = TimeSpan.FromMinutes(10),
+            Run = TinyRows.Options.Run with { MicroBatchSize = 1, Precision = ScalarType.Float64 }, OutputFolder = output,
+            Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.FromMinutes(10) }, WarmupSteps = 0,
             Checkpoints = new RunCheckpointOptions { Folder = checkpoints, EverySteps = 100, Resume = RunCheckpointOptions.Latest },
         };
         int last = int.Parse(steps, CultureInfo.InvariantCulture);
@@ -52,16 +54,16 @@ internal static class TrainingScenario
         int calls = 0;
         FineTuneOptions options = TinyRows.Options with
         {
-            MicroBatchSize = 1, CollectiveTimeout = TimeSpan.FromMinutes(10),
-            Observed = group => new Relayed(group, name =>
-            {
-                if (group.Rank != 1 || name != nameof(IProcessGroup.AllToAll) || ++calls < 100) return;
-                if (kind == "killed") System.Diagnostics.Process.GetCurrentProcess().Kill();
-                throw new ProcessGroupException("a fault of rank 1");
-            }),
+            Run = TinyRows.Options.Run with { MicroBatchSize = 1 },
+            Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.FromMinutes(10) },
         };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options, group => new Relayed(group, name =>
+        {
+            if (group.Rank != 1 || name != nameof(IProcessGroup.AllToAll) || ++calls < 100) return;
+            if (kind == "killed") System.Diagnostics.Process.GetCurrentProcess().Kill();
+            throw new ProcessGroupException("a fault of rank 1");
+        }));
         return "finished";
     }
 

@@ -29,22 +29,25 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private readonly string _checkpoint;
     private readonly FineTuneOptions _options;
     private readonly AnswerOptions _answers;
+    private readonly TrainingRowOptions _rows;
     private readonly CheckpointText _text;
     private readonly IProgress<StepRecord>? _progress;
     private readonly CancellationToken _cancellation;
 
     internal DiffusionGemmaEstimator(IHostEnvironment environment, string checkpoint, FineTuneOptions options, AnswerOptions answers,
-        IProgress<StepRecord>? progress, CancellationToken cancellation)
+        TrainingRowOptions rows, IProgress<StepRecord>? progress, CancellationToken cancellation)
     {
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
         _answers = answers;
+        _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
         _options.Validate();
         CheckOutputFolder(checkpoint, options);
         answers.Validate(checkpoint);
+        rows.Validate();
         _text = CheckpointText.Read(checkpoint);
     }
 
@@ -62,7 +65,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     /// <returns>The trained model. It holds the weights: dispose it when it is no longer needed.</returns>
     /// <exception cref="TrainingException">No row can be trained on, the rows do not fill a batch or cannot be kept, a loss is no longer a
     /// finite number, or a checkpoint of the run cannot be resumed.</exception>
-    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>; nothing was
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="RunOptions.MemoryBudget"/>; nothing was
     /// loaded.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="CheckpointException">The checkpoint cannot be read, or the output folder cannot be written.</exception>
@@ -73,7 +76,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         ArgumentNullException.ThrowIfNull(input);
         using IChannel log = _host.Start("Fit");
         _cancellation.ThrowIfCancellationRequested();
-        using TrainingRows rows = TrainingRows.Read(input, _host, _options.MaxRowBytesInMemory, _options.ScratchFolder);
+        using TrainingRows rows = TrainingRows.Read(input, _host, _rows.MaxRowBytesInMemory, _rows.ScratchFolder);
         LogRows(log, rows.Counts);
         if (_options.Lora is null)
             CheckWritable(_options.OutputFolder!);
@@ -81,17 +84,19 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(_checkpoint);
         var layout = RankLayout.Of(_options, config);
         torch.Device device = layout.Devices[0];
-        torch.ScalarType precision = _options.Precision ?? TrainedWeights.DefaultPrecision(device);
+        torch.ScalarType precision = _options.Run.Precision ?? TrainedWeights.DefaultPrecision(device);
         _ = FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
         FineTuneOptions options = _options with
         {
-            Notices = new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Notices),
+            Run = _options.Run with { Notices =
+                new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices) },
             Evaluation = _options.Evaluation is { } evaluation
                 ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
                 : null,
         };
         if (layout.World == 1) return FitOne(log, rows, options, device, precision);
-        using FineTuneResult result = FineTuner.Fit(_checkpoint, rows.Examples, options with { Precision = precision },
+        using FineTuneResult result =
+            FineTuner.Fit(_checkpoint, rows.Examples, options with { Run = options.Run with { Precision = precision } },
             new StepLog(log, _host, _progress), _cancellation);
         if (result.Adapter is not null) LogAdapter(log, result.Adapter);
         return new DiffusionGemmaTransformer(_host, Keep(result.Adapter, out string folder), folder, _text, _answers, device, loaded: null,
@@ -150,8 +155,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private TrainedWeights Keep(LoraAdapter? trained, out string folder)
     {
         folder = Path.GetFullPath(trained is null ? _options.OutputFolder! : _checkpoint);
-        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, _checkpoint);
-        return new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), adapter, _options.Precision);
+        var checkpoint = CheckpointReference.Create(folder);
+        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, checkpoint);
+        return new TrainedWeights(checkpoint, adapter, _options.Run.Precision);
     }
 
     private static void CheckOutputFolder(string checkpoint, FineTuneOptions options)

@@ -27,7 +27,7 @@ public sealed record FineTuneSummary
     /// <summary>One record an evaluation on held-out rows (<see cref="FineTuneOptions.Evaluation"/>).</summary>
     public IReadOnlyList<EvaluationRecord> Evaluations { get; init; } = [];
 
-    /// <summary>Messages sent to <see cref="FineTuneOptions.Notices"/>.</summary>
+    /// <summary>Messages sent to <see cref="RunOptions.Notices"/>.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 
     /// <summary>The reason why training ended.</summary>

@@ -1,21 +1,5 @@
 namespace DiffusionGemma;
 
-/// <summary>How the learning rate falls from its peak to its minimum after the warm-up.</summary>
-public enum LearningRateDecay
-{
-    /// <summary>Half a cosine over the rest of the run: the recipes'.</summary>
-    Cosine,
-
-    /// <summary>A straight line over the rest of the run.</summary>
-    Linear,
-
-    /// <summary>Not at all.</summary>
-    Constant,
-
-    /// <summary>Not until the last part of the run (<see cref="FineTuneOptions.DecayFraction"/>), then a straight line (warm-up, stable, decay).</summary>
-    WarmupStableDecay,
-}
-
 /// <summary>Linear warm-up from <paramref name="Initial"/>, then down to <paramref name="Minimum"/>.</summary>
 /// <param name="Initial">The rate of step 0 while there is a warm-up.</param>
 /// <param name="Peak">The rate at the end of the warm-up.</param>

@@ -1,15 +1,5 @@
 namespace DiffusionGemma;
 
-/// <summary>How a new adapter's A is drawn; B starts at zero, so that training starts from the base model.</summary>
-public enum LoraInitialization
-{
-    /// <summary>Uniform within ±1/√in (Kaiming with a = √5): PEFT's.</summary>
-    KaimingUniform,
-
-    /// <summary>Normal with variance 2 / (in + rank): NeMo AutoModel's.</summary>
-    XavierNormal,
-}
-
 /// <summary>Low-rank adaptation: y = W x + scale · B A x with W frozen (Hu et al. 2021, "LoRA").</summary>
 public sealed record LoraOptions
 {
@@ -55,14 +45,21 @@ public sealed record LoraOptions
     internal void Validate()
     {
         if (Rank < 1) throw new ArgumentOutOfRangeException(nameof(Rank), Rank, "LoraOptions.Rank must be at least 1.");
-        if (!double.IsFinite(Alpha) || Alpha <= 0) throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "LoraOptions.Alpha must be a positive number.");
-        if (ExpertRank < 1) throw new ArgumentOutOfRangeException(nameof(ExpertRank), ExpertRank, "LoraOptions.ExpertRank must be at least 1, or null.");
+        if (!double.IsFinite(Alpha) || Alpha <= 0)
+            throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "LoraOptions.Alpha must be a positive number.");
+        if (ExpertRank < 1)
+            throw new ArgumentOutOfRangeException(nameof(ExpertRank), ExpertRank, "LoraOptions.ExpertRank must be at least 1, or null.");
         if (ExpertAlpha is double alpha && (!double.IsFinite(alpha) || alpha <= 0))
-            throw new ArgumentOutOfRangeException(nameof(ExpertAlpha), alpha, "LoraOptions.ExpertAlpha must be a positive number, or null.");
+            throw new ArgumentOutOfRangeException(
+                nameof(ExpertAlpha), alpha, "LoraOptions.ExpertAlpha must be a positive number, or null.");
         if (!Experts && (ExpertRank ?? ExpertAlpha) is not null)
-            throw new ArgumentException("LoraOptions.ExpertRank and ExpertAlpha say how expert stacks are adapted: set Experts, or leave them out.", nameof(Experts));
-        if (!(Dropout is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "LoraOptions.Dropout must be in [0,1).");
+            throw new ArgumentException(
+                "LoraOptions.ExpertRank and ExpertAlpha say how expert stacks are adapted: set Experts, or leave them out.",
+                nameof(Experts));
+        if (!(Dropout is >= 0 and < 1))
+            throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "LoraOptions.Dropout must be in [0,1).");
         if (Targets is null || Targets.Count == 0 && !Experts && !SelfConditioning)
-            throw new ArgumentException("LoraOptions.Targets is empty: name at least one projection, or set Experts or SelfConditioning.", nameof(Targets));
+            throw new ArgumentException(
+                "LoraOptions.Targets is empty: name at least one projection, or set Experts or SelfConditioning.", nameof(Targets));
     }
 }

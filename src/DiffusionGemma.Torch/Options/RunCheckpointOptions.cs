@@ -3,15 +3,19 @@ namespace DiffusionGemma;
 /// <summary>Where and when a run writes what it can be resumed from.</summary>
 public sealed record RunCheckpointOptions
 {
-    /// <summary><see cref="Resume"/> from the newest whole checkpoint of <see cref="Folder"/>, or from the start where it holds none.</summary>
+    /// <summary>
+    /// <see cref="Resume"/> from the newest whole checkpoint of <see cref="Folder"/>, or from the start where it holds none.
+    /// </summary>
     public const string Latest = "latest";
 
-    /// <summary>A folder for this run alone, locked while it goes on; each checkpoint is a folder step-NNNNNN in it, there whole or not at all.</summary>
+    /// <summary>
+    /// A folder for this run alone, locked while it goes on; each checkpoint is a folder step-NNNNNN in it, there whole or not at all.
+    /// </summary>
     public required string Folder { get; init; }
 
     /// <summary>
-    /// Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>. One that cannot be written ends no run but is
-    /// told to <see cref="FineTuneOptions.Notices"/>; only a cancelled run, which would be lost, throws.
+    /// Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>. One that cannot be written
+    /// ends no run but is told to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws.
     /// </summary>
     public int EverySteps { get; init; } = 100;
 
@@ -19,14 +23,14 @@ public sealed record RunCheckpointOptions
     public int Keep { get; init; } = 2;
 
     /// <summary>
-    /// A checkpoint's folder, also by its name in <see cref="Folder"/>, or <see cref="Latest"/>; null: a new run, whose folder must hold no checkpoint. Checkpoints
-    /// after the one that is resumed are renamed aside-step-NNNNNN.
+    /// A checkpoint's folder, also by its name in <see cref="Folder"/>, or <see cref="Latest"/>; null: a new run, whose folder must hold no
+    /// checkpoint. Checkpoints after the one that is resumed are renamed aside-step-NNNNNN.
     /// </summary>
     public string? Resume { get; init; }
 
     /// <summary>
-    /// Names of options, as an error names them, that may differ from the resumed run's. Its losses then no longer equal those of a run that was
-    /// never stopped.
+    /// Names of options, as an error names them, that may differ from the resumed run's. Its losses then no longer equal those of a run
+    /// that was never stopped.
     /// </summary>
     public IReadOnlyList<string> AcceptChanged { get; init; } = [];
 
@@ -39,15 +43,4 @@ public sealed record RunCheckpointOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Checkpoints.EverySteps");
         ArgumentOutOfRangeException.ThrowIfLessThan(Keep, 1, "FineTuneOptions.Checkpoints.Keep");
     }
-}
-
-/// <summary>A request for a checkpoint out of turn.</summary>
-public sealed class CheckpointRequest
-{
-    private int _asked;
-
-    /// <summary>Asks; the run answers after its current step.</summary>
-    public void Make() => Interlocked.Exchange(ref _asked, 1);
-
-    internal bool Take() => Interlocked.Exchange(ref _asked, 0) == 1;
 }

@@ -1,11 +1,11 @@
 namespace DiffusionGemma;
 
-/// <summary>A run that would take more memory than <see cref="FineTuneOptions.MemoryBudget"/>; nothing was loaded or made for it.</summary>
+/// <summary>A run that would take more memory than <see cref="RunOptions.MemoryBudget"/>; nothing was loaded or made for it.</summary>
 public sealed class MemoryBudgetException : TrainingException
 {
     internal MemoryBudgetException(TrainingPlan plan, long budget)
         : base(
-            $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.MemoryBudget of {budget / 1e9:F1} GB: lower MicroBatchSize or PackCanvas' "
+            $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.Run.MemoryBudget of {budget / 1e9:F1} GB: lower MicroBatchSize or PackCanvas' "
             + $"maxLength, set ActivationCheckpointing, compute in bfloat16, or train with LoRA.\n{plan}") => (Plan, Budget) = (plan, budget);
 
     /// <summary>What the run would need.</summary>

@@ -90,7 +90,7 @@ public sealed record StepSimulation
         int atOnce = Math.Min(devices, figures.AtOnce ?? devices);
 
         // Rows that the busiest place works through, its own and (in rows of one device) of its experts; and how many of them make a first pass.
-        RowLoad even = RowLoad.Even(options, atOnce), busiest = RowLoad.Busiest(rounds, owners, atOnce, options.SelfConditioningProbability);
+        RowLoad even = RowLoad.Even(options, atOnce), busiest = RowLoad.Busiest(rounds, owners, atOnce, options.Objective.SelfConditioningProbability);
         double products = work.Flops(even) / figures.FlopsPerSecond, rows = work.Bytes(even) / figures.MemoryBytesPerSecond;
         double idle = Math.Max(0, work.Flops(busiest) / figures.FlopsPerSecond + work.Bytes(busiest) / figures.MemoryBytesPerSecond - products - rows);
 

@@ -59,14 +59,14 @@ internal sealed record StepTraffic(
 
     /// <summary>What works at the same time, [round][rank].</summary>
     public static IReadOnlyList<int[][]> Rounds(FineTuneOptions options, int rowTokens, int devices) =>
-        MicroBatchPlan.Rounds([.. Enumerable.Repeat(rowTokens, options.GlobalBatchSize)], options.MicroBatchSize, options.MicroBatchTokens, devices);
+        MicroBatchPlan.Rounds([.. Enumerable.Repeat(rowTokens, options.GlobalBatchSize)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, devices);
 
     /// <summary>Numbers of each parameter that trains, whole, in the optimiser's order.</summary>
     public static IEnumerable<(long Numbers, bool IsExperts)> Trained(DiffusionGemmaConfig config, FineTuneOptions options)
     {
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         if (options.Lora is not { } lora)
-            return shapes.Where(s => FineTuner.Trains(s.Key)).Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
+            return shapes.Where(s => FullFineTuning.Trains(s.Key)).Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
 
         string[] projections = [.. shapes.Keys.Where(k => k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
         IEnumerable<string> adapted = LoraTargets.Match(lora.Targets, [.. projections.Where(p => !LoraTargets.IsDecoderOnly(p))]);
@@ -88,8 +88,8 @@ internal sealed record StepTraffic(
         DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, IReadOnlyList<int[][]> rounds, int owners)
     {
         const int ForwardCalls = 4;
-        double first = options.SelfConditioningProbability;
-        int again = options.ActivationCheckpointing ? 1 : 0, trains = options.Lora is null or { Experts: true } ? 1 : 0, passes = 2;
+        double first = options.Objective.SelfConditioningProbability;
+        int again = options.Run.ActivationCheckpointing ? 1 : 0, trains = options.Lora is null or { Experts: true } ? 1 : 0, passes = 2;
         long wide = Math.Max(compute, 4), row = config.HiddenSize * compute, canvas = config.CanvasLength;
         long forward = 2 * row + wide, backward = (2 + trains) * row + 2 * wide;                 // of a pair of token and expert
         double pairs = config.TopKExperts * ((rowTokens + canvas) * (forward * (1.0 + again) + backward) + first * canvas * forward);

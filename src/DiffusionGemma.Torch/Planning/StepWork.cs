@@ -10,7 +10,7 @@ internal readonly record struct RowLoad(double Own, double Experts, double First
     /// <summary>Where all have as much to do.</summary>
     public static RowLoad Even(FineTuneOptions options, int places)
     {
-        double rows = (double)options.GlobalBatchSize / places, first = rows * options.SelfConditioningProbability;
+        double rows = (double)options.GlobalBatchSize / places, first = rows * options.Objective.SelfConditioningProbability;
         return new RowLoad(rows, rows, first, first);
     }
 
@@ -92,7 +92,7 @@ internal sealed record StepWork
         double table = shapes[CheckpointLayout.Embedding], stacks = shapes.Where(s => DiffusionGemmaModel.IsStack(s.Key)).Sum(s => s.Value), dense = shapes.Values.Sum() - stacks - table;
         double active = stacks * config.TopKExperts / config.NumExperts, canvas = config.CanvasLength, tokens = rowTokens + canvas;
         bool isFull = options.Lora is null;
-        double wide = Math.Max(compute, 4), again = options.ActivationCheckpointing ? 1 : 0, uses = 1 + (isFull ? 2 : 1) + again;
+        double wide = Math.Max(compute, 4), again = options.Run.ActivationCheckpointing ? 1 : 0, uses = 1 + (isFull ? 2 : 1) + again;
         (double hidden, double vocabulary, double layers) = (config.HiddenSize, config.VocabularySize, config.NumHiddenLayers);
 
         double pairNumbers = 3.0 * config.TopKExperts * config.MoeIntermediateSize + (owners > 1 ? 2 * config.TopKExperts * hidden : 0);      // sorted by expert on arrival, and back
@@ -127,7 +127,7 @@ internal sealed record StepWork
             _passExpertBytes = 2 * (stacks * reads + trainedStacks * adding) / owners,
             _firstBytes = (dense + 2 * table) * compute,
             _firstPassExpertBytes = stacks / owners * compute,
-            _first = options.SelfConditioningProbability,
+            _first = options.Objective.SelfConditioningProbability,
         };
     }
 }

@@ -38,7 +38,7 @@ public sealed record TrainingPlan
     /// <summary>Bytes of logits, of the head's chunks and of its gradient.</summary>
     public required long HeadBytes { get; init; }
 
-    /// <summary>Bytes that the libraries and the heap take beside tensors on a CPU; 0 on several devices, or where <see cref="FineTuneOptions.Device"/> names another.</summary>
+    /// <summary>Bytes that the libraries and the heap take beside tensors on a CPU; 0 on several devices, or where <see cref="FineTuneOptions.Devices"/> names another.</summary>
     public required long OverheadBytes { get; init; }
 
     /// <summary>Floating-point operations of one optimiser step, of this device alone.</summary>
@@ -60,7 +60,7 @@ public sealed record TrainingPlan
     /// <param name="rowTokens">Tokens of the longest row.</param>
     /// <param name="devices">Devices.</param>
     /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
-    /// <param name="workers">Micro-batches that a device works on at once (<see cref="FineTuneOptions.Workers"/>).</param>
+    /// <param name="workers">Micro-batches that a device works on at once (<see cref="ParallelismOptions.Workers"/>).</param>
     public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null, int workers = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
@@ -71,21 +71,21 @@ public sealed record TrainingPlan
         bool isFull = options.Lora is null;
         (long trainedStacks, long trainedRest) = options.Lora is { } lora
             ? LoraParameters(config, lora)
-            : (experts, shapes.Where(s => FineTuner.Trains(s.Key)).Sum(s => s.Value) - experts);
+            : (experts, shapes.Where(s => FullFineTuning.Trains(s.Key)).Sum(s => s.Value) - experts);
         long trained = trainedStacks + trainedRest;
         // Shares of flat buffers are masters of their own; on one device weights that are wide enough are theirs.
         long StateBytes(long parameters, int shares) => parameters * ((shares > 1 || isFull && compute < wide ? wide : 0) + 2 * wide) / shares + parameters * wide;
         long state = StateBytes(trainedStacks / owners, devices / owners) + StateBytes(trainedRest, devices);
 
-        int rows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + devices - 1) / devices);
-        if (options.MicroBatchTokens is int most) rows = Math.Max(1, Math.Min(rows, most / rowTokens));
+        int rows = Math.Min(options.Run.MicroBatchSize, (options.GlobalBatchSize + devices - 1) / devices);
+        if (options.Run.MicroBatchTokens is int most) rows = Math.Max(1, Math.Min(rows, most / rowTokens));
         rows *= workers;
         IEnumerable<int> layers = Enumerable.Range(0, config.NumHiddenLayers);
-        long activations = options.ActivationCheckpointing
+        long activations = options.Run.ActivationCheckpointing
             ? layers.Sum(n => rows * ((long)rowTokens + config.CanvasLength) * (config.HiddenSize + 2 * KeyWidth(config, n)) * compute) + layers.Max(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0))
             : layers.Sum(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0));
         long head = HeadTransient(config, options, rows, rowTokens, compute, wide), expertBackward = rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
-        bool isCpu = devices == 1 && options.Device?.type is null or TorchSharp.DeviceType.CPU;
+        bool isCpu = devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU;
         return new TrainingPlan
         {
             Devices = devices,
@@ -166,7 +166,7 @@ public sealed record TrainingPlan
     /// <summary>Bytes of logits at their most: of a first pass and its probabilities, or of a chunk of the head's.</summary>
     private static long HeadTransient(DiffusionGemmaConfig c, FineTuneOptions o, int rows, int rowTokens, long compute, long wide)
     {
-        long first = o.SelfConditioningProbability > 0 ? (long)rows * c.CanvasLength * c.VocabularySize * (2 * wide + compute) : 0;
+        long first = o.Objective.SelfConditioningProbability > 0 ? (long)rows * c.CanvasLength * c.VocabularySize * (2 * wide + compute) : 0;
         return Math.Max(first, Math.Min(HeadLoss.Chunk(c.VocabularySize), (long)rows * rowTokens) * c.VocabularySize * compute);
     }
 
@@ -184,9 +184,9 @@ public sealed record TrainingPlan
     private static double Flops(DiffusionGemmaConfig c, FineTuneOptions o, int rowTokens, long parameters, long experts)
     {
         double embedding = (double)c.VocabularySize * c.HiddenSize, active = parameters - experts - embedding + (double)experts * c.TopKExperts / c.NumExperts;
-        double backward = o.Lora is null ? 2 : 1, passes = 1 + backward, recompute = o.ActivationCheckpointing ? 1 : 0;
-        double perRow = 2 * active * ((rowTokens + c.CanvasLength) * (passes + recompute) + o.SelfConditioningProbability * c.CanvasLength)
-            + 2 * embedding * ((rowTokens + c.CanvasLength) * passes + 2 * o.SelfConditioningProbability * c.CanvasLength);
+        double backward = o.Lora is null ? 2 : 1, passes = 1 + backward, recompute = o.Run.ActivationCheckpointing ? 1 : 0;
+        double perRow = 2 * active * ((rowTokens + c.CanvasLength) * (passes + recompute) + o.Objective.SelfConditioningProbability * c.CanvasLength)
+            + 2 * embedding * ((rowTokens + c.CanvasLength) * passes + 2 * o.Objective.SelfConditioningProbability * c.CanvasLength);
         return o.GlobalBatchSize * perRow;
     }
 }

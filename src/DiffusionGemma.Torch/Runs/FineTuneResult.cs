@@ -9,7 +9,7 @@ public enum RunEnd
     /// <summary>Held-out losses no longer fell.</summary>
     StoppedEarly,
 
-    /// <summary>Cancelled, with <see cref="FineTuneOptions.ReturnOnCancellation"/>.</summary>
+    /// <summary>Cancelled, with <see cref="RunOptions.ReturnOnCancellation"/>.</summary>
     Cancelled,
 }
 
@@ -34,7 +34,7 @@ public sealed class FineTuneResult : IDisposable
     /// <summary>One record an evaluation.</summary>
     public IReadOnlyList<EvaluationRecord> Evaluations { get; }
 
-    /// <summary>What was told to <see cref="FineTuneOptions.Notices"/>.</summary>
+    /// <summary>What was told to <see cref="RunOptions.Notices"/>.</summary>
     public IReadOnlyList<string> Notices { get; }
 
     /// <summary>Why the run ended.</summary>

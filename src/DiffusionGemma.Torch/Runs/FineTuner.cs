@@ -22,12 +22,17 @@ public static class FineTuner
     /// <exception cref="TrainingException">The rows cannot be trained on, a loss or gradient is no longer a finite number, a checkpoint cannot be resumed, or
     /// its folder is in use.</exception>
     /// <exception cref="ProcessGroupException">A rank did not come to a collective in time, or ranks were given different things to do.</exception>
-    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="RunOptions.MemoryBudget"/>.</exception>
     /// <exception cref="ArgumentException">An option is out of range, or a LoRA target matches nothing.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled, without <see cref="FineTuneOptions.ReturnOnCancellation"/>.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, without <see cref="RunOptions.ReturnOnCancellation"/>.</exception>
     public static FineTuneResult Fit(
         DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, IProgress<StepRecord>? progress = null,
-        CancellationToken cancellation = default)
+        CancellationToken cancellation = default) => Fit(model, examples, options, observe: null, progress, cancellation);
+
+    /// <summary>The same, with each rank's group of all ranks wrapped by <paramref name="observe"/>.</summary>
+    internal static FineTuneResult Fit(
+        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, Func<IProcessGroup, IProcessGroup>? observe,
+        IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
     {
         options.Validate();
         int[] lengths = RequireRows(examples, options, model.Config);
@@ -36,9 +41,9 @@ public static class FineTuner
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         RequireNoDropoutWithCheckpointing(options, model.Adapter);
-        var layout = RankLayout.Of(options with { Device = options.Devices is null ? model.Device : null }, model.Config);
-        options = WithinMemory(model.Config, options, model.DType, lengths.Max(), layout);
-        var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
+        var layout = RankLayout.Of(options with { Devices = options.Devices ?? [model.Device] }, model.Config);
+        options = WithinMemory(model.Config, options with { Devices = layout.Devices }, model.DType, lengths.Max(), layout);
+        var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation) { Observe = observe };
         return layout.World == 1 ? job.InPlace(model) : job.OnRanks(layout, model);
     }
 
@@ -67,8 +72,8 @@ public static class FineTuner
         int[] lengths = RequireRows(examples, options, opened.Config);
         RequireNoDropoutWithCheckpointing(options, existing: null);
         var layout = RankLayout.Of(options, opened.Config);
-        ScalarType precision = options.Precision ?? (layout.Devices[0].type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32);
-        options = WithinMemory(opened.Config, options, precision, lengths.Max(), layout);
+        ScalarType precision = options.Run.Precision ?? (layout.Devices[0].type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32);
+        options = WithinMemory(opened.Config, options with { Devices = layout.Devices }, precision, lengths.Max(), layout);
         var job = new TrainingJob(examples, lengths, options, StepCount(examples.Count, options), progress, cancellation);
         return job.OnRanks(layout, opened, precision);
     }
@@ -87,32 +92,28 @@ public static class FineTuner
     }
 
     /// <summary>The options with a number of workers: as many as asked for, or as many as there is use and memory for.</summary>
-    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="FineTuneOptions.MemoryBudget"/>.</exception>
+    /// <exception cref="MemoryBudgetException">The run needs more than <see cref="RunOptions.MemoryBudget"/>.</exception>
     internal static FineTuneOptions WithinMemory(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int longestRow, RankLayout layout)
     {
         int workers = Workers.CountFor(options, layout.Devices[0], Math.Max(1, get_num_threads() / layout.Devices.Count), layout.World, layout.ExpertParallel);
         TrainingPlan Plan() => TrainingPlan.Of(config, options, dtype, longestRow, layout.World, layout.ExpertParallel, workers);
-        long most = options.MemoryBudget ?? (long)(ShareOfMemory * GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / layout.Devices.Count);
-        while (options.Workers is null && workers > 1 && Plan().TotalBytes > most) workers--;
-        if (options.MemoryBudget is long budget && Plan() is var plan && plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
-        return options with { Workers = workers };
+        long most = options.Run.MemoryBudget ?? (long)(ShareOfMemory * GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / layout.Devices.Count);
+        while (options.Parallel.Workers is null && workers > 1 && Plan().TotalBytes > most) workers--;
+        if (options.Run.MemoryBudget is long budget && Plan() is var plan && plan.TotalBytes > budget) throw new MemoryBudgetException(plan, budget);
+        return options with { Parallel = options.Parallel with { Workers = workers } };
     }
-
-    /// <summary>Whether full fine-tuning trains a tensor: everything but the routers and the layer scalars.</summary>
-    internal static bool Trains(string name) =>
-        !name.Contains(".router.", StringComparison.Ordinal) && !name.EndsWith(".layer_scalar", StringComparison.Ordinal);
 
     private static int[] RequireRows(IReadOnlyList<TrainingExample> examples, FineTuneOptions options, DiffusionGemmaConfig config)
     {
         int[] lengths = TrainingRowChecks.Require(examples, config);
-        options.Evaluation?.Validate(config);
+        if (options.Evaluation is { } evaluation) TrainingRowChecks.Require(evaluation.Examples, config, "FineTuneOptions.Evaluation.Examples: ");
         return lengths;
     }
 
     private static void RequireNoDropoutWithCheckpointing(FineTuneOptions options, LoraAdapter? existing)
     {
-        if (options.ActivationCheckpointing && options.Lora is not null && (existing?.Config.Dropout ?? options.Lora.Dropout) > 0)
-            throw new ArgumentException("FineTuneOptions.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
+        if (options.Run.ActivationCheckpointing && options.Lora is not null && (existing?.Config.Dropout ?? options.Lora.Dropout) > 0)
+            throw new ArgumentException("FineTuneOptions.Run.ActivationCheckpointing cannot be used with LoRA dropout, whose draws would not come again: set one of them aside.", nameof(options));
     }
 
     private static int StepCount(int rows, FineTuneOptions options)

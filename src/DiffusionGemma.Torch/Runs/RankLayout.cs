@@ -19,7 +19,7 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
     /// <exception cref="InvalidOperationException">The environment that a launcher left is not whole.</exception>
     public static RankLayout Of(FineTuneOptions options, DiffusionGemmaConfig config)
     {
-        IReadOnlyList<Device>? named = options.Devices ?? (options.Device is { } one ? [one] : null);
+        IReadOnlyList<Device>? named = options.Devices;
         bool isCuda = (named?[0] ?? DiffusionGemmaRuntime.DefaultDevice).type == DeviceType.CUDA;
         (int rank, int processes, int local) = Processes(isCuda);
         IReadOnlyList<Device> devices = named ?? Default(isCuda, processes, local);
@@ -29,11 +29,11 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
                 $"FineTuneOptions.Devices names {devices.Count} devices, but a launcher has started {processes} processes, which are a rank each: name one in each, or start one process.", nameof(options));
 
         int world = processes > 1 ? processes : devices.Count, experts = config.NumExperts;
-        int expertParallel = options.ExpertParallel ?? TrainingPlan.Owners(config, world, null, processes > 1 ? RanksOfThisMachine(world) : world);
+        int expertParallel = options.Parallel.ExpertParallel ?? TrainingPlan.Owners(config, world, null, processes > 1 ? RanksOfThisMachine(world) : world);
         if (world % expertParallel != 0)
-            throw new ArgumentException($"FineTuneOptions.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
+            throw new ArgumentException($"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
         if (experts % expertParallel != 0)
-            throw new ArgumentException($"FineTuneOptions.ExpertParallel is {expertParallel}, which does not divide the {experts} experts of a layer.", nameof(options));
+            throw new ArgumentException($"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {experts} experts of a layer.", nameof(options));
         return new RankLayout(devices, rank, world, expertParallel, experts);
     }
 

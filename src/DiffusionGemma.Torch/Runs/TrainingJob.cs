@@ -14,6 +14,9 @@ namespace DiffusionGemma;
 internal sealed record TrainingJob(
     IReadOnlyList<TrainingExample> Examples, int[] Lengths, FineTuneOptions Options, int Steps, IProgress<StepRecord>? Progress, CancellationToken Cancellation)
 {
+    /// <summary>Wraps each rank's group of all ranks, to count or to disturb its collectives; null: the group itself.</summary>
+    public Func<IProcessGroup, IProcessGroup>? Observe { get; init; }
+
     private long Seed => Options.Seed ?? FineTuneOptions.DefaultSeed;
 
     /// <summary>One rank: the model itself is trained.</summary>
@@ -40,7 +43,7 @@ internal sealed record TrainingJob(
         FineTuneResult? result = null;
         LoraAdapter? collected = null;
         Func<LoraAdapter, FineTuneResult>? finish = null;
-        Func<string, bool> trains = name => Options.Lora is null && FineTuner.Trains(name);
+        Func<string, bool> trains = name => Options.Lora is null && FullFineTuning.Trains(name);
         Run(layout, model.Config, model.DType, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
@@ -83,9 +86,9 @@ internal sealed record TrainingJob(
 
     private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body, Action? failed = null)
     {
-        if (layout.First == 0) Options.Notices?.Report(layout.Describe(TrainingPlan.Of(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
-        IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.CollectiveTimeout);
-        if (Options.Observed is { } observed) groups = [.. groups.Select(observed)];
+        if (layout.First == 0) Options.Run.Notices?.Report(layout.Describe(TrainingPlan.Of(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
+        IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.Parallel.CollectiveTimeout);
+        if (Observe is { } observe) groups = [.. groups.Select(observe)];
         ExceptionDispatchInfo? together = null;
         try
         {
@@ -125,20 +128,16 @@ internal sealed record TrainingJob(
         try
         {
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(true);
-            adapter?.Train(true);
-            model.Stack.RecomputesActivations = Options.ActivationCheckpointing;
             return (run, run.Run(Cancellation));
         }
         finally
         {
-            adapter?.Train(false);
-            model.Stack.RecomputesActivations = false;
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(false);
         }
     }
 
     private static IReadOnlyList<TrainedParameter> Parameters(DiffusionGemmaModel model) =>
-        [.. model.Stack.Parameters.Where(p => FineTuner.Trains(p.Key)).Select(p => new TrainedParameter(p.Key, p.Value, DiffusionGemmaModel.IsStack(p.Key) ? ExpertSlice.First : ExpertSlice.None))];
+        [.. model.Stack.Parameters.Where(p => FullFineTuning.Trains(p.Key)).Select(p => new TrainedParameter(p.Key, p.Value, DiffusionGemmaModel.IsStack(p.Key) ? ExpertSlice.First : ExpertSlice.None))];
 
     private static FineTuneResult Result(TrainingRun run, RunEnd end, DiffusionGemmaModel model, LoraAdapter? adapter)
     {

@@ -23,9 +23,9 @@ internal sealed class TrainingRun(
     DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, IReadOnlyList<TrainedParameter> trained, int steps, long seed,
     RankGroups ranks, bool reports, IProgress<StepRecord>? progress)
 {
-    private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Shuffle);
+    private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Run.Shuffle);
     private readonly LearningRateSchedule _schedule = new(
-        options.InitialLearningRate, options.LearningRate, options.MinLearningRate, options.WarmupSteps, steps, options.Decay, options.DecayFraction);
+        options.Optimizer.InitialLearningRate, options.LearningRate, options.Optimizer.MinLearningRate, options.WarmupSteps, steps, options.Optimizer.Decay, options.Optimizer.DecayFraction);
 
     private OperationCanceledException? _interruption;
 
@@ -37,7 +37,7 @@ internal sealed class TrainingRun(
     public RunEnd Run(CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var optimizer = new AdamW(trained, ranks, options.Beta1, options.Beta2, options.AdamEpsilon, options.WeightDecay);
+        using var optimizer = new AdamW(trained, ranks, options.Optimizer.Beta1, options.Optimizer.Beta2, options.Optimizer.AdamEpsilon, options.Optimizer.WeightDecay);
         using var workers = new Workers(options, model, ranks);
         var work = new TrainingStep(model, options, seed, ranks, optimizer, workers);
         using var best = new BestWeights(options.Evaluation, optimizer);
@@ -50,7 +50,7 @@ internal sealed class TrainingRun(
         try
         {
             using var input = new StepProducer(History.Count, steps, Prepare);
-            if (options.DryRun && History.Count < steps) DryRun(work, optimizer, stop.Token);
+            if (options.Run.DryRun && History.Count < steps) DryRun(work, optimizer, stop.Token);
             while (true)
             {
                 int done = History.Count;
@@ -68,7 +68,7 @@ internal sealed class TrainingRun(
         {
             optimizer.DropGradients();
             ranks.EndTogether = false;                                                         // what fails from here on is a failure
-            if (options.ReturnOnCancellation)
+            if (options.Run.ReturnOnCancellation)
             {
                 TrySave(checkpoint);
                 return RunEnd.Cancelled;
@@ -103,7 +103,7 @@ internal sealed class TrainingRun(
         using var scope = NewDisposeScope();
         (PreparedStep prepared, TimeSpan waited) = input.Next();
         StepLosses losses = work.Run(prepared, stop.Token);
-        double norm = optimizer.ClipGradients(options.MaxGradientNorm);
+        double norm = optimizer.ClipGradients(options.Optimizer.MaxGradientNorm);
         RequireFinite(prepared, losses, norm);
         double rate = _schedule.Rate(prepared.Step);
         ranks.World.Activity = $"step {prepared.Step}, optimiser";
@@ -113,7 +113,7 @@ internal sealed class TrainingRun(
         {
             Step = prepared.Step,
             Epoch = prepared.Epoch,
-            Loss = losses.Diffusion + options.EncoderLossWeight * losses.Encoder,
+            Loss = losses.Diffusion + options.Objective.EncoderLossWeight * losses.Encoder,
             DiffusionLoss = losses.Diffusion,
             EncoderLoss = losses.Encoder,
             GradientNorm = norm,
@@ -145,7 +145,7 @@ internal sealed class TrainingRun(
     {
         if (!ranks.IsFirst) return;
         Notices.Add(notice);
-        options.Notices?.Report(notice);
+        options.Run.Notices?.Report(notice);
     }
 
     private PreparedStep Prepare(int step)
@@ -157,14 +157,14 @@ internal sealed class TrainingRun(
     }
 
     private ExampleDraw Draw(int step, int index, TrainingExample example) => ExampleDraws.Draw(
-        seed, step, index, options.GlobalBatchSize, example, model.Config.CanvasLength, model.Config.VocabularySize, options.NoiseFloor,
-        options.SelfConditioningProbability);
+        seed, step, index, options.GlobalBatchSize, example, model.Config.CanvasLength, model.Config.VocabularySize, options.Objective.NoiseFloor,
+        options.Objective.SelfConditioningProbability);
 
     /// <summary>On every rank, both passes over the longest row and those that would go with it, and over the most padded tokens that go together: the most memory that a step will ask for.</summary>
     private void DryRun(TrainingStep work, AdamW optimizer, CancellationToken cancellation)
     {
-        int mostRows = Math.Min(options.MicroBatchSize, (options.GlobalBatchSize + ranks.World.Size - 1) / ranks.World.Size);
-        IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, mostRows, options.MicroBatchTokens);
+        int mostRows = Math.Min(options.Run.MicroBatchSize, (options.GlobalBatchSize + ranks.World.Size - 1) / ranks.World.Size);
+        IReadOnlyList<int[]> together = MicroBatchPlan.Split(lengths, mostRows, options.Run.MicroBatchTokens);
         int Longest(int[] rows) => rows.Max(row => lengths[row]);
         int[][] most = [together.MaxBy(Longest)!, together.MaxBy(rows => (long)rows.Length * Longest(rows))!];
         foreach (int[] rows in most.Distinct())
@@ -172,32 +172,24 @@ internal sealed class TrainingRun(
             {
                 using var scope = NewDisposeScope();
                 TrainingExample[] batch = [.. rows.Select(row => examples[row])];
-                var draws = batch.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.SelfConditioningProbability > 0 });
+                var draws = batch.Select((example, index) => Draw(0, index, example) with { Block = 0, SelfConditioned = options.Objective.SelfConditioningProbability > 0 });
                 work.RunEverywhere(new PreparedStep(0, 0, rows, batch, [.. draws]), cancellation);
             }
             catch (System.Runtime.InteropServices.ExternalException e)
             {
                 throw new TrainingException(
                     $"A pass over {rows.Length} rows of at most {Longest(rows)} tokens failed before step 0: {e.Message.Split('\n')[0]} If memory ran out, lower "
-                    + "FineTuneOptions.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e);
+                    + "FineTuneOptions.Run.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e);
             }
         optimizer.DropGradients();
     }
 
     private EvaluationRecord Evaluate(EvaluationOptions evaluation, CancellationTokenSource stop)
     {
-        model.Adapter?.Train(false);
-        try
-        {
-            EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, stop.Token);
-            History.Add(record);
-            Tell(evaluation.Progress, record, stop);
-            return record;
-        }
-        finally
-        {
-            model.Adapter?.Train(true);
-        }
+        EvaluationRecord record = HeldOutEvaluation.Run(model, evaluation.Examples, seed, History.Count, ranks, stop.Token);
+        History.Add(record);
+        Tell(evaluation.Progress, record, stop);
+        return record;
     }
 
     /// <summary>All ranks have the same numbers.</summary>

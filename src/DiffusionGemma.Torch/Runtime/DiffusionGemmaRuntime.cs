@@ -29,7 +29,7 @@ public static class DiffusionGemmaRuntime
             if (CudaReady(out _)) return CUDA;
             if (!HasNvidiaGpu()) return CPU;
             throw new PlatformNotSupportedException(
-                $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU all the same, set FineTuneOptions.Device = torch.CPU.");
+                $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU all the same, name it: torch.CPU as the device, or FineTuneOptions.Devices = [torch.CPU].");
         }
     }
 

@@ -49,8 +49,8 @@ internal sealed class Workers : IDisposable
     public static int CountFor(FineTuneOptions options, torch.Device device, int threads, int ranks = 1, int expertParallel = 1)
     {
         if (device.type != DeviceType.CPU || expertParallel > 1) return 1;
-        int rows = (options.GlobalBatchSize + ranks - 1) / ranks, most = (rows + options.MicroBatchSize - 1) / options.MicroBatchSize;
-        return Math.Min(options.Workers ?? Math.Min(threads, options.Lora is null ? 2 : threads), most);
+        int rows = (options.GlobalBatchSize + ranks - 1) / ranks, most = (rows + options.Run.MicroBatchSize - 1) / options.Run.MicroBatchSize;
+        return Math.Min(options.Parallel.Workers ?? Math.Min(threads, options.Lora is null ? 2 : threads), most);
     }
 
     /// <summary>Runs <paramref name="body"/> for every worker at once and returns when all have; then throws what the first of them threw.</summary>

@@ -27,7 +27,7 @@ public sealed class RanksTests
         };
         TransformerChain<DiffusionGemmaTransformer> Fit(IReadOnlyList<torch.Device> devices)
         {
-            FineTuneOptions options = TinyChat.Lora with { Device = null, Devices = devices };
+            FineTuneOptions options = TinyChat.Lora with { Devices = devices };
             if (!lora) options = options with { Lora = null, OutputFolder = folder.File($"full{devices.Count}") };
             return TinyChat.Preparation(_ml).Append(_ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick))
                 .Fit(data);
@@ -56,7 +56,7 @@ public sealed class RanksTests
         {
             if (line.RawMessage.StartsWith("step ", StringComparison.Ordinal) && ++steps == 1) cancel.Invoke(_ml, null);
         };
-        FineTuneOptions options = TinyChat.Lora with { Device = null, Devices = torch.Device.Cpu(2), MaxSteps = 3 };
+        FineTuneOptions options = TinyChat.Lora with { Devices = torch.Device.Cpu(2), MaxSteps = 3 };
         Assert.ThrowsAny<OperationCanceledException>(() => _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options)
             .Fit(packed));
         Assert.Equal(1, steps);

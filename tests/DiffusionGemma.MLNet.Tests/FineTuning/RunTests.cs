@@ -52,7 +52,7 @@ public sealed class RunTests
     public void A_cancelled_Fit_may_return_the_model_as_it_stands()
     {
         (StepRecord[] whole, _, _) = Fit(Lora);
-        (StepRecord[] steps, string[] answers, _) = Fit(Lora with { ReturnOnCancellation = true }, cancelAfter: 3);
+        (StepRecord[] steps, string[] answers, _) = Fit(Lora with { Run = Lora.Run with { ReturnOnCancellation = true } }, cancelAfter: 3);
         Assert.Equal(whole[..3].Select(s => s.Loss), steps.Select(s => s.Loss));
         Assert.NotEmpty(answers);
     }
@@ -116,9 +116,10 @@ public sealed class RunTests
         IDataView data = TinyChat.Questions(ml, 4), packed = TinyChat.Preparation(ml).Fit(data).Transform(data);
         long tensors = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
         var error = Assert.Throws<MemoryBudgetException>(() =>
-            ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { MemoryBudget = 1_000_000 }).Fit(packed));
+            ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { Run = Lora.Run with { MemoryBudget = 1_000_000 } }).Fit(packed));
         Assert.Equal(1_000_000, error.Budget);
-        Assert.Throws<CheckpointException>(() => ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { MemoryBudget = 1L << 40 })
+        Assert.Throws<CheckpointException>(() =>
+            ml.Transforms.DiffusionGemma.FineTune(folder.Path, Lora with { Run = Lora.Run with { MemoryBudget = 1L << 40 } })
             .Fit(packed));
         Assert.Equal(tensors, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
@@ -128,21 +129,23 @@ public sealed class RunTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         Directory.CreateDirectory(folder.File("scratch"));
-        FineTuneOptions spilled = Lora with { MaxRowBytesInMemory = 0, ScratchFolder = folder.File("scratch") };
-        Assert.Equal(Fit(Lora).Steps.Select(s => s.Loss), Fit(spilled).Steps.Select(s => s.Loss));
+        var spilled = new TrainingRowOptions { MaxRowBytesInMemory = 0, ScratchFolder = folder.File("scratch") };
+        Assert.Equal(Fit(Lora).Steps.Select(s => s.Loss), Fit(Lora, rows: spilled).Steps.Select(s => s.Loss));
         AssertNothingOpen();
 
         var ml = new MLContext(seed: 7);
         IDataView data = ml.Data.LoadChatFromEnumerable([TinyChat.Row("x"),
             """[{"role":"user","content":"1?"},{"role":"assistant","content":"2"}]""", "{}"]);
         Assert.Throws<ChatDataException>(() => TinyChat.Preparation(ml)
-            .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, spilled)).Fit(data));
+            .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, Lora, rows: spilled)).Fit(data));
         AssertNothingOpen();
-        Assert.ThrowsAny<OperationCanceledException>(() => Fit(spilled, cancelAfter: 1));
+        Assert.ThrowsAny<OperationCanceledException>(() => Fit(Lora, cancelAfter: 1, rows: spilled));
         AssertNothingOpen();
         File.WriteAllText(folder.File("file"), "");
-        Assert.Contains("ScratchFolder", Assert.Throws<TrainingException>(() =>
-            Fit(spilled with { ScratchFolder = folder.File("file") })).Message, StringComparison.Ordinal);
+        TrainingRowOptions unwritable = spilled with { ScratchFolder = folder.File("file") };
+        Assert.Contains(
+            "scratchFolder", Assert.Throws<TrainingException>(() => Fit(Lora, rows: unwritable)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Fit(Lora, rows: spilled with { MaxRowBytesInMemory = -1 }));
 
         void AssertNothingOpen()
         {
@@ -180,7 +183,7 @@ public sealed class RunTests
     }
 
     private static (StepRecord[] Steps, string[] Answers, List<string> Lines) Fit(FineTuneOptions options, int? seed = 7,
-        int cancelAfter = int.MaxValue)
+        int cancelAfter = int.MaxValue, TrainingRowOptions? rows = null)
     {
         var ml = new MLContext(seed);
         List<string> lines = Logged(ml);
@@ -192,7 +195,7 @@ public sealed class RunTests
         IDataView data = TinyChat.Questions(ml, 6);
         using TransformerChain<DiffusionGemmaTransformer> model = TinyChat.Preparation(ml)
             .Append(ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, TinyChat.Quick, progress: progress,
-                cancellation: cancel.Token)).Fit(data);
+                rows: rows, cancellation: cancel.Token)).Fit(data);
         return ([.. model.LastTransformer.Summary!.History], Views.Dump(model.Transform(data), "Response", "ResponseIds"), lines);
     }
 

@@ -17,7 +17,7 @@ internal static class TinyChat
         MaxSteps = 2,
         WarmupSteps = 0,
         LearningRate = 1e-3,
-        Device = torch.CPU,
+        Devices = [torch.CPU],
     };
 
     /// <summary>A few passes a canvas; how good the answers are is not what these tests ask.</summary>

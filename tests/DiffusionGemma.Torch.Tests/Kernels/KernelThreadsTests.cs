@@ -109,13 +109,13 @@ public class KernelThreadsTests : TorchTest
     public void Workers_that_nobody_asked_for_fit_the_memory_budget()
     {
         using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        FineTuneOptions options = TinyRows.Options with { MicroBatchSize = 1, Lora = new LoraOptions() };
+        FineTuneOptions options = TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, Lora = new LoraOptions() };
         try
         {
             TorchThreads.SetHere(4);
             int? Chosen(int workers, long less) => FineTuner.WithinMemory(
-                model.Config, options with { MemoryBudget = TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes - less }, ScalarType.Float32, 26,
-                new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Workers;
+                model.Config, options with { Run = options.Run with { MemoryBudget = TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes - less } }, ScalarType.Float32, 26,
+                new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
             Assert.Equal([4, 3, 3, 2, 1], [Chosen(4, 0), Chosen(4, 1), Chosen(3, 0), Chosen(3, 1), Chosen(1, 0)]);
         }
         finally

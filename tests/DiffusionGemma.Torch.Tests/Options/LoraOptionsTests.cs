@@ -127,7 +127,7 @@ public class LoraOptionsTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         var lora = new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
-        FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 40, LearningRate = 1e-2, SelfConditioningProbability = 1 };
+        FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 40, LearningRate = 1e-2, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 } };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), options);
         using LoraAdapter start = LoraAdapter.Create(model, lora, FineTuneOptions.DefaultSeed);
         Assert.Equal(2 * 4 + 3 * 2, result.Adapter!.Parameters().Count());

@@ -28,8 +28,9 @@ public class StepSimulationTests : TorchTest
         FineTuneOptions options = TinyRows.Options with
         {
             Lora = !kind.Contains("lora", StringComparison.Ordinal) ? null : new LoraOptions { Rank = 3, Experts = kind.Contains("experts", StringComparison.Ordinal), SelfConditioning = true },
-            ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal),
-            GlobalBatchSize = batch, MicroBatchSize = micro, SelfConditioningProbability = selfConditioning, ExpertParallel = expertParallel, DryRun = false,
+            Run = TinyRows.Options.Run with { ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal), MicroBatchSize = micro, DryRun = false },
+            GlobalBatchSize = batch, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
+            Parallel = TinyRows.Options.Parallel with { ExpertParallel = expertParallel },
         };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), dtype: dtype);
         Dictionary<Collective, long>[] one = Bytes(model, options, ranks, steps: 1), two = Bytes(model, options, ranks, steps: 2);
@@ -50,7 +51,7 @@ public class StepSimulationTests : TorchTest
     [Fact]
     public void One_device_has_nothing_to_exchange_and_waits_for_nobody()
     {
-        var options = new FineTuneOptions { GlobalBatchSize = 8, MicroBatchSize = 2 };
+        var options = new FineTuneOptions { GlobalBatchSize = 8, Run = new() { MicroBatchSize = 2 } };
         StepSimulation one = Simulate(options, 1);
         Assert.Equal((0, 0, 0, 0), (one.AllToAllSeconds, one.GradientSeconds, one.AllToAllBytes, one.GradientBytes));
         Assert.Equal(0, one.IdleSeconds, 1e-9 * one.Seconds);
@@ -64,7 +65,7 @@ public class StepSimulationTests : TorchTest
     [InlineData(true, true)]
     public void Arithmetic_is_the_plans(bool isFull, bool checkpointing)
     {
-        var options = new FineTuneOptions { Lora = isFull ? null : new LoraOptions(), ActivationCheckpointing = checkpointing, GlobalBatchSize = 64 };
+        var options = new FineTuneOptions { Lora = isFull ? null : new LoraOptions(), Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64 };
         double planned = 8 * TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
         Assert.Equal(planned, Simulate(options, 8).StepFlops, 1e-9 * planned);
     }
@@ -153,7 +154,7 @@ public class StepSimulationTests : TorchTest
             CanvasPacking.Pack([.. Enumerable.Range(0, RowTokens).Select(_ => random.Next(10, 120))], [.. Enumerable.Range(0, RowTokens).Select(i => i > 1)], TinyRows.Canvas, RowTokens, eosId: 1)!)];
         Assert.All(rows, row => Assert.Equal(RowTokens, row.InputIds.Length));
         using FineTuneResult result = FineTuner.Fit(
-            model, rows, options with { MaxSteps = steps, Epochs = 1, Devices = torch.Device.Cpu(ranks), Observed = group => new ObservedGroup(group, logs[group.Rank]) });
+            model, rows, options with { MaxSteps = steps, Epochs = 1, Devices = torch.Device.Cpu(ranks) }, group => new ObservedGroup(group, logs[group.Rank]));
         Assert.Equal(steps, result.History.Count);
         model.Adapter = null;
         return [.. logs.Select(log => log.GroupBy(c => c.Operation).ToDictionary(g => g.Key, g => g.Sum(c => c.Bytes)))];

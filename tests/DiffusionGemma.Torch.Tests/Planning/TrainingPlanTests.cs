@@ -45,10 +45,10 @@ public class TrainingPlanTests : TorchTest
     public void Less_is_kept_with_checkpointing_and_smaller_micro_batches()
     {
         long Activations(FineTuneOptions options) => TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024).ActivationBytes;
-        var options = new FineTuneOptions { MicroBatchSize = 4 };
-        Assert.Equal(4 * Activations(options with { MicroBatchSize = 1 }), Activations(options));
-        Assert.Equal(Activations(options with { MicroBatchSize = 2 }), Activations(options with { MicroBatchTokens = 2048 }));
-        Assert.True(Activations(options with { ActivationCheckpointing = true }) < Activations(options) / 5);
+        var options = new FineTuneOptions { Run = new() { MicroBatchSize = 4 } };
+        Assert.Equal(4 * Activations(options with { Run = options.Run with { MicroBatchSize = 1 } }), Activations(options));
+        Assert.Equal(Activations(options with { Run = options.Run with { MicroBatchSize = 2 } }), Activations(options with { Run = options.Run with { MicroBatchTokens = 2048 } }));
+        Assert.True(Activations(options with { Run = options.Run with { ActivationCheckpointing = true } }) < Activations(options) / 5);
     }
 
     [Fact]
@@ -68,12 +68,12 @@ public class TrainingPlanTests : TorchTest
     public void A_run_beyond_its_budget_does_not_start()
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
-        var error = Assert.Throws<MemoryBudgetException>(() => FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 100_000 }));
+        var error = Assert.Throws<MemoryBudgetException>(() => FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { Run = TinyRows.Options.Run with { MemoryBudget = 100_000 } }));
         Assert.Equal(100_000, error.Budget);
         Assert.True(error.Plan.TotalBytes > 100_000);
         Assert.Contains("MemoryBudget", error.Message, StringComparison.Ordinal);
         Assert.Contains("activations", error.Message, StringComparison.Ordinal);
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MemoryBudget = 1L << 30, MaxSteps = 1 });
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { Run = TinyRows.Options.Run with { MemoryBudget = 1L << 30 }, MaxSteps = 1 });
         Assert.Single(result.History);
     }
 }

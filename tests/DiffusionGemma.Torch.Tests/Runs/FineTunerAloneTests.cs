@@ -18,7 +18,7 @@ public class FineTunerAloneTests : TorchTest
     [InlineData(false)]
     public void Collections_on_another_thread_change_no_bit(bool lora)
     {
-        FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 20, MicroBatchSize = 1 };
+        FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 20, Run = Options.Run with { MicroBatchSize = 1 } };
         double[] undisturbed = Losses(options);
 
         using var collecting = new CollectingThread();
@@ -50,7 +50,7 @@ public class FineTunerAloneTests : TorchTest
         using var model = Load();
         void Run(LoraOptions? lora, bool recompute = false, int workers = 1)
         {
-            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, ActivationCheckpointing = recompute, Workers = workers })) model.Adapter = null;
+            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, Run = Options.Run with { ActivationCheckpointing = recompute }, Parallel = Options.Parallel with { Workers = workers } })) model.Adapter = null;
         }
         long before = 0;
         for (int n = 0; n < 6; n++)

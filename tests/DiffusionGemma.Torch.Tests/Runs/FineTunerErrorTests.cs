@@ -10,14 +10,14 @@ public class FineTunerErrorTests : TorchTest
 
     public static TheoryData<string, string> Options() => new()
     {
-        { nameof(FineTuneOptions.MaxSteps), "0" }, { nameof(FineTuneOptions.Epochs), "0" }, { nameof(FineTuneOptions.GlobalBatchSize), "0" },
-        { nameof(FineTuneOptions.MicroBatchSize), "-1" }, { nameof(FineTuneOptions.LearningRate), "0" }, { nameof(FineTuneOptions.LearningRate), "NaN" },
-        { nameof(FineTuneOptions.InitialLearningRate), "-1" }, { nameof(FineTuneOptions.InitialLearningRate), "1" }, { nameof(FineTuneOptions.MinLearningRate), "1" },
-        { nameof(FineTuneOptions.MinLearningRate), "NaN" }, { nameof(FineTuneOptions.WarmupSteps), "-1" }, { nameof(FineTuneOptions.Beta1), "1" },
-        { nameof(FineTuneOptions.Beta2), "-0.1" }, { nameof(FineTuneOptions.AdamEpsilon), "0" }, { nameof(FineTuneOptions.WeightDecay), "-1" },
-        { nameof(FineTuneOptions.WeightDecay), "Infinity" }, { nameof(FineTuneOptions.AdamEpsilon), "Infinity" }, { nameof(FineTuneOptions.MaxGradientNorm), "0" },
-        { nameof(FineTuneOptions.MaxGradientNorm), "NaN" }, { nameof(FineTuneOptions.EncoderLossWeight), "-1" }, { nameof(FineTuneOptions.EncoderLossWeight), "Infinity" },
-        { nameof(FineTuneOptions.SelfConditioningProbability), "1.5" }, { nameof(FineTuneOptions.NoiseFloor), "NaN" },
+        { "MaxSteps", "0" }, { "Epochs", "0" }, { "GlobalBatchSize", "0" }, { "LearningRate", "0" }, { "LearningRate", "NaN" }, { "WarmupSteps", "-1" },
+        { "Optimizer.InitialLearningRate", "-1" }, { "Optimizer.InitialLearningRate", "1" }, { "Optimizer.MinLearningRate", "1" },
+        { "Optimizer.MinLearningRate", "NaN" }, { "Optimizer.DecayFraction", "0" }, { "Optimizer.DecayFraction", "1.5" }, { "Optimizer.Beta1", "1" },
+        { "Optimizer.Beta2", "-0.1" }, { "Optimizer.AdamEpsilon", "0" }, { "Optimizer.AdamEpsilon", "Infinity" }, { "Optimizer.WeightDecay", "-1" },
+        { "Optimizer.WeightDecay", "Infinity" }, { "Optimizer.MaxGradientNorm", "0" }, { "Optimizer.MaxGradientNorm", "NaN" },
+        { "Objective.EncoderLossWeight", "-1" }, { "Objective.EncoderLossWeight", "Infinity" }, { "Objective.SelfConditioningProbability", "1.5" },
+        { "Objective.NoiseFloor", "NaN" }, { "Run.MicroBatchSize", "-1" }, { "Run.MicroBatchTokens", "0" }, { "Parallel.ExpertParallel", "0" },
+        { "Parallel.Workers", "0" },
     };
 
     [Theory]
@@ -25,10 +25,14 @@ public class FineTunerErrorTests : TorchTest
     public void An_option_out_of_range_is_named(string name, string value)
     {
         var options = new FineTuneOptions();
-        var property = typeof(FineTuneOptions).GetProperty(name)!;
+        object group = options;
+        string[] path = name.Split('.');
+        foreach (string part in path[..^1]) group = group.GetType().GetProperty(part)!.GetValue(group)!;
+        var property = group.GetType().GetProperty(path[^1])!;
         Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
-        property.SetValue(options, Convert.ChangeType(value, type, System.Globalization.CultureInfo.InvariantCulture));
+        property.SetValue(group, Convert.ChangeType(value, type, System.Globalization.CultureInfo.InvariantCulture));
         var error = Assert.Throws<ArgumentOutOfRangeException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options));
+        Assert.Equal($"FineTuneOptions.{name}", error.ParamName);
         Assert.Contains($"FineTuneOptions.{name} must", error.Message, StringComparison.Ordinal);
     }
 
@@ -89,7 +93,7 @@ public class FineTunerErrorTests : TorchTest
     {
         using (no_grad()) _model.Stack.Parameters[broken][0] = double.NaN;
         var before = _model.Stack.Embedding.clone();
-        FineTuneOptions options = TinyRows.Options with { SelfConditioningProbability = conditioned ? 1 : 0, Shuffle = false };
+        FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 }, Run = TinyRows.Options.Run with { Shuffle = false } };
         string message = Refused("Step 0: the", TinyRows.Make(40), options);
         Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
@@ -101,7 +105,7 @@ public class FineTunerErrorTests : TorchTest
     public void A_gradient_that_is_no_number_is_named()
     {
         var before = _model.Stack.Embedding.clone();
-        FineTuneOptions options = TinyRows.Options with { EncoderLossWeight = 1e39, Shuffle = false };
+        FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 }, Run = TinyRows.Options.Run with { Shuffle = false } };
         Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", Refused("Step 0: the", TinyRows.Make(40), options), StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
     }
@@ -109,7 +113,7 @@ public class FineTunerErrorTests : TorchTest
     [Fact]
     public void A_run_that_diverges_names_its_step()
     {
-        FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30, MinLearningRate = 0, MaxSteps = 10 };
+        FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30, Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 }, MaxSteps = 10 };
         string message = Refused("is not a finite number", TinyRows.Make(40), options);
         Assert.Matches(@"^Step [1-9]: the (diffusion loss|encoder loss|gradient norm) ", message);
     }

@@ -20,7 +20,7 @@ public class FineTunerTests : TorchTest
         {
             using var scope = NewDisposeScope();
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
-            using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { MaxSteps = 6, MicroBatchSize = microBatch, MicroBatchTokens = tokens });
+            using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { MaxSteps = 6, Run = fixture.Options.Run with { MicroBatchSize = microBatch, MicroBatchTokens = tokens } });
             IEnumerable<Tensor> trained = result.Adapter?.Parameters().Select(p => p.Value) ?? result.TrainedTensors.Select(t => model.Stack.Parameters[t]);
             return ([.. result.History.Select(h => h.Loss)], [.. trained.Select(t => t.data<double>().ToArray())]);
         }
@@ -59,7 +59,7 @@ public class FineTunerTests : TorchTest
     {
         IReadOnlyList<TrainingExample> rows = TinyRows.Make(12);
         var told = new List<StepRecord>();
-        FineTuneOptions options = TinyRows.Options with { WarmupSteps = 2, EncoderLossWeight = 0.5, MaxSteps = 7, Shuffle = false };
+        FineTuneOptions options = TinyRows.Options with { WarmupSteps = 2, Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 }, MaxSteps = 7, Run = TinyRows.Options.Run with { Shuffle = false } };
         using FineTuneResult result = FineTuner.Fit(_model, rows, options, new Told<StepRecord>(told.Add));
         Assert.Equal(result.History, told);
         Assert.Equal(Enumerable.Range(0, 7), told.Select(t => t.Step));

@@ -75,8 +75,8 @@ public class PackedRowStoreTests : TorchTest
         File.WriteAllText(folder.File("file"), "");
         var error = Assert.Throws<TrainingException>(() => Numbered(100, tokens: 200, folder.File("file"), limit: 1000));
         Assert.Contains(folder.File("file"), error.Message, StringComparison.Ordinal);
-        Assert.Contains("FineTuneOptions.ScratchFolder", error.Message, StringComparison.Ordinal);
-        Assert.Contains("FineTuneOptions.MaxRowBytesInMemory", error.Message, StringComparison.Ordinal);
+        Assert.Contains("scratchFolder", error.Message, StringComparison.Ordinal);
+        Assert.Contains("maxBytesInMemory", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -41,7 +41,7 @@ public class ProcessesTests : TorchTest
         Assert.True(run.Job.Exit == 0, run.Job.ToString());
 
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
-        using FineTuneResult alone = FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { MicroBatchSize = 1 });
+        using FineTuneResult alone = FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
         model.Save(folder.File("alone"));
         foreach ((double loss, StepRecord expected) in Losses(folder, 3).Zip(alone.History)) Assert.Equal(expected.Loss, loss, 1e-9);
         using SafetensorsFile got = SafetensorsFile.Open(folder.File("out")), wanted = SafetensorsFile.Open(folder.File("alone"));

@@ -109,7 +109,7 @@ public class RunCheckpointTests : TorchTest
             if (r.Step == 2) cancel.Cancel();
         });
         using FineTuneResult result = FineTuner.Fit(
-            model, TinyRows.Make(24), TinyRows.Options with { Lora = new LoraOptions(), ReturnOnCancellation = true }, stopper, cancel.Token);
+            model, TinyRows.Make(24), TinyRows.Options with { Lora = new LoraOptions(), Run = TinyRows.Options.Run with { ReturnOnCancellation = true } }, stopper, cancel.Token);
         Assert.Equal(RunEnd.Cancelled, result.End);
         Assert.Equal(3, result.History.Count);
         Assert.Same(model.Adapter, result.Adapter);

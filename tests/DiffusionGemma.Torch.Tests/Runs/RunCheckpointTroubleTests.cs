@@ -123,7 +123,7 @@ public class RunCheckpointTroubleTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         Losses(Every(folder, 5));
         RunCheckpointOptions resume = Every(folder, 5) with { Resume = RunCheckpointOptions.Latest };
-        FineTuneOptions changed = Options with { Seed = 7, Beta1 = 0.9, Lora = new LoraOptions { Rank = 2, Alpha = 5 } };
+        FineTuneOptions changed = Options with { Seed = 7, Optimizer = Options.Optimizer with { Beta1 = 0.9 }, Lora = new LoraOptions { Rank = 2, Alpha = 5 } };
         string message = Assert.Throws<TrainingException>(() => Losses(resume, options: changed)).Message;
         Assert.Contains("Beta1 was 0.95 and is 0.9 now; ", message, StringComparison.Ordinal);
         Assert.Contains("Lora was rank 2, alpha 32, dropout 0 on ", message, StringComparison.Ordinal);
@@ -227,7 +227,7 @@ public class RunCheckpointTroubleTests : TorchTest
     {
         set_num_threads(1);
         using DiffusionGemmaModel model = Load();
-        FineTuneOptions all = (options ?? Options) with { Checkpoints = checkpoints, Notices = notices is null ? null : new Told<string>(notices.Add) };
+        FineTuneOptions all = (options ?? Options) with { Checkpoints = checkpoints, Run = (options ?? Options).Run with { Notices = notices is null ? null : new Told<string>(notices.Add) } };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new Told<StepRecord>(told), cancellation);
         if (notices is not null) Assert.Equal(notices, result.Notices);
         model.Adapter = null;

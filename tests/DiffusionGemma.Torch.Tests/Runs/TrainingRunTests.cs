@@ -65,7 +65,7 @@ public class TrainingRunTests : TorchTest
         {
             var watched = new Watched(rows);
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-            using FineTuneResult result = FineTuner.Fit(model, watched, TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 3, Shuffle = false, DryRun = dry, MicroBatchSize = 1 });
+            using FineTuneResult result = FineTuner.Fit(model, watched, TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 3, Run = TinyRows.Options.Run with { Shuffle = false, DryRun = dry, MicroBatchSize = 1 } });
             model.Adapter = null;
             return (watched.Reads, [.. result.History.Select(h => h.Loss)]);
         }
@@ -80,7 +80,7 @@ public class TrainingRunTests : TorchTest
     [Fact]
     public void A_run_is_cancelled_between_micro_batches()
     {
-        Tensor[] trained = [.. _model.Stack.Parameters.Where(p => FineTuner.Trains(p.Key)).Select(p => p.Value.requires_grad_(true))];
+        Tensor[] trained = [.. _model.Stack.Parameters.Where(p => FullFineTuning.Trains(p.Key)).Select(p => p.Value.requires_grad_(true))];
         using var optimizer = new AdamW(trained, 0.9, 0.99, 1e-8, 0);
         using var cancel = new CancellationTokenSource();
         var rows = new Watched(TinyRows.Make(6), index =>
@@ -89,7 +89,7 @@ public class TrainingRunTests : TorchTest
         });
         ExampleDraw[] draws = [.. rows.Select((row, i) => ExampleDraws.Draw(42, 0, i, 6, row, TinyRows.Canvas, 128, 0.001, 0.5))];
         using var workers = new Workers(1, CPU, ScalarType.Float32);
-        var step = new TrainingStep(_model, TinyRows.Options with { GlobalBatchSize = 6, MicroBatchSize = 1 }, 42, RankGroups.Single(CPU), optimizer, workers);
+        var step = new TrainingStep(_model, TinyRows.Options with { GlobalBatchSize = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 } }, 42, RankGroups.Single(CPU), optimizer, workers);
         Assert.Throws<OperationCanceledException>(() => step.Run(new PreparedStep(0, 0, [0, 1, 2, 3, 4, 5], rows, draws), cancel.Token));
         Assert.Equal([1, 1, 1, 0, 0, 0], rows.Reads);
     }

@@ -78,7 +78,7 @@ public class RankFaultTests : TorchTest
         Assert.Equal(cancel.Token, error.CancellationToken);
         Assert.NotEmpty(Directory.EnumerateDirectories(folder.Path, "step-*"));
         var stopped = new OperationCanceledException("by the listener");
-        Assert.Same(stopped, Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options(null), new Told<StepRecord>(r =>
+        Assert.Same(stopped, Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options, new Told<StepRecord>(r =>
         {
             if (r.Step == 1) throw stopped;
         }))));
@@ -135,10 +135,10 @@ public class RankFaultTests : TorchTest
 
     private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
 
-    private static FineTuneOptions Options(Action<IProcessGroup, string>? before) => TinyRows.Options with
+    private static readonly FineTuneOptions Options = TinyRows.Options with
     {
-        MaxSteps = 6, MicroBatchSize = 1, Lora = new LoraOptions { Rank = 2, Experts = true }, Devices = Device.Cpu(2), CollectiveTimeout = Timeout,
-        Observed = before is null ? null : group => new Relayed(group, name => before(group, name)),
+        MaxSteps = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, Lora = new LoraOptions { Rank = 2, Experts = true },
+        Devices = Device.Cpu(2), Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = Timeout },
     };
 
     private static FineTuneResult Fit(
@@ -147,12 +147,12 @@ public class RankFaultTests : TorchTest
     {
         using TemporaryFolder own = Fixtures.Temporary();
         FineTuneResult result = FineTuner.Fit(
-            model, TinyRows.Make(16), Options(before) with
+            model, TinyRows.Make(16), Options with
             {
-                CollectiveTimeout = timeout ?? Timeout,
+                Parallel = Options.Parallel with { CollectiveTimeout = timeout ?? Timeout },
                 Checkpoints = progress is null ? new RunCheckpointOptions { Folder = (folder ?? own).Path, EverySteps = 3 } : null,
                 Evaluation = progress is null ? new EvaluationOptions { Examples = TinyRows.Make(3, seed: 2), EverySteps = 3 } : null,
-            }, progress, cancellation);
+            }, before is null ? null : group => new Relayed(group, name => before(group, name)), progress, cancellation);
         model.Adapter = null;
         return result;
     }

@@ -21,7 +21,7 @@ public class RanksTests : TorchTest
     {
         FineTuneOptions options = Options(what);
         (FineTuneResult one, Dictionary<string, Tensor> end) = OneRank(what);
-        (FineTuneResult several, Dictionary<string, Tensor> again) = Train(options with { Devices = Device.Cpu(ranks), ExpertParallel = expertParallel });
+        (FineTuneResult several, Dictionary<string, Tensor> again) = Train(options with { Devices = Device.Cpu(ranks), Parallel = options.Parallel with { ExpertParallel = expertParallel } });
         AssertSame(one.History, several.History);
         Assert.Equal(one.TrainedTensors, several.TrainedTensors);
         Assert.Equal(one.TrainedParameterCount, several.TrainedParameterCount);
@@ -95,7 +95,7 @@ public class RanksTests : TorchTest
     public void From_a_folder_and_to_a_folder(string what, int ranks)
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        FineTuneOptions options = Options(what) with { Precision = ScalarType.Float64, OutputFolder = folder.File("trained") };
+        FineTuneOptions options = Options(what) with { Run = Options(what).Run with { Precision = ScalarType.Float64 }, OutputFolder = folder.File("trained") };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
         using FineTuneResult one = FineTuner.Fit(model, TinyRows.Make(24), options);
         using FineTuneResult several = FineTuner.Fit(model.Folder, TinyRows.Make(24), options with { Devices = Device.Cpu(ranks) });
@@ -146,15 +146,14 @@ public class RanksTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
         int experts = model.Config.NumExperts;
         var notices = new List<string>();
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MaxSteps = 1, Devices = Device.Cpu(2), Notices = new Told<string>(notices.Add) });
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MaxSteps = 1, Devices = Device.Cpu(2), Run = TinyRows.Options.Run with { Notices = new Told<string>(notices.Add) } });
         Assert.Contains(notices, n => n.Contains($"rank 1 on cpu owns experts {experts / 2}-{experts - 1} of every layer", StringComparison.Ordinal));
 
         void Refused(FineTuneOptions options, string option) => Assert.Contains(option, Assert.ThrowsAny<ArgumentException>(() => FineTuner.Fit(model, TinyRows.Make(8), options)).Message, StringComparison.Ordinal);
-        Refused(TinyRows.Options with { Devices = Device.Cpu(3), ExpertParallel = 2 }, "ExpertParallel");
-        Refused(TinyRows.Options with { Devices = Device.Cpu(3), ExpertParallel = 3 }, "experts");
+        Refused(TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 2 } }, "ExpertParallel");
+        Refused(TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 3 } }, "experts");
         Refused(TinyRows.Options with { Devices = [] }, "Devices");
-        Refused(TinyRows.Options with { Devices = Device.Cpu(2), Device = CPU }, "Devices");
-        Refused(TinyRows.Options with { Devices = Device.Cpu(2), CollectiveTimeout = TimeSpan.Zero }, "CollectiveTimeout");
+        Refused(TinyRows.Options with { Devices = Device.Cpu(2), Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.Zero } }, "CollectiveTimeout");
         Assert.Throws<ArgumentOutOfRangeException>(() => Device.Cpu(0));
         Assert.Contains("OutputFolder", Assert.Throws<ArgumentException>(() => FineTuner.Fit(model.Folder, TinyRows.Make(8), TinyRows.Options)).Message, StringComparison.Ordinal);
     }
@@ -180,19 +179,19 @@ public class RanksTests : TorchTest
 
     private static FineTuneOptions Options(string what)
     {
-        FineTuneOptions options = TinyRows.Options with { MaxSteps = 4, MicroBatchSize = 1 };
+        FineTuneOptions options = TinyRows.Options with { MaxSteps = 4, Run = TinyRows.Options.Run with { MicroBatchSize = 1 } };
         var lora = new LoraOptions { Rank = 4, Experts = true, ExpertRank = 2 };
         return what switch
         {
             "full" => options,
-            "micro" => options with { MicroBatchSize = 2, GlobalBatchSize = 8 },
-            "tokens" => options with { MicroBatchSize = 8, MicroBatchTokens = 40, GlobalBatchSize = 8 },
+            "micro" => options with { Run = options.Run with { MicroBatchSize = 2 }, GlobalBatchSize = 8 },
+            "tokens" => options with { Run = options.Run with { MicroBatchSize = 8, MicroBatchTokens = 40 }, GlobalBatchSize = 8 },
             "idle" => options with { GlobalBatchSize = 3 },
-            "recompute" => options with { ActivationCheckpointing = true },
-            "no first pass" => options with { SelfConditioningProbability = 0 },
-            "all first passes" => options with { SelfConditioningProbability = 1 },
+            "recompute" => options with { Run = options.Run with { ActivationCheckpointing = true } },
+            "no first pass" => options with { Objective = options.Objective with { SelfConditioningProbability = 0 } },
+            "all first passes" => options with { Objective = options.Objective with { SelfConditioningProbability = 1 } },
             "experts" => options with { Lora = lora },
-            "recompute experts" => options with { Lora = lora, ActivationCheckpointing = true, GlobalBatchSize = 3 },
+            "recompute experts" => options with { Lora = lora, Run = options.Run with { ActivationCheckpointing = true }, GlobalBatchSize = 3 },
             "one layer" => options with { Lora = new LoraOptions { Targets = ["layers.1.self_attn.q_proj"] } },
             "dropout" => options with { Lora = new LoraOptions { Rank = 4, Dropout = 0.2 } },
             "best" => options with { LearningRate = 0.01, Evaluation = new EvaluationOptions { Examples = TinyRows.Make(5, seed: 9), EverySteps = 2, KeepBest = true } },

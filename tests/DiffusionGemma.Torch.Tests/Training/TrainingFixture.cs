@@ -27,11 +27,10 @@ internal sealed class TrainingFixture
         double[] betas = [.. settings.GetProperty("betas").EnumerateArray().Select(b => b.GetDouble())];
         Options = new FineTuneOptions
         {
-            Seed = Integer("seed"), MaxSteps = Integer("steps"), GlobalBatchSize = Integer("global_batch_size"), NoiseFloor = Number("eps"),
-            SelfConditioningProbability = Number("self_conditioning_probability"), EncoderLossWeight = Number("encoder_loss_weight"),
-            MaxGradientNorm = Number("max_grad_norm"), LearningRate = Number("lr"), MinLearningRate = Number("min_lr"),
-            WarmupSteps = Integer("warmup_steps"), Beta1 = betas[0], Beta2 = betas[1], AdamEpsilon = Number("adam_eps"),
-            WeightDecay = Number("weight_decay"), Shuffle = false,
+            Seed = Integer("seed"), MaxSteps = Integer("steps"), GlobalBatchSize = Integer("global_batch_size"),
+            Objective = new() { NoiseFloor = Number("eps"), SelfConditioningProbability = Number("self_conditioning_probability"), EncoderLossWeight = Number("encoder_loss_weight") },
+            Optimizer = new() { MaxGradientNorm = Number("max_grad_norm"), MinLearningRate = Number("min_lr"), Beta1 = betas[0], Beta2 = betas[1], AdamEpsilon = Number("adam_eps"), WeightDecay = Number("weight_decay") },
+            LearningRate = Number("lr"), WarmupSteps = Integer("warmup_steps"), Run = new() { Shuffle = false },
         };
         JsonElement lora = settings.GetProperty("lora");
         Lora = new LoraOptions

@@ -94,7 +94,7 @@ public class TrainingFixtureTests : TorchTest
             {
                 TrainingExample row = fixture.Examples[step * o.GlobalBatchSize + i];
                 ExampleDraw draw = ExampleDraws.Draw(
-                    o.Seed!.Value, step, i, o.GlobalBatchSize, row, config.CanvasLength, config.VocabularySize, o.NoiseFloor, o.SelfConditioningProbability);
+                    o.Seed!.Value, step, i, o.GlobalBatchSize, row, config.CanvasLength, config.VocabularySize, o.Objective.NoiseFloor, o.Objective.SelfConditioningProbability);
                 int[] Integers(string key) => [.. examples[i].GetProperty(key).EnumerateArray().Select(v => v.GetInt32())];
                 Assert.Equal(Integers("corrupted_ids"), draw.CorruptedIds);
                 Assert.Equal(examples[i].GetProperty("block").GetInt32(), draw.Block);

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>Micro-batches of a step side by side: what one worker alone comes to, and every time the same.</summary>
 public class WorkersTests : TorchTest
 {
-    private static readonly FineTuneOptions Options = TinyRows.Options with { MicroBatchSize = 1, MaxSteps = 6 };
+    private static readonly FineTuneOptions Options = TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, MaxSteps = 6 };
 
     /// <summary>The same sums in another order, in float64: 1e-10.</summary>
     [Theory]
@@ -24,11 +24,11 @@ public class WorkersTests : TorchTest
             "lora" => Options with { Lora = new LoraOptions() },
             "experts" => Options with { Lora = new LoraOptions { Experts = true } },
             "dropout" => Options with { Lora = new LoraOptions { Dropout = 0.3 } },
-            "checkpointing" => Options with { ActivationCheckpointing = true },
+            "checkpointing" => Options with { Run = Options.Run with { ActivationCheckpointing = true } },
             _ => Options,
         };
         (double[] losses, double[] norms) = Train(options, ScalarType.Float64);
-        (double[] theirLosses, double[] theirNorms) = Train(options with { Workers = workers }, ScalarType.Float64);
+        (double[] theirLosses, double[] theirNorms) = Train(options with { Parallel = options.Parallel with { Workers = workers } }, ScalarType.Float64);
         foreach ((double a, double b) in losses.Concat(norms).Zip(theirLosses.Concat(theirNorms))) Assert.Equal(a, b, 1e-10 * Math.Max(1, Math.Abs(a)));
     }
 
@@ -36,14 +36,14 @@ public class WorkersTests : TorchTest
     public void Two_runs_are_equal_to_the_last_bit()
     {
         foreach (LoraOptions? lora in new[] { null, new LoraOptions { Experts = true } })
-            Assert.Equal(Train(Options with { Workers = 4, Lora = lora }, ScalarType.Float32), Train(Options with { Workers = 4, Lora = lora }, ScalarType.Float32), SameBits);
+            Assert.Equal(Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32), Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32), SameBits);
     }
 
     [Fact]
     public void A_resumed_run_goes_on_to_the_last_bit()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        FineTuneOptions options = Options with { Workers = 2, MaxSteps = 8 };
+        FineTuneOptions options = Options with { Parallel = Options.Parallel with { Workers = 2 }, MaxSteps = 8 };
         FineTuneOptions Stored(string? resume) => options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
         var whole = Train(options, ScalarType.Float32);
         Assert.Equal(whole, Train(Stored(null), ScalarType.Float32), SameBits);
@@ -56,7 +56,7 @@ public class WorkersTests : TorchTest
     {
         FineTuneOptions options = Options with { Lora = new LoraOptions(), MaxSteps = 4 };
         double[] alone = Train(options, ScalarType.Float64).Losses;
-        double[] together = Train(options with { Devices = Device.Cpu(2), ExpertParallel = 1, Workers = 2 }, ScalarType.Float64).Losses;
+        double[] together = Train(options with { Devices = Device.Cpu(2), Parallel = options.Parallel with { ExpertParallel = 1, Workers = 2 } }, ScalarType.Float64).Losses;
         foreach ((double a, double b) in alone.Zip(together)) Assert.Equal(a, b, 1e-10 * Math.Max(1, Math.Abs(a)));
     }
 
@@ -70,7 +70,7 @@ public class WorkersTests : TorchTest
     [InlineData(8, 1, true, 16, 4, 8)]
     public void How_many_there_are(int batch, int micro, bool lora, int? asked, int threads, int expected)
     {
-        var options = new FineTuneOptions { GlobalBatchSize = batch, MicroBatchSize = micro, Lora = lora ? new LoraOptions() : null, Workers = asked };
+        var options = new FineTuneOptions { GlobalBatchSize = batch, Run = new() { MicroBatchSize = micro }, Lora = lora ? new LoraOptions() : null, Parallel = new() { Workers = asked } };
         Assert.Equal(expected, Workers.CountFor(options, CPU, threads));
         Assert.Equal(1, Workers.CountFor(options, new Device(DeviceType.CUDA, 0), threads));
         Assert.Equal(1, Workers.CountFor(options, CPU, threads, ranks: 2, expertParallel: 2));
@@ -84,7 +84,7 @@ public class WorkersTests : TorchTest
         FineTuneOptions options = Options with { Lora = new LoraOptions() };
         long Needed(int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
         int? Chosen(long? budget, int? asked = null) =>
-            FineTuner.WithinMemory(model.Config, options with { MemoryBudget = budget, Workers = asked }, ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Workers;
+            FineTuner.WithinMemory(model.Config, options with { Run = options.Run with { MemoryBudget = budget }, Parallel = options.Parallel with { Workers = asked } }, ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
         Assert.Equal(1, Chosen(null));                                                         // of one torch thread
         Assert.Equal(3, Chosen(Needed(3), asked: 3));
         Assert.Throws<MemoryBudgetException>(() => Chosen(Needed(3) - 1, asked: 3));
@@ -93,7 +93,7 @@ public class WorkersTests : TorchTest
 
     [Fact]
     public void None_is_refused() =>
-        Assert.Contains("FineTuneOptions.Workers", Assert.Throws<ArgumentOutOfRangeException>(() => Train(Options with { Workers = 0 }, ScalarType.Float32)).Message, StringComparison.Ordinal);
+        Assert.Contains("FineTuneOptions.Parallel.Workers", Assert.Throws<ArgumentOutOfRangeException>(() => Train(Options with { Parallel = Options.Parallel with { Workers = 0 } }, ScalarType.Float32)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void The_first_workers_failure_is_thrown_when_all_are_done()

@@ -1,0 +1,113 @@
+using System.Text.Json;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// The language that an answer must be a text of: a JSON schema's instances, a regular expression's texts, or some labels. Denoising under
+/// a grammar
+/// draws from the model's own distribution, given that the answer is in the language: exactly, with no rejection.
+/// </summary>
+public sealed class AnswerGrammar
+{
+    private readonly Lazy<ByteAutomaton> _automaton;
+
+    private AnswerGrammar(GrammarKind kind, string source, IReadOnlyList<string> labels, Func<ByteAutomaton> compile)
+    {
+        Kind = kind;
+        Source = source;
+        Labels = labels;
+        _automaton = new Lazy<ByteAutomaton>(compile);
+    }
+
+    /// <summary>The kind of description that the grammar was made from.</summary>
+    public GrammarKind Kind { get; }
+
+    /// <summary>
+    /// The description: the schema's JSON, the pattern, or the labels as a JSON array. With <see cref="Kind"/> it makes the grammar again.
+    /// </summary>
+    public string Source { get; }
+
+    /// <summary>The labels of <see cref="OneOf"/> in their order; empty for other kinds.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>The deterministic automaton over UTF-8 bytes, compiled at first use.</summary>
+    internal ByteAutomaton Automaton => _automaton.Value;
+
+    /// <summary>
+    /// Instances of a JSON schema, written compactly: properties in the schema's order (optional ones may be missing), strings escaped as
+    /// System.Text.Json's <c>UnsafeRelaxedJsonEscaping</c> does, numbers without exponents and of at most 15 digits before and after the
+    /// point.
+    /// </summary>
+    /// <param name="schema">
+    /// Objects, arrays, strings (lengths, pattern, common formats), integers and numbers (bounds), booleans, null, enum, const, anyOf,
+    /// disjoint oneOf,
+    /// and $ref within the schema, recursive ones to <see cref="GrammarOptions.RecursionDepth"/>.
+    /// </param>
+    /// <param name="options">Limits; null: the defaults.</param>
+    /// <exception cref="GrammarException">The schema is malformed, not supported (the part is named by its path), or allows
+    /// nothing.</exception>
+    public static AnswerGrammar JsonSchema(string schema, GrammarOptions? options = null)
+    {
+        options ??= new GrammarOptions();
+        options.Validate();
+        return Compiled(GrammarKind.JsonSchema, schema, JsonSchemaReader.Read(schema, options), options);
+    }
+
+    /// <summary>Instances of a type, by System.Text.Json's own schema of it: its property names, enums and nullability.</summary>
+    /// <param name="serializer">How the type is serialised; null: camel case, enums by name.</param>
+    /// <param name="options">Limits; null: the defaults.</param>
+    /// <exception cref="GrammarException">The type's schema is not supported; the part is named by its path.</exception>
+    public static AnswerGrammar Json<T>(JsonSerializerOptions? serializer = null, GrammarOptions? options = null) =>
+        JsonSchema(TypeSchema.Export(typeof(T), serializer ?? JsonForm.Options), options);
+
+    /// <summary>
+    /// Texts that a pattern matches as a whole: ECMAScript's syntax in Unicode mode, without look-around, back-references and word
+    /// boundaries.
+    /// </summary>
+    /// <param name="pattern">The pattern, such as <c>[A-Z]{2}\d{4}</c>.</param>
+    /// <param name="options">Limits; null: the defaults.</param>
+    /// <exception cref="GrammarException">The pattern is malformed, not regular, or matches nothing.</exception>
+    public static AnswerGrammar Regex(string pattern, GrammarOptions? options = null)
+    {
+        options ??= new GrammarOptions();
+        options.Validate();
+        return Compiled(GrammarKind.Regex, pattern, CharacterEncoding.Utf8(PatternParser.Parse(pattern)), options);
+    }
+
+    /// <summary>One of some labels, each written as it is. One may be the beginning of another.</summary>
+    /// <exception cref="GrammarException">There is no label, or one twice, or one is empty.</exception>
+    public static AnswerGrammar OneOf(params IEnumerable<string> labels)
+    {
+        string[] list = [.. labels];
+        if (list.Length == 0) throw new GrammarException("OneOf needs at least one label.");
+        if (list.FirstOrDefault(string.IsNullOrEmpty) is not null || list.Contains(""))
+            throw new GrammarException("A label of OneOf must not be empty.");
+        if (list.GroupBy(label => label, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
+            throw new GrammarException($"OneOf has the label '{twice.Key}' twice: an answer could not say which is meant.", twice.Key);
+        return new AnswerGrammar(GrammarKind.OneOf, JsonSerializer.Serialize(list, JsonForm.Options), list, () =>
+            LabelAutomaton.Create(list));
+    }
+
+    /// <summary>The grammar that <see cref="Kind"/> and <see cref="Source"/> describe.</summary>
+    /// <exception cref="GrammarException">The description cannot be read.</exception>
+    public static AnswerGrammar Create(GrammarKind kind, string source, GrammarOptions? options = null)
+    {
+        switch (kind)
+        {
+            case GrammarKind.JsonSchema: return JsonSchema(source, options);
+            case GrammarKind.Regex: return Regex(source, options);
+            case GrammarKind.OneOf: return OneOf(JsonSerializer.Deserialize<string[]>(source) ?? []);
+            default: throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown kind of grammar.");
+        }
+    }
+
+    /// <summary>Whether a text is an answer of the language.</summary>
+    public bool Accepts(string text) => Automaton.Accepts(text);
+
+    private static AnswerGrammar Compiled(GrammarKind kind, string source, Language language, GrammarOptions options)
+    {
+        ByteAutomaton automaton = LanguageCompiler.Compile(language, options.MostStates);
+        if (automaton.IsEmpty) throw new GrammarException("The grammar has no answer at all: no text satisfies every part of it.");
+        return new AnswerGrammar(kind, source, [], () => automaton);
+    }
+}

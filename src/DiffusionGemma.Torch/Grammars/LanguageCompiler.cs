@@ -1,0 +1,180 @@
+using System.Runtime.CompilerServices;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Compiles a language into a minimal deterministic automaton. Parts and repeated items are compiled by themselves first, so that a fault
+/// of size
+/// names the part that causes it, and copies of a repeated item are as small as they can be.
+/// </summary>
+internal sealed class LanguageCompiler
+{
+    private readonly int _mostStates;
+    private readonly List<int> _specialTokens = [];
+    private readonly Dictionary<Language, StateTable> _compiled = new(ReferenceEqualityComparer.Instance);
+    private readonly List<(string Path, int States)> _parts = [];
+
+    private LanguageCompiler(int mostStates) => _mostStates = mostStates;
+
+    private int Symbols => ByteAutomaton.Bytes + _specialTokens.Count;
+
+    /// <param name="language">Over bytes and special tokens.</param>
+    /// <param name="mostStates">The limit, of the whole automaton and of each part.</param>
+    /// <exception cref="GrammarException">The automaton has more states; the part with most of them is named.</exception>
+    public static ByteAutomaton Compile(Language language, int mostStates)
+    {
+        var compiler = new LanguageCompiler(mostStates);
+        compiler.FindSpecialTokens(language);
+        StateTable table = compiler.Deterministic(language);
+        return new ByteAutomaton(table.Next.ToArray(), compiler._specialTokens, table.Start, [.. table.IsFinal.Select(final =>
+            final ? 0 : -1)]);
+    }
+
+    private void FindSpecialTokens(Language language)
+    {
+        switch (language)
+        {
+            case Language.Token token when !_specialTokens.Contains(token.Id): _specialTokens.Add(token.Id); break;
+            case Language.Sequence sequence: foreach (Language part in sequence.Parts) FindSpecialTokens(part); break;
+            case Language.Choice choice: foreach (Language option in choice.Options) FindSpecialTokens(option); break;
+            case Language.Repeat repeat: FindSpecialTokens(repeat.Item); break;
+            case Language.Part part: FindSpecialTokens(part.Inner); break;
+            case Language.Both both:
+                FindSpecialTokens(both.First);
+                FindSpecialTokens(both.Second);
+                break;
+        }
+    }
+
+    private StateTable Deterministic(Language language)
+    {
+        if (_compiled.TryGetValue(language, out StateTable? known)) return known;
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        StateTable table;
+        if (language is Language.Both both) table = Product(Deterministic(both.First), Deterministic(both.Second));
+        else if (language is Language.Part part)
+        {
+            table = Deterministic(part.Inner);
+            _parts.Add((part.Path, table.States));
+        }
+        else
+        {
+            var graph = new StateGraph(_mostStates, TooLarge);
+            (int start, int end) = Build(language, graph);
+            table = graph.Determinize(start, end, Symbols);
+        }
+        return _compiled[language] = StateMinimizer.Minimize(table, Symbols);
+    }
+
+    /// <summary>
+    /// Adds states for a language to the graph: from the first every string of it leads to the last, and nothing else does.
+    /// </summary>
+    private (int Start, int End) Build(Language language, StateGraph graph)
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        int start = graph.Add(), end;
+        switch (language)
+        {
+            case Language.Bytes bytes:
+                end = graph.Add();
+                graph.Connect(start, bytes.First, bytes.Last, end);
+                return (start, end);
+            case Language.Token token:
+                end = graph.Add();
+                int symbol = ByteAutomaton.Bytes + _specialTokens.IndexOf(token.Id);
+                graph.Connect(start, symbol, symbol, end);
+                return (start, end);
+            case Language.Sequence sequence:
+                end = start;
+                foreach (Language part in sequence.Parts)
+                {
+                    (int first, int last) = Build(part, graph);
+                    graph.ConnectFreely(end, first);
+                    end = last;
+                }
+                return (start, end);
+            case Language.Choice choice:
+                end = graph.Add();
+                foreach (Language option in choice.Options)
+                {
+                    (int first, int last) = Build(option, graph);
+                    graph.ConnectFreely(start, first);
+                    graph.ConnectFreely(last, end);
+                }
+                return (start, end);
+            case Language.Repeat repeat:
+                return (start, Repeated(Deterministic(repeat.Item), repeat, graph, start));
+            case Language.Table table:
+                end = graph.Add();
+                graph.Embed(table.States, start, end, ByteAutomaton.Bytes);
+                return (start, end);
+            case Language.Part or Language.Both:
+                end = graph.Add();
+                graph.Embed(Deterministic(language), start, end, Symbols);
+                return (start, end);
+            default:
+                throw new InvalidOperationException($"{language.GetType().Name} must be encoded before it is compiled.");
+        }
+    }
+
+    private int Repeated(StateTable item, Language.Repeat repeat, StateGraph graph, int start)
+    {
+        int at = start;
+        for (int i = 0; i < repeat.Least; i++)
+        {
+            int next = graph.Add();
+            graph.Embed(item, at, next, Symbols);
+            at = next;
+        }
+        int end = graph.Add();
+        graph.ConnectFreely(at, end);
+        if (repeat.Most is null)
+        {
+            // The state that is looped through is its own: what enters `at` from elsewhere must not leave in the middle.
+            int loop = graph.Add();
+            graph.ConnectFreely(at, loop);
+            graph.Embed(item, loop, loop, Symbols);
+            graph.ConnectFreely(loop, end);
+        }
+        for (int i = repeat.Least; i < repeat.Most; i++)
+        {
+            int next = graph.Add();
+            graph.Embed(item, at, next, Symbols);
+            graph.ConnectFreely(next, end);
+            at = next;
+        }
+        return end;
+    }
+
+    private StateTable Product(StateTable first, StateTable second)
+    {
+        var table = new StateTable(Symbols);
+        if (first.States == 0 || second.States == 0) return table;
+        var at = new Dictionary<(int, int), int>();
+        var queue = new Queue<(int A, int B)>();
+        int State((int A, int B) pair)
+        {
+            if (at.TryGetValue(pair, out int state)) return state;
+            if (at.Count == _mostStates) throw TooLarge();
+            queue.Enqueue(pair);
+            return at[pair] = table.Add(first.IsFinal[pair.A] && second.IsFinal[pair.B]);
+        }
+        State((first.Start, second.Start));
+        while (queue.TryDequeue(out (int A, int B) pair))
+            for (int symbol = 0; symbol < Symbols; symbol++)
+            {
+                (int a, int b) = (first.Next[pair.A * Symbols + symbol], second.Next[pair.B * Symbols + symbol]);
+                if (a >= 0 && b >= 0) table.Connect(at[pair], symbol, State((a, b)));
+            }
+        return table;
+    }
+
+    private GrammarException TooLarge()
+    {
+        (string? path, int states) = _parts.Count == 0 ? (null, 0) : _parts.MaxBy(part => part.States);
+        string largest = path is null ? "" : $" Its largest part so far is {path}, with {states}.";
+        return new GrammarException(
+            $"The grammar needs more than {_mostStates:N0} states.{largest} "
+            + "Lower maxLength, maxItems or the counts of a pattern, or raise the limit.", path);
+    }
+}

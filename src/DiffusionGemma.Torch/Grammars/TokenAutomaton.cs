@@ -1,0 +1,114 @@
+namespace DiffusionGemma;
+
+/// <summary>
+/// A grammar over a vocabulary: the states that an answer goes through token by token, its ending included. Tokens that lead every state
+/// alike are
+/// one class; a state has an edge for each class that may follow. Nothing here has the size states x vocabulary.
+/// </summary>
+internal sealed class TokenAutomaton
+{
+    private const int Unreachable = int.MaxValue;
+
+    private TokenAutomaton(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start)
+    {
+        Classes = classes;
+        Answers = answers;
+        Start = start;
+        ClassCount = classes.Length == 0 ? 0 : classes.Max() + 1;
+        Edges = new AutomatonEdges(edges, ClassCount);
+        (Members, FirstMember) = Group(classes, ClassCount);
+        Distances = Measure(Edges, answers);
+    }
+
+    public int VocabularySize => Classes.Length;
+
+    public int States => Answers.Length;
+
+    public int Start { get; }
+
+    /// <summary>[V]: each token's class; -1: no state takes the token.</summary>
+    public int[] Classes { get; }
+
+    public int ClassCount { get; }
+
+    /// <summary>The tokens of all classes, one class after the other, ids ascending in each.</summary>
+    public int[] Members { get; }
+
+    /// <summary>[classes + 1]: where each class begins in <see cref="Members"/>.</summary>
+    public int[] FirstMember { get; }
+
+    /// <summary>The answer that a state completes: of labels the label's index, else 0; -1: none.</summary>
+    public int[] Answers { get; }
+
+    /// <summary>Fewest tokens from each state to a final one.</summary>
+    public int[] Distances { get; }
+
+    public AutomatonEdges Edges { get; }
+
+    /// <param name="automaton">The grammar over bytes.</param>
+    /// <param name="vocabulary">The vocabulary's bytes.</param>
+    /// <param name="ending">What may follow an answer.</param>
+    /// <exception cref="GrammarException">No sequence of tokens spells an answer.</exception>
+    public static TokenAutomaton Create(ByteAutomaton automaton, VocabularyTrie vocabulary, AnswerEnding ending) =>
+        new TokenAutomatonBuilder(automaton, vocabulary, ending).Build();
+
+    /// <summary>An automaton from its whole table.</summary>
+    /// <param name="next">[states][V]: the state after each token, -1 where there is none.</param>
+    /// <param name="start">The first state.</param>
+    /// <param name="answers">The answer that each state completes; -1: none.</param>
+    public static TokenAutomaton Create(int[][] next, int start, int[] answers)
+    {
+        int[] columns = [.. Enumerable.Range(0, next[0].Length)];
+        var classes = columns.GroupBy(v => string.Join(',', next.Select(row => row[v]))).Where(
+            g => g.Any(v => next.Any(row => row[v] >= 0)));
+        var tokenClasses = new int[columns.Length];
+        System.Array.Fill(tokenClasses, -1);
+        var edges = next.Select(_ => new List<(int, int)>()).ToList();
+        foreach ((int index, IGrouping<string, int> members) in classes.Index())
+        {
+            foreach (int v in members) tokenClasses[v] = index;
+            for (int state = 0; state < next.Length; state++)
+                if (next[state][members.First()] is >= 0 and var to) edges[state].Add((index, to));
+        }
+        return new TokenAutomaton(tokenClasses, edges, answers, start);
+    }
+
+    /// <summary>The state after a token, -1 where there is none.</summary>
+    public int Next(int state, int token) => Classes[token] < 0 ? -1 : Edges.Target(state, Classes[token]);
+
+    /// <summary>States that complete an answer, or those of one answer alone.</summary>
+    public bool[] Finals(int? answer = null) => [.. Answers.Select(a => answer is null ? a >= 0 : a == answer)];
+
+    /// <summary>States from which a final one is at most so many tokens away.</summary>
+    public bool[] Within(int tokens) => [.. Distances.Select(distance => distance <= tokens)];
+
+    internal static TokenAutomaton Create(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start) =>
+        new(classes, edges, answers, start);
+
+    internal static int[] Measure(AutomatonEdges edges, int[] answers)
+    {
+        int[] distances = [.. answers.Select(answer => answer >= 0 ? 0 : Unreachable)];
+        var queue = new Queue<int>(Enumerable.Range(0, answers.Length).Where(state => answers[state] >= 0));
+        while (queue.TryDequeue(out int state))
+            foreach (int edge in edges.Into(state))
+            {
+                int from = edges.Sources[edge];
+                if (distances[from] != Unreachable) continue;
+                distances[from] = distances[state] + 1;
+                queue.Enqueue(from);
+            }
+        return distances;
+    }
+
+    private static (int[] Members, int[] First) Group(int[] classes, int count)
+    {
+        var first = new int[count + 1];
+        foreach (int c in classes)
+            if (c >= 0) first[c + 1]++;
+        for (int c = 0; c < count; c++) first[c + 1] += first[c];
+        int[] members = new int[first[count]], at = [.. first];
+        for (int token = 0; token < classes.Length; token++)
+            if (classes[token] >= 0) members[at[classes[token]]++] = token;
+        return (members, first);
+    }
+}

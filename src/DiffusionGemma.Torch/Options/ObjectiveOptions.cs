@@ -1,0 +1,26 @@
+namespace DiffusionGemma;
+
+/// <summary>The training loss and its random draws.</summary>
+public sealed record ObjectiveOptions
+{
+    /// <summary>Weight of the encoder's next-token loss in the total loss.</summary>
+    public double EncoderLossWeight { get; init; } = 1.0;
+
+    /// <summary>Probability that an example's scored pass is conditioned on the logits of a first pass (self-conditioning).</summary>
+    public double SelfConditioningProbability { get; init; } = 0.5;
+
+    /// <summary>Lowest noise level t of the corruption.</summary>
+    public double NoiseFloor { get; init; } = 1e-3;
+
+    internal void Validate()
+    {
+        const string Group = nameof(FineTuneOptions.Objective);
+        OptionChecks.Require(
+            double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, Group, nameof(EncoderLossWeight), EncoderLossWeight,
+            "must not be negative");
+        OptionChecks.Require(
+            SelfConditioningProbability is >= 0 and <= 1, Group, nameof(SelfConditioningProbability), SelfConditioningProbability,
+            "must be in [0,1]");
+        OptionChecks.Require(NoiseFloor is >= 0 and <= 1, Group, nameof(NoiseFloor), NoiseFloor, "must be in [0,1]");
+    }
+}

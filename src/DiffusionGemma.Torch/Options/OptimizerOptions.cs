@@ -1,0 +1,57 @@
+namespace DiffusionGemma;
+
+/// <summary>
+/// AdamW and its learning-rate schedule, beside <see cref="FineTuneOptions.LearningRate"/> and <see cref="FineTuneOptions.WarmupSteps"/>.
+/// </summary>
+public sealed record OptimizerOptions
+{
+    /// <summary>Learning rate of the first step, where the warm-up starts.</summary>
+    public double InitialLearningRate { get; init; }
+
+    /// <summary>Learning rate at the end of the run.</summary>
+    public double MinLearningRate { get; init; } = 1.5e-5;
+
+    /// <summary>Shape of the decay after the warm-up.</summary>
+    public LearningRateDecay Decay { get; init; } = LearningRateDecay.Cosine;
+
+    /// <summary>
+    /// For <see cref="LearningRateDecay.WarmupStableDecay"/>: the last part of the run, in (0,1], over which the rate decays.
+    /// </summary>
+    public double DecayFraction { get; init; } = 0.2;
+
+    /// <summary>Decay of AdamW's first moment.</summary>
+    public double Beta1 { get; init; } = 0.95;
+
+    /// <summary>Decay of AdamW's second moment.</summary>
+    public double Beta2 { get; init; } = 0.99;
+
+    /// <summary>AdamW's ε.</summary>
+    public double AdamEpsilon { get; init; } = 1e-8;
+
+    /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), on every trained parameter.</summary>
+    public double WeightDecay { get; init; } = 1e-4;
+
+    /// <summary>2-norm to which the gradients of all parameters are clipped; infinity: never clipped.</summary>
+    public double MaxGradientNorm { get; init; } = 1.0;
+
+    internal void Validate(double learningRate)
+    {
+        const string Group = nameof(FineTuneOptions.Optimizer);
+        OptionChecks.Require(
+            InitialLearningRate >= 0 && InitialLearningRate <= learningRate, Group, nameof(InitialLearningRate), InitialLearningRate,
+            "must lie between 0 and LearningRate");
+        OptionChecks.Require(
+            MinLearningRate >= 0 && MinLearningRate <= learningRate, Group, nameof(MinLearningRate), MinLearningRate,
+            "must lie between 0 and LearningRate");
+        OptionChecks.Require(Enum.IsDefined(Decay), Group, nameof(Decay), Decay, "must be a value of LearningRateDecay");
+        OptionChecks.Require(DecayFraction is > 0 and <= 1, Group, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
+        OptionChecks.Require(Beta1 is >= 0 and < 1, Group, nameof(Beta1), Beta1, "must be in [0,1)");
+        OptionChecks.Require(Beta2 is >= 0 and < 1, Group, nameof(Beta2), Beta2, "must be in [0,1)");
+        OptionChecks.Require(
+            double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, Group, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");
+        OptionChecks.Require(
+            double.IsFinite(WeightDecay) && WeightDecay >= 0, Group, nameof(WeightDecay), WeightDecay, "must not be negative");
+        OptionChecks.Require(
+            MaxGradientNorm > 0, Group, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never clipped)");
+    }
+}

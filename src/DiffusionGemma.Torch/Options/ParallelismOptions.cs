@@ -1,0 +1,35 @@
+namespace DiffusionGemma;
+
+/// <summary>How a run is spread over <see cref="FineTuneOptions.Devices"/> and over the threads of a CPU.</summary>
+public sealed record ParallelismOptions
+{
+    /// <summary>
+    /// Ranks that share one set of all experts; divides the number of ranks and of experts. The rest is data parallelism: 8 ranks and 2
+    /// here give 4 sets. Null: the largest number of one machine's ranks that divides both.
+    /// </summary>
+    public int? ExpertParallel { get; init; }
+
+    /// <summary>
+    /// Micro-batches that a rank on a CPU works on at the same time, dividing its torch threads: each has its own activations, and in full
+    /// fine-tuning its own gradients. Null: as many as there are threads, micro-batches a step and memory
+    /// (<see cref="RunOptions.MemoryBudget"/>, or the machine's), in full fine-tuning at most two. One takes the least memory. With experts
+    /// split over ranks, and on other devices, there is one. They change losses by rounding alone.
+    /// </summary>
+    public int? Workers { get; init; }
+
+    /// <summary>
+    /// How long a rank waits for the others before the run ends with an error: more than the slowest step or writing a checkpoint takes.
+    /// </summary>
+    public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    internal void Validate()
+    {
+        const string Group = nameof(FineTuneOptions.Parallel);
+        OptionChecks.Require(ExpertParallel is null or >= 1, Group, nameof(ExpertParallel), ExpertParallel, "must be at least 1, or null");
+        OptionChecks.Require(Workers is null or >= 1, Group, nameof(Workers), Workers, "must be at least 1, or null");
+        OptionChecks.Require(
+            CollectiveTimeout > TimeSpan.Zero || CollectiveTimeout == Timeout.InfiniteTimeSpan, Group, nameof(CollectiveTimeout),
+            CollectiveTimeout,
+            "must be positive, or infinite");
+    }
+}

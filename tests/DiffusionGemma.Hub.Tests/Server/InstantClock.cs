@@ -1,0 +1,16 @@
+using System.Collections.Concurrent;
+
+namespace DiffusionGemma;
+
+/// <summary>A clock on which every wait is over at once; it keeps how long each would have been.</summary>
+internal sealed class InstantClock : TimeProvider
+{
+    public ConcurrentQueue<TimeSpan> Waits { get; } = new();
+
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+    {
+        if (dueTime == Timeout.InfiniteTimeSpan) return System.CreateTimer(callback, state, dueTime, period);
+        Waits.Enqueue(dueTime);
+        return System.CreateTimer(callback, state, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+    }
+}

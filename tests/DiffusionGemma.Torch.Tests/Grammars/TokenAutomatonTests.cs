@@ -1,0 +1,97 @@
+namespace DiffusionGemma;
+
+/// <summary>Grammars over a vocabulary: every token's way is its bytes' way, and only classes of tokens are held.</summary>
+public class TokenAutomatonTests
+{
+    private const int End = 1, TurnEnd = 2, Line = 3;
+
+    private static readonly AnswerEnding Ending = new(End, TurnEnd, [Line]);
+
+    private static readonly byte[]?[] Vocabulary =
+    [
+        null, null, null, "\n"u8.ToArray(), "a"u8.ToArray(), "ab"u8.ToArray(), "b"u8.ToArray(), "abc"u8.ToArray(), "é"u8.ToArray(), [0xC3],
+            [0xA9], "1"u8.ToArray(),
+        "12"u8.ToArray(), "2"u8.ToArray(), "x"u8.ToArray(), "a"u8.ToArray(), [], "bc"u8.ToArray(),
+    ];
+
+    [Theory]
+    [InlineData("(ab|é)*c?")]
+    [InlineData("a{0,3}b+|12")]
+    [InlineData("[^a]*")]
+    public void Each_token_leads_where_its_bytes_do(string pattern)
+    {
+        ByteAutomaton bytes = AnswerGrammar.Regex(pattern).Automaton;
+        var trie = new VocabularyTrie(Vocabulary);
+        TokenAutomaton automaton = TokenAutomaton.Create(bytes, trie, Ending);
+        // Random token strings: accepted by one exactly where by the other.
+        var random = new Random(6);
+        int[] tokens = [.. Enumerable.Range(0, Vocabulary.Length).Where(v => Vocabulary[v] is { Length: > 0 })];
+        for (int n = 0; n < 3000; n++)
+        {
+            int[] text = [.. Enumerable.Range(0, random.Next(5)).Select(_ => tokens[random.Next(tokens.Length)])];
+            int state = automaton.Start;
+            foreach (int token in text) state = state < 0 ? -1 : automaton.Next(state, token);
+            byte[] spelled = [.. text.SelectMany(token => Vocabulary[token]!)];
+            Assert.Equal(bytes.Accepts(spelled), state >= 0 && automaton.Answers[state] >= 0);
+        }
+    }
+
+    [Fact]
+    public void Classes_are_as_few_as_the_grammar_tells_apart()
+    {
+        TokenAutomaton automaton = TokenAutomaton.Create(AnswerGrammar.Regex("[ab]{2}").Automaton, new VocabularyTrie(Vocabulary), Ending);
+        // a and b of one byte; ab; the end; the turn's end; the line break after it.
+        Assert.Equal(5, automaton.ClassCount);
+        Assert.Equal(automaton.Classes[4], automaton.Classes[6]);
+        Assert.Equal(automaton.Classes[4], automaton.Classes[15]);
+        Assert.Equal(-1, automaton.Classes[14]);
+        Assert.Equal(1, automaton.Distances[automaton.Start]);
+    }
+
+    [Fact]
+    public void An_answer_ends_as_the_template_ends_it()
+    {
+        TokenAutomaton automaton = TokenAutomaton.Create(AnswerGrammar.Regex("12").Automaton, new VocabularyTrie(Vocabulary), Ending);
+        int Walk(params int[] tokens) => tokens.Aggregate(automaton.Start, (state, token) => state < 0 ? -1 : automaton.Next(state, token));
+        foreach (int[] text in (int[][])[[12], [11, 13], [12, TurnEnd], [12, TurnEnd, Line, End, End], [12, TurnEnd, End], [12, End, End]])
+            Assert.True(Walk(text) is >= 0 and var state && automaton.Answers[state] == 0, string.Join(' ', text));
+        foreach (int[] text in (int[][])[[End], [11, End], [12, Line], [12, End, TurnEnd], [12, TurnEnd, TurnEnd], [12, TurnEnd, Line,
+            Line]])
+            Assert.Equal(-1, Walk(text));
+    }
+
+    [Fact]
+    public void Labels_end_apart_even_where_one_begins_another()
+    {
+        AnswerGrammar grammar = AnswerGrammar.OneOf("a", "abc", "12");
+        TokenAutomaton automaton = TokenAutomaton.Create(grammar.Automaton, new VocabularyTrie(Vocabulary), Ending);
+        int Walk(params int[] tokens) => tokens.Aggregate(automaton.Start, (state, token) => state < 0 ? -1 : automaton.Next(state, token));
+        Assert.Equal(0, automaton.Answers[Walk(4)]);
+        Assert.Equal(0, automaton.Answers[Walk(4, TurnEnd, End)]);
+        Assert.Equal(1, automaton.Answers[Walk(4, 17)]);
+        Assert.Equal(1, automaton.Answers[Walk(7, End)]);
+        Assert.Equal(2, automaton.Answers[Walk(12, End)]);
+    }
+
+    [Fact]
+    public void What_the_tokenizer_cannot_spell_is_refused()
+    {
+        GrammarException fault = Assert.Throws<GrammarException>(
+            () => TokenAutomaton.Create(AnswerGrammar.OneOf("zebra").Automaton, new VocabularyTrie(Vocabulary), Ending));
+        Assert.Contains("zebra", fault.Message, StringComparison.Ordinal);
+        // One of two can be spelled: the other is simply never answered, and its states are no dead ends.
+        TokenAutomaton automaton = TokenAutomaton.Create(AnswerGrammar.Regex("az|ab").Automaton, new VocabularyTrie(Vocabulary), Ending);
+        Assert.DoesNotContain(int.MaxValue, automaton.Distances);
+    }
+
+    [Fact]
+    public void Special_tokens_are_edges_of_their_own()
+    {
+        Language call = new Language.Sequence([new Language.Token(0), Language.Text("a"), new Language.Token(2)]);
+        ByteAutomaton bytes = LanguageCompiler.Compile(call, 100);
+        TokenAutomaton automaton = TokenAutomaton.Create(bytes, new VocabularyTrie(Vocabulary), new AnswerEnding(End));
+        int Walk(params int[] tokens) => tokens.Aggregate(automaton.Start, (state, token) => state < 0 ? -1 : automaton.Next(state, token));
+        Assert.True(Walk(0, 4, 2, End) >= 0);
+        Assert.Equal(-1, Walk(4, 2));
+    }
+}

@@ -39,13 +39,13 @@ internal sealed class BatchRun(BatchArguments arguments)
         if (journal.Count > 0) AnsiConsole.MarkupLineInterpolated($"Going on after {journal.Count} answers of an earlier run.");
         IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, journal.Count > 0 ? _ml.Data.SkipRows(rows, journal.Count) : rows,
             options => options with
-        {
-            Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
-            BatchSize = arguments.BatchSize,
-            BatchesAhead = BatchesAhead,
-            OnFailure = RowFailure.EmptyAnswer,
-            Cancellation = cancellation,
-        });
+            {
+                Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
+                BatchSize = arguments.BatchSize,
+                BatchesAhead = BatchesAhead,
+                OnFailure = RowFailure.EmptyAnswer,
+                Cancellation = cancellation,
+            });
         AnsiConsole.Progress()
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(),
                 new RemainingTimeColumn())

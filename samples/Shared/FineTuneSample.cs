@@ -99,7 +99,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
 
         Console.WriteLine("A fresh process loads the saved model and answers:");
         var start = new ProcessStartInfo(Environment.ProcessPath!,
-            ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
+            ["--load", zip, "--data", arguments.Data])
+        { RedirectStandardOutput = true };
         foreach (string name in start.Environment.Keys.Where(k => k.StartsWith("OMPI_", StringComparison.Ordinal)
             || k.StartsWith("PMI", StringComparison.Ordinal)).ToList())
             start.Environment.Remove(name);                                                    // it is no rank of this job

@@ -22,8 +22,11 @@ internal static class ChatRow
 
     // As deep as a conversation may be. The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
     private static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        SkipValidation = true };
+    private static readonly JsonWriterOptions Writing = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        SkipValidation = true
+    };
 
     /// <exception cref="ChatDataException">The row is no conversation.</exception>
     public static string Read(RawChatRow raw, ChatDataOptions options, ChatTokenizer? tokenizer)

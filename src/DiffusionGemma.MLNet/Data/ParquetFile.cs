@@ -107,7 +107,7 @@ internal sealed class ParquetFile : IDisposable
             throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; "
                 + "fetch it again", new ChatPosition(path));
         byte[] metadata = new byte[footer];
-        stream.Seek(-TailLength - (long)footer, SeekOrigin.End);
+        stream.Seek(-TailLength - footer, SeekOrigin.End);
         stream.ReadExactly(metadata);
         stream.Seek(0, SeekOrigin.Begin);
         if (!ParquetFooter.IsWhole(metadata))

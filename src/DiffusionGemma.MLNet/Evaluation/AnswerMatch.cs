@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text.RegularExpressions;
-
 namespace DiffusionGemma;
 
 /// <summary>The rule by which an answer counts as the expected one.</summary>

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using TorchSharp;
 
@@ -88,8 +87,11 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _ = FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
         FineTuneOptions options = _options with
         {
-            Run = _options.Run with { Notices =
-                new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices) },
+            Run = _options.Run with
+            {
+                Notices =
+                new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices)
+            },
             Evaluation = _options.Evaluation is { } evaluation
                 ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
                 : null,

@@ -225,8 +225,11 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ctx.CheckAtModel(Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var options = new AnswerOptions { BatchSize = batchSize,
-            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
+        var options = new AnswerOptions
+        {
+            BatchSize = batchSize,
+            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!
+        };
         if (ctx.Header.ModelVerWritten >= Version.VerWrittenCur)                                    // version 1 had neither
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
         TrainedWeights weights = TrainedWeights.Load(ctx);

@@ -42,7 +42,8 @@ public sealed class ChatTemplate
             string where = path is null ? "" : $"{path}: ";
             throw new ChatException(
                 $"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.",
-                exception) { TemplateLine = exception.Line, IsTemplateFault = true };
+                exception)
+            { TemplateLine = exception.Line, IsTemplateFault = true };
         }
     }
 

@@ -14,8 +14,11 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         int place = answered?.Text.LastIndexOf(Answer, StringComparison.Ordinal) ?? -1;
         if (answered is null || place < 0) return new ChatTemplateReport { AskedPrompt = asked };
         if (!template.HasGenerationBlocks)
-            return new ChatTemplateReport { AskedPrompt = asked,
-                TrainedPrompt = asked };     // training begins behind it, or refuses the row
+            return new ChatTemplateReport
+            {
+                AskedPrompt = asked,
+                TrainedPrompt = asked
+            };     // training begins behind it, or refuses the row
 
         List<string> notices = [];
         TextSpan span = answered.GeneratedSpans.FirstOrDefault(span => span.Start <= place && place < span.End);

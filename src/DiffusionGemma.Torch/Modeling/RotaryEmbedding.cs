@@ -1,11 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Rotary position embedding of one kind of attention: inv_freq_i = theta^(-2i/D) for the rotated frequencies, and 0 for the others, which pass through
-/// (cos 1, sin 0). Computed in at least float32, whatever the model's dtype: in bfloat16, distant positions would round to the same.
+/// Rotary position embedding of one kind of attention: inv_freq_i = theta^(-2i/D) for the rotated frequencies, and 0 for the others, which
+/// pass through (cos 1, sin 0). Computed in at least float32, whatever the model's dtype: in bfloat16, distant positions would round to the
+/// same.
 /// </summary>
 internal sealed class RotaryEmbedding : IDisposable
 {

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -164,7 +163,7 @@ internal sealed class RunCheckpoint : IDisposable
                 using var inner = NewDisposeScope();                     // never two tensors of the file at once
                 slot.Numbers.copy_(Own(file, slot).view(slot.Numbers.shape));
             }
-            _optimizer.Restored(state.Steps);
+            _optimizer.Resume(state.Steps);
             // Accepted other held-out rows or habits: earlier losses are no measure of those to come.
             if (state.Identity.GetValueOrDefault(RunIdentity.Evaluation) == _identity[RunIdentity.Evaluation])
                 _best.Resume(

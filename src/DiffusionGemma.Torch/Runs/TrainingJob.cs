@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -48,7 +47,7 @@ internal sealed record TrainingJob(
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
             using LoraAdapter? adapter = Options.Lora is null ? null
-                : model.Adapter is { } existing ? existing.Mapped((tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size)
+                : model.Adapter is { } existing ? existing.Map((tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size)
                 : LoraAdapter.Create(share, Options.Lora, Seed);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
@@ -123,7 +122,7 @@ internal sealed record TrainingJob(
     private (TrainingRun Run, RunEnd End) Train(DiffusionGemmaModel model, RankGroups ranks, bool reports)
     {
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
-        IReadOnlyList<TrainedParameter> trained = adapter?.Trained() ?? Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? Parameters(model);
         var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
         try
         {
@@ -141,7 +140,7 @@ internal sealed record TrainingJob(
 
     private static FineTuneResult Result(TrainingRun run, RunEnd end, DiffusionGemmaModel model, LoraAdapter? adapter)
     {
-        IReadOnlyList<TrainedParameter> trained = adapter?.Trained() ?? Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? Parameters(model);
         int owners = adapter is null ? model.Stack.ExpertRanks.Size : 1;
         return new FineTuneResult(
             [.. run.History], adapter, adapter?.Modules ?? [.. trained.Select(p => p.Name)],
@@ -151,7 +150,7 @@ internal sealed record TrainingJob(
     /// <summary>The adapter of which ranks have parts, for the rank that keeps it. A collective.</summary>
     private static LoraAdapter? Whole(LoraAdapter adapter, RankGroups ranks, Device device, bool keeps)
     {
-        LoraAdapter whole = adapter.Mapped((tensor, slice) => Whole(tensor, slice, ranks).to(device).clone(), experts => experts * ranks.Experts.Size);
+        LoraAdapter whole = adapter.Map((tensor, slice) => Whole(tensor, slice, ranks).to(device).clone(), experts => experts * ranks.Experts.Size);
         if (keeps) return whole;
         whole.Dispose();
         return null;

@@ -107,8 +107,11 @@ public sealed class ParquetTests
                 new ListField("tool_calls", call))),
             new DataField<string>("tools"));
         Dictionary<string, object?> Call(string name, int? count, double? weight, bool? strict, params string[] tags) =>
-            new() { ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict,
-                ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList() };
+            new()
+            {
+                ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict,
+                ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList()
+            };
         Dictionary<string, object?> Message(string role, string? content, params Dictionary<string, object?>[] calls) =>
             new() { ["role"] = role, ["content"] = content, ["tool_calls"] = calls.ToList() };
         List<Dictionary<string, object?>> rows =

@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Parquet;
 using Parquet.Schema;
 using Parquet.Serialization;
 

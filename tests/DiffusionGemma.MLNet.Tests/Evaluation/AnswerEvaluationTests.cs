@@ -1,6 +1,5 @@
 using DiffusionGemma.FineTuning;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 
 namespace DiffusionGemma.Evaluation;
 

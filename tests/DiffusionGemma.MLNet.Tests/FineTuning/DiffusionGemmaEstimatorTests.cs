@@ -100,8 +100,11 @@ public sealed class DiffusionGemmaEstimatorTests
         Assert.Contains("OutputFolder",
             Assert.Throws<ArgumentException>(() => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions())).Message);
         Assert.Contains("would be lost", Assert.Throws<ArgumentException>(
-            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions { OutputFolder = TinyChat.Checkpoint
-                + Path.DirectorySeparatorChar })).Message);
+            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions
+            {
+                OutputFolder = TinyChat.Checkpoint
+                + Path.DirectorySeparatorChar
+            })).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora with { LearningRate = -1 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, batchSize: 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora,

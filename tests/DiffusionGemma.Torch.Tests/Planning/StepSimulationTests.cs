@@ -29,7 +29,8 @@ public class StepSimulationTests : TorchTest
         {
             Lora = !kind.Contains("lora", StringComparison.Ordinal) ? null : new LoraOptions { Rank = 3, Experts = kind.Contains("experts", StringComparison.Ordinal), SelfConditioning = true },
             Run = TinyRows.Options.Run with { ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal), MicroBatchSize = micro, DryRun = false },
-            GlobalBatchSize = batch, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
+            GlobalBatchSize = batch,
+            Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
             Parallel = TinyRows.Options.Parallel with { ExpertParallel = expertParallel },
         };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), dtype: dtype);

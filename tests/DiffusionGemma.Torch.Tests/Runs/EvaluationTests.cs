@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -56,7 +55,9 @@ public class EvaluationTests : TorchTest
         // A rate this high soon makes things worse.
         FineTuneOptions options = TinyRows.Options with
         {
-            Lora = lora ? new LoraOptions() : null, LearningRate = lora ? 0.3 : 0.05, MaxSteps = 60,
+            Lora = lora ? new LoraOptions() : null,
+            LearningRate = lora ? 0.3 : 0.05,
+            MaxSteps = 60,
             Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 2, KeepBest = true, Patience = 3 },
         };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);

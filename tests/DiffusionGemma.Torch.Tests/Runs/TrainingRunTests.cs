@@ -1,6 +1,5 @@
 using System.Collections;
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;

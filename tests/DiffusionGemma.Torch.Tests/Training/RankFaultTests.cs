@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -137,8 +136,11 @@ public class RankFaultTests : TorchTest
 
     private static readonly FineTuneOptions Options = TinyRows.Options with
     {
-        MaxSteps = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, Lora = new LoraOptions { Rank = 2, Experts = true },
-        Devices = Device.Cpu(2), Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = Timeout },
+        MaxSteps = 6,
+        Run = TinyRows.Options.Run with { MicroBatchSize = 1 },
+        Lora = new LoraOptions { Rank = 2, Experts = true },
+        Devices = Device.Cpu(2),
+        Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = Timeout },
     };
 
     private static FineTuneResult Fit(

@@ -111,7 +111,7 @@ internal static class PyText
                 case '\t': text.Append("\\t"); break;
                 case '\\': text.Append("\\\\"); break;
                 case int character when character == quote: text.Append('\\').Append(quote); break;
-                case int character when PyString.IsPrintable(rune): text.Append(rune.ToString()); break;
+                case int when PyString.IsPrintable(rune): text.Append(rune.ToString()); break;
                 case < 0x100: text.Append(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"); break;
                 case < 0x10000: text.Append(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}"); break;
                 default: text.Append(CultureInfo.InvariantCulture, $"\\U{rune.Value:x8}"); break;

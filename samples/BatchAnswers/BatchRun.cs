@@ -135,10 +135,11 @@ internal sealed class BatchRun(BatchArguments arguments)
             return _ml.Model.Load(zip, out _);
         }
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
-        var model = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(arguments.Checkpoint))
-            .Fit(rows);
+        string checkpoint = HubRepository.IsId(arguments.Checkpoint)
+            ? HubRepository.DownloadAsync(arguments.Checkpoint).GetAwaiter().GetResult() : arguments.Checkpoint;
+        var model = gemma.TokenizeChat(checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(checkpoint)).Fit(rows);
         string[] texts = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"];
-        fingerprint = string.Join('-', texts.Select(name => Path.Combine(arguments.Checkpoint, name)).Where(File.Exists).Select(Hash)
+        fingerprint = string.Join('-', texts.Select(name => Path.Combine(checkpoint, name)).Where(File.Exists).Select(Hash)
             .Prepend(model.LastTransformer.Checkpoint.Fingerprint));
         return model;
     }

@@ -92,7 +92,8 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         {
             string adapter = Path.Combine(arguments.Out, "adapter");
             model.LastTransformer.SaveAdapter(adapter);
-            using var again = DiffusionGemmaModel.Load(arguments.Checkpoint);
+            string checkpoint = HubRepository.TryFindCached(arguments.Checkpoint, out string? folder) ? folder : arguments.Checkpoint;
+            using var again = DiffusionGemmaModel.Load(checkpoint);
             using LoraAdapter loaded = LoraAdapter.Load(adapter, again);
             Console.WriteLine($"Saved {adapter} (PEFT), and loaded it again: {loaded.Modules.Count} modules of rank {loaded.Rank}");
         }

@@ -39,7 +39,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
-        _answers = answers;
+        _answers = answers with { InputIdsColumnName = rows.InputIdsColumnName, PromptLengthColumnName = rows.PromptLengthColumnName };
         _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
@@ -54,7 +54,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        foreach (TypedColumn column in TrainingRows.Columns)
+        foreach (TypedColumn column in _rows.Columns)
             column.CheckIn(inputSchema, _host);
         return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_answers));
     }
@@ -75,7 +75,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         ArgumentNullException.ThrowIfNull(input);
         using IChannel log = _host.Start("Fit");
         _cancellation.ThrowIfCancellationRequested();
-        using TrainingRows rows = TrainingRows.Read(input, _host, _rows.MaxRowBytesInMemory, _rows.ScratchFolder);
+        using TrainingRows rows = TrainingRows.Read(input, _host, _rows);
         LogRows(log, rows.Counts);
         if (_options.Lora is null)
             CheckWritable(_options.OutputFolder!);
@@ -143,6 +143,11 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Rows = rows.Counts.All,
         TrainedRows = rows.Counts.Trained,
         UnansweredRows = rows.Counts.Unanswered,
+        DroppedRows = rows.Counts.Dropped,
+        EmptyAnswerRows = rows.Counts.Notes.EmptyAnswers,
+        IgnoredKeys = rows.Counts.Notes.IgnoredKeys,
+        SpecialTokenRows = rows.Counts.Notes.SpecialTokens,
+        UnlearnedEndRows = rows.Counts.Notes.UnlearnedEnds,
         LostRows = rows.Counts.Lost,
         CutRows = rows.Counts.Cut,
         TrainedTensors = result.TrainedTensors,
@@ -196,12 +201,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private static void LogRows(IChannel log, RowCounts rows)
     {
         Info(log, $"{rows.Trained} of {rows.All} rows to train on");
-        if (rows.Unanswered > 0)
-            log.Warning($"{rows.Unanswered} rows left out: they have no answer (their last message is not the assistant's)");
-        if (rows.Lost > 0)
-            log.Warning($"{rows.Lost} rows left out: the cut at the maximum length took all of their answer");
-        if (rows.Cut > 0)
-            log.Warning($"{rows.Cut} rows have their answer cut short at the maximum length");
+        foreach (string warning in rows.Warnings())
+            log.Warning(warning);
     }
 
     private static void LogAdapter(IChannel log, LoraAdapter adapter)

@@ -32,6 +32,35 @@ public sealed record ChatConversation
     public bool IsAnswered =>
         _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
 
+    /// <summary>True if the last message is the assistant's and says nothing: blank or null content, and no tool calls.</summary>
+    public bool HasBlankAnswer => IsAnswered && string.IsNullOrWhiteSpace(Answer)
+        && !(((PyDict)_messages[^1]!).TryGet("tool_calls", out object? calls) && calls is PySequence { Count: > 0 });
+
+    /// <summary>Keys of messages, other than role and content, and of the row that hold a value.</summary>
+    internal IEnumerable<string> ExtraKeys => _messages.OfType<PyDict>()
+        .SelectMany(message => message.Where(item => item.Key is not ("role" or "content") && HoldsValue(item.Value)))
+        .Select(item => (string)item.Key!)
+        .Concat(_arguments.Where(argument => HoldsValue(argument.Value)).Select(argument => argument.Key))
+        .Distinct();
+
+    /// <summary>The same without these keys in messages and row.</summary>
+    internal ChatConversation WithoutKeys(IReadOnlySet<string> keys)
+    {
+        return new ChatConversation(
+            new PyList([.. _messages.Select(Without)]), [.. _arguments.Where(argument => !keys.Contains(argument.Key))]);
+
+        object? Without(object? message)
+        {
+            PyDict kept = [];
+            foreach ((object? key, object? value) in (PyDict)message!)
+                if (key is not string name || !keys.Contains(name))
+                    kept.Add(key, value);
+            return kept;
+        }
+    }
+
+    private static bool HoldsValue(object? value) => value is not (null or "" or PySequence { Count: 0 } or PyDict { Count: 0 });
+
     /// <summary>True if the row has tools; an empty list counts, as in transformers.</summary>
     internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
 

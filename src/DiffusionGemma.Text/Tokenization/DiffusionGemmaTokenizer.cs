@@ -18,6 +18,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 {
     private const string FileName = "tokenizer.json";
 
+    private readonly Lazy<AddedTokenTrie> _specialTexts;
     private readonly Vocabulary _vocabulary;
     private readonly BpeEncoder _encoder;
     private readonly bool _marksSpaces;
@@ -30,6 +31,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         _marksSpaces = file.MarksSpaces;
         _bytes = new Lazy<VocabularyBytes>(() => new VocabularyBytes(_vocabulary, _marksSpaces));
         AddedTokens = file.AddedTokens;
+        _specialTexts = new Lazy<AddedTokenTrie>(() => new AddedTokenTrie([.. file.AddedTokens.Where(token => token.IsSpecial)]));
         Notices = file.Notices;
         BosId = IdOfSpecial(special, "bos_token");
         EosId = IdOfSpecial(special, "eos_token");
@@ -126,6 +128,9 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 
     /// <summary>Tokens that are found in the raw text.</summary>
     internal IReadOnlyList<AddedToken> AddedTokens { get; }
+
+    /// <summary>True where the text holds the text of a special token.</summary>
+    internal bool HoldsSpecialToken(string text) => _specialTexts.Value.TryFind(text, 0, barred: null, out _, out _, out _);
 
     /// <summary>A decoder of one text.</summary>
     internal TokenDecoder CreateDecoder(bool skipSpecialTokens) => new(_vocabulary, _marksSpaces, skipSpecialTokens);

@@ -16,7 +16,7 @@ namespace DiffusionGemma;
 internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
 {
     private readonly DiffusionGemmaConfig _config = model.Config;
-    private readonly ScalarType _wide = RotaryEmbedding.AtLeastFloat32(model.DType);
+    private readonly ScalarType _wide = model.DType.AtLeastFloat32();
     private Tensor? _buffer;
 
     /// <summary>Computes the distributions of every row, chunk by chunk, in order. A row with a grammar is a chunk of its own.</summary>

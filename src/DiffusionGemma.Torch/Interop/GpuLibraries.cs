@@ -11,6 +11,7 @@ internal static class GpuLibraries
 {
     public const string Nccl = "nccl", Runtime = "cudart";
 
+    // Static: an assembly may set its resolver only once.
     private static readonly Lazy<bool> Registered = new(() =>
     {
         NativeLibrary.SetDllImportResolver(

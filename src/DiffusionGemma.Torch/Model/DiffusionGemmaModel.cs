@@ -169,7 +169,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal Tensor Logits(Tensor hidden, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(RotaryEmbedding.AtLeastFloat32(DType));
+        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(DType.AtLeastFloat32());
         return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 

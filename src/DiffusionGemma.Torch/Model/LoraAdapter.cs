@@ -104,7 +104,7 @@ public sealed class LoraAdapter : IDisposable
     internal static LoraAdapter Create(DiffusionGemmaModel model, LoraOptions options, long seed)
     {
         options.Validate();
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(model.DType);
+        ScalarType dtype = model.DType.AtLeastFloat32();
         var linears = model.Stack.Linears.ToDictionary(l => l.Name);
         static PeftPattern StackPattern(double? value, double common) => value is double own && own != common
             ? new PeftPattern([new("experts.down_proj", own), new("experts.gate_up_proj", own)])

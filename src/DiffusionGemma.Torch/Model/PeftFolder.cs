@@ -207,7 +207,7 @@ internal static class PeftFolder
         private Tensor Take(string name)
         {
             _unread.Remove(name);
-            return file.Read(name, model.Device, RotaryEmbedding.AtLeastFloat32(model.DType));
+            return file.Read(name, model.Device, model.DType.AtLeastFloat32());
         }
     }
 }

@@ -78,7 +78,7 @@ internal sealed class ModelStack : IDisposable
     public Tensor ExpectedEmbedding(Tensor logits, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
+        Tensor probabilities = logits.to(Embedding.dtype.AtLeastFloat32()).softmax(-1).to(Embedding.dtype);
         Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.shape[0]), null, context);
         return expected.view(logits.shape[0], -1, Embedding.shape[1]).MoveToOuterDisposeScope();
     }

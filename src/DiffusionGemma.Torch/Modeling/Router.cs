@@ -15,7 +15,7 @@ internal sealed class Router(Tensor projection, Tensor scale, Tensor perExpertSc
     /// <returns>Weights [T,K], at least float32; indices [T,K], int64.</returns>
     public (Tensor Weights, Tensor Indices) Forward(Tensor residual)
     {
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(residual.dtype);
+        ScalarType dtype = residual.dtype.AtLeastFloat32();
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
         Tensor scores = nn.functional.linear(normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5), projection.to(dtype));
         (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);

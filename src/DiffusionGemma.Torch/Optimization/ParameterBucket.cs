@@ -28,7 +28,7 @@ internal sealed class ParameterBucket : IDisposable
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         (_parameters, _ranks) = (parameters, ranks);
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameters[0].dtype);
+        ScalarType dtype = parameters[0].dtype.AtLeastFloat32();
         Device device = parameters[0].device;
         long[][] shapes = [.. parameters.Select(p => p.shape)];
         _gradients = new FlatBuffer(shapes, dtype, device, ranks.Size);

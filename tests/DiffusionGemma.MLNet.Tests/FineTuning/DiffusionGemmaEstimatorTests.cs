@@ -61,7 +61,7 @@ public sealed class DiffusionGemmaEstimatorTests
         IDataView data = TinyChat.Unanswered(_ml, "What is 1 plus 1?", "What is 1 plus 2?");
         var error = Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, data));
         Assert.Contains("None of the 2 rows can be trained on: 2 have no answer", error.Message);
-        Assert.Contains("the data view is empty",
+        Assert.Contains("There are no rows to train on",
             Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()))).Message);
     }
 

@@ -48,19 +48,26 @@ public sealed class DiffusionGemmaChatClient : IChatClient
 
     /// <summary>Answers through a queue.</summary>
     /// <param name="queue">A queue over a loaded model.</param>
-    /// <param name="tokenizer">The checkpoint's tokenizer and chat template. With <see cref="ChatTokenizerOptions.EscapeSpecialTokens"/>,
-    /// no message can bring control tokens.</param>
+    /// <param name="tokenizer">The checkpoint's tokenizer and chat template.</param>
     /// <param name="modelId">What the model is called in responses and telemetry.</param>
-    /// <param name="ownsQueue">Whether disposing the client disposes the queue.</param>
-    public DiffusionGemmaChatClient(GenerationQueue queue, ChatTokenizer tokenizer, string? modelId = null, bool ownsQueue = false)
-        : this(new QueueEngine(queue ?? throw new ArgumentNullException(nameof(queue)), ownsQueue), tokenizer, modelId)
+    /// <param name="ownsQueue">True if disposing the client disposes the queue.</param>
+    /// <param name="escapesUserText">
+    /// True, the default: the text of a control token in users' messages, tool results and the arguments of earlier calls stays text, so
+    /// that none can end its turn or open another. False: it becomes the control token, unless the tokenizer's own options say otherwise.
+    /// System messages are the application's, and keep their control tokens.
+    /// </param>
+    public DiffusionGemmaChatClient(
+        GenerationQueue queue, ChatTokenizer tokenizer, string? modelId = null, bool ownsQueue = false, bool escapesUserText = true)
+        : this(new QueueEngine(queue ?? throw new ArgumentNullException(nameof(queue)), ownsQueue), tokenizer, modelId, escapesUserText)
     {
     }
 
-    internal DiffusionGemmaChatClient(IAnswerEngine engine, ChatTokenizer tokenizer, string? modelId)
+    internal DiffusionGemmaChatClient(IAnswerEngine engine, ChatTokenizer tokenizer, string? modelId, bool escapesUserText = true)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(tokenizer, modelId));
+        ChatTokenizer prompts = escapesUserText && !tokenizer.Options.EscapeSpecialTokens
+            ? new ChatTokenizer(tokenizer.Tokenizer, tokenizer.Template, tokenizer.Options with { EscapeUserText = true }) : tokenizer;
+        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(prompts, modelId));
         _metadata = new ChatClientMetadata("diffusiongemma", defaultModelId: modelId);
     }
 
@@ -79,6 +86,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
     /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
+    /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
     /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
@@ -87,7 +95,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null, HubOptions? hub = null)
+        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         checkpoint = FindFolder(checkpoint, hub);
@@ -102,7 +110,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         {
             if (adapter is not null) model.Adapter = lora = LoraAdapter.Load(adapter, model);
             var engine = new QueueEngine(new GenerationQueue(model, options, batchSize), ownsQueue: true, lora, model);
-            return new DiffusionGemmaChatClient(engine, tokenizer, NameOf(checkpoint)) { StreamsDrafts = streamsDrafts };
+            return new DiffusionGemmaChatClient(engine, tokenizer, NameOf(checkpoint), escapesUserText) { StreamsDrafts = streamsDrafts };
         }
         catch
         {

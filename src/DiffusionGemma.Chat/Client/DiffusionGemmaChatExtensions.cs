@@ -12,13 +12,15 @@ public static class DiffusionGemmaChatExtensions
     /// <param name="model">The model, with or without an adapter.</param>
     /// <param name="options">For all requests, where their own are null; null entries: the checkpoint folder's.</param>
     /// <param name="batchSize">Requests answered together.</param>
+    /// <param name="escapesUserText">True: users' text and tool results bring no control tokens.</param>
     /// <exception cref="FileNotFoundException">The model's folder has no tokenizer or chat template.</exception>
     public static DiffusionGemmaChatClient AsIChatClient(
-        this DiffusionGemmaModel model, GenerationOptions? options = null, int batchSize = 8)
+        this DiffusionGemmaModel model, GenerationOptions? options = null, int batchSize = 8, bool escapesUserText = true)
     {
         ArgumentNullException.ThrowIfNull(model);
         ChatTokenizer tokenizer = ChatTokenizer.Load(model.Folder);
         return new DiffusionGemmaChatClient(
-            new GenerationQueue(model, options, batchSize), tokenizer, DiffusionGemmaChatClient.NameOf(model.Folder), ownsQueue: true);
+            new GenerationQueue(model, options, batchSize), tokenizer, DiffusionGemmaChatClient.NameOf(model.Folder), ownsQueue: true,
+            escapesUserText);
     }
 }

@@ -21,8 +21,7 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
         options ??= new ChatOptions();
         RefuseUnsupported(options);
         AIFunctionDeclaration[] tools = options.ToolMode is NoneChatToolMode ? [] : [.. (options.Tools ?? []).Select(DeclarationOf)];
-        ChatConversation conversation = ConversationWriter.Write([.. messages], SystemText(options), tools, TemplateArguments(options));
-        int[] prompt = tokenizer.EncodePrompt(conversation);
+        int[] prompt = Encode([.. messages], options, tools);
         return new ChatRequest(
             new GenerationRequest(prompt) { Options = GenerationOptionsOf(client, options), Pinned = PinnedCall(options.ToolMode, tools) },
             new AnswerParserOptions
@@ -32,6 +31,22 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
                 EndsWithFirstToolCall = options.AllowMultipleToolCalls == false,
             },
             KeepsReasoning: options.Reasoning?.Output is not ReasoningOutput.None);
+    }
+
+    private int[] Encode(ChatMessage[] messages, ChatOptions options, AIFunctionDeclaration[] tools)
+    {
+        try
+        {
+            return tokenizer.EncodePrompt(Write(writesResultsAsText: false));
+        }
+        // The template would write an object as Python prints it.
+        catch (ChatException exception) when (exception.Key?.EndsWith(".content", StringComparison.Ordinal) == true)
+        {
+            return tokenizer.EncodePrompt(Write(writesResultsAsText: true));
+        }
+
+        ChatConversation Write(bool writesResultsAsText) =>
+            ConversationWriter.Write(messages, SystemText(options), tools, TemplateArguments(options), writesResultsAsText);
     }
 
     private void RefuseUnsupported(ChatOptions options)

@@ -15,6 +15,7 @@ namespace DiffusionGemma;
 internal sealed class ConversationRenderer(ChatTemplate template, bool addGenerationPrompt)
 {
     private const string ContentKey = "content";
+    private const int MostNulls = 256;          // of one row that are tried: each takes a rendering
     private const char Noncharacter = '\uFDD0';
 
     /// <exception cref="ChatException">The template refuses the conversation or fails, or would write a value as Python prints
@@ -120,6 +121,7 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
     {
         HashSet<object> references = new(printed.OfType<object>(), ReferenceEqualityComparer.Instance);
         bool hasNone = printed.Contains(null);
+        int nulls = 0;
         foreach ((string path, object? value) in conversation.Values)
         {
             // A template argument that is true or false may well be written as such.
@@ -127,7 +129,7 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
             bool isFound = value switch
             {
                 null when path is "tools" or "documents" => false,          // as if the row had none
-                null => hasNone && ReachesPage(conversation, path),
+                null => hasNone && nulls++ < MostNulls && ReachesPage(conversation, path),
                 bool => isData && references.Contains(value),
                 "" => false,
                 _ => references.Contains(value),

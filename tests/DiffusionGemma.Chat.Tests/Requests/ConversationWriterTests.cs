@@ -111,4 +111,46 @@ public sealed class ConversationWriterTests
             Assert.Throws<ArgumentException>(() => TestChat.Prompt([Question, new(ChatRole.Tool, "noon")])).Message,
             StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void AResultOfSeveralTextsIsOneText()
+    {
+        AIContent[] texts = [new TextContent("rain, "), new TextContent("then sun")];
+        Assert.Contains("response:f{value:<|\"|>rain, then sun<|\"|>}", Answered(texts), StringComparison.Ordinal);
+        Assert.Contains("DataContent", Assert.Throws<NotSupportedException>(
+            () => Answered(new AIContent[] { new TextContent("x"), new DataContent(new byte[] { 1 }, "image/png") })).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OfEqualNamesInAResultTheLastCounts() => Assert.Contains(
+        "response:f{a:2}", Answered(JsonElement.Parse("""{"a": 1, "a": 2}""")), StringComparison.Ordinal);
+
+    /// <summary>A template that prints the content would write the object as Python does.</summary>
+    [Fact]
+    public void AnObjectIsJsonTextForATemplateThatTakesTexts()
+    {
+        ChatTokenizer chat = new(TestChat.Tokenizer, ChatTemplate.Parse("{% for m in messages %}[{{ m.content }}]{% endfor %}"));
+        using DiffusionGemmaChatClient client = TestChat.Saying("");
+        ChatMessage[] messages = [
+            Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", new { mm = 7, rain = true })])];
+        int[] prompt = new ChatRequestReader(chat, TestChat.Model).Read(client, messages, null).Generation.Prompt;
+        Assert.Equal("[Rain?][][{\"mm\":7,\"rain\":true}]", TestChat.Text(prompt));
+    }
+
+    [Theory]
+    [InlineData("user")]
+    [InlineData("system")]
+    [InlineData("tool")]
+    public void CallsOfOthersThanTheAssistantAreRefused(string role)
+    {
+        ChatMessage message = new(new ChatRole(role), [new FunctionCallContent("c1", "f")]);
+        Assert.Contains("FunctionCallContent", Assert.Throws<ArgumentException>(() => TestChat.Prompt([message, Question])).Message,
+            StringComparison.Ordinal);
+    }
+
+    private static string Answered(object result) => TestChat.Prompt([
+        Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f")]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", result)])]);
 }

@@ -78,7 +78,7 @@ internal sealed record TrainingCase(
             }
         }
         long peak = WorkingSet(p => p.PeakWorkingSet64);
-        long planned = TrainingPlan.Of(model.Config, options, DType, rows.Max(r => r.InputIds.Length), workers: Workers.CountFor(options, model.Device, Threads)).TotalBytes;
+        long planned = TrainingPlan.Compute(model.Config, options, DType, rows.Max(r => r.InputIds.Length), workers: Workers.CountFor(options, model.Device, Threads)).TotalBytes;
         double cpu = processor.Zip(processor.Skip(1), (from, to) => (to - from).TotalSeconds).Skip(1).Min();
         return new TrainingMeasure(times.Skip(1).Min(), cpu, peak / (double)(1 << 30), planned / (double)(peak - before), waited);
     }

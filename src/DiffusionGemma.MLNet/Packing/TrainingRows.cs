@@ -6,9 +6,8 @@ namespace DiffusionGemma;
 
 /// <summary>The packed rows of a data view, read once, with counts of those that are left out.</summary>
 /// <param name="Examples">The rows.</param>
-/// <param name="LongestRow">Tokens of the longest.</param>
 /// <param name="Counts">Counts of the rows by what became of them.</param>
-internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, RowCounts Counts) : IDisposable
+internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) : IDisposable
 {
     public static IReadOnlyList<TypedColumn> Columns { get; } =
     [
@@ -42,7 +41,7 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
     private static TrainingRows Read(IDataView input, IHost host, PackedRowStore examples)
     {
         DataViewSchema.Column[] columns = [.. Columns.Select(column => column.FindIn(input.Schema, host))];
-        int unanswered = 0, lost = 0, cut = 0, longest = 0;
+        int unanswered = 0, lost = 0, cut = 0;
         using DataViewRowCursor cursor = input.GetRowCursor(columns);
         Func<int[]> ids = Getters.ReadVector<int>(cursor, columns[0]);
         Func<bool[]> lossMask = Getters.ReadVector<bool>(cursor, columns[1]);
@@ -55,7 +54,6 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
             {
                 var example = new TrainingExample(ids(), lossMask(), promptLength, paddedLength);
                 examples.Add(example);
-                longest = Math.Max(longest, example.InputIds.Length);
                 cut += cutTokens > 0 ? 1 : 0;
             }
             else if (cutTokens > 0)
@@ -75,6 +73,6 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
                 : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), "
                     + $"and {lost} lost all of it to the "
                     + "cut at the maximum length. Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
-        return new TrainingRows(examples, longest, new RowCounts(examples.Count, unanswered, lost, cut));
+        return new TrainingRows(examples, new RowCounts(examples.Count, unanswered, lost, cut));
     }
 }

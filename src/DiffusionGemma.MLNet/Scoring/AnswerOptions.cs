@@ -42,6 +42,6 @@ public sealed record AnswerOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1);
         if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
             "AnswerOptions.OnFailure must be one of the named ways.");
-        ResolvedGenerationOptions.Resolve(Generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        _ = Generation.Resolve(checkpoint);
     }
 }

@@ -12,11 +12,13 @@ namespace DiffusionGemma;
 /// bytes, sampled evenly (all of them where there are no more). Where the folder lies does not matter. A change of bytes that were not
 /// sampled is missed: two fine-tunings of one base differ nearly everywhere and are told apart, a single number changed by hand may not be.
 /// </remarks>
-internal static class CheckpointFingerprint
+public static class CheckpointFingerprint
 {
     private const int SampleBytes = 1 << 20;
     private const int BlockBytes = 4096;
 
+    /// <summary>Computes the fingerprint of a checkpoint.</summary>
+    /// <param name="folder">A Hugging Face folder.</param>
     /// <returns>64 hexadecimal digits.</returns>
     /// <exception cref="InvalidConfigurationException">There is no config.json.</exception>
     /// <exception cref="CheckpointException">A weight file is missing or broken.</exception>

@@ -66,13 +66,13 @@ public static class CanvasGenerator
     /// <param name="requests">The requests.</param>
     /// <param name="options">For all of them.</param>
     /// <param name="batchSize">Rows denoised together.</param>
-    /// <param name="failed">Told which request cannot be answered, and why; null: that is thrown.</param>
+    /// <param name="failed">Receives the index of each request that cannot be answered, and its error; null: the error is thrown.</param>
     /// <param name="beforePass">Called before every decoder pass; what it throws ends the run.</param>
     /// <param name="drafts">Told after every decoder pass, row by row.</param>
     /// <param name="cancellation">Looked at before every decoder pass.</param>
-    internal static IReadOnlyList<GenerationResult?> Generate(
-        DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options, int batchSize, Action<int, Exception>? failed,
-        Action? beforePass, IProgress<DenoisingStep>? drafts, CancellationToken cancellation)
+    public static IReadOnlyList<GenerationResult?> Generate(
+        DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options, int batchSize,
+        Action<int, Exception>? failed, Action? beforePass, IProgress<DenoisingStep>? drafts, CancellationToken cancellation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         DenoisingRow[] rows = Rows(model, requests, options, failed);

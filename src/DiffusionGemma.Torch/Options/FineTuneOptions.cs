@@ -66,8 +66,6 @@ public sealed record FineTuneOptions
     /// <summary>How the run is spread over devices and threads.</summary>
     public ParallelismOptions Parallel { get; init; } = new();
 
-    internal const int DefaultSeed = 42;
-
     internal void Validate()
     {
         static void Require(bool holds, string option, object? value, string rule) => OptionChecks.Require(holds, "", option, value, rule);

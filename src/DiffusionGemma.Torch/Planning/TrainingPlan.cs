@@ -61,10 +61,10 @@ public sealed record TrainingPlan
     /// <param name="devices">Devices.</param>
     /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
     /// <param name="workers">Micro-batches that a device works on at once (<see cref="ParallelismOptions.Workers"/>).</param>
-    public static TrainingPlan Of(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null, int workers = 1)
+    public static TrainingPlan Compute(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null, int workers = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        int owners = Owners(config, devices, expertParallel);
+        int owners = ExpertOwners(config, devices, expertParallel);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
         long parameters = shapes.Values.Sum(), experts = shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
@@ -136,7 +136,7 @@ public sealed record TrainingPlan
     /// a step.
     /// </summary>
     /// <exception cref="ArgumentException">So many do not fit.</exception>
-    internal static int Owners(DiffusionGemmaConfig config, int devices, int? expertParallel, int machine = int.MaxValue)
+    internal static int ExpertOwners(DiffusionGemmaConfig config, int devices, int? expertParallel, int machine = int.MaxValue)
     {
         machine = Math.Min(machine, devices);
         int owners = expertParallel ?? Enumerable.Range(1, machine).Last(n => machine % n == 0 && devices % n == 0 && config.NumExperts % n == 0);

@@ -57,7 +57,7 @@ internal static class HeldOutEvaluation
     /// <summary>An example's drawn canvas at every noise level. The same chances at all: what is corrupted at one is corrupted at all above it.</summary>
     private static IEnumerable<MicroBatch> Corrupted(TrainingExample example, int index, long seed, int levels, DiffusionGemmaConfig config, Device device)
     {
-        using var generator = new Generator(unchecked((ulong)((seed + (3L << 42) + 2654435761L * index) & long.MaxValue)));
+        using var generator = new Generator(Seeds.HeldOut(seed, index));
         int block = (int)(rand(1, generator: generator) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
         int length = example.InputIds.Length;
         float[] chances = rand(length, generator: generator).data<float>().ToArray();

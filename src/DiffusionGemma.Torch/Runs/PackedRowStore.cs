@@ -41,7 +41,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     /// <inheritdoc/>
     public int Count => IsSpilled ? _offsets.Count : _rows.Count;
 
-    /// <summary>Whether the rows are in a file.</summary>
+    /// <summary>True when the rows are in a file.</summary>
     public bool IsSpilled => _file is not null;
 
     /// <summary>A row; one in the file is read anew each time.</summary>
@@ -58,7 +58,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     }
 
     /// <summary>Puts a row at the end.</summary>
-    /// <exception cref="TrainingException">The temporary file cannot be written: the disk is full, or the folder may not be written to. The store is of no more use.</exception>
+    /// <exception cref="TrainingException">The temporary file cannot be written: the disk is full, or the folder may not be written to. The store cannot be used any more.</exception>
     public void Add(TrainingExample row)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -113,7 +113,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     private void Write(TrainingExample row)
     {
         if (row.LossMask.Length != row.InputIds.Length)
-            throw new TrainingException($"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.");
+            throw new TrainingException($"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.") { Row = _offsets.Count };
         _offsets.Add(_written + _buffer.Length);
         ReadOnlySpan<int> header = [row.InputIds.Length, row.PrefixLength, row.PaddedLength];
         _buffer.Write(MemoryMarshal.AsBytes(header));
@@ -161,7 +161,10 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
             Dispose();
             throw new TrainingException(
                 $"{_path}: the packed rows do not fit into {_limit} bytes of memory, and cannot be put into a temporary file ({e.Message}). Make room there, name another "
-                + "scratchFolder, or raise maxBytesInMemory.", e);
+                + "scratchFolder, or raise maxBytesInMemory.", e)
+            {
+                Path = _path,
+            };
         }
     }
 }

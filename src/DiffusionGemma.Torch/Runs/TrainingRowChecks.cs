@@ -1,18 +1,22 @@
 namespace DiffusionGemma;
 
-/// <summary>What a packed row must be before it is trained or evaluated on.</summary>
+/// <summary>Checks of packed rows before they are trained or evaluated on.</summary>
 internal static class TrainingRowChecks
 {
+    /// <param name="examples">The rows.</param>
+    /// <param name="config">The model's configuration.</param>
+    /// <param name="option">The option that holds the rows; null: they are an argument.</param>
     /// <returns>Tokens of each row.</returns>
     /// <exception cref="TrainingException">There is no row, or one is malformed; the message names it.</exception>
-    public static int[] Require(IReadOnlyList<TrainingExample> examples, DiffusionGemmaConfig config, string where = "")
+    public static int[] Require(IReadOnlyList<TrainingExample> examples, DiffusionGemmaConfig config, string? option = null)
     {
-        if (examples.Count == 0) throw new TrainingException($"{where}There are no rows to train on.");
+        string where = option is null ? "" : $"{option}: ";
+        if (examples.Count == 0) throw new TrainingException($"{where}There are no rows to train on.") { Option = option };
         int[] lengths = new int[examples.Count];
         for (int row = 0; row < lengths.Length; row++)
         {
             TrainingExample example = examples[row];
-            if (Fault(example, config) is string fault) throw new TrainingException($"{where}Row {row} {fault}.");
+            if (Fault(example, config) is string fault) throw new TrainingException($"{where}Row {row} {fault}.") { Row = row, Option = option };
             lengths[row] = example.InputIds.Length;
         }
         return lengths;

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What this process computes with, and whether it is safe to.</summary>
+/// <summary>The libtorch that this process computes with, its devices, and checks that it is safe to use.</summary>
 public static class DiffusionGemmaRuntime
 {
     private const string Mend =
@@ -32,6 +32,9 @@ public static class DiffusionGemmaRuntime
                 $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU all the same, name it: torch.CPU as the device, or FineTuneOptions.Devices = [torch.CPU].");
         }
     }
+
+    /// <summary>The compute dtype where none is named: bfloat16 on CUDA, float32 elsewhere.</summary>
+    public static ScalarType DefaultPrecision(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
 
     private const string CudaAdvice = "Reference TorchSharp-cuda-linux or TorchSharp-cuda-windows (0.107.0) in place of TorchSharp-cpu.";
 

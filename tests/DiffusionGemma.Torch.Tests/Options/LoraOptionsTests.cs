@@ -129,12 +129,12 @@ public class LoraOptionsTests : TorchTest
         var lora = new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
         FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 40, LearningRate = 1e-2, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 } };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), options);
-        using LoraAdapter start = LoraAdapter.Create(model, lora, FineTuneOptions.DefaultSeed);
+        using LoraAdapter start = LoraAdapter.Create(model, lora, Seeds.Default);
         Assert.Equal(2 * 4 + 3 * 2, result.Adapter!.Parameters().Count());
         foreach ((KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter.Parameters().Zip(start.Parameters()))
             Assert.True(Largest(got.Value, drawn.Value) > 1e-3, got.Key);
         Assert.True(result.History.TakeLast(5).Average(h => h.Loss) < 0.95 * result.History[0].Loss);
-        Assert.Equal(result.TrainedParameterCount, TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26).TrainedParameters);
+        Assert.Equal(result.TrainedParameterCount, TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26).TrainedParameters);
         model.Adapter = null;
     }
 

@@ -9,12 +9,12 @@ public class TrainingPlanTests : TorchTest
     [Fact]
     public void The_real_size_is_the_published_one()
     {
-        TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024);
+        TrainingPlan lora = TrainingPlan.Compute(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024);
         Assert.Equal(18_585_600, lora.TrainedParameters);                                  // 18.59 M: rank 16 on attention and dense projections
         Assert.Equal(22_837_985_280, lora.ExpertParameters);
         Assert.Equal(2 * lora.Parameters + 4 * lora.TrainedParameters, lora.WeightBytes);
 
-        TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
+        TrainingPlan full = TrainingPlan.Compute(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
         Assert.Equal(16 * full.TrainedParameters, full.TrainingStateBytes);                 // master weights, two moments and gradients in float32
         Assert.True(full.StepFlops > lora.StepFlops);
     }
@@ -23,7 +23,7 @@ public class TrainingPlanTests : TorchTest
     [Fact]
     public void Eight_devices_share_experts_state_and_work()
     {
-        TrainingPlan full = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 8), one = TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
+        TrainingPlan full = TrainingPlan.Compute(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 8), one = TrainingPlan.Compute(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024);
         Assert.Equal(5.7e9, full.ExpertBytes, 0.05e9);
         Assert.Equal(4.8e9, full.WeightBytes - full.ExpertBytes, 0.1e9);
         // Master weights, moments and gradients of an eighth of everything; and until they are summed, gradients of all that is no expert's.
@@ -34,17 +34,17 @@ public class TrainingPlanTests : TorchTest
         Assert.Equal(one.StepFlops, 8 * full.StepFlops, 1);
         Assert.Equal(0.10, full.StepFlops / (0.3 * 989e12), 0.01);
 
-        TrainingPlan lora = TrainingPlan.Of(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024, devices: 8);
+        TrainingPlan lora = TrainingPlan.Compute(Released, new FineTuneOptions { Lora = new LoraOptions() }, torch.ScalarType.BFloat16, 1024, devices: 8);
         Assert.InRange(lora.TrainingStateBytes + 4 * lora.TrainedParameters, 0.05e9, 0.25e9);
-        Assert.Equal(TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 24, expertParallel: 8).ExpertBytes, full.ExpertBytes);
-        var error = Assert.Throws<ArgumentException>(() => TrainingPlan.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 6, expertParallel: 3));
+        Assert.Equal(TrainingPlan.Compute(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 24, expertParallel: 8).ExpertBytes, full.ExpertBytes);
+        var error = Assert.Throws<ArgumentException>(() => TrainingPlan.Compute(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, devices: 6, expertParallel: 3));
         Assert.Contains("128 experts", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Less_is_kept_with_checkpointing_and_smaller_micro_batches()
     {
-        long Activations(FineTuneOptions options) => TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024).ActivationBytes;
+        long Activations(FineTuneOptions options) => TrainingPlan.Compute(Released, options, torch.ScalarType.BFloat16, 1024).ActivationBytes;
         var options = new FineTuneOptions { Run = new() { MicroBatchSize = 4 } };
         Assert.Equal(4 * Activations(options with { Run = options.Run with { MicroBatchSize = 1 } }), Activations(options));
         Assert.Equal(Activations(options with { Run = options.Run with { MicroBatchSize = 2 } }), Activations(options with { Run = options.Run with { MicroBatchTokens = 2048 } }));
@@ -59,7 +59,7 @@ public class TrainingPlanTests : TorchTest
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
             FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 1 };
             using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), options);
-            Assert.Equal(result.TrainedParameterCount, TrainingPlan.Of(model.Config, options, torch.ScalarType.Float32, 26).TrainedParameters);
+            Assert.Equal(result.TrainedParameterCount, TrainingPlan.Compute(model.Config, options, torch.ScalarType.Float32, 26).TrainedParameters);
             model.Adapter = null;
         }
     }

@@ -140,7 +140,7 @@ public class FineTunerTests : TorchTest
     {
         var options = new LoraOptions { Rank = 4, Targets = [], Experts = true };
         using FineTuneResult result = FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { Lora = options, MaxSteps = 40, LearningRate = 1e-2 });
-        using LoraAdapter start = LoraAdapter.Create(_model, options, FineTuneOptions.DefaultSeed);
+        using LoraAdapter start = LoraAdapter.Create(_model, options, Seeds.Default);
         foreach ((KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter!.Parameters().Zip(start.Parameters()))
             Assert.True(Largest(got.Value, drawn.Value) > 1e-3, got.Key);
         Assert.Equal(2 * 4, result.Adapter.Parameters().Count());

@@ -82,7 +82,7 @@ public class WorkersTests : TorchTest
     {
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
         FineTuneOptions options = Options with { Lora = new LoraOptions() };
-        long Needed(int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
+        long Needed(int workers) => TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
         int? Chosen(long? budget, int? asked = null) =>
             FineTuner.WithinMemory(model.Config, options with { Run = options.Run with { MemoryBudget = budget }, Parallel = options.Parallel with { Workers = asked } }, ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
         Assert.Equal(1, Chosen(null));                                                         // of one torch thread
@@ -116,7 +116,7 @@ public class WorkersTests : TorchTest
     public void A_plan_counts_what_each_keeps()
     {
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
-        TrainingPlan Plan(FineTuneOptions options, int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers);
+        TrainingPlan Plan(FineTuneOptions options, int workers) => TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers);
         TrainingPlan one = Plan(Options, 1), three = Plan(Options, 3);
         Assert.Equal(2 * 4 * one.TrainedParameters, three.TrainingStateBytes - one.TrainingStateBytes);
         Assert.Equal(3 * one.ActivationBytes, three.ActivationBytes);

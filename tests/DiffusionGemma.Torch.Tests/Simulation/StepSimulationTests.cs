@@ -1,3 +1,4 @@
+using DiffusionGemma.Benchmarks;
 using TorchSharp;
 
 namespace DiffusionGemma;
@@ -36,7 +37,7 @@ public class StepSimulationTests : TorchTest
         Dictionary<Collective, long>[] one = Bytes(model, options, ranks, steps: 1), two = Bytes(model, options, ranks, steps: 2);
         long Of(int rank, Collective operation) => two[rank].GetValueOrDefault(operation) - one[rank].GetValueOrDefault(operation);
 
-        var expected = StepTraffic.Of(model.Config, options, torch.zeros(0, dtype: dtype).element_size(), RowTokens, ranks, TrainingPlan.Owners(model.Config, ranks, expertParallel));
+        var expected = StepTraffic.Count(model.Config, options, torch.zeros(0, dtype: dtype).element_size(), RowTokens, ranks, TrainingPlan.ExpertOwners(model.Config, ranks, expertParallel));
         Assert.Equal(expected.AllToAll, Enumerable.Range(0, ranks).Sum(rank => Of(rank, Collective.AllToAll)));
         for (int rank = 0; rank < ranks; rank++)
         {
@@ -66,7 +67,7 @@ public class StepSimulationTests : TorchTest
     public void Arithmetic_is_the_plans(bool isFull, bool checkpointing)
     {
         var options = new FineTuneOptions { Lora = isFull ? null : new LoraOptions(), Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64 };
-        double planned = 8 * TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
+        double planned = 8 * TrainingPlan.Compute(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
         Assert.Equal(planned, Simulate(options, 8).StepFlops, 1e-9 * planned);
     }
 
@@ -82,7 +83,7 @@ public class StepSimulationTests : TorchTest
         {
             var options = new FineTuneOptions { Lora = lora, GlobalBatchSize = batch };
             DeviceFigures usual = DeviceFigures.H100;
-            double Seconds(DeviceFigures figures) => StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, figures).Seconds;
+            double Seconds(DeviceFigures figures) => StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, figures).Seconds;
             double before = Seconds(usual);
             foreach (DeviceFigures better in new[]
             {
@@ -105,7 +106,7 @@ public class StepSimulationTests : TorchTest
         var options = new FineTuneOptions { GlobalBatchSize = 64 };
         DeviceFigures good = DeviceFigures.H100;
         string Limit(DeviceFigures figures, FineTuneOptions options, int? expertParallel) =>
-            StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, 64, expertParallel, figures).Limit;
+            StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, 64, expertParallel, figures).Limit;
         Assert.Equal("products", Limit(good with { FlopsPerSecond = 1e12 }, options, 8));
         Assert.Equal("memory", Limit(good with { MemoryBytesPerSecond = 1e9 }, options, 8));
         Assert.Equal("all-to-all", Limit(good with { NetworkBytesPerSecond = 1e9 }, options with { Lora = new LoraOptions() }, 64));
@@ -137,14 +138,14 @@ public class StepSimulationTests : TorchTest
     {
         Assert.Contains("128 experts", Assert.Throws<ArgumentException>(() => Simulate(new FineTuneOptions(), 8, expertParallel: 3)).Message, StringComparison.Ordinal);
         Assert.Contains("LinkBytesPerSecond", Assert.Throws<ArgumentOutOfRangeException>(
-            () => StepSimulation.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, 8, null, DeviceFigures.H100 with { LinkBytesPerSecond = 0 })).Message, StringComparison.Ordinal);
+            () => StepSimulation.Simulate(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, 8, null, DeviceFigures.H100 with { LinkBytesPerSecond = 0 })).Message, StringComparison.Ordinal);
     }
 
     /// <summary>Two prompt tokens and three canvases.</summary>
     private const int RowTokens = 26;
 
     private static StepSimulation Simulate(FineTuneOptions options, int devices, int? expertParallel = null) =>
-        StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, DeviceFigures.H100);
+        StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, DeviceFigures.H100);
 
     private static Dictionary<Collective, long>[] Bytes(DiffusionGemmaModel model, FineTuneOptions options, int ranks, int steps)
     {

@@ -3,7 +3,7 @@ using System.Numerics;
 using System.Text;
 using static TorchSharp.torch;
 
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
 /// How long an optimiser step will take on a number of devices, and what most of the time goes to, computed from the configuration, the options and the devices'
@@ -15,7 +15,7 @@ namespace DiffusionGemma;
 /// estimated for elementwise work (what a pass keeps is written and read once forward, four times more with a backward). Rows are of one length, the router
 /// spreads tokens evenly over experts, ranks of one set of experts stand in as few machines as they can. Attention's own products (scores, values) are not counted.
 /// </remarks>
-public sealed record StepSimulation
+internal sealed record StepSimulation
 {
     /// <summary>Devices.</summary>
     public required int Devices { get; init; }
@@ -76,16 +76,16 @@ public sealed record StepSimulation
     /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be within a machine.</param>
     /// <param name="figures">What a device and its links reach.</param>
     /// <exception cref="ArgumentException">A number does not fit, or a figure is not positive.</exception>
-    public static StepSimulation Of(
+    public static StepSimulation Simulate(
         DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices, int? expertParallel, DeviceFigures figures)
     {
         figures.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(rowTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        int owners = TrainingPlan.Owners(config, devices, expertParallel, figures.DevicesPerMachine);
+        int owners = TrainingPlan.ExpertOwners(config, devices, expertParallel, figures.DevicesPerMachine);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4;
-        var work = StepWork.Of(config, options, compute, rowTokens, devices, owners);
-        var traffic = StepTraffic.Of(config, options, compute, rowTokens, devices, owners);
+        var work = StepWork.Count(config, options, compute, rowTokens, devices, owners);
+        var traffic = StepTraffic.Count(config, options, compute, rowTokens, devices, owners);
         IReadOnlyList<int[][]> rounds = StepTraffic.Rounds(options, rowTokens, devices);
         int atOnce = Math.Min(devices, figures.AtOnce ?? devices);
 

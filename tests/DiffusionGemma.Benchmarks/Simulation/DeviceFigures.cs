@@ -1,7 +1,7 @@
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>What one device and its links reach, for <see cref="StepSimulation"/>. All figures are of one device while all others work too.</summary>
-public sealed record DeviceFigures
+internal sealed record DeviceFigures
 {
     /// <summary>Floating-point operations a second that products of matrices reach, in the dtype of the passes: less than what is sold.</summary>
     public required double FlopsPerSecond { get; init; }

@@ -1,8 +1,8 @@
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
 /// Bytes that the collectives of one optimiser step are handed, counted along <see cref="ExpertExchange"/>, <see cref="ParameterBucket"/>,
-/// <see cref="TrainingStep"/> and <see cref="TrainingRun"/>. Handed: what a rank keeps for itself is among them (of n equal parts one), so that the numbers are
+/// <see cref="TrainingStep"/> and <see cref="TrainingLoop"/>. Handed: what a rank keeps for itself is among them (of n equal parts one), so that the numbers are
 /// exact whatever the routing.
 /// <code>
 /// a layer and pass         forward   counts [E] int64, x [T·K,H], w [T·K] float32, back w y [T·K,H]
@@ -32,7 +32,7 @@ internal sealed record StepTraffic(
     /// <param name="rowTokens">Tokens of a row.</param>
     /// <param name="devices">n.</param>
     /// <param name="owners">Devices that own one set of the experts between them.</param>
-    public static StepTraffic Of(DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
+    public static StepTraffic Count(DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
     {
         if (devices == 1) return new StepTraffic(0, 0, 0, 0, 0, 0, 0, 0);
         IReadOnlyList<int[][]> rounds = Rounds(options, rowTokens, devices);

@@ -1,55 +1,4 @@
-namespace DiffusionGemma;
-
-/// <summary>Rows that one place of those that work at the same time goes through in a step; of experts, in rows of which it has all the pairs.</summary>
-/// <param name="Own">Rows whose attention, dense layers and head it computes.</param>
-/// <param name="Experts">Rows' worth of pairs of token and expert.</param>
-/// <param name="FirstOwn">First passes.</param>
-/// <param name="FirstExperts">First passes' worth of pairs.</param>
-internal readonly record struct RowLoad(double Own, double Experts, double FirstOwn, double FirstExperts)
-{
-    /// <summary>Where all have as much to do.</summary>
-    public static RowLoad Even(FineTuneOptions options, int places)
-    {
-        double rows = (double)options.GlobalBatchSize / places, first = rows * options.Objective.SelfConditioningProbability;
-        return new RowLoad(rows, rows, first, first);
-    }
-
-    /// <summary>
-    /// Round by round the place with the most: of its own rows, and of pairs where its set of experts has the most. Ranks take turns where they are more than places.
-    /// <code>
-    /// 4 rows, a row each     2 ranks   [a b] [c d]     of two rows that each make a first pass with 1/2, the most is 3/4 on average, twice: 1.5 and not 1
-    /// </code>
-    /// </summary>
-    public static RowLoad Busiest(IReadOnlyList<int[][]> rounds, int owners, int places, double first)
-    {
-        (double own, double experts, double firstOwn, double firstExperts) = (0, 0, 0, 0);
-        foreach (int[][] round in rounds)
-        {
-            int[] rows = [.. round.Select(r => r.Length)], sets = [.. rows.Chunk(owners).Select(set => set.Sum())];
-            double share = (double)rows.Sum() / places;
-            own += Math.Max(rows.Max(), share);
-            experts += Math.Max((double)sets.Max() / owners, share);
-            int busy = Math.Min(places, rows.Count(r => r > 0));
-            firstOwn += Math.Max(ExpectedMost(busy, (rows.Sum() + busy - 1) / busy, first), share * first);
-            firstExperts += Math.Max(ExpectedMost(sets.Count(s => s > 0), sets.Max(), first) / owners, share * first);
-        }
-        return new RowLoad(own, experts, firstOwn, firstExperts);
-    }
-
-    /// <summary>The mean of the largest of several binomial numbers: Σ_k 1 - P(at most k)^places.</summary>
-    internal static double ExpectedMost(int places, int rows, double probability)
-    {
-        if (probability is 0 or 1 || rows > 256) return rows * probability;                      // of many rows the most is close to the mean
-        double most = 0, below = 0, exactly = Math.Pow(1 - probability, rows);
-        for (int k = 0; k < rows; k++)
-        {
-            below += exactly;
-            most += 1 - Math.Pow(Math.Min(below, 1), places);
-            exactly *= (double)(rows - k) / (k + 1) * probability / (1 - probability);
-        }
-        return most;
-    }
-}
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
 /// Operations and bytes of memory of a step, for <see cref="StepSimulation"/>: what grows with rows, what every pass costs whatever its rows, and what a step costs.
@@ -86,7 +35,7 @@ internal sealed record StepWork
     /// <param name="rowTokens">Tokens of a row.</param>
     /// <param name="devices">Devices.</param>
     /// <param name="owners">Devices that own one set of the experts between them.</param>
-    public static StepWork Of(DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
+    public static StepWork Count(DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
     {
         var shapes = CheckpointLayout.Expected(config).ToDictionary(s => s.Key, s => s.Value.Aggregate(1L, (a, b) => a * b));
         double table = shapes[CheckpointLayout.Embedding], stacks = shapes.Where(s => DiffusionGemmaModel.IsStack(s.Key)).Sum(s => s.Value), dense = shapes.Values.Sum() - stacks - table;

@@ -21,7 +21,7 @@ internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool 
         if (!shuffle) return (epoch, [.. Enumerable.Range(start, globalBatchSize)]);
         if (epoch != _epoch)
         {
-            using var generator = new Generator(unchecked((ulong)(seed + epoch)));
+            using var generator = new Generator(Seeds.Epoch(seed, epoch));
             using Tensor order = randperm(rows, generator: generator);
             (_epoch, _order) = (epoch, order.data<long>().ToArray());
         }

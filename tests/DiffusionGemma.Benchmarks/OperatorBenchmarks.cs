@@ -16,6 +16,7 @@ public class OperatorBenchmarks
     private Tensor _x = null!, _gate = null!, _up = null!, _norm = null!, _dy = null!, _dWide = null!, _weights = null!, _indices = null!, _table = null!, _targets = null!, _all = null!;
     private Experts _experts = null!, _frozenExperts = null!;
     private Linear _adapted = null!;
+    private PassContext _context = null!;
 
     [Params(64, 384)]
     public int Tokens { get; set; }
@@ -36,10 +37,11 @@ public class OperatorBenchmarks
         ScalarType dtype = Bfloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         using var generator = new Generator(1);
         Tensor Numbers(double scale, params long[] shape) => (randn(shape, generator: generator) * scale).to(dtype);
+        var buffers = new List<(Tensor Parameter, Tensor Buffer)>();
         Tensor Trained(double scale, params long[] shape)
         {
             Tensor parameter = Numbers(scale, shape).requires_grad_(true);
-            GradientBuffers.Attach(parameter, zeros(shape));
+            buffers.Add((parameter, zeros(shape)));
             return parameter;
         }
         (_x, _dy, _dWide) = (Numbers(1, Tokens, Hidden).requires_grad_(true), Numbers(1, Tokens, Hidden), Numbers(1, Tokens, Dense));
@@ -53,29 +55,30 @@ public class OperatorBenchmarks
             EncoderLora = new LoraPair(randn(16, Hidden, generator: generator).requires_grad_(true), zeros(Hidden, 16).requires_grad_(true), 2),
         };
         _table = Trained(0.05, Vocabulary, Hidden);
+        _context = new PassContext(Pass.Encoder) { Gradients = new GradientSink(buffers) };
         (_targets, _all) = (randint(0, Vocabulary, [Tokens], generator: generator), ones(Tokens, dtype: ScalarType.Bool));
     }
 
     [Benchmark]
-    public void ExpertsTrained() => Backward(() => _experts.Forward(_x, _weights, _indices, Pass.Encoder), _dy);
+    public void ExpertsTrained() => Backward(() => _experts.Forward(_x, _weights, _indices, _context), _dy);
 
     [Benchmark]
-    public void ExpertsFrozen() => Backward(() => _frozenExperts.Forward(_x, _weights, _indices, Pass.Encoder), _dy);
+    public void ExpertsFrozen() => Backward(() => _frozenExperts.Forward(_x, _weights, _indices, _context), _dy);
 
     [Benchmark]
-    public void RmsNormOwn() => Backward(() => RmsNorm.Of(_x, _norm, 1e-6), _dy);
+    public void RmsNormOwn() => Backward(() => RmsNorm.Normalize(_x, _norm, 1e-6, _context), _dy);
 
     [Benchmark]
     public void RmsNormAutograd() => Backward(() => TorchOperators.RmsNorm(_x, _norm, 1e-6), _dy);
 
     [Benchmark]
-    public void GatedActivationOwn() => Backward(() => GatedActivation.Of(_gate, _up), _dWide);
+    public void GatedActivationOwn() => Backward(() => GatedActivation.Activate(_gate, _up, _context), _dWide);
 
     [Benchmark]
     public void GatedActivationAutograd() => Backward(() => GatedMlp.GeluTanh(_gate) * _up, _dWide);
 
     [Benchmark]
-    public void LoraOwn() => Backward(() => _adapted.Forward(_x, Pass.Encoder), _dy);
+    public void LoraOwn() => Backward(() => _adapted.Forward(_x, _context), _dy);
 
     [Benchmark]
     public void LoraAutograd() => Backward(() => nn.functional.linear(_x, _adapted.Weight) + ReferenceAlgorithm.Delta(_adapted.EncoderLora!, _x), _dy);
@@ -84,13 +87,13 @@ public class OperatorBenchmarks
     public void HeadLossTrained()
     {
         using var scope = NewDisposeScope();
-        HeadLoss.SumAndGradient(_x, _table, _targets, _all, 30, 1);
+        HeadLoss.SumAndGradient(_x, _table, _targets, _all, 30, 1, _context.Gradients);
     }
 
     private void Backward(Func<Tensor> forward, Tensor dy)
     {
         using var scope = NewDisposeScope();
-        AutogradFaults.Backward([(forward(), dy)]);
+        _context.Backward.Run([(forward(), dy)]);
         foreach (Tensor leaf in new[] { _x, _gate, _up, _weights, _norm }) leaf.grad = null;
     }
 }

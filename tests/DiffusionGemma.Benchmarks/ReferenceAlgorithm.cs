@@ -109,6 +109,7 @@ internal sealed partial class ReferenceAlgorithm : IDisposable
 
     private (Tensor Hidden, List<KeyValues> Fresh) Run(Tensor x, Tensor positions, List<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor> mask)
     {
+        var context = new PassContext(pass);
         var fresh = new List<KeyValues>();
         for (int n = 0; n < _config.NumHiddenLayers; n++)
         {
@@ -117,10 +118,10 @@ internal sealed partial class ReferenceAlgorithm : IDisposable
             (Tensor Cos, Tensor Sin) angles = _rotary[n].Angles(positions, x.dtype);
             Tensor input = Norm(x, p + ".input_layernorm");
             Tensor Heads(string name, int count) => Linear(input, $"{p}.self_attn.{name}").view(x.shape[0], -1, count, shape.HeadDim).transpose(1, 2);
-            Tensor q = RotaryEmbedding.Rotate(Norm(Heads("q_proj", _config.NumAttentionHeads), p + ".self_attn.q_norm"), angles);
+            Tensor q = RotaryEmbedding.Rotate(Norm(Heads("q_proj", _config.NumAttentionHeads), p + ".self_attn.q_norm"), angles, context);
             Tensor k0 = Heads("k_proj", shape.KeyValueHeads), v0 = shape.Kind == AttentionKind.Sliding ? Heads("v_proj", shape.KeyValueHeads) : k0;
-            var own = new KeyValues(RotaryEmbedding.Rotate(Norm(k0, p + ".self_attn.k_norm"), angles), Norm(v0));
-            KeyValues seen = past is null ? own : past[n].Append(own);
+            var own = new KeyValues(RotaryEmbedding.Rotate(Norm(k0, p + ".self_attn.k_norm"), angles, context), Norm(v0));
+            KeyValues seen = past is null ? own : past[n].Concatenate(own);
             Tensor attended = TorchOperators.Attention(q, seen.Keys, seen.Values, mask(shape.Kind), 1.0).transpose(1, 2).reshape(x.shape[0], x.shape[1], -1);
             Tensor r = x + Norm(Linear(attended, p + ".self_attn.o_proj"), p + ".post_attention_layernorm");
             Tensor dense = Norm(Gated(Norm(r, p + ".pre_feedforward_layernorm"), p + ".mlp"), p + ".post_feedforward_layernorm_1");

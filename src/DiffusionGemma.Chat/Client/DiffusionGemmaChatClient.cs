@@ -71,13 +71,15 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public bool StreamsDrafts { get; init; }
 
     /// <summary>Loads a checkpoint; the client owns the model, and frees it when it is disposed.</summary>
-    /// <param name="checkpoint">A Hugging Face folder: weights, tokenizer and chat template.</param>
+    /// <param name="checkpoint">A Hugging Face folder: weights, tokenizer and chat template; or its id on the Hub.</param>
     /// <param name="device">Null: the first CUDA device, or the CPU where there is none.</param>
     /// <param name="dtype">Null: bfloat16 on CUDA, float32 on the CPU.</param>
     /// <param name="options">For all requests, where their own are null.</param>
     /// <param name="batchSize">Requests answered together.</param>
     /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
-    /// <param name="adapter">A PEFT folder to add to the model.</param>
+    /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub.</param>
+    /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
+    /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
     /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
     /// <exception cref="FileNotFoundException">The folder has no tokenizer or chat template.</exception>
@@ -85,9 +87,11 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null)
+        string? adapter = null, HubOptions? hub = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
+        checkpoint = FindFolder(checkpoint, hub);
+        if (adapter is not null) adapter = FindFolder(adapter, hub);
         device ??= DiffusionGemmaRuntime.DefaultDevice;
         // What is quickly read, and quickly found missing, comes first.
         ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
@@ -149,8 +153,13 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         if (Interlocked.Exchange(ref _disposed, 1) == 0) _engine.Dispose();
     }
 
-    /// <summary>Name of a checkpoint: its folder's name.</summary>
-    internal static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+    /// <summary>The model's name: its id on the Hub, or its folder's name.</summary>
+    internal static string NameOf(string folder) => HubId.TryFromSnapshot(folder, out HubId? id)
+        ? id.Repository : Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+
+    /// <summary>Finds a folder, which is downloaded where an id names it and it is not in the cache.</summary>
+    private static string FindFolder(string folderOrId, HubOptions? hub) => HubRepository.IsId(folderOrId)
+        ? HubRepository.DownloadAsync(folderOrId, hub).GetAwaiter().GetResult() : folderOrId;
 
     private async IAsyncEnumerable<ChatResponseUpdate> Stream(
         IEnumerable<ChatMessage> messages, ChatOptions? options, bool drafts, [EnumeratorCancellation] CancellationToken cancellation)

@@ -11,7 +11,7 @@ public sealed class DiffusionGemmaCatalog
     internal DiffusionGemmaCatalog(IHostEnvironment environment) => _environment = environment;
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its tokenizer and chat template are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
     /// <param name="outputIds">Vector of int: the token ids.</param>
     /// <param name="outputMask">Vector of bool, as long: true for what the assistant said.</param>
@@ -28,7 +28,7 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(inputColumn);
         ArgumentException.ThrowIfNullOrEmpty(outputIds);
         ArgumentException.ThrowIfNullOrEmpty(outputMask);
-        CheckpointText text = CheckpointText.Read(checkpoint);
+        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint));
         _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
         return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, inputColumn, outputIds,
             outputMask, escapeSpecialTokens));
@@ -51,7 +51,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; its canvas length and end token are used.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
     /// <param name="maxLength">Tokens a row at most; what is beyond is cut off, and counted in <c>CutTokens</c>.</param>
     /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: the
     /// canvas length.</param>
@@ -62,12 +62,12 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(padMultiple ?? 1, 1, nameof(padMultiple));
-        PackingOptions options = PackingOptions.Load(checkpoint, maxLength, padMultiple);
+        var options = PackingOptions.Load(HubDownloads.FindCheckpoint(_environment, checkpoint), maxLength, padMultiple);
         return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, options));
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that the fitted model answers at once.</param>
@@ -88,7 +88,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder. It is never written to.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="answers">How the fitted model answers.</param>
     /// <param name="progress">Receives a record after every step.</param>
@@ -103,6 +103,7 @@ public sealed class DiffusionGemmaCatalog
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(answers);
         rows ??= new TrainingRowOptions();
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
         return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, rows, progress, cancellation);
     }
 
@@ -120,7 +121,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="generation">How the model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that are answered at once.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
@@ -133,7 +134,7 @@ public sealed class DiffusionGemmaCatalog
     }
 
     /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
-    /// <param name="checkpoint">The checkpoint's folder; or one that full fine-tuning wrote.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="options">How the model answers.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
@@ -141,7 +142,7 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(options);
-        return new DiffusionGemmaAnswerEstimator(_environment, checkpoint, options);
+        return new DiffusionGemmaAnswerEstimator(_environment, HubDownloads.FindCheckpoint(_environment, checkpoint), options);
     }
 
     /// <summary>Compares answers with expected texts: exact match, tokens a decoder pass, seconds, and one result a row.</summary>
@@ -227,7 +228,7 @@ public sealed class DiffusionGemmaCatalog
     /// <summary>
     /// Shows one conversation as training would see it: ids, pieces, supervised part, canvases, and the part that is cut off.
     /// </summary>
-    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub.</param>
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="escapeSpecialTokens">As for <see cref="TokenizeChat"/>.</param>
@@ -239,13 +240,14 @@ public sealed class DiffusionGemmaCatalog
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(conversation);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
         return ChatPreview.Create(CheckpointText.Read(checkpoint).GetTokenizer(escapeSpecialTokens), conversation,
             PackingOptions.Load(checkpoint, maxLength));
     }
 
     /// <summary>Computes statistics of a data set as training would see it: lengths, canvases, rows that are cut or left out.</summary>
     /// <remarks>Reads all rows once; the model is not needed.</remarks>
-    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub.</param>
     /// <param name="data">Conversations.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
@@ -259,6 +261,7 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
         IDataView masked = TokenizeChat(checkpoint, inputColumn, escapeSpecialTokens: escapeSpecialTokens).Append(MaskResponse()).Fit(data)
             .Transform(data);
         return ChatDataSummary.Create(masked, PackingOptions.Load(checkpoint, maxLength));

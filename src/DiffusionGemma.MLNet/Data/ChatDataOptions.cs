@@ -42,8 +42,8 @@ public sealed class ChatDataOptions
     public int MaxErrors { get; set; }
 
     /// <summary>
-    /// A checkpoint's folder whose chat template and tokenizer check each row while it is loaded; null: no check, the first step that
-    /// tokenizes a row fails.
+    /// A checkpoint's folder or id on the Hub, whose chat template and tokenizer check each row while it is loaded; null: no check, the
+    /// first step that tokenizes a row fails.
     /// </summary>
     /// <remarks>
     /// With it, a row that the template or tokenizer refuses is an invalid row of its file and line, counted by <see cref="MaxErrors"/>.

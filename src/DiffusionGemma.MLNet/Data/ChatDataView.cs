@@ -20,7 +20,8 @@ internal sealed class ChatDataView : IDataView
         _host = environment.Register(nameof(ChatDataView));
         _source = source;
         _options = options;
-        _tokenizer = options.Checkpoint is { } checkpoint ? CheckpointText.Read(checkpoint).Tokenizer : null;
+        _tokenizer = options.Checkpoint is { } checkpoint
+            ? CheckpointText.Read(HubDownloads.FindCheckpoint(environment, checkpoint)).Tokenizer : null;
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(options.OutputColumn, TextDataViewType.Instance);
         Schema = schema.ToSchema();

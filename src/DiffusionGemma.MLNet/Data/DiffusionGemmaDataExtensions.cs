@@ -11,7 +11,8 @@ namespace Microsoft.ML;
 /// row, unless <see cref="ChatDataOptions.MaxErrors"/> allows to skip it. Rows with images, audio or video are refused: text only.
 /// Files may be named by patterns: <c>*</c> and <c>?</c> stand for characters of one name, the name <c>**</c> for any number of folders.
 /// Files are read in the order of the arguments, those of one pattern in the ordinal order of their paths (so file10 before file2), and a
-/// file that is named twice is read twice. Patterns are resolved when the view is made.
+/// file that is named twice is read twice. Patterns are resolved when the view is made. Files may be on the Hugging Face Hub too,
+/// <c>hf://datasets/openai/gsm8k/main/train-*.parquet</c>: they are downloaded when the view is made (<see cref="HubPath"/>).
 /// </remarks>
 public static class DiffusionGemmaDataExtensions
 {
@@ -20,18 +21,20 @@ public static class DiffusionGemmaDataExtensions
     /// <c>instruction</c>, <c>input</c> and <c>output</c> on each line.
     /// </summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="paths">UTF-8 files or patterns of such. Blank lines are skipped.</param>
+    /// <param name="paths">UTF-8 files, patterns of such or addresses on the Hub. Blank lines are skipped.</param>
     /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
+    /// <exception cref="HubException">The Hub does not give a file.</exception>
     public static IDataView LoadChatFromJsonLines(this DataOperationsCatalog catalog, params string[] paths) =>
         LoadChatFromJsonLines(catalog, new ChatDataOptions(), paths);
 
     /// <summary>Loads conversations from JSON Lines as the options say.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Which keys hold what.</param>
-    /// <param name="paths">UTF-8 files or patterns of such. Blank lines are skipped.</param>
+    /// <param name="paths">UTF-8 files, patterns of such or addresses on the Hub. Blank lines are skipped.</param>
     /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
+    /// <exception cref="HubException">The Hub does not give a file.</exception>
     public static IDataView LoadChatFromJsonLines(this DataOperationsCatalog catalog, ChatDataOptions options, params string[] paths) =>
-        View(catalog, options, _ => new JsonLinesSource(paths));
+        View(catalog, options, _ => new JsonLinesSource(HubDownloads.FindFiles(CatalogUtils.GetEnvironment(catalog), paths)));
 
     /// <summary>
     /// Loads conversations from a parquet file: from a column of messages, or from a column of questions and one of answers.
@@ -42,12 +45,13 @@ public static class DiffusionGemmaDataExtensions
     /// <see cref="ChatDataOptions.TemplateColumns"/> names them.
     /// </remarks>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="path">The file, or a pattern. A row group at a time is in memory.</param>
+    /// <param name="path">The file, a pattern or an address on the Hub. A row group at a time is in memory.</param>
     /// <param name="questionColumn">The column with the questions; null: the rows hold messages.</param>
     /// <param name="answerColumn">The column with the answers; null: the questions are to be answered.</param>
     /// <param name="systemPrompt">A system message before each question; null: none.</param>
     /// <param name="messagesColumn">The column with the messages, where no question column is named.</param>
     /// <exception cref="FileNotFoundException">The file is not there, or the pattern matches none.</exception>
+    /// <exception cref="HubException">The Hub does not give a file.</exception>
     /// <exception cref="ChatDataException">The file is no parquet file, or has not the columns.</exception>
     public static IDataView LoadChatFromParquet(this DataOperationsCatalog catalog, string path, string? questionColumn = null,
         string? answerColumn = null,
@@ -63,11 +67,13 @@ public static class DiffusionGemmaDataExtensions
     /// <summary>Loads conversations from parquet files as the options say.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Which columns hold what.</param>
-    /// <param name="paths">Files or patterns of such, a row group in memory at a time.</param>
+    /// <param name="paths">Files, patterns of such or addresses on the Hub, a row group in memory at a time.</param>
     /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
+    /// <exception cref="HubException">The Hub does not give a file.</exception>
     /// <exception cref="ChatDataException">A file is no parquet file, or has not the columns.</exception>
     public static IDataView LoadChatFromParquet(this DataOperationsCatalog catalog, ChatDataOptions options, params string[] paths) =>
-        View(catalog, options, checkedOptions => new ParquetSource(paths, checkedOptions));
+        View(catalog, options, checkedOptions =>
+            new ParquetSource(HubDownloads.FindFiles(CatalogUtils.GetEnvironment(catalog), paths), checkedOptions));
 
     /// <summary>Loads conversations from their JSON: messages arrays, or row objects as in JSON Lines.</summary>
     /// <param name="catalog">The catalog.</param>

@@ -105,8 +105,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private DiffusionGemmaTransformer Wrap(FineTuneResult result, RowCounts rows)
     {
         string folder = Path.GetFullPath(result.Adapter is null ? _options.OutputFolder! : _checkpoint);
-        FileBundle? adapter = result.Adapter is null ? null : TrainedWeights.SaveToMemory(result.Adapter, _checkpoint);
-        var reference = new CheckpointReference(folder, CheckpointFingerprint.Compute(folder));
+        var reference = CheckpointReference.Create(folder);
+        FileBundle? adapter = result.Adapter is null ? null : TrainedWeights.SaveToMemory(result.Adapter, reference);
         var weights = new TrainedWeights(reference, adapter, _options.Run.Precision);
         LoadedModel? loaded = null;
         if (result.Model is { } model) loaded = new LoadedModel(model, result.Adapter);

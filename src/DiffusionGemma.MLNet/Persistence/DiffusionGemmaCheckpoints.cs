@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.ML.Runtime;
 using TorchSharp;
 
 namespace DiffusionGemma;
@@ -6,15 +7,25 @@ namespace DiffusionGemma;
 /// <summary>Settings by which loaded models find their checkpoints.</summary>
 /// <remarks>
 /// A saved model holds the adapter (or, after full fine-tuning, no weights) and the name and fingerprint of a folder. Candidates are the
-/// folder used in training, then those below the folders of the environment variable <c>DIFFUSIONGEMMA_CHECKPOINTS</c>, then the answer of
-/// <see cref="Resolver"/>. Only a folder with the same fingerprint is accepted.
+/// folder used in training, or the cache's copy of a checkpoint from the Hub; then those below the folders of the environment variable
+/// <c>DIFFUSIONGEMMA_CHECKPOINTS</c>, then the answer of <see cref="Resolver"/>, and last, where <see cref="DownloadsOnLoad"/> allows it, a
+/// download from the Hub. Only a folder with the same fingerprint is accepted.
 /// </remarks>
 public static class DiffusionGemmaCheckpoints
 {
     /// <summary>The environment variable with folders, separated as in PATH, in which checkpoints lie.</summary>
     public const string EnvironmentVariable = "DIFFUSIONGEMMA_CHECKPOINTS";
 
-    /// <summary>The function that is asked last for a checkpoint's folder; null, or null returned: unknown.</summary>
+    /// <summary>
+    /// The Hub and its cache, for checkpoints named by their id and data files by their address; null: as the environment says.
+    /// </summary>
+    public static HubOptions? Hub { get; set; }
+
+    /// <summary>True: <c>Model.Load</c> may download a checkpoint from the Hub that is not here. False by default.</summary>
+    /// <remarks>Set it before <c>Model.Load</c>.</remarks>
+    public static bool DownloadsOnLoad { get; set; }
+
+    /// <summary>The function that is asked for a checkpoint's folder that is not found; null, or null returned: unknown.</summary>
     /// <remarks>Set it before <c>Model.Load</c>.</remarks>
     public static Func<CheckpointReference, string?>? Resolver { get; set; }
 
@@ -25,11 +36,12 @@ public static class DiffusionGemmaCheckpoints
     /// <summary>Finds the checkpoint's folder on this machine.</summary>
     /// <exception cref="FileNotFoundException">No candidate is there with the same fingerprint; the message says where was
     /// looked.</exception>
-    internal static string Find(CheckpointReference reference)
+    /// <exception cref="HubException">A download was allowed and failed.</exception>
+    internal static string Find(CheckpointReference reference, IHostEnvironment environment)
     {
         var seen = new HashSet<string>();
         var tried = new StringBuilder();
-        foreach ((string source, string folder) in Candidates(reference))
+        foreach ((string source, string folder) in Candidates(reference, environment))
         {
             if (!seen.Add(Path.GetFullPath(folder)))
                 continue;
@@ -39,16 +51,21 @@ public static class DiffusionGemmaCheckpoints
             tried.Append($"\n  {folder} ({source}): {fault}");
         }
         throw new FileNotFoundException(
-            $"The checkpoint '{reference.Name}' (fingerprint {reference.Fingerprint[..12]}…), which this model was trained on, was not "
-                + $"found. Looked at:{tried}\n"
+            $"The checkpoint '{reference.HubId?.ToString() ?? reference.Name}' (fingerprint {reference.Fingerprint[..12]}…), "
+                + $"which this model was trained on, was not found. Looked at:{tried}\n"
             + $"Put it back, or name the folder that holds it in {EnvironmentVariable}, or set "
-                + $"{nameof(DiffusionGemmaCheckpoints)}.{nameof(Resolver)} before loading.",
+                + $"{nameof(DiffusionGemmaCheckpoints)}.{nameof(Resolver)} before loading."
+            + (reference.HubId is null ? "" : $" Or allow a download: {nameof(DiffusionGemmaCheckpoints)}.{nameof(DownloadsOnLoad)}."),
             reference.Path);
     }
 
-    private static IEnumerable<(string Source, string Folder)> Candidates(CheckpointReference reference)
+    private static IEnumerable<(string Source, string Folder)> Candidates(CheckpointReference reference,
+        IHostEnvironment environment)
     {
-        yield return ("the path at training", reference.Path);
+        if (reference.HubId is not { } id)
+            yield return ("the path at training", reference.Path);
+        else
+            yield return ("the Hub's cache", HubRepository.TryFindCached(id, out string? cached, Hub) ? cached : id.ToString());
         string[] roots = (Environment.GetEnvironmentVariable(EnvironmentVariable) ?? "")
             .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         foreach (string root in roots)
@@ -58,6 +75,8 @@ public static class DiffusionGemmaCheckpoints
                 yield return (EnvironmentVariable, folder);
         if (Resolver?.Invoke(reference) is { } answer)
             yield return (nameof(Resolver), answer);
+        if (DownloadsOnLoad && reference.HubId is { } wanted)
+            yield return ("the Hub", HubDownloads.Download(environment, wanted));
     }
 
     private static bool HoldsCheckpoint(string folder) => File.Exists(Path.Combine(folder, "config.json"));

@@ -15,10 +15,10 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
     private const int NoPrecision = -1;
     private static readonly string[] AdapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
-    public static FileBundle SaveToMemory(LoraAdapter adapter, string baseModelNameOrPath)
+    public static FileBundle SaveToMemory(LoraAdapter adapter, CheckpointReference checkpoint)
     {
         using var scratch = new ScratchFolder();
-        adapter.Save(scratch.Path, baseModelNameOrPath);
+        checkpoint.SaveAdapter(adapter, scratch.Path);
         return FileBundle.Read(scratch.Path, AdapterFiles);
     }
 

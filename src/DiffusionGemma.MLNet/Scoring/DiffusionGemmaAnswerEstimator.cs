@@ -46,8 +46,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         ArgumentNullException.ThrowIfNull(input);
         AnswerColumns.FindInputs(input.Schema, _host);
         string folder = Path.GetFullPath(_checkpoint);
-        var weights = new TrainedWeights(new CheckpointReference(folder, CheckpointFingerprint.Compute(folder)), Adapter: null,
-            Precision: null);
+        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
         return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);
     }
 }

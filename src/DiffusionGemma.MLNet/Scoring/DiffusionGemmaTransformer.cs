@@ -161,7 +161,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
     /// <param name="folder">Created where absent.</param>
-    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path.</param>
+    /// <param name="baseModelNameOrPath">What PEFT is to load the base from; null: the checkpoint's path, or its id and
+    /// commit on the Hub.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
     public void SaveAdapter(string folder, string? baseModelNameOrPath = null)
@@ -170,7 +171,10 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         if (_weights.Adapter is null)
             throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
         lock (_modelInUse)
-            Loaded().Adapter!.Save(folder, baseModelNameOrPath ?? _weights.Checkpoint.Path);
+        {
+            if (baseModelNameOrPath is null) _weights.Checkpoint.SaveAdapter(Loaded().Adapter!, folder);
+            else Loaded().Adapter!.Save(folder, baseModelNameOrPath);
+        }
     }
 
     /// <summary>
@@ -228,7 +232,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
         // Looked for now: a missing checkpoint is an error of loading, not of the first row.
-        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint), text, options);
+        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint, env), text, options);
     }
 
     /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
@@ -238,13 +242,14 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
         if (asked.Length == 0) return answers!;
         IReadOnlyList<GenerationResult?> results;
+        void Fail(int index, Exception error) =>
+            answers[asked[index]] = DiffusionGemma.Answer.Failed(
+                new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
             results = CanvasGenerator.Generate(
                 Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
                 options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
-                failed: (index, error) => answers[asked[index]] =
-                    DiffusionGemma.Answer.Failed(new ChatDataException(Reason(error), questions[asked[index]].Position, error)),
-                beforePass: _host.CheckAlive, drafts: null, options.Cancellation);
+                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
                 answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);

@@ -57,10 +57,11 @@ internal sealed record ExpertStackLora(Tensor A, Tensor B, int Experts, double S
             _b.select(0, expert).add_(dy.t().mm(low));
         }
 
-        public void Publish()
+        /// <summary>Adds what was gathered to tensors of A's and B's shapes.</summary>
+        public void AddTo(Tensor a, Tensor b)
         {
-            lora.ByExpertA(GradientBuffers.Of(lora.A)).add_(_a);
-            lora.ByExpertB(GradientBuffers.Of(lora.B)).add_(_b);
+            lora.ByExpertA(a).add_(_a);
+            lora.ByExpertB(b).add_(_b);
         }
     }
 }

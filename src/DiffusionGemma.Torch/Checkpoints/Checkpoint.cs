@@ -1,10 +1,9 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// A checkpoint folder: config.json and the weights that it promises, all there and of the right shapes, or not opened at all.
+/// An open checkpoint folder: config.json and its weights, checked to be complete and of the right names, shapes and dtypes.
 /// </summary>
 internal sealed class Checkpoint : IDisposable
 {
@@ -23,7 +22,8 @@ internal sealed class Checkpoint : IDisposable
 
     public SafetensorsFile Weights { get; }
 
-    /// <exception cref="InvalidConfigurationException">config.json is missing or asks for what is not supported.</exception>
+    /// <summary>Opens a folder and checks its weights against config.json; reads no weight.</summary>
+    /// <exception cref="InvalidConfigurationException">config.json is missing or has a value that is not supported.</exception>
     /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or
     /// dtype.</exception>
     public static Checkpoint Open(string folder)
@@ -42,37 +42,38 @@ internal sealed class Checkpoint : IDisposable
         }
     }
 
-    /// <summary>A tensor by its name in the checkpoint, as <see cref="SafetensorsFile.Read"/>.</summary>
-    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null, Func<Tensor, Tensor>? part = null) => Weights.ReadPart(name, device, dtype, part);
+    /// <summary>Reads a tensor by its name in the checkpoint, as <see cref="SafetensorsFile.Read"/>.</summary>
+    public Tensor Read(string name, Device? device = null, ScalarType? dtype = null, Func<Tensor, Tensor>? part = null) =>
+        Weights.ReadPart(name, device, dtype, part);
 
     public void Dispose() => Weights.Dispose();
 
     private static void Check(string folder, IReadOnlyDictionary<string, long[]> expected, SafetensorsFile weights)
     {
-        Refuse(folder, "lacks", expected.Keys.Where(name => !weights.Tensors.ContainsKey(name)));
-        Refuse(folder, "has other shapes than config.json asks for:", expected
+        ThrowIfAny(folder, "lacks", expected.Keys.Where(name => !weights.Tensors.ContainsKey(name)));
+        ThrowIfAny(folder, "has other shapes than config.json specifies:", expected
             .Where(pair => !weights.Tensors[pair.Key].Shape.SequenceEqual(pair.Value))
             .Select(pair => $"{weights.Tensors[pair.Key]} instead of [{string.Join(", ", pair.Value)}]"));
-        Refuse(folder, "has tensors that are not of floating point:", expected.Keys
+        ThrowIfAny(folder, "has tensors that are not floating-point:", expected.Keys
             .Where(name => !SafetensorsDTypes.IsFloating(weights.Tensors[name].DType))
             .Select(name => weights.Tensors[name].ToString()));
 
         string[] others = [.. weights.Tensors.Keys.Where(name => !expected.ContainsKey(name) && !CheckpointLayout.IsVision(name))];
-        Refuse(folder, "has tensors that do not belong to this model:", others
+        ThrowIfAny(folder, "has tensors that do not belong to this model:", others
             .Where(name => CheckpointLayout.TiedTo(name) is not string original || !expected.ContainsKey(original)));
-        Refuse(folder, "has copies of tied tensors that differ from the decoder's:", others
+        ThrowIfAny(folder, "has copies of tied tensors that differ from the decoder's:", others
             .Where(name => !BytesEqual(weights, name, CheckpointLayout.TiedTo(name)!))
             .Select(name => $"{weights.Tensors[name]} and {weights.Tensors[CheckpointLayout.TiedTo(name)!]}"));
     }
 
-    private static void Refuse(string folder, string problem, IEnumerable<string> tensors)
+    private static void ThrowIfAny(string folder, string problem, IEnumerable<string> tensors)
     {
         string[] names = [.. tensors];
         if (names.Length == 0) return;
         string more = names.Length > NamesPrinted ? $" and {names.Length - NamesPrinted} more" : "";
         throw new CheckpointException(
             folder, $"{problem} {string.Join("; ", names.Take(NamesPrinted))}{more}. " +
-            "Weights and config.json must be of one and the same DiffusionGemma checkpoint.");
+            "Weights and config.json must belong to the same DiffusionGemma checkpoint.");
     }
 
     private static unsafe bool BytesEqual(SafetensorsFile weights, string name, string original)

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>A weight file or checkpoint folder that is not what it should be, or that cannot be read or written.</summary>
+/// <summary>The exception for a weight file or checkpoint folder that is invalid or cannot be read or written.</summary>
 public sealed class CheckpointException : IOException
 {
     internal CheckpointException(string path, string problem, Exception? inner = null)
@@ -16,6 +16,6 @@ public sealed class CheckpointException : IOException
     /// <summary>The file or folder at fault.</summary>
     public string CheckpointPath { get; }
 
-    /// <summary>The tensor at fault, or null where it is not one alone.</summary>
+    /// <summary>The tensor at fault, or null if it is not a single one.</summary>
     public string? Tensor { get; }
 }

@@ -5,12 +5,12 @@ using System.Text;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Tells one base checkpoint from another without reading 50 GB: a model that was trained on a base asks for the same one again.
+/// Computes a hash that distinguishes base checkpoints without reading all their bytes, to find the base that an adapter was trained on.
 /// </summary>
 /// <remarks>
 /// SHA-256 over config.json's bytes and, for each weight file in the order of its names: name, length, header and 1 MiB of its tensors'
-/// bytes, sampled evenly (all of them where there are no more). Where the folder lies does not matter. A change of bytes that were not
-/// sampled is missed: two fine-tunings of one base differ nearly everywhere and are told apart, a single number changed by hand may not be.
+/// bytes, sampled evenly (all of them if there are fewer). The folder's path does not matter. A change of bytes that are not sampled is
+/// not detected: two fine-tunings of one base differ nearly everywhere and get different hashes, a single changed element may not.
 /// </remarks>
 public static class CheckpointFingerprint
 {
@@ -20,7 +20,7 @@ public static class CheckpointFingerprint
     /// <summary>Computes the fingerprint of a checkpoint.</summary>
     /// <param name="folder">A Hugging Face folder.</param>
     /// <returns>64 hexadecimal digits.</returns>
-    /// <exception cref="InvalidConfigurationException">There is no config.json.</exception>
+    /// <exception cref="InvalidConfigurationException">config.json is missing or invalid.</exception>
     /// <exception cref="CheckpointException">A weight file is missing or broken.</exception>
     public static string Compute(string folder)
     {
@@ -47,11 +47,11 @@ public static class CheckpointFingerprint
             return;
         }
         const int blocks = SampleBytes / BlockBytes;
-        for (int n = 0; n < blocks; n++)                                                 // the first begins the data, the last ends it
+        for (int n = 0; n < blocks; n++)                                                 // from the first block of the data to the last
             hash.AppendData(file.Bytes(start + (long)((Int128)(length - BlockBytes) * n / (blocks - 1)), BlockBytes));
     }
 
-    /// <summary>With its length before it, so that no two sequences of parts run together into one.</summary>
+    /// <summary>Appends a part after its length, so that different sequences of parts give different bytes.</summary>
     private static void Append(IncrementalHash hash, byte[] part)
     {
         Append(hash, part.Length);

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>The names and shapes of a checkpoint's tensors, as its config.json fixes them.</summary>
+/// <summary>The names and shapes of a checkpoint's tensors by its config.json.</summary>
 internal static class CheckpointLayout
 {
     public const string Embedding = "model.decoder.embed_tokens.weight";
@@ -10,7 +10,7 @@ internal static class CheckpointLayout
     private const string Head = "lm_head.weight";
     private static readonly string[] Vision = ["model.encoder.vision_tower.", "model.encoder.embed_vision."];
 
-    /// <summary>Every text tensor that must be there, and its shape. The encoder's own are its layers' scalars.</summary>
+    /// <summary>Returns the shape of every required text tensor. The encoder has only its layer scalars of its own.</summary>
     public static IReadOnlyDictionary<string, long[]> Expected(DiffusionGemmaConfig config)
     {
         long hidden = config.HiddenSize, dense = config.IntermediateSize, expert = config.MoeIntermediateSize, experts = config.NumExperts;
@@ -56,11 +56,11 @@ internal static class CheckpointLayout
         return shapes;
     }
 
-    /// <summary>Tensors that this library carries along and never reads.</summary>
+    /// <summary>Returns true for a tensor of the vision part, which this library copies and never reads.</summary>
     public static bool IsVision(string name) => Vision.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
 
     /// <summary>
-    /// The decoder's name of a tensor that may be stored a second time under this one: the head, and the encoder's stack. Else null.
+    /// Returns the name of the decoder's tensor that a stored tensor is a tied copy of (the head, or the encoder's stack), or null.
     /// </summary>
     public static string? TiedTo(string name) =>
         name == Head ? Embedding

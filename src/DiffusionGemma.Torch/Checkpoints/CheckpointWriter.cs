@@ -1,21 +1,20 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Writes a checkpoint folder in which some tensors are new and all others are the source's bytes. Nothing is held in memory whole:
-/// a tensor goes from the mapping, or from its device in pieces, to the file.
+/// Writes a checkpoint folder with some new tensors and the source's bytes for all others. Tensors are copied in pieces from the mapped
+/// file or from their device, never held in memory whole.
 /// </summary>
 internal static partial class CheckpointWriter
 {
-    // transformers refuses a file without it.
+    // transformers rejects a file without it.
     private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
 
-    /// <summary>What a source folder may hold that is weights, in this form or another, and so is not copied as a small file.</summary>
+    /// <summary>Extensions of files with weights in any format, which are not copied as companions.</summary>
     private static readonly string[] WeightExtensions =
     [
         ".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx",
@@ -25,20 +24,27 @@ internal static partial class CheckpointWriter
     private static readonly JsonSerializerOptions IndexFormat =
         new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <param name="source">Where every tensor that was not trained, and every file that holds no weights, comes from.</param>
-    /// <param name="outputFolder">Made if need be. The weights and configuration that it holds are replaced when all is written; its other
+    /// <summary>Writes the folder; if anything fails, it is left as it was.</summary>
+    /// <param name="source">The source of every tensor that was not trained, and of every file without weights.</param>
+    /// <param name="outputFolder">Created if missing. Its weights and configuration are replaced when everything is written; its other
     /// files stay.</param>
     /// <param name="trained">By checkpoint name, of any floating dtype, device and strides; stored in the source's dtype.</param>
-    /// <param name="maxShardBytes">Above this the weights are split, at whole tensors. Null: in as many files as the source's.</param>
-    /// <param name="edits">By checkpoint name, what stands in the file for a tensor, trained or not, which the function is told how to get; computed one at a time. Null: nothing.</param>
+    /// <param name="maxShardBytes">
+    /// The size above which the weights are split, at whole tensors. Null: the same files as the source's.
+    /// </param>
+    /// <param name="edits">
+    /// By checkpoint name, a function that computes the tensor to store from one that reads the trained or source tensor; called one at a
+    /// time. Null: none.
+    /// </param>
     /// <exception cref="ArgumentException">A trained tensor is not the model's, or has another shape or no floating dtype; or the output
     /// folder is the source's.</exception>
-    /// <exception cref="CheckpointException">The folder cannot be written; what it held is unchanged.</exception>
-    public static void Save(Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null,
+    /// <exception cref="CheckpointException">The folder cannot be written; its content is unchanged.</exception>
+    public static void Save(
+        Checkpoint source, string outputFolder, IReadOnlyDictionary<string, Tensor> trained, long? maxShardBytes = null,
         IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits = null)
     {
         if (maxShardBytes <= 0)
-            throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must hold at least a byte.");
+            throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must have at least one byte.");
         CheckTrained(source, trained);
         if (SameFolder(source.Folder, outputFolder))
             throw new ArgumentException(
@@ -64,7 +70,7 @@ internal static partial class CheckpointWriter
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new CheckpointException(
-                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} What was there before is unchanged. " +
+                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} An existing checkpoint is unchanged. " +
                 "Name a folder that may be written to and has room.", e);
         }
     }
@@ -82,9 +88,10 @@ internal static partial class CheckpointWriter
                 throw new ArgumentException($"{name} is {tensor.dtype}; a floating dtype was expected.", nameof(trained));
     }
 
-    /// <summary>A stored copy of a tied tensor follows the tensor that it is tied to.</summary>
+    /// <summary>Returns the source of a stored tensor; that of a tied copy is the tensor that it is tied to.</summary>
     private static TensorSource Source(
-        Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits)
+        Checkpoint source, string name, IReadOnlyDictionary<string, Tensor> trained,
+        IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits)
     {
         string original = CheckpointLayout.TiedTo(name) ?? name;
         Tensor? tensor = trained.GetValueOrDefault(original);
@@ -94,9 +101,9 @@ internal static partial class CheckpointWriter
             {
                 using IDisposable quiet = no_grad();
                 using var scope = NewDisposeScope();
-                TensorSource.Of(name, edit(() => tensor ?? source.Read(original)), stored.DType).WriteTo(stream);
+                TensorSource.FromTensor(name, edit(() => tensor ?? source.Read(original)), stored.DType).WriteTo(stream);
             });
-        return tensor is null ? TensorSource.Copy(source.Weights, name) : TensorSource.Of(name, tensor, stored.DType);
+        return tensor is null ? TensorSource.FromFile(source.Weights, name) : TensorSource.FromTensor(name, tensor, stored.DType);
     }
 
     private static IReadOnlyList<Shard> Plan(SafetensorsFile source, long? maxShardBytes)
@@ -124,7 +131,7 @@ internal static partial class CheckpointWriter
     }
 
     /// <summary>
-    /// The index as transformers prints it: what the source's said of the whole, the size as it is now, the names sorted.
+    /// Returns the text of the index in the form of transformers: the source's metadata, the present total size, the names sorted.
     /// </summary>
     private static string Index(SafetensorsFile source, IReadOnlyList<Shard> shards)
     {
@@ -142,7 +149,7 @@ internal static partial class CheckpointWriter
     }
 
     /// <summary>
-    /// config.json, tokenizer, templates, model card: what makes the folder whole. An adapter's files would make it another model.
+    /// Returns true for a file to copy: config.json, tokenizer, templates, model card. An adapter's files would make it another model.
     /// </summary>
     private static bool IsCompanion(string path)
     {

@@ -1,27 +1,27 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// New files for a folder, made in a hidden folder inside it and moved to their places together: if anything fails before or during
-/// that, the folder is as it was. The folder itself is made if need be.
+/// Writes new files for a folder in a hidden folder inside it and moves them to their places together: if anything fails before or during
+/// that, the folder is left as it was. Creates the folder if it is missing.
 /// </summary>
 internal sealed class FolderUpdate : IDisposable
 {
-    private readonly string folder;
-    private readonly bool made;
-    private readonly string staging;
-    private readonly string replaced;
+    private readonly string _folder;
+    private readonly bool _created;
+    private readonly string _staging;
+    private readonly string _replaced;
 
     public FolderUpdate(string folder)
     {
-        this.folder = folder;
-        made = !Directory.Exists(folder);
+        _folder = folder;
+        _created = !Directory.Exists(folder);
         string hidden = Path.Combine(folder, $".saving-{Guid.NewGuid():N}");
-        staging = Path.Combine(hidden, "new");
-        replaced = Path.Combine(hidden, "old");
+        _staging = Path.Combine(hidden, "new");
+        _replaced = Path.Combine(hidden, "old");
         try
         {
-            Directory.CreateDirectory(staging);
-            Directory.CreateDirectory(replaced);
+            Directory.CreateDirectory(_staging);
+            Directory.CreateDirectory(_replaced);
         }
         catch
         {
@@ -30,21 +30,23 @@ internal sealed class FolderUpdate : IDisposable
         }
     }
 
-    /// <summary>Where a new file is to be written.</summary>
-    public string PathOf(string name) => Path.Combine(staging, name);
+    /// <summary>Returns the path to write a new file to.</summary>
+    public string PathOf(string name) => Path.Combine(_staging, name);
 
-    /// <summary>Puts the new files in place and takes away those of the same name and the stale ones.</summary>
-    /// <param name="isStale">Of a file name that is there now: whether it may not stay beside the new files.</param>
-    /// <param name="key">The file without which readers see nothing: first to go, last to come, so that a crash leaves no mixture.</param>
+    /// <summary>Moves the new files to their places and removes those of the same names and the stale ones.</summary>
+    /// <param name="isStale">Returns true for the name of a present file that must not stay beside the new files.</param>
+    /// <param name="key">
+    /// Returns true for the file that readers open first: it is removed first and placed last, so that a crash leaves no mixture.
+    /// </param>
     public void Commit(Func<string, bool> isStale, Func<string, bool> key)
     {
-        string[] arriving = [.. Names(staging).OrderBy(key)];
-        string[] leaving = [.. Names(folder).Where(name => arriving.Contains(name) || isStale(name)).OrderByDescending(key)];
+        string[] arriving = [.. Names(_staging).OrderBy(key)];
+        string[] leaving = [.. Names(_folder).Where(name => arriving.Contains(name) || isStale(name)).OrderByDescending(key)];
         var undo = new Stack<Action>();
         try
         {
-            foreach (string name in leaving) Move(name, folder, replaced, undo);
-            foreach (string name in arriving) Move(name, staging, folder, undo);
+            foreach (string name in leaving) Move(name, _folder, _replaced, undo);
+            foreach (string name in arriving) Move(name, _staging, _folder, undo);
         }
         catch
         {
@@ -57,13 +59,13 @@ internal sealed class FolderUpdate : IDisposable
     {
         try
         {
-            string hidden = Path.GetDirectoryName(staging)!;
+            string hidden = Path.GetDirectoryName(_staging)!;
             if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
-            if (made && Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
+            if (_created && Directory.Exists(_folder) && !Directory.EnumerateFileSystemEntries(_folder).Any()) Directory.Delete(_folder);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // What stays is hidden and belongs to no checkpoint; the error that led here, or the save that succeeded, counts for more.
+            // The files left are hidden and belong to no checkpoint; the error that led here, or the successful save, matters more.
         }
     }
 

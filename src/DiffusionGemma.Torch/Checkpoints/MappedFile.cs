@@ -4,24 +4,24 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A file's bytes as read-only memory, for as long as this is not disposed: no page of it is held that the system wants back.
+/// A file mapped as read-only memory until it is disposed. The system may reclaim its pages at any time.
 /// </summary>
 internal sealed unsafe partial class MappedFile : IDisposable
 {
-    private readonly MemoryMappedFile file;
-    private readonly MemoryMappedViewAccessor view;
-    private readonly byte* start;
-    private bool disposed;
+    private readonly MemoryMappedFile _file;
+    private readonly MemoryMappedViewAccessor _view;
+    private readonly byte* _start;
+    private bool _disposed;
 
     private MappedFile(string path, MemoryMappedFile mapping, long length)
     {
         Path = path;
         Length = length;
-        file = mapping;
-        view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        _file = mapping;
+        _view = _file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         byte* first = null;
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref first);
-        start = first + view.PointerOffset;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref first);
+        _start = first + _view.PointerOffset;
     }
 
     public string Path { get; }
@@ -37,7 +37,9 @@ internal sealed unsafe partial class MappedFile : IDisposable
             stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
             if (stream.Length == 0) throw new CheckpointException(path, "is empty. Fetch or copy it again.");
             long length = stream.Length;
-            return Of(path, MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false), length);
+            var mapping = MemoryMappedFile.CreateFromFile(
+                stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+            return FromMapping(path, mapping, length);
         }
         catch (Exception e)
         {
@@ -52,8 +54,8 @@ internal sealed unsafe partial class MappedFile : IDisposable
         }
     }
 
-    /// <summary>A mapping that is made already, and is this object's from now on.</summary>
-    public static MappedFile Of(string path, MemoryMappedFile mapping, long length)
+    /// <summary>Takes over an existing mapping, also when it throws.</summary>
+    public static MappedFile FromMapping(string path, MemoryMappedFile mapping, long length)
     {
         try
         {
@@ -66,24 +68,25 @@ internal sealed unsafe partial class MappedFile : IDisposable
         }
     }
 
-    /// <summary>The byte at an offset; valid until <see cref="Dispose"/>.</summary>
+    /// <summary>Returns the address of the byte at an offset; valid until <see cref="Dispose"/>.</summary>
     public byte* At(long offset)
     {
-        ObjectDisposedException.ThrowIf(disposed, this);
-        return start + offset;
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _start + offset;
     }
 
     public ReadOnlySpan<byte> Bytes(long offset, int length) => new(At(offset), length);
 
     /// <summary>
-    /// Takes pages that were read out of the process: a checkpoint that was copied to where it computes would otherwise count twice in the
-    /// process's memory. They come back from the file when they are read again.
+    /// Releases pages that were read: a checkpoint that was copied to its device would otherwise count twice in the process's memory. The
+    /// system reads them from the file again when they are used.
     /// </summary>
-    public void Forget(long offset, long length)
+    public void ReleasePages(long offset, long length)
     {
-        if (!OperatingSystem.IsLinux()) return;                          // elsewhere the system takes them when it wants them
+        if (!OperatingSystem.IsLinux()) return;                          // elsewhere the system reclaims them by itself
         const int dontNeed = 4;
-        long page = Environment.SystemPageSize, first = ((long)At(offset) + page - 1) / page * page, end = (long)At(offset + length) / page * page;
+        long page = Environment.SystemPageSize;
+        long first = ((long)At(offset) + page - 1) / page * page, end = (long)At(offset + length) / page * page;
         if (end > first) _ = madvise((nint)first, (nuint)(end - first), dontNeed);
     }
 
@@ -92,10 +95,10 @@ internal sealed unsafe partial class MappedFile : IDisposable
 
     public void Dispose()
     {
-        if (disposed) return;
-        disposed = true;
-        view.SafeMemoryMappedViewHandle.ReleasePointer();
-        view.Dispose();
-        file.Dispose();
+        if (_disposed) return;
+        _disposed = true;
+        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.Dispose();
+        _file.Dispose();
     }
 }

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The names that the format has for dtypes, of those that this library's tensors can have.</summary>
+/// <summary>The safetensors format's names of the dtypes that libtorch has too.</summary>
 internal static class SafetensorsDTypes
 {
-    // In the order in which tensors stand in a file: the widest first, so that all lie on multiples of their size.
+    // In the order of tensors in a file: the widest first, so that all are aligned to their size.
     private static readonly (string Name, ScalarType DType)[] Known =
     [
         ("I64", ScalarType.Int64),
@@ -28,7 +28,7 @@ internal static class SafetensorsDTypes
         return at < 0 ? null : Known[at].DType;
     }
 
-    /// <summary>Null: the format has no name for it.</summary>
+    /// <summary>Returns the format's name of a dtype, or null if it has none.</summary>
     public static string? Name(ScalarType dtype) => Order(dtype) is >= 0 and var at ? Known[at].Name : null;
 
     public static int Order(ScalarType dtype) => Array.FindIndex(Known, known => known.DType == dtype);

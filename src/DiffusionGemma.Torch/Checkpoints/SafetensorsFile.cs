@@ -1,18 +1,17 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// The tensors of one safetensors file, or of a folder's files, mapped: opening reads the headers alone. Length, offsets, overlaps,
-/// shapes and dtypes have all been checked when <see cref="Open"/> returns.
+/// The memory-mapped tensors of one safetensors file, or of a folder's files. <see cref="Open"/> reads only the headers and checks
+/// lengths, offsets, overlaps, shapes and dtypes.
 /// </summary>
 /// <remarks>Threads may read at the same time; none may read while another disposes.</remarks>
 public sealed class SafetensorsFile : IDisposable
 {
     internal const string SingleFileName = "model.safetensors";
 
-    private readonly Dictionary<string, MappedFile> files;
+    private readonly Dictionary<string, MappedFile> _files;
 
     private SafetensorsFile(
         Dictionary<string, MappedFile> files,
@@ -20,30 +19,31 @@ public sealed class SafetensorsFile : IDisposable
         IReadOnlyDictionary<string, string> metadata,
         SafetensorsIndex? index)
     {
-        this.files = files;
+        _files = files;
         Tensors = tensors;
         Metadata = metadata;
         Index = index;
     }
 
-    /// <summary>Every tensor by its name: dtype, shape, file, offset, length. In the order of the files and of their bytes.</summary>
+    /// <summary>Every tensor by its name, in the order of the files and of their bytes.</summary>
     public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
-    /// <summary>The free text of the headers (`format`: `pt`); where files of a folder differ, the first one's.</summary>
+    /// <summary>The metadata of the headers (`format`: `pt`); if files of a folder differ, the first one's.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>The folder's index, where it has one.</summary>
+    /// <summary>The folder's index; null without one.</summary>
     internal SafetensorsIndex? Index { get; }
 
     /// <summary>The files, by name.</summary>
-    internal IEnumerable<MappedFile> Files => files.Values;
+    internal IEnumerable<MappedFile> Files => _files.Values;
 
     /// <summary>
     /// Opens a safetensors file, or the weights of a folder: those of model.safetensors.index.json, or else model.safetensors.
     /// </summary>
     /// <param name="path">A file or a folder.</param>
-    /// <exception cref="CheckpointException">Something is missing, cut off, contradictory or not supported: the message says which file
-    /// and tensor.</exception>
+    /// <exception cref="CheckpointException">
+    /// Something is missing, cut off, contradictory or not supported; names the file and the tensor.
+    /// </exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -54,8 +54,9 @@ public sealed class SafetensorsFile : IDisposable
             return single
                 ? OpenFiles(path, [SingleFileName], index: null)
                 : throw new CheckpointException(
-                    path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. Name the folder of a checkpoint in safetensors files.");
-        // transformers would read the one, others the other.
+                    path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. " +
+                    "Name the folder of a checkpoint in safetensors files.");
+        // transformers and other libraries differ in which one they read.
         if (single)
             throw new CheckpointException(
                 path, $"holds both {SingleFileName} and {SafetensorsIndex.FileName}, which may differ. Remove the one that is not meant.");
@@ -65,13 +66,17 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Copies a tensor out of the file.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="device">Where to; the CPU if null.</param>
-    /// <param name="dtype">Converted to this; as stored if null.</param>
+    /// <param name="device">The device of the result; the CPU if null.</param>
+    /// <param name="dtype">The dtype of the result; the stored one if null.</param>
     /// <returns>A new tensor that owns its memory, of the stored shape; the caller disposes it.</returns>
     /// <exception cref="CheckpointException">There is no such tensor.</exception>
     public Tensor Read(string name, Device? device = null, ScalarType? dtype = null) => ReadPart(name, device, dtype, part: null);
 
-    /// <summary>The same of a part alone: a view that <paramref name="part"/> takes of the tensor (null: all of it). No byte outside it is read.</summary>
+    /// <summary>Copies a part of a tensor out of the file; no byte outside it is read.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="device">The device of the result; the CPU if null.</param>
+    /// <param name="dtype">The dtype of the result; the stored one if null.</param>
+    /// <param name="part">Returns a view of the tensor; null: the whole.</param>
     internal Tensor ReadPart(string name, Device? device, ScalarType? dtype, Func<Tensor, Tensor>? part)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
@@ -82,41 +87,40 @@ public sealed class SafetensorsFile : IDisposable
         Device place = device ?? CPU;
         Tensor mapped = info.Length == 0 ? empty([.. info.Shape], info.DType) : Map(info), view = part is null ? mapped : part(mapped);
         Tensor read = view.to(target, place, copy: true).contiguous().MoveToOuterDisposeScope();
-        files[Path.GetFileName(info.File)].Forget(info.Offset, info.Length);
+        _files[Path.GetFileName(info.File)].ReleasePages(info.Offset, info.Length);
         return read;
     }
 
     /// <summary>
-    /// Writes a safetensors file, under a temporary name that is renamed at the end: what was there stays until the new file is whole.
+    /// Writes a safetensors file under a temporary name and renames it at the end: an existing file stays until the new one is complete.
     /// </summary>
     /// <param name="path">The file; its folder must exist.</param>
-    /// <param name="tensors">Each is written in its own dtype, whatever its strides and device. The bytes' order does not depend on this
-    /// dictionary's.</param>
-    /// <param name="metadata">Free text for the header; transformers wants `format`: `pt`.</param>
-    /// <exception cref="CheckpointException">The file cannot be written, or a tensor has a dtype that the format has no name
-    /// for.</exception>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
-        SafetensorsWriter.Write(path, [.. tensors.Select(pair => TensorSource.Of(pair.Key, pair.Value))], metadata);
+    /// <param name="tensors">Tensors of any strides and device, each written in its own dtype, in the format's order.</param>
+    /// <param name="metadata">Metadata for the header; transformers requires `format`: `pt`.</param>
+    /// <exception cref="CheckpointException">The file cannot be written, or the format has no name for a tensor's dtype.</exception>
+    public static void Write(
+        string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
+        SafetensorsWriter.Write(path, [.. tensors.Select(pair => TensorSource.FromTensor(pair.Key, pair.Value))], metadata);
 
-    /// <summary>Closes the files. Tensors that were read stay.</summary>
+    /// <summary>Closes the files. Tensors that were read stay valid.</summary>
     public void Dispose()
     {
-        foreach (MappedFile file in files.Values) file.Dispose();
+        foreach (MappedFile file in _files.Values) file.Dispose();
     }
 
     internal TensorInfo Info(string name) =>
         Tensors.TryGetValue(name, out TensorInfo? info)
             ? info
-            : throw new CheckpointException(string.Join(", ", files.Values.Select(file => file.Path)), name, "is not there.");
+            : throw new CheckpointException(string.Join(", ", _files.Values.Select(file => file.Path)), name, "is not there.");
 
-    /// <summary>A tensor's first byte in the mapping; valid until <see cref="Dispose"/>, and never to be written to.</summary>
+    /// <summary>Returns the address of a tensor's first byte in the mapping, read-only and valid until <see cref="Dispose"/>.</summary>
     internal unsafe byte* Bytes(string name)
     {
         TensorInfo info = Info(name);
-        return files[Path.GetFileName(info.File)].At(info.Offset);
+        return _files[Path.GetFileName(info.File)].At(info.Offset);
     }
 
-    /// <summary>A tensor over the mapping itself. Where a foreign header leaves it unaligned, over a copy.</summary>
+    /// <summary>Returns a tensor over the mapping itself, or over a copy if the header leaves it unaligned.</summary>
     private unsafe Tensor Map(TensorInfo info)
     {
         byte* bytes = Bytes(info.Name);
@@ -160,10 +164,10 @@ public sealed class SafetensorsFile : IDisposable
         foreach ((string name, string file) in index.Files)
             if (!tensors.TryGetValue(name, out TensorInfo? tensor))
                 throw new CheckpointException(
-                    path, name, $"is said to be in {file}, but is not there. Fetch or copy {file} and the index again.");
+                    path, name, $"is assigned to {file}, but is not there. Fetch or copy {file} and the index again.");
             else if (Path.GetFileName(tensor.File) != file)
                 throw new CheckpointException(
-                    path, name, $"is said to be in {file}, but is in {tensor.File}. Fetch or copy both and the index again.");
+                    path, name, $"is assigned to {file}, but is in {tensor.File}. Fetch or copy both and the index again.");
         foreach (TensorInfo tensor in tensors.Values)
             if (!index.Files.ContainsKey(tensor.Name))
                 throw new CheckpointException(tensor.File, tensor.Name, $"is not in {path}. Fetch or copy both again.");

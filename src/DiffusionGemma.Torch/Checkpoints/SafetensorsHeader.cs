@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The first part of a safetensors file: 8 bytes (the length of what follows, little-endian), then JSON, name -> dtype, shape and
-/// begin and end of the bytes, counted from the end of the JSON. All of it is checked here, so that nobody need check later.
+/// Reads and checks the header of a safetensors file: 8 bytes (the length of the JSON, little-endian), then JSON: name -> dtype, shape, and
+/// begin and end of the bytes, counted from the end of the JSON.
 /// </summary>
 internal static class SafetensorsHeader
 {
@@ -21,17 +21,17 @@ internal static class SafetensorsHeader
 
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Where the header ends and the tensors begin.</summary>
+    /// <summary>Returns the offset of the first byte after the header.</summary>
     public static long End(MappedFile file)
     {
         if (file.Length < 8)
             throw new CheckpointException(
-                file.Path, $"has {file.Length} bytes and is no safetensors file, or was cut off. Fetch or copy it again.");
+                file.Path, $"has {file.Length} bytes and is not a safetensors file, or was cut off. Fetch or copy it again.");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Bytes(0, 8));
         if (length > MaximumLength || (long)length > file.Length - 8)
             throw new CheckpointException(file.Path,
-                $"says that its header has {length} bytes, but the file has {file.Length} and a header at most {MaximumLength}: it is " +
-                "no safetensors file, or was cut off. Fetch or copy it again.");
+                $"declares a header of {length} bytes, but the file has {file.Length} and a header at most {MaximumLength}: it is " +
+                "not a safetensors file, or was cut off. Fetch or copy it again.");
         return 8 + (long)length;
     }
 
@@ -43,7 +43,7 @@ internal static class SafetensorsHeader
             string json = StrictUtf8.GetString(file.Bytes(8, (int)(end - 8)));
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
             if (json[0] != '{')
-                throw new CheckpointException(file.Path, "has a header that does not begin with {: it is no safetensors file.");
+                throw new CheckpointException(file.Path, "has a header that does not begin with {: it is not a safetensors file.");
             var tensors = new List<TensorInfo>();
             IReadOnlyDictionary<string, string> metadata = new Dictionary<string, string>();
             foreach (JsonProperty entry in document.RootElement.EnumerateObject())
@@ -52,7 +52,7 @@ internal static class SafetensorsHeader
             CheckTiling(tensors, file, end);
             return (tensors, metadata);
         }
-        // A text that is no Unicode, no JSON, names something twice, or has half a surrogate pair in a string.
+        // Invalid UTF-8 or JSON, a duplicate name, or half a surrogate pair in a string.
         catch (Exception e) when (e is DecoderFallbackException or JsonException or InvalidOperationException)
         {
             throw new CheckpointException(file.Path, $"has a header that is not valid JSON: {e.Message} Fetch or copy it again.", e);
@@ -81,7 +81,8 @@ internal static class SafetensorsHeader
             throw new CheckpointException(path, name, "has data_offsets that are not a begin and an end.");
         if (ByteLength(shape, SafetensorsDTypes.Size(dtype)) is not long length || length != end - begin)
             throw new CheckpointException(
-                path, name, $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not fit its {end - begin} bytes.");
+                path, name,
+                $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not match its {end - begin} bytes.");
         if (begin > long.MaxValue - dataStart) throw new CheckpointException(path, name, "begins beyond the end of the file.");
         return new TensorInfo(name, dtype, shape, path, dataStart + begin, length);
     }
@@ -98,7 +99,7 @@ internal static class SafetensorsHeader
         return numbers;
     }
 
-    /// <summary>Null: more than any file has.</summary>
+    /// <summary>Returns the number of bytes, or null if it exceeds 63 bits.</summary>
     private static long? ByteLength(long[] shape, int size)
     {
         if (shape.Contains(0)) return 0;
@@ -110,7 +111,7 @@ internal static class SafetensorsHeader
     }
 
     /// <summary>
-    /// The tensors must cover the file from the header to its end, once: nothing hides between them, none reads another's bytes.
+    /// Checks that the tensors cover the file from the header to its end without gaps and overlaps.
     /// </summary>
     private static void CheckTiling(List<TensorInfo> tensors, MappedFile file, long dataStart)
     {
@@ -118,11 +119,12 @@ internal static class SafetensorsHeader
         foreach (TensorInfo tensor in tensors.OrderBy(tensor => tensor.Offset).ThenBy(tensor => tensor.Length))
         {
             if (tensor.Offset != expected)
-                throw new CheckpointException(file.Path, tensor.Name,
-                    tensor.Offset < expected ? "overlaps the tensor before it." : $"leaves a hole of {tensor.Offset - expected} bytes before it.");
+                throw new CheckpointException(
+                    file.Path, tensor.Name, tensor.Offset < expected
+                        ? "overlaps the tensor before it." : $"leaves a gap of {tensor.Offset - expected} bytes before it.");
             if (tensor.Length > file.Length - tensor.Offset)
                 throw new CheckpointException(
-                    file.Path, tensor.Name, "reaches beyond the end of the file: the file was cut off. Fetch or copy it again.");
+                    file.Path, tensor.Name, "extends beyond the end of the file: the file was cut off. Fetch or copy it again.");
             expected += tensor.Length;
         }
         if (expected != file.Length)

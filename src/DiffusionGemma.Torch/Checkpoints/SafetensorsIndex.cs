@@ -2,9 +2,9 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>model.safetensors.index.json: which file of the folder holds which tensor.</summary>
+/// <summary>The index file model.safetensors.index.json, which assigns tensors to files of the folder.</summary>
 /// <param name="Files">Tensor name to file name, in the file's order.</param>
-/// <param name="Metadata">The `metadata` object as it stands, or an undefined element.</param>
+/// <param name="Metadata">The unchanged `metadata` object, or an undefined element.</param>
 internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> Files, JsonElement Metadata)
 {
     public const string FileName = "model.safetensors.index.json";
@@ -13,7 +13,8 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path), new JsonDocumentOptions { AllowDuplicateProperties = false });
+            var options = new JsonDocumentOptions { AllowDuplicateProperties = false };
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path), options);
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out JsonElement map)
                 || map.ValueKind != JsonValueKind.Object
@@ -24,12 +25,12 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
             {
                 string file = pair.Value.GetString()!;
                 if (!IsPlainName(file))
-                    throw new CheckpointException(path, pair.Name, $"is said to be in \"{file}\"; only files of the same folder are read.");
+                    throw new CheckpointException(path, pair.Name, $"is assigned to \"{file}\"; only files of the same folder are read.");
                 files.Add(pair.Name, file);
             }
             if (files.Count == 0) throw new CheckpointException(path, "has an empty weight_map.");
-            bool said = document.RootElement.TryGetProperty("metadata", out JsonElement metadata);
-            return new SafetensorsIndex(files, said ? metadata.Clone() : default);
+            bool hasMetadata = document.RootElement.TryGetProperty("metadata", out JsonElement metadata);
+            return new SafetensorsIndex(files, hasMetadata ? metadata.Clone() : default);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -41,7 +42,7 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
         }
     }
 
-    // Both separators are refused on every system: a checkpoint means the same everywhere.
+    // Both separators are rejected on every system, so that a checkpoint is read the same way everywhere.
     private static bool IsPlainName(string file) =>
         file.Length > 0 && file is not ("." or "..") && file.AsSpan().IndexOfAny("/\\:\0") < 0;
 }

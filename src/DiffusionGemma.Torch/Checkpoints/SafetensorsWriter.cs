@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>Writes one safetensors file as the reference implementation does: the same order, the same header, byte for byte.</summary>
+/// <summary>Writes one safetensors file with the same bytes as the reference implementation.</summary>
 internal static class SafetensorsWriter
 {
     /// <summary>Writes under a temporary name, then renames.</summary>
@@ -14,7 +14,7 @@ internal static class SafetensorsWriter
         foreach (TensorSource tensor in tensors)
         {
             if (tensor.Name == SafetensorsHeader.MetadataKey)
-                throw new CheckpointException(path, tensor.Name, "has a name that the format keeps for itself.");
+                throw new CheckpointException(path, tensor.Name, "has a name that the format reserves.");
             if (SafetensorsDTypes.Name(tensor.DType) is null)
                 throw new CheckpointException(
                     path, tensor.Name, $"is {tensor.DType}; the format holds {SafetensorsDTypes.All}. Convert it first.");
@@ -26,7 +26,10 @@ internal static class SafetensorsWriter
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
             {
                 TensorSource[] ordered =
-                    [.. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.DType)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal)];
+                [
+                    .. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.DType))
+                        .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
+                ];
                 WriteHeader(stream, ordered, metadata);
                 foreach (TensorSource tensor in ordered) tensor.WriteTo(stream);
                 stream.Flush(flushToDisk: true);
@@ -36,7 +39,7 @@ internal static class SafetensorsWriter
         catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException)
         {
             throw new CheckpointException(
-                path, $"cannot be written: {e.Message} What was there before is unchanged. " +
+                path, $"cannot be written: {e.Message} An existing file is unchanged. " +
                 "Name a folder that exists, may be written to and has room.", e);
         }
         finally
@@ -54,7 +57,8 @@ internal static class SafetensorsWriter
             if (metadata is { Count: > 0 })
             {
                 json.WriteStartObject(SafetensorsHeader.MetadataKey);
-                foreach ((string key, string text) in metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal)) json.WriteString(key, text);
+                foreach ((string key, string text) in metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                    json.WriteString(key, text);
                 json.WriteEndObject();
             }
             long offset = 0;
@@ -68,7 +72,7 @@ internal static class SafetensorsWriter
             }
             json.WriteEndObject();
         }
-        int padded = (header.WrittenCount + 7) / 8 * 8;                                  // the tensors begin on a multiple of 8
+        int padded = (header.WrittenCount + 7) / 8 * 8;                                  // the tensors begin at a multiple of 8
         header.GetSpan(8)[..(padded - header.WrittenCount)].Fill((byte)' ');
         header.Advance(padded - header.WrittenCount);
 

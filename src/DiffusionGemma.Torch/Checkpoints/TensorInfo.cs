@@ -2,16 +2,16 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Where one tensor of a safetensors file lies. Its elements are stored row-major, little-endian, without gaps.</summary>
+/// <summary>The dtype, shape and location of one tensor of a safetensors file, stored row-major, little-endian, without gaps.</summary>
 /// <param name="Name">Its name in the file.</param>
 /// <param name="DType">The dtype that it is stored in.</param>
 /// <param name="Shape">Its dimensions; none for a scalar.</param>
 /// <param name="File">The path of the file that holds it.</param>
 /// <param name="Offset">Its first byte, counted from the beginning of the file.</param>
-/// <param name="Length">Its bytes.</param>
+/// <param name="Length">Its size in bytes.</param>
 public sealed record TensorInfo(string Name, ScalarType DType, IReadOnlyList<long> Shape, string File, long Offset, long Length)
 {
-    /// <summary>How many numbers it has.</summary>
+    /// <summary>The number of elements.</summary>
     public long NumberOfElements => Shape.Aggregate(1L, (product, size) => product * size);
 
     /// <summary>Name, dtype and shape, as messages print them.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A tensor on its way into a file: what the header needs, and how its bytes come. The bytes come when the header is out.
+/// A tensor to be written to a file: the header's data, and a function that writes the bytes after the header.
 /// </summary>
 /// <param name="Name">Its name in the file.</param>
 /// <param name="DType">The dtype that it is stored in.</param>
@@ -13,7 +13,7 @@ namespace DiffusionGemma;
 internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList<long> Shape, Action<Stream> WriteTo)
 {
     /// <summary>
-    /// Numbers converted and written at a time: little enough to not matter beside a tensor, enough to not matter in time.
+    /// Elements converted and written at a time: small beside a tensor, large enough to cost no time.
     /// </summary>
     private const long PieceElements = 1 << 24;
 
@@ -21,8 +21,8 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
 
     public long Length => Shape.Aggregate((long)SafetensorsDTypes.Size(DType), (product, size) => product * size);
 
-    /// <summary>A tensor of any strides and device, stored as <paramref name="dtype"/> (its own if null).</summary>
-    public static TensorSource Of(string name, Tensor tensor, ScalarType? dtype = null)
+    /// <summary>Creates the source of a tensor of any strides and device, stored as <paramref name="dtype"/> (its own if null).</summary>
+    public static TensorSource FromTensor(string name, Tensor tensor, ScalarType? dtype = null)
     {
         ScalarType stored = dtype ?? tensor.dtype;
         return new TensorSource(name, stored, tensor.shape, stream =>
@@ -32,8 +32,8 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
         });
     }
 
-    /// <summary>A tensor of an open file, byte for byte.</summary>
-    public static unsafe TensorSource Copy(SafetensorsFile source, string name)
+    /// <summary>Creates the source of an exact copy of a tensor of an open file.</summary>
+    public static unsafe TensorSource FromFile(SafetensorsFile source, string name)
     {
         TensorInfo info = source.Info(name);
         return new TensorSource(name, info.DType, info.Shape, stream =>
@@ -43,7 +43,7 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
     }
 
     /// <summary>
-    /// Cuts along the first dimension until a piece is small, so that no tensor is ever converted or made contiguous whole.
+    /// Splits along the first dimension until a piece is small, so that no tensor is converted or made contiguous whole.
     /// </summary>
     private static unsafe void WritePieces(Tensor tensor, ScalarType dtype, Stream stream)
     {

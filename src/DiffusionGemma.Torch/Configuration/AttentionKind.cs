@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What a layer's attention sees of the past.</summary>
+/// <summary>The positions that a layer's attention sees.</summary>
 public enum AttentionKind
 {
     /// <summary>`sliding_attention`: the last <see cref="DiffusionGemmaConfig.SlidingWindow"/> positions; has a value projection.</summary>

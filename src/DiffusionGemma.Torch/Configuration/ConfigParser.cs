@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>config.json to <see cref="DiffusionGemmaConfig"/>: defaults as the reference's, everything else refused by name.</summary>
+/// <summary>
+/// Parses config.json to a <see cref="DiffusionGemmaConfig"/>, with the reference's defaults; names every option or value that is not
+/// supported.
+/// </summary>
 internal static class ConfigParser
 {
     private const string SlidingAttention = "sliding_attention";
@@ -19,7 +22,7 @@ internal static class ConfigParser
                 throw new InvalidConfigurationException(source, null, "is not a JSON object.");
             return Read(new ConfigSection(document.RootElement, source), source);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)      // the latter: a string that is no Unicode
+        catch (Exception e) when (e is JsonException or InvalidOperationException)      // the latter: a string of invalid Unicode
         {
             throw new InvalidConfigurationException(source, null, $"is not valid JSON: {e.Message}", e);
         }
@@ -31,16 +34,16 @@ internal static class ConfigParser
             throw root.Error(
                 "model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
         if (root.Has("quantization_config"))
-            throw root.Error("quantization_config", "is there; quantised checkpoints are not supported. Use the unquantised one.");
-        root.Demand("tie_word_embeddings", "true");
+            throw root.Error("quantization_config", "is set; quantised checkpoints are not supported. Use the unquantised one.");
+        root.Require("tie_word_embeddings", "true");
 
         ConfigSection text = root.Section("text_config");
-        text.Demand("model_type", "\"diffusion_gemma_text\"");
-        text.Demand("tie_word_embeddings", "true");
-        text.Demand("hidden_activation", "\"gelu_pytorch_tanh\"");
-        text.Demand("attention_bias", "false");
-        text.Demand("attention_dropout", "0.0", "0", "null");
-        text.Demand("use_bidirectional_attention", "\"vision\"", "null");
+        text.Require("model_type", "\"diffusion_gemma_text\"");
+        text.Require("tie_word_embeddings", "true");
+        text.Require("hidden_activation", "\"gelu_pytorch_tanh\"");
+        text.Require("attention_bias", "false");
+        text.Require("attention_dropout", "0.0", "0", "null");
+        text.Require("use_bidirectional_attention", "\"vision\"", "null");
 
         int vocabulary = text.PositiveInt("vocab_size");
         int experts = text.PositiveInt("num_experts");
@@ -67,7 +70,7 @@ internal static class ConfigParser
             SlidingWindow = text.PositiveInt("sliding_window"),
             MaxPositionEmbeddings = text.PositiveInt("max_position_embeddings"),
             RmsNormEpsilon = text.PositiveDouble("rms_norm_eps"),
-            // The reference has this as a class default that it does not write out.
+            // A class default of the reference, which it does not write to the file.
             FinalLogitSoftcapping = text.PositiveDouble("final_logit_softcapping", missing: 30.0),
             InitializerRange = text.PositiveDouble("initializer_range", missing: 0.02),
             BosTokenId = TokenId(text, "bos_token_id", vocabulary, missing: 2),
@@ -88,7 +91,7 @@ internal static class ConfigParser
         List<AttentionKind> kinds = [.. text.Strings("layer_types").Select(name => ParseKind(name) ??
             throw text.Error("layer_types", $"has \"{name}\"; only \"{SlidingAttention}\" and \"{FullAttention}\" are supported."))];
         if (kinds.Count != count) throw text.Error("layer_types", $"has {kinds.Count} entries for the {count} of num_hidden_layers.");
-        // The reference would quietly make it a full one.
+        // The reference changes it to a full one without a message.
         if (kinds[^1] != AttentionKind.Full)
             throw text.Error("layer_types", $"ends in \"{SlidingAttention}\"; the last layer must be \"{FullAttention}\".");
         return kinds;
@@ -121,7 +124,7 @@ internal static class ConfigParser
         foreach (string name in rope.Names)
             if (name is not ("rope_type" or "rope_theta" or "partial_rotary_factor" or "factor"))
                 throw rope.Error(name, "is not supported: remove it if it has no effect.");
-        rope.Demand("factor", "1.0", "1");
+        rope.Require("factor", "1.0", "1");
         double fraction = rope.PositiveDouble("partial_rotary_factor", missing: 1.0);
         if (fraction > 1) throw rope.Error("partial_rotary_factor", "is above 1.");
         switch (rope.String("rope_type"))
@@ -132,7 +135,7 @@ internal static class ConfigParser
                 break;
             case "default":
                 throw rope.Error(
-                    "partial_rotary_factor", "is below 1; with rope_type \"default\" the whole head turns.");
+                    "partial_rotary_factor", "is below 1; rope_type \"default\" rotates the whole head.");
             case var type:
                 throw rope.Error("rope_type", $"is \"{type}\"; only \"default\" and \"proportional\" are supported.");
         }
@@ -155,15 +158,18 @@ internal static class ConfigParser
         {
             if (heads % layers[n].KeyValueHeads != 0)
                 throw text.Error(
-                    "num_attention_heads", $"is {heads}, which the {layers[n].KeyValueHeads} key-value heads of layer {n} do not divide.");
+                    "num_attention_heads",
+                    $"is {heads}, which is not a multiple of the {layers[n].KeyValueHeads} key-value heads of layer {n}.");
             if (layers[n].HeadDim % 2 != 0)
                 throw text.Error(
-                    "head_dim", $"of layer {n} is {layers[n].HeadDim}; it must be even, for its halves turn against each other.");
+                    "head_dim", $"of layer {n} is {layers[n].HeadDim}; it must be even, because its halves are rotated in pairs.");
         }
         return layers;
     }
 
-    /// <summary>The older form: two numbers for all full layers. 512 and "as on sliding layers" are the reference's defaults.</summary>
+    /// <summary>
+    /// Applies the older form: two options for all full layers. Their defaults in the reference are 512 and the value of sliding layers.
+    /// </summary>
     private static void OverrideFullLayers(ConfigSection text, List<LayerShape> layers)
     {
         int headDim = text.Contains("global_head_dim") ? text.PositiveInt("global_head_dim") : 512;
@@ -174,7 +180,7 @@ internal static class ConfigParser
     }
 
     /// <summary>
-    /// The newer form: layer number to what that layer has of its own. It goes before the older one, as in the reference.
+    /// Applies the newer form: an object of options by layer number. It takes precedence over the older one, as in the reference.
     /// </summary>
     private static void OverrideLayers(ConfigSection perLayer, List<LayerShape> layers)
     {
@@ -182,7 +188,7 @@ internal static class ConfigParser
         foreach (string key in perLayer.Names)
         {
             if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out int n) || n >= layers.Count)
-                throw perLayer.Error(key, $"is no layer: they are numbered 0 to {layers.Count - 1}.");
+                throw perLayer.Error(key, $"is not a layer: they are numbered 0 to {layers.Count - 1}.");
             if (!seen.Add(n)) throw perLayer.Error(key, "names a layer for the second time.");
             ConfigSection own = perLayer.Section(key);
             foreach (string option in own.Names)
@@ -190,7 +196,7 @@ internal static class ConfigParser
                 {
                     "head_dim" => layers[n] with { HeadDim = own.PositiveInt(option) },
                     "num_key_value_heads" => layers[n] with { KeyValueHeads = own.PositiveInt(option) },
-                    _ => throw own.Error(option, "is not supported: a layer may have head_dim and num_key_value_heads of its own, nothing else."),
+                    _ => throw own.Error(option, "is not supported: a layer may only have its own head_dim and num_key_value_heads."),
                 };
         }
     }
@@ -198,7 +204,7 @@ internal static class ConfigParser
     private static int TokenId(ConfigSection section, string option, int vocabulary, int missing) =>
         CheckId(section, option, section.Contains(option) ? section.Int(option) : missing, vocabulary);
 
-    /// <summary>The root's; the text part's where the root has none, as in the reference.</summary>
+    /// <summary>Reads the root's ids, or those of text_config if the root has none, as in the reference.</summary>
     private static IReadOnlyList<int> ReadEos(ConfigSection root, ConfigSection text, int vocabulary)
     {
         ConfigSection section = root.Has("eos_token_id") ? root : text;
@@ -212,7 +218,7 @@ internal static class ConfigParser
 
     private static ScalarType ReadDType(ConfigSection root)
     {
-        string option = !root.Has("dtype") && root.Has("torch_dtype") ? "torch_dtype" : "dtype";   // the former before transformers 5
+        string option = !root.Has("dtype") && root.Has("torch_dtype") ? "torch_dtype" : "dtype";   // torch_dtype before transformers 5
         return root.String(option) switch
         {
             "bfloat16" => ScalarType.BFloat16,

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>One object of a config.json, read option by option; what is wrong is named by its path in the file.</summary>
+/// <summary>One object of a config.json, read option by option; errors name the option by its path in the file.</summary>
 internal readonly struct ConfigSection(JsonElement element, string source, string path = "")
 {
     public IEnumerable<string> Names => element.EnumerateObject().Select(option => option.Name);
@@ -11,7 +11,7 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
 
     public bool Has(string option) => Find(option) is not null;
 
-    /// <summary>An option that is there, null included.</summary>
+    /// <summary>Returns true if the option is present, also as null.</summary>
     public bool Contains(string option) => element.TryGetProperty(option, out _);
 
     public ConfigSection Section(string option) =>
@@ -27,7 +27,7 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
     public int PositiveInt(string option) =>
         Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
 
-    /// <summary>A number above zero; <paramref name="missing"/> where the option is not in the file (null is no number).</summary>
+    /// <summary>Reads a number above zero; returns <paramref name="missing"/> if the option is absent (null is an error).</summary>
     public double PositiveDouble(string option, double? missing = null)
     {
         if (missing is double value && !Contains(option)) return value;
@@ -45,7 +45,7 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
             ? value.GetString()!
             : throw Error(option, $"is {Show(option)}; a string was expected.");
 
-    /// <summary>An integer or a list of them.</summary>
+    /// <summary>Reads an integer or a list of integers.</summary>
     public IReadOnlyList<int> IntOrList(string option)
     {
         if (Required(option).ValueKind != JsonValueKind.Array) return [Int(option)];
@@ -65,8 +65,8 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
         return [.. value.EnumerateArray().Select(item => item.GetString()!)];
     }
 
-    /// <summary>Refuses any value but those; a missing option is taken as supported, since the reference's default is.</summary>
-    public void Demand(string option, params string[] supported)
+    /// <summary>Throws for any value but those; a missing option passes, because the reference's default is supported.</summary>
+    public void Require(string option, params string[] supported)
     {
         if (element.TryGetProperty(option, out JsonElement value) && !supported.Contains(value.GetRawText()))
             throw Error(option, $"is {Show(option)}; only {string.Join(" or ", supported)} is supported.");

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A checkpoint's config.json: every number the model needs, checked. Both forms are read: `global_head_dim` with
-/// `num_global_key_value_heads`, and `per_layer_config`. A value this library does not compute as the reference does is refused by name.
+/// A checkpoint's config.json: the sizes and options of the model, checked. Both forms are read: `global_head_dim` with
+/// `num_global_key_value_heads`, and `per_layer_config`. An option whose value is not supported is an error that names it.
 /// </summary>
-/// <remarks>The vision part is not read: the library trains and runs on text, and carries the vision tensors along.</remarks>
+/// <remarks>The vision part is not read: the library trains and runs on text, and copies the vision tensors.</remarks>
 public sealed record DiffusionGemmaConfig
 {
     internal const string FileName = "config.json";
@@ -15,7 +15,7 @@ public sealed record DiffusionGemmaConfig
     {
     }
 
-    /// <summary>Tokens of one canvas, denoised together.</summary>
+    /// <summary>Tokens of one canvas, which are denoised together.</summary>
     public int CanvasLength { get; internal init; }
 
     /// <summary>Rows of the embedding and classes of the head.</summary>
@@ -60,47 +60,47 @@ public sealed record DiffusionGemmaConfig
     /// <summary>Positions that a query of a sliding layer sees, itself included.</summary>
     public int SlidingWindow { get; internal init; }
 
-    /// <summary>Positions that the checkpoint was made for.</summary>
+    /// <summary>The number of positions that the checkpoint was trained for.</summary>
     public int MaxPositionEmbeddings { get; internal init; }
 
-    /// <summary>Added to the mean square in every RMSNorm.</summary>
+    /// <summary>The epsilon added to the mean square in every RMSNorm.</summary>
     public double RmsNormEpsilon { get; internal init; }
 
-    /// <summary>c of the head's soft-cap, c * tanh(logits / c).</summary>
+    /// <summary>The constant c of the head's soft-cap, c * tanh(logits / c).</summary>
     public double FinalLogitSoftcapping { get; internal init; }
 
-    /// <summary>Standard deviation that fresh weights are drawn with; for adapters and tests, never for a tensor that is missing.</summary>
+    /// <summary>Standard deviation of new weights, for adapters and tests; a missing tensor is an error.</summary>
     public double InitializerRange { get; internal init; }
 
-    /// <summary>Starts every prompt.</summary>
+    /// <summary>Id of the token at the start of every prompt.</summary>
     public int BosTokenId { get; internal init; }
 
-    /// <summary>Fills; its row of the embedding gets no gradient from look-ups.</summary>
+    /// <summary>Id of the padding token, whose row of the embedding gets no gradient from look-ups.</summary>
     public int PadTokenId { get; internal init; }
 
-    /// <summary>Ids that end an answer: the root's `eos_token_id`.</summary>
+    /// <summary>Ids of the tokens that end an answer: the root's `eos_token_id`.</summary>
     public IReadOnlyList<int> EosTokenIds { get; internal init; } = [];
 
-    /// <summary>Begins an image, or null where the config has no such token.</summary>
+    /// <summary>Id of the token at the start of an image; null if the config has none.</summary>
     public int? BoiTokenId { get; internal init; }
 
-    /// <summary>Ends an image, or null where the config has no such token.</summary>
+    /// <summary>Id of the token at the end of an image; null if the config has none.</summary>
     public int? EoiTokenId { get; internal init; }
 
-    /// <summary>Stands for a piece of an image, or null where the config has no such token.</summary>
+    /// <summary>Id of the token for a piece of an image; null if the config has none.</summary>
     public int? ImageTokenId { get; internal init; }
 
-    /// <summary>The dtype that the weights are said to be stored in.</summary>
+    /// <summary>The dtype of the stored weights by the config.</summary>
     public ScalarType DType { get; internal init; }
 
     /// <summary>The rotary embedding of each kind of layer.</summary>
     public IReadOnlyDictionary<AttentionKind, RopeParameters> RopeParameters { get; internal init; } =
         new Dictionary<AttentionKind, RopeParameters>();
 
-    /// <summary>Where this was read from; a saved checkpoint gets that file's bytes.</summary>
+    /// <summary>The path of the file, whose bytes are copied to a saved checkpoint.</summary>
     internal string SourcePath { get; init; } = "";
 
-    /// <summary>One entry a layer.</summary>
+    /// <summary>The attention shape of each layer.</summary>
     internal IReadOnlyList<LayerShape> Layers { get; init; } = [];
 
     /// <summary>Reads config.json of a checkpoint folder.</summary>
@@ -127,14 +127,14 @@ public sealed record DiffusionGemmaConfig
 
     /// <summary>Reads the text of a config.json.</summary>
     /// <param name="json">The text.</param>
-    /// <param name="source">What errors call it: the file's path.</param>
+    /// <param name="source">The file's path, for errors.</param>
     /// <exception cref="InvalidConfigurationException">The text is not JSON, lacks an option or has a value that is not
     /// supported.</exception>
     public static DiffusionGemmaConfig Parse(string json, string source) => ConfigParser.Parse(json, source);
 
-    /// <summary>The shape of one layer's attention.</summary>
+    /// <summary>Returns the shape of one layer's attention.</summary>
     /// <param name="n">The layer, from 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such layer.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The model has no such layer.</exception>
     public LayerShape Layer(int n)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(n);

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>A config.json that is missing, is not what it should be, or asks for something this library does not do.</summary>
+/// <summary>The exception for a config.json that is missing, invalid or has an option that is not supported.</summary>
 public sealed class InvalidConfigurationException : IOException
 {
     internal InvalidConfigurationException(string source, string? option, string problem, Exception? inner = null)
@@ -13,6 +13,6 @@ public sealed class InvalidConfigurationException : IOException
     /// <summary>The file at fault.</summary>
     public string ConfigurationFile { get; }
 
-    /// <summary>The option at fault as a path in the file (`text_config.head_dim`), or null where the file as a whole is.</summary>
+    /// <summary>The option at fault as a path in the file (`text_config.head_dim`), or null if it is the file as a whole.</summary>
     public string? Option { get; }
 }

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What differs from layer to layer, resolved from whichever form config.json has it in.</summary>
+/// <summary>The attention shape of one layer, resolved from either form of config.json.</summary>
 /// <param name="Kind">Sliding or full attention.</param>
 /// <param name="HeadDim">Dimensions of one head, of queries, keys and values alike; even.</param>
 /// <param name="KeyValueHeads">Heads of keys and values; divides the number of query heads.</param>

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>One prompt on its way to an answer: its canvas, its draws, and what is finished.</summary>
+/// <summary>State of one prompt's answer: its canvas, its draws, and the tokens that are committed.</summary>
 internal sealed class DenoisingRow : IDisposable
 {
     private readonly GenerationRequest _request;
@@ -12,11 +12,12 @@ internal sealed class DenoisingRow : IDisposable
     private bool[] _pinned = [];
     private ICanvasSampler _sampler = null!;
     private int _stableSteps;
+    private bool _hasEndToken;
 
-    /// <param name="index">Which prompt it is to the caller.</param>
-    /// <param name="request">The prompt.</param>
-    /// <param name="options">How it is answered.</param>
-    /// <param name="config">The model's.</param>
+    /// <param name="index">The caller's number of the prompt.</param>
+    /// <param name="request">The prompt, and what is known of its answer.</param>
+    /// <param name="options">Resolved options for this prompt.</param>
+    /// <param name="config">The model's configuration.</param>
     /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token does not fit.</exception>
     public DenoisingRow(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {
@@ -33,28 +34,28 @@ internal sealed class DenoisingRow : IDisposable
 
     public ResolvedGenerationOptions Options { get; }
 
-    /// <summary>Which canvas, from 0.</summary>
+    /// <summary>Number of the canvas, from 0.</summary>
     public int Canvas { get; private set; } = -1;
 
     /// <summary>Passes over this canvas before the next one.</summary>
     public int Step { get; private set; }
 
-    /// <summary>[C]: what the decoder is to see.</summary>
+    /// <summary>[C]: the decoder's next input.</summary>
     public int[] Tokens { get; private set; } = [];
 
-    /// <summary>[C]: what the canvas would say if it were finished now.</summary>
+    /// <summary>[C]: the tokens that would be committed now.</summary>
     public int[] Draft { get; private set; } = [];
 
-    /// <summary>The canvas is finished; its draft no longer changes.</summary>
-    public bool Finished { get; private set; }
+    /// <summary>True where the canvas is finished: its draft no longer changes.</summary>
+    public bool IsCanvasFinished { get; private set; }
 
-    /// <summary>The answer is complete.</summary>
-    public bool Ended { get; private set; }
+    /// <summary>True where the answer is complete.</summary>
+    public bool IsComplete { get; private set; }
 
     /// <summary>The temperature of the next pass.</summary>
     public double Temperature => Options.Temperature(Options.MaxDenoisingSteps - Step);
 
-    /// <summary>Whether a pass over the canvas has been made that the next is conditioned on.</summary>
+    /// <summary>True where a pass over the canvas has been made, which conditions the next.</summary>
     public bool IsConditioned => Step > 0;
 
     private int VocabularySize { get; }
@@ -64,86 +65,84 @@ internal sealed class DenoisingRow : IDisposable
     public void BeginCanvas(int[]? random = null)
     {
         Tokens = [.. random ?? _noise.Canvas(_canvasLength, VocabularySize)];
-        (Canvas, Step, _stableSteps, Finished) = (Canvas + 1, 0, 0, false);
+        (Canvas, Step, _stableSteps) = (Canvas + 1, 0, 0);
         int start = Canvas * _canvasLength;
         for (int i = 0; i < _canvasLength && start + i < (_request.Draft?.Count ?? 0); i++) Tokens[i] = _request.Draft![start + i];
         _pinned = new bool[_canvasLength];
         for (int i = 0; i < _canvasLength && _lastPinned >= start; i++) _pinned[i] = _request.Pinned!.ContainsKey(start + i);
         Pin(Tokens);
         Draft = [.. Tokens];
-        Finished = !_pinned.Contains(false);
+        IsCanvasFinished = !_pinned.Contains(false);
         _sampler = Options.NewSampler(_pinned);
         _stepsPerCanvas.Add(0);
     }
 
-    /// <summary>Takes what a decoder pass predicted.</summary>
-    /// <param name="chunk">The predictions.</param>
-    /// <param name="row">This row's place in them.</param>
-    /// <param name="sampled">[C] proposals, and <paramref name="random"/> [C] replacements; null: the row's own draws.</param>
-    /// <param name="random">See <paramref name="sampled"/>.</param>
-    /// <returns>The step, for those who watch.</returns>
+    /// <summary>Settles positions of the canvas by the distributions of a decoder pass.</summary>
+    /// <param name="distribution">The distributions of the canvas's positions.</param>
+    /// <param name="sampled">[C] proposals of a noise source; null: the row's own draws.</param>
+    /// <param name="random">[C] replacements of a noise source; null: the row's own draws.</param>
+    /// <returns>A report of the step.</returns>
     /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
-    public DenoisingStep Take(CanvasPredictor.Chunk chunk, int row, int[]? sampled = null, int[]? random = null)
+    public DenoisingStep Advance(IRowDistribution distribution, int[]? sampled = null, int[]? random = null)
     {
-        if (!chunk.IsFinite(row))
-            throw new NotFiniteLogitException(Index, Canvas, Step);
-        int[] mostLikely = chunk.MostLikely(row);
-        double[] entropies = chunk.Entropies(row);
+        if (!distribution.IsFinite) throw new NotFiniteLogitException(Index, Canvas, Step);
+        int[] best = distribution.Best;
+        double[] entropies = distribution.Entropies;
         for (int i = 0; i < _canvasLength; i++) entropies[i] = _pinned[i] ? 0 : entropies[i];
 
-        // Settle what is surest, redraw the rest. Every step draws as much, whatever was settled: draws depend on the row alone.
+        // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend on the row alone.
         bool[] candidates = _sampler.Candidates(entropies);
         double[] uniforms = sampled is null ? _noise.Uniforms(_canvasLength) : [];
         random ??= _noise.Canvas(_canvasLength, VocabularySize);
-        Proposals proposals = sampled is not null ? chunk.Given(row, sampled)
-            : Options.Greedy ? chunk.Greedy(row)
-            : chunk.Draw(row, candidates, uniforms, Options.TopK, Options.TopP);
+        Proposals proposals = sampled is not null ? distribution.Propose(sampled)
+            : Options.Greedy ? distribution.ProposeBest()
+            : distribution.Sample(candidates, uniforms, Options.TopK, Options.TopP);
         bool[] settled = _sampler.Settle(Step, Tokens, random, proposals);
         Pin(Tokens);
 
         // Finished when the rules say so, or nothing is left to settle, or the steps are used up.
-        int[] draft = _sampler.Draft(mostLikely, Tokens);
+        int[] draft = _sampler.Draft(best, Tokens);
         Pin(draft);
         _stableSteps = Step > 0 && draft.AsSpan().SequenceEqual(Draft) ? _stableSteps + 1 : 0;
         Draft = draft;
         double mean = entropies.Sum() / _pinned.Count(p => !p);
         bool finished = Options.IsFinished(new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps)) | _sampler.IsComplete;
         var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
-        if (!Ended) _stepsPerCanvas[^1]++;
+        if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;
-        Finished = finished || Step == Options.MaxDenoisingSteps;
+        IsCanvasFinished = finished || Step == Options.MaxDenoisingSteps;
         return step;
     }
 
-    /// <summary>Adds the finished canvas to the answer, which ends at its first end token, or when it is long enough.</summary>
-    /// <returns>What was added; and [C] what is to be encoded: padding after the answer's end.</returns>
+    /// <summary>Adds the finished canvas to the answer, which ends at its first end token, or at the most tokens allowed.</summary>
+    /// <returns>The canvas as it was added; and the tokens [C] to encode, with padding after the answer's end.</returns>
     public (CanvasUpdate Update, int[] Encoded) Commit()
     {
-        int start = Canvas * _canvasLength, left = Ended ? 0 : Options.MaxNewTokens - _answer.Count;
-        int end = Ended ? -1 : Enumerable.Range(0, _canvasLength).FirstOrDefault(i => start + i >= _lastPinned && Options.EosTokenIds.Contains(Draft[i]), -1);
-        int kept = Ended ? 0 : end < 0 ? _canvasLength : end + 1, told = Math.Min(kept, left);
+        int start = Canvas * _canvasLength, left = IsComplete ? 0 : Options.MaxNewTokens - _answer.Count;
+        bool EndsAt(int i) => start + i >= _lastPinned && Options.EosTokenIds.Contains(Draft[i]);
+        int end = IsComplete ? -1 : Enumerable.Range(0, _canvasLength).FirstOrDefault(EndsAt, -1);
+        int kept = IsComplete ? 0 : end < 0 ? _canvasLength : end + 1, added = Math.Min(kept, left);
         int[] encoded = [.. Draft];
         encoded.AsSpan(kept).Fill(Options.PadTokenId);
-        _answer.AddRange(Draft[..told]);
-        HasEnded |= end >= 0 && end < left;
-        Ended |= end >= 0 || _answer.Count >= Options.MaxNewTokens;
-        return (new CanvasUpdate(Canvas, Draft[..told], _stepsPerCanvas[^1]), encoded);
+        _answer.AddRange(Draft[..added]);
+        _hasEndToken |= end >= 0 && end < left;
+        IsComplete |= end >= 0 || _answer.Count >= Options.MaxNewTokens;
+        return (new CanvasUpdate(Canvas, Draft[..added], _stepsPerCanvas[^1]), encoded);
     }
 
-    /// <summary>The answer as far as it is committed.</summary>
+    /// <summary>Returns the answer as far as it is committed.</summary>
     public GenerationResult Result()
     {
         int steps = _stepsPerCanvas.Sum();
         double tokens = _answer.Count(id => id != Options.PadTokenId);
-        return new GenerationResult([.. _answer], steps, steps == 0 ? 0 : tokens / steps, HasEnded ? FinishReason.End : Ended ? FinishReason.Length : FinishReason.Cancelled)
+        FinishReason finish = _hasEndToken ? FinishReason.End : IsComplete ? FinishReason.Length : FinishReason.Cancelled;
+        return new GenerationResult([.. _answer], steps, steps == 0 ? 0 : tokens / steps, finish)
         {
             StepsPerCanvas = [.. _stepsPerCanvas],
         };
     }
 
     public void Dispose() => _noise.Dispose();
-
-    private bool HasEnded { get; set; }
 
     private void Pin(int[] tokens)
     {

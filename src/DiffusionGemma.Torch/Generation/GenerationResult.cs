@@ -1,18 +1,5 @@
 namespace DiffusionGemma;
 
-/// <summary>Why an answer ended.</summary>
-public enum FinishReason
-{
-    /// <summary>An end token.</summary>
-    End,
-
-    /// <summary>As many tokens as were allowed.</summary>
-    Length,
-
-    /// <summary>The caller's cancellation, with <see cref="GenerationOptions.ReturnOnCancellation"/>.</summary>
-    Cancelled,
-}
-
 /// <summary>One prompt's answer.</summary>
 /// <param name="Ids">New tokens, up to and with the first end token; never more than <see cref="GenerationOptions.MaxNewTokens"/>.</param>
 /// <param name="Steps">Decoder passes of this row while it was unfinished.</param>

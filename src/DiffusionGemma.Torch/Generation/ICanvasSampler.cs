@@ -21,6 +21,3 @@ internal interface ICanvasSampler
     /// <summary>Nothing is left to be settled.</summary>
     bool IsComplete { get; }
 }
-
-/// <summary>A drawn token and its probability for every candidate position; [C] each.</summary>
-internal readonly record struct Proposals(int[] Tokens, double[] Probabilities);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Keys and values of a batch of rows, for denoising: rows come and go, each with a length of its own. Buffers are allocated once and grow in
+/// Keys and values of a batch of rows for denoising. Rows join and leave, each with a length of its own. Buffers are allocated once and grow in
 /// blocks; sliding layers keep no more than their window. No gradients.
 /// </summary>
 /// <remarks>
@@ -14,8 +14,8 @@ namespace DiffusionGemma;
 /// row 0     c c c c    k k k k k k .      length 6
 /// row 1     c c c c    k k k . . . .      length 3: the mask hides what is beyond
 /// </code>
-/// The decoder writes the canvas' keys and values in place and sees one view; nothing is concatenated. On sliding layers the cache part holds
-/// the last window - 1 positions, in any place: positions are in the keys' rotation and need no order.
+/// The decoder writes the canvas's keys and values in place and attends to one view; nothing is concatenated. On sliding layers the cache part holds
+/// the last window - 1 positions, in any order: the keys' rotation carries their positions.
 /// </remarks>
 internal sealed class KeyValueCache : IDisposable
 {
@@ -27,6 +27,7 @@ internal sealed class KeyValueCache : IDisposable
     private readonly ScalarType _dtype;
     private readonly Layer[] _layers;
     private readonly List<int> _lengths = [];
+    private (int First, IReadOnlyList<int> NewLengths) _appending = (0, []);
 
     public KeyValueCache(DiffusionGemmaConfig config, Device device, ScalarType dtype)
     {
@@ -37,7 +38,10 @@ internal sealed class KeyValueCache : IDisposable
     /// <summary>Positions that each row holds.</summary>
     public IReadOnlyList<int> Lengths => _lengths;
 
-    /// <summary>What a full-attention layer holds of a row of so many positions.</summary>
+    /// <summary>One cache a layer.</summary>
+    public IReadOnlyList<ILayerCache> Layers => _layers;
+
+    /// <summary>Counts the positions that a layer holds of a row of some length.</summary>
     private int Kept(AttentionKind kind, int length) => kind == AttentionKind.Full ? length : Math.Min(length, _config.SlidingWindow - 1);
 
     /// <summary>Adds empty rows after the others.</summary>
@@ -53,45 +57,46 @@ internal sealed class KeyValueCache : IDisposable
         _lengths.RemoveAt(last);
     }
 
-    /// <summary>A copy of one row's keys and values.</summary>
+    /// <summary>Copies one row's keys and values, a pair a layer; the caller disposes them.</summary>
     public IReadOnlyList<KeyValues> Snapshot(int row) => [.. _layers.Select(layer => layer.Snapshot(row, _lengths[row]))];
 
-    /// <summary>Fills an empty row with another's keys and values.</summary>
+    /// <summary>Fills an empty row with the keys and values of a snapshot.</summary>
     public void Load(int row, IReadOnlyList<KeyValues> snapshot, int length)
     {
         for (int n = 0; n < _layers.Length; n++) _layers[n].Load(row, snapshot[n]);
         _lengths[row] = length;
     }
 
-    /// <summary>Forgets what a row holds.</summary>
-    public void Empty(int row) => _lengths[row] = 0;
+    /// <summary>Removes all positions of a row.</summary>
+    public void Clear(int row) => _lengths[row] = 0;
 
-    /// <summary>For an encoder pass over rows of one length: layers append what they are given to these rows.</summary>
+    /// <summary>Begins an encoder pass over rows of one length: <see cref="Layers"/> append to these rows until <see cref="EndAppend"/>.</summary>
     /// <param name="first">The first row.</param>
-    /// <param name="newLengths">The new tokens of each row from there on; fewer than the pass' width where it is padded on the right.</param>
-    public IReadOnlyList<KeyValues> ForEncoder(int first, IReadOnlyList<int> newLengths) =>
-        [.. _layers.Select(layer => new EncoderRows(layer, first, _lengths[first], newLengths))];
+    /// <param name="newLengths">New tokens of each row from there on; fewer than the width of the pass where it is padded on the right.</param>
+    public void BeginAppend(int first, IReadOnlyList<int> newLengths) => _appending = (first, newLengths);
 
-    /// <summary>The mask [1,1,S,K] of such a pass: causal, and within the window on sliding layers. Padding on the right lies after every real token.</summary>
-    public Tensor EncoderMask(AttentionKind kind, int first, int width)
+    /// <summary>Ends an encoder pass: counts the new tokens, which every layer has appended.</summary>
+    public void EndAppend()
+    {
+        (int first, IReadOnlyList<int> newLengths) = _appending;
+        for (int i = 0; i < newLengths.Count; i++) _lengths[first + i] += newLengths[i];
+        _appending = (0, []);
+    }
+
+    /// <summary>
+    /// Returns the mask [1,1,S,K] of the encoder pass that was begun: causal, and within the window on sliding layers. Padding on the right lies after every
+    /// real token.
+    /// </summary>
+    public Tensor EncoderMask(AttentionKind kind, int width)
     {
         using var scope = NewDisposeScope();
-        int length = _lengths[first], kept = Kept(kind, length);
+        int length = _lengths[_appending.First], kept = Kept(kind, length);
         Tensor queries = arange(length, length + width, device: _device), keys = arange(length - kept, length + width, device: _device);
-        return AttentionMasks.Encoder(kind, _config.SlidingWindow, queries.unsqueeze(0), keys.unsqueeze(0), ones(1, kept + width, dtype: ScalarType.Bool, device: _device))
-            .MoveToOuterDisposeScope();
+        Tensor real = ones(1, kept + width, dtype: ScalarType.Bool, device: _device);
+        return AttentionMasks.Encoder(kind, _config.SlidingWindow, queries.unsqueeze(0), keys.unsqueeze(0), real).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Counts tokens of an encoder pass in, once every layer has appended them.</summary>
-    public void Advance(int first, IReadOnlyList<int> newLengths)
-    {
-        for (int i = 0; i < newLengths.Count; i++) _lengths[first + i] += newLengths[i];
-    }
-
-    /// <summary>For a decoder pass over all rows: layers write the canvas in place and see it with the cache.</summary>
-    public IReadOnlyList<KeyValues> ForDecoder() => [.. _layers.Select(layer => new CanvasRows(layer, _lengths.Count, Kept(layer.Kind, Longest)))];
-
-    /// <summary>The mask [rows,1,C,K] of a decoder pass, or null where every row sees all: rows are of one length.</summary>
+    /// <summary>Returns the mask [rows,1,C,K] of a decoder pass over all rows; null where rows are of one length, and see all.</summary>
     public Tensor? DecoderMask(AttentionKind kind)
     {
         int canvas = _config.CanvasLength, rows = _lengths.Count, keys = canvas + Kept(kind, Longest);
@@ -110,19 +115,47 @@ internal sealed class KeyValueCache : IDisposable
     private int Longest => _lengths.Count == 0 ? 0 : _lengths.Max();
 
     /// <summary>One layer's buffers.</summary>
-    private sealed class Layer(KeyValueCache cache, LayerShape shape) : IDisposable
+    private sealed class Layer(KeyValueCache cache, LayerShape shape) : ILayerCache, IDisposable
     {
         private Tensor? _keys;
         private Tensor? _values;
 
-        public AttentionKind Kind => shape.Kind;
+        private int Canvas => cache._config.CanvasLength;
 
-        public int Canvas => cache._config.CanvasLength;
+        /// <inheritdoc/>
+        public KeyValues Append(KeyValues fresh)
+        {
+            (int first, IReadOnlyList<int> newLengths) = cache._appending;
+            int rows = newLengths.Count, length = cache._lengths[first], width = (int)fresh.Keys.shape[2], kept = Kept(length);
+            if (shape.Kind == AttentionKind.Full)
+            {
+                KeyValues room = View(first, rows, Canvas + length, width);
+                room.Keys.copy_(fresh.Keys);
+                room.Values.copy_(fresh.Values);
+                return View(first, rows, Canvas, length + width);
+            }
+            KeyValues seen = kept == 0 ? fresh : View(first, rows, Canvas, kept).Concatenate(fresh);
+            for (int row = 0; row < rows; row++)
+            {
+                int total = kept + newLengths[row], keep = Kept(length + newLengths[row]);
+                Write(first + row, new KeyValues(
+                    seen.Keys.narrow(0, row, 1).narrow(2, total - keep, keep), seen.Values.narrow(0, row, 1).narrow(2, total - keep, keep)));
+            }
+            return seen;
+        }
 
-        public int Kept(int length) => cache.Kept(Kind, length);
+        /// <summary>Writes the canvases of all rows in front of their cached positions, and returns a view of both.</summary>
+        public KeyValues Join(KeyValues canvas)
+        {
+            int rows = cache._lengths.Count;
+            KeyValues place = View(0, rows, 0, Canvas);
+            place.Keys.copy_(canvas.Keys);
+            place.Values.copy_(canvas.Values);
+            return View(0, rows, 0, Canvas + Kept(cache.Longest));
+        }
 
         /// <summary>Views [rows,kv,count,D] of the buffers' positions from <paramref name="start"/> on, canvas included.</summary>
-        public KeyValues View(int first, int rows, int start, int count)
+        private KeyValues View(int first, int rows, int start, int count)
         {
             Reserve(cache._lengths.Count, start + count);
             return new KeyValues(_keys!.narrow(0, first, rows).narrow(2, start, count), _values!.narrow(0, first, rows).narrow(2, start, count));
@@ -147,8 +180,8 @@ internal sealed class KeyValueCache : IDisposable
             Write(row, snapshot);
         }
 
-        /// <summary>Puts [1,kv,count,D] at the start of a row's cache.</summary>
-        public void Write(int row, KeyValues rows)
+        /// <summary>Writes [1,kv,count,D] to the start of a row's cache.</summary>
+        private void Write(int row, KeyValues rows)
         {
             KeyValues target = View(row, 1, Canvas, (int)rows.Keys.shape[2]);
             target.Keys.copy_(rows.Keys);
@@ -161,14 +194,18 @@ internal sealed class KeyValueCache : IDisposable
             _values?.Dispose();
         }
 
+        private int Kept(int length) => cache.Kept(shape.Kind, length);
+
         private void Reserve(int rows, int positions)
         {
             long haveRows = _keys?.shape[0] ?? 0, have = _keys?.shape[2] ?? 0;
             if (rows <= haveRows && positions <= have) return;
             // Room for half as much again: as answers grow canvas by canvas, copies stay rare.
             long wanted = positions <= have ? have : Math.Max(positions, have + (have / 2));
-            long full = Kind == AttentionKind.Full ? (wanted + Block - 1) / Block * Block : Canvas + cache._config.SlidingWindow - 1;
-            long[] size = [Math.Max(rows, haveRows), shape.KeyValueHeads, Kind == AttentionKind.Full ? full : Math.Min(full, Math.Max(wanted, Canvas + Block)), shape.HeadDim];
+            bool isFull = shape.Kind == AttentionKind.Full;
+            long most = isFull ? (wanted + Block - 1) / Block * Block : Canvas + cache._config.SlidingWindow - 1;
+            long length = isFull ? most : Math.Min(most, Math.Max(wanted, Canvas + Block));
+            long[] size = [Math.Max(rows, haveRows), shape.KeyValueHeads, length, shape.HeadDim];
             _keys = Grow(_keys, size);
             _values = Grow(_values, size);
         }
@@ -184,42 +221,6 @@ internal sealed class KeyValueCache : IDisposable
                 old.Dispose();
             }
             return buffer.DetachFromDisposeScope();
-        }
-    }
-
-    /// <summary>The past of an encoder pass over some rows.</summary>
-    private sealed record EncoderRows(Layer Layer, int First, int Length, IReadOnlyList<int> NewLengths) : KeyValues(null!, null!)
-    {
-        public override KeyValues Append(KeyValues newer)
-        {
-            int rows = NewLengths.Count, width = (int)newer.Keys.shape[2], kept = Layer.Kept(Length);
-            if (Layer.Kind == AttentionKind.Full)
-            {
-                KeyValues room = Layer.View(First, rows, Layer.Canvas + Length, width);
-                room.Keys.copy_(newer.Keys);
-                room.Values.copy_(newer.Values);
-                return Layer.View(First, rows, Layer.Canvas, Length + width);
-            }
-            KeyValues seen = kept == 0 ? newer : Layer.View(First, rows, Layer.Canvas, kept).Concatenate(newer);
-            for (int row = 0; row < rows; row++)
-            {
-                int total = kept + NewLengths[row], keep = Layer.Kept(Length + NewLengths[row]);
-                Layer.Write(First + row, new KeyValues(
-                    seen.Keys.narrow(0, row, 1).narrow(2, total - keep, keep), seen.Values.narrow(0, row, 1).narrow(2, total - keep, keep)));
-            }
-            return seen;
-        }
-    }
-
-    /// <summary>The past of a decoder pass over all rows.</summary>
-    private sealed record CanvasRows(Layer Layer, int Rows, int Kept) : KeyValues(null!, null!)
-    {
-        public override KeyValues Append(KeyValues newer)
-        {
-            KeyValues canvas = Layer.View(0, Rows, 0, Layer.Canvas);
-            canvas.Keys.copy_(newer.Keys);
-            canvas.Values.copy_(newer.Values);
-            return Layer.View(0, Rows, 0, Layer.Canvas + Kept);
         }
     }
 }

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The functions of CUDA's runtime (libcudart.so.12) that TorchSharp does not offer: a thread's device, and events.
-/// Stream 0 is the one that libtorch computes on.
+/// Functions of CUDA's runtime (libcudart.so.12) that TorchSharp lacks: selecting a thread's device, and events.
+/// libtorch computes on stream 0.
 /// </summary>
 internal static partial class CudaRuntime
 {
@@ -18,7 +18,7 @@ internal static partial class CudaRuntime
         if (code != Success) throw new ExternalException($"CUDA error {code}: {Marshal.PtrToStringUTF8(cudaGetErrorString(code))}", code);
     }
 
-    /// <summary>Whether all work before the event is done.</summary>
+    /// <summary>Returns true when all work before the event is done.</summary>
     public static bool Done(nint recorded)
     {
         int code = cudaEventQuery(recorded);

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Finds NCCL and CUDA's runtime for <see cref="NcclLibrary"/> and <see cref="CudaRuntime"/>, and loads neither before it is called. What libtorch has already
-/// loaded comes first, whatever its file is called (packages give it names such as libcudart-9335f6a2.so.12); then the common names.
+/// Finds NCCL and CUDA's runtime for the classes that import from them, on their first call. Libraries that libtorch has already loaded come first,
+/// whatever their file names (packages use names such as libcudart-9335f6a2.so.12); then the common names.
 /// </summary>
 internal static class GpuLibraries
 {
@@ -17,8 +17,8 @@ internal static class GpuLibraries
         return true;
     });
 
-    /// <summary>Throws where one of the two cannot be loaded.</summary>
-    /// <exception cref="DllNotFoundException">Says which, what was tried and what to install.</exception>
+    /// <summary>Loads both libraries.</summary>
+    /// <exception cref="DllNotFoundException">A library cannot be loaded; the message lists the names that were tried, and what to install.</exception>
     public static void Require()
     {
         _ = Registered.Value;
@@ -45,7 +45,7 @@ internal static class GpuLibraries
             $"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has {probe}: {advice}.");
     }
 
-    /// <summary>Files of this process's memory whose path contains <paramref name="part"/>.</summary>
+    /// <summary>Lists files mapped into this process whose path contains <paramref name="part"/>.</summary>
     private static IEnumerable<string> Mapped(string part) => !OperatingSystem.IsLinux() ? [] :
         [.. File.ReadLines("/proc/self/maps").Where(line => line.Contains(part, StringComparison.Ordinal)).Select(line => line[line.IndexOf('/')..]).Distinct()];
 }

@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Gives free memory inside the C library's heap back to the system, where there is much of it. A freed block that was aligned glibc (2.36, for one)
-/// hardly ever uses again for an aligned block of the same size: between activations that stay, what came and went leaves holes of more than the
-/// activations' own size. Giving them back costs the time of touching the pages anew: about 7 % of a LoRA step for 10 % of its memory.
+/// Returns free memory of the C library's heap to the system, where there is much of it. glibc (2.36, for one) rarely reuses a freed aligned block for
+/// an aligned block of the same size, so that temporaries leave holes between the activations that are kept, larger than these. Returning them costs the
+/// time of touching the pages again: about 7 % of a LoRA step for 10 % of its memory.
 /// </summary>
 internal static unsafe partial class HeapTrim
 {
@@ -14,7 +14,7 @@ internal static unsafe partial class HeapTrim
     private static readonly bool HasGlibc =
         OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library) && NativeLibrary.TryGetExport(library, "mallinfo2", out _);
 
-    /// <summary>Does nothing where the C library is another.</summary>
+    /// <summary>Returns free memory to the system; does nothing without glibc.</summary>
     public static void Run()
     {
         if (HasGlibc && mallinfo2().Free > WorthIt) malloc_trim(0);
@@ -26,7 +26,7 @@ internal static unsafe partial class HeapTrim
     [LibraryImport("libc.so.6")]
     private static partial int malloc_trim(nuint pad);
 
-    /// <summary>glibc's struct mallinfo2, of which one field is read.</summary>
+    /// <summary>glibc's struct mallinfo2.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private readonly struct HeapUse
     {

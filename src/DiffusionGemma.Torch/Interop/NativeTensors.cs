@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What TorchSharp's own surface gets wrong or lacks: a pointer that honours a view's offset, and a tensor over foreign memory.</summary>
+/// <summary>Native tensor functions that TorchSharp lacks: a data pointer that honours a view's offset, and a tensor over foreign memory.</summary>
 internal static unsafe partial class NativeTensors
 {
-    /// <summary>The first element of a tensor's memory (a view's own, not its storage's). Valid while the tensor lives.</summary>
+    /// <summary>Returns the address of a tensor's first element (of a view's, not of its storage's). Valid while the tensor lives.</summary>
     public static void* Data(Tensor tensor)
     {
         void* data = THSTensor_data(tensor.Handle);
@@ -15,7 +15,7 @@ internal static unsafe partial class NativeTensors
         return data;
     }
 
-    /// <summary>A CPU tensor over memory that somebody else owns and keeps: nothing is copied, nothing is freed.</summary>
+    /// <summary>Creates a CPU tensor over memory that the caller owns and keeps alive: nothing is copied, and nothing freed.</summary>
     public static Tensor FromMemory(void* data, ReadOnlySpan<long> shape, ScalarType dtype)
     {
         fixed (long* sizes = shape)

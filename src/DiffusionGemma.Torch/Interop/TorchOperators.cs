@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// ATen operators that TorchSharp has no method for, each reached through a one-line TorchScript function: gradients pass through, errors
-/// come back as exceptions, a call costs a few microseconds. Compiled once a process.
+/// ATen operators that TorchSharp has no method for, each called through a one-line TorchScript function: gradients pass through, errors
+/// become exceptions, and a call costs a few microseconds. Compiled once a process.
 /// </summary>
 internal static class TorchOperators
 {
@@ -46,8 +46,8 @@ internal static class TorchOperators
     private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile(Source));
 
     /// <summary>
-    /// Calls a function of <see cref="Source"/>. Of a number TorchSharp makes a Scalar that nothing roots while the native call runs, so that a
-    /// collection frees it in use; here every Scalar lives in the arguments, and is freed when the call is over.
+    /// Calls a function of <see cref="Source"/>. TorchSharp converts a number to a Scalar that nothing roots during the native call, so that a
+    /// collection may free it in use; here every Scalar is rooted by the arguments, and disposed after the call.
     /// </summary>
     private static object Invoke(string function, params object?[] arguments)
     {
@@ -67,17 +67,17 @@ internal static class TorchOperators
     /// <param name="k">[B,kv,K,D].</param>
     /// <param name="v">[B,kv,K,D].</param>
     /// <param name="mask">bool, broadcastable to [B,h,Q,K]; true = may be seen. Every query must see something.</param>
-    /// <param name="scale">What the scores are multiplied by.</param>
+    /// <param name="scale">Factor of the scores.</param>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
         (Tensor)Invoke("attention", q, k, v, mask, scale);
 
     /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
     public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Invoke("rms_norm", x, weight, eps);
 
-    /// <summary>Rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
+    /// <summary>Looks up rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
-    /// <summary>Of consecutive runs of <paramref name="count"/> places, the sum of the rows there: [N,H] and [T·count] -> [T,H], summed in at least float32.</summary>
+    /// <summary>Sums the rows at each run of <paramref name="count"/> places: [N,H] and [T·count] -> [T,H], summed in at least float32.</summary>
     public static Tensor SumOfRows(Tensor rows, Tensor places, long count)
     {
         using Tensor offsets = arange(0, places.shape[0], count, dtype: ScalarType.Int64, device: places.device);
@@ -96,14 +96,16 @@ internal static class TorchOperators
     /// <summary>softmax over the last dimension, in place.</summary>
     public static void SoftmaxInPlace(Tensor x) => ((Tensor)Invoke("softmax_", x)).Dispose();
 
-    /// <summary>a b into memory that is there already; a view's strides are honoured.</summary>
+    /// <summary>Computes a b into the memory of <paramref name="result"/>; a view's strides are honoured.</summary>
     public static void MatrixProductInto(Tensor a, Tensor b, Tensor result)
     {
         using Tensor same = (Tensor)Invoke("mm_into", a, b, result);
     }
 
-    /// <summary>One AdamW step in place over lists of equal length; step counters are float32 scalars beside their parameters, already counted up.
-    /// Gradients are divided by <paramref name="divisor"/> (a float32 scalar) on the way, where there is one.</summary>
+    /// <summary>
+    /// Runs one AdamW step in place over lists of equal length; step counters are float32 scalars, already incremented. Gradients are divided by
+    /// <paramref name="divisor"/> (a float32 scalar) where there is one.
+    /// </summary>
     public static void FusedAdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? divisor) =>

@@ -89,7 +89,7 @@ public sealed class DiffusionGemmaModel : IDisposable
             bool isThere = device.type == Device.type && (device.type == DeviceType.CPU || device.index == Device.index);
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
-        return new DiffusionGemmaModel(_checkpoint, ModelStack.Of(Config, Part, expertRanks), ownsCheckpoint: false);
+        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false);
     }
 
     /// <summary>Whether a checkpoint's tensor is a stack of experts.</summary>
@@ -101,7 +101,11 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="past">What is already encoded: the new tokens are appended to it.</param>
     /// <returns>The cache; with a past, the same object, longer.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
-    public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null)
+    public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null) =>
+        Encode(inputIds, attentionMask, past, new PassContext(Pass.Encoder));
+
+    /// <summary>The same with the state of the pass.</summary>
+    internal EncoderCache Encode(Tensor inputIds, Tensor? attentionMask, EncoderCache? past, PassContext context)
     {
         RequireIds(inputIds, nameof(inputIds));
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
@@ -116,18 +120,18 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor keyPositions = (keyMask.cumsum(-1) - 1).clamp_min(0);
         Tensor positions = keyPositions.narrow(1, keyPositions.shape[1] - ids.shape[1], ids.shape[1]);
 
+        TensorLayerCache[]? grown = past is null ? null : [.. past.Layers.Select(layer => new TensorLayerCache(layer, scope))];
         (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
-            _stack.Embed(ids), positions, past?.Layers, Pass.Encoder,
-            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), real: attentionMask is null ? null : mask);
-        List<KeyValues> layers = past is null ? fresh : [.. past.Layers.Zip(fresh, (old, newer) => old.Append(newer))];
-        if (past is null) return new EncoderCache(layers, keyMask.alias(), keyPositions, hidden);
-        past.Replace(layers, keyMask, keyPositions, hidden);
+            _stack.Embed(ids, context), positions, grown, kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
+            real: attentionMask is null ? null : mask);
+        if (past is null) return new EncoderCache(fresh, keyMask.alias(), keyPositions, hidden);
+        past.Replace([.. grown!.Select(layer => layer.Held)], keyMask, keyPositions, hidden);
         return past;
     }
 
     /// <summary>The bidirectional pass over a canvas; the cache is only read.</summary>
     /// <param name="canvasIds">[B,C] int64.</param>
-    /// <param name="cache">What <see cref="Encode"/> returned for the same rows.</param>
+    /// <param name="cache">What <see cref="Encode(Tensor, Tensor?, EncoderCache?)"/> returned for the same rows.</param>
     /// <param name="selfConditioningLogits">[B,C,V] of an earlier pass over this canvas, or null.</param>
     /// <param name="selfConditioningMask">[B] bool: rows that are conditioned; null: all, where there are logits.</param>
     /// <param name="starts">[B] int64, the position of each row's canvas; only earlier positions are seen (training). Null: right after the
@@ -144,16 +148,21 @@ public sealed class DiffusionGemmaModel : IDisposable
             throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
         Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask?.to(Device).nonzero().flatten();
         Tensor? logits = selfConditioningLogits?.to(Device);
-        return Logits(DecodeHidden(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts)).MoveToOuterDisposeScope();
+        var context = new PassContext(Pass.Decoder);
+        Tensor hidden = Decode(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts, null, context);
+        return Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
     /// <summary>Head and soft-cap of an already normed hidden state.</summary>
     /// <param name="hidden">[...,H].</param>
     /// <returns>[...,V], at least float32: cap · tanh(x / cap).</returns>
-    public Tensor Logits(Tensor hidden)
+    public Tensor Logits(Tensor hidden) => Logits(hidden, new PassContext(Pass.Decoder));
+
+    /// <summary>The same with the state of the pass.</summary>
+    internal Tensor Logits(Tensor hidden, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor scores = LinearFunction.Of(hidden, _stack.Embedding).to(RotaryEmbedding.AtLeastFloat32(DType));
+        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(RotaryEmbedding.AtLeastFloat32(DType));
         return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 
@@ -171,11 +180,17 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal void SaveGathered(string folder, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> gathered) =>
         CheckpointWriter.Save(_checkpoint, folder, Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
 
-    /// <summary>
-    /// The decoder's hidden state [B,C,H] after the final norm. <paramref name="logits"/> [n,C,V] of an earlier pass condition the rows
-    /// <paramref name="conditioned"/> [n] (null: all of them); <paramref name="canvasMask"/> [B,C] marks a shorter canvas' real part.
-    /// </summary>
-    internal Tensor DecodeHidden(Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask = null)
+    /// <summary>Decodes canvases against an encoder cache.</summary>
+    /// <param name="canvasIds">[B,C] int64.</param>
+    /// <param name="cache">The encoded tokens of the same rows; only read.</param>
+    /// <param name="logits">[n,C,V] of an earlier pass that condition this one; null: none.</param>
+    /// <param name="conditioned">[n] int64: the rows that <paramref name="logits"/> condition; null: all.</param>
+    /// <param name="starts">[B] int64, the position of each row's canvas; null: right after the cached tokens.</param>
+    /// <param name="canvasMask">[B,C] bool, false = beyond the end of a shorter canvas; null: all are whole.</param>
+    /// <param name="context">The decoder pass.</param>
+    /// <returns>The hidden state [B,C,H] after the final norm.</returns>
+    internal Tensor Decode(
+        Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask, PassContext context)
     {
         RequireIds(canvasIds, nameof(canvasIds));
         if (cache.Mask.shape[0] != canvasIds.shape[0])
@@ -183,17 +198,41 @@ public sealed class DiffusionGemmaModel : IDisposable
         RequirePerRow(starts, canvasIds.shape[0], nameof(starts));
 
         using var scope = NewDisposeScope();
-        Tensor ids = canvasIds.to(Device);
-        Tensor first = starts?.to(Device) ?? cache.NextPositions();
+        Tensor ids = canvasIds.to(Device), first = starts?.to(Device) ?? cache.NextPositions();
         Tensor positions = first.unsqueeze(-1) + arange(ids.shape[1], device: Device);
         Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
-        Tensor? soft = logits is null || logits.shape[0] == 0 ? null : _stack.ExpectedEmbedding(logits);
-        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids), soft, conditioned);
-        return _stack.Run(
-            embedded, positions, cache.Layers, Pass.Decoder,
-            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas),
-            real: canvasMask is null ? null : wholeCanvas).Hidden.MoveToOuterDisposeScope();
+        Conditioning? conditioning = logits is null || logits.shape[0] == 0 ? null : new Conditioning(_stack.ExpectedEmbedding(logits, context), conditioned);
+        return Decode(
+            ids, positions, [.. cache.Layers.Select(layer => new TensorLayerCache(layer))], conditioning,
+            kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas), context,
+            real: canvasMask is null ? null : wholeCanvas).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The bidirectional pass over canvases, of training and of inference.</summary>
+    /// <param name="ids">[B,C] int64.</param>
+    /// <param name="positions">[B,C] int64.</param>
+    /// <param name="pasts">One cache a layer with the encoded tokens of the same rows.</param>
+    /// <param name="conditioning">An earlier prediction for these canvases; null: none.</param>
+    /// <param name="masks">[B,1,C,K] bool for each kind of attention, true = may be seen; null: all is.</param>
+    /// <param name="context">The decoder pass.</param>
+    /// <param name="real">[B,C] bool, false = padding, which is routed to no expert; null: none is.</param>
+    /// <returns>The hidden state [B,C,H] after the final norm.</returns>
+    internal Tensor Decode(
+        Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks, PassContext context,
+        Tensor? real = null)
+    {
+        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids, context), conditioning, context);
+        return _stack.Run(embedded, positions, pasts, masks, context, real: real).Hidden;
+    }
+
+    /// <summary>The causal pass over new tokens that only appends their keys and values to caches.</summary>
+    /// <param name="ids">[B,S] int64.</param>
+    /// <param name="positions">[B,S] or [1,S] int64.</param>
+    /// <param name="pasts">One cache a layer.</param>
+    /// <param name="masks">[B,1,S,K] bool for each kind of attention, true = may be seen.</param>
+    /// <param name="context">The encoder pass.</param>
+    internal void Encode(Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Func<AttentionKind, Tensor?> masks, PassContext context) =>
+        _stack.Run(_stack.Embed(ids, context), positions, pasts, masks, context, keysOnly: true);
 
     /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>
     public void Dispose()
@@ -206,8 +245,9 @@ public sealed class DiffusionGemmaModel : IDisposable
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             throw new ArgumentException($"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
-        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) && expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null);
-        return new DiffusionGemmaModel(checkpoint, ModelStack.Of(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
+        Func<Tensor, Tensor>? select = expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null;
+        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) ? select : null);
+        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
     }
 
     private static void RequireIds(Tensor ids, string name)

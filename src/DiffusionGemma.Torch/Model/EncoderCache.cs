@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// What an encoder pass leaves for the decoder: keys and values of every layer, and which of their positions are real. Grows with every
-/// <see cref="DiffusionGemmaModel.Encode"/> that is given it as its past. It owns its tensors; never share it between two generations.
+/// <see cref="DiffusionGemmaModel.Encode(Tensor, Tensor?, EncoderCache?)"/> that is given it as its past. It owns its tensors; never share it between two generations.
 /// </summary>
 public sealed class EncoderCache : IDisposable
 {

@@ -56,8 +56,10 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout.</summary>
     /// <param name="folder">Created where absent. An adapter that it held stays until the new one is whole.</param>
     /// <param name="baseModelNameOrPath">Stored as it is given: what transformers loads the base from.</param>
+    /// <param name="revision">Stored as it is given: the commit of a base that is named by its id on the Hub.</param>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
-    public void Save(string folder, string baseModelNameOrPath) => PeftFolder.Write(this, folder, baseModelNameOrPath);
+    public void Save(string folder, string baseModelNameOrPath, string? revision = null) =>
+        PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
 
     /// <summary>Adds the deltas to the model's weights, and takes this adapter off the model where it is set.</summary>
     /// <param name="model">The model the adapter was made for.</param>
@@ -211,16 +213,6 @@ public sealed class LoraAdapter : IDisposable
     {
         var seen = new HashSet<Tensor>(ReferenceEqualityComparer.Instance);
         return PeftFolder.Tensors(this).Where(t => seen.Add(t.Value));
-    }
-
-    /// <summary>Switches dropout on or off.</summary>
-    internal void Train(bool training)
-    {
-        if (Config.Dropout == 0) return;
-        foreach ((LoraPair? encoder, LoraPair? decoder) in Pairs.Values)
-            foreach (LoraPair? pair in new[] { encoder, decoder })
-                if (pair is not null)
-                    pair.Dropout = training ? Config.Dropout : 0;
     }
 
     private void RequireFits(ModelStack stack)

@@ -94,7 +94,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     }
 
     /// <summary>The file's text, keys in PEFT's own (alphabetical) order.</summary>
-    public string ToJson(string baseModelNameOrPath, string? targetModules, IReadOnlyList<string>? targetParameters)
+    public string ToJson(string baseModelNameOrPath, string? revision, string? targetModules, IReadOnlyList<string>? targetParameters)
     {
         var root = new JsonObject
         {
@@ -117,7 +117,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             ["peft_type"] = "LORA",
             ["r"] = Rank,
             ["rank_pattern"] = RankPattern.ToJson(),
-            ["revision"] = null,
+            ["revision"] = revision,
             ["target_modules"] = targetModules is null ? new JsonArray() : JsonValue.Create(targetModules),
             ["target_parameters"] = targetParameters is null ? null : new JsonArray([.. targetParameters.Select(name => JsonValue.Create(name))]),
             ["task_type"] = null,

@@ -38,13 +38,13 @@ internal static class PeftFolder
         }
     }
 
-    public static void Write(LoraAdapter adapter, string folder, string baseModelNameOrPath)
+    public static void Write(LoraAdapter adapter, string folder, string baseModelNameOrPath, string? revision)
     {
         using var scope = NewDisposeScope();
         var tensors = Tensors(adapter).ToDictionary(t => t.Key, t => t.Value.detach().to(ScalarType.Float32).cpu());
         bool bothPasses = adapter.Pairs.Values.Any(p => p.Encoder is not null);
         string? pattern = LoraTargets.PeftPattern([.. adapter.Pairs.Keys], adapter.AllProjections, bothPasses);
-        string config = adapter.Config.ToJson(baseModelNameOrPath, pattern, ExpertTargets.Of(adapter));
+        string config = adapter.Config.ToJson(baseModelNameOrPath, revision, pattern, ExpertTargets.Of(adapter));
         try
         {
             using var update = new FolderUpdate(folder);

@@ -4,51 +4,53 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Self-attention of one layer. Queries and keys are normed a head and rotated, so the scores' scale is 1; full-attention layers have no
+/// Self-attention of one layer. Queries and keys are normed per head and rotated, so the scores' scale is 1; full-attention layers have no
 /// value projection: their values are the raw keys, normed.
 /// </summary>
 internal sealed class Attention(
     LayerShape shape, int heads, int? window, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
 {
-    /// <summary>Queries that a causal pass takes at once.</summary>
+    /// <summary>Queries of one block of a causal pass.</summary>
     public const long QueryBlock = 128;
 
     public IEnumerable<Linear> Linears => value is null ? [query, key, output] : [query, key, value, output];
 
-    /// <summary>x [B,S,H] attends past keys and its own. Returns the output [B,S,H] and the fresh keys and values, [B,kv,S,D] each.</summary>
+    /// <summary>Attends to the past and to x itself; returns the output [B,S,H], and x's keys and values, [B,kv,S,D] each.</summary>
     /// <param name="x">[B,S,H], normed.</param>
-    /// <param name="past">Keys and values of earlier positions, or null.</param>
+    /// <param name="past">The layer's cache of earlier positions, or null.</param>
     /// <param name="angles">The rotation of x's positions.</param>
     /// <param name="mask">[B,1,S,past+S], true = may be seen; null: all is.</param>
-    /// <param name="pass">Which adapter applies.</param>
-    public (Tensor Output, KeyValues Fresh) Forward(Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass)
+    /// <param name="context">The pass.</param>
+    public (Tensor Output, KeyValues Fresh) Forward(
+        Tensor x, ILayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context)
     {
         using var scope = NewDisposeScope();
-        KeyValues fresh = KeysAndValues(x, angles, pass);
-        Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, pass), heads, queryNorm), angles);
-        KeyValues seen = past is null ? fresh : past.Append(fresh);
-        Tensor attended = past is null && pass == Pass.Encoder && mask is not null
+        KeyValues fresh = KeysAndValues(x, angles, context);
+        Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, context), heads, queryNorm, context), angles, context);
+        KeyValues seen = past is null ? fresh : context.Pass == Pass.Encoder ? past.Append(fresh) : past.Join(fresh);
+        Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null
             ? Causal(q, seen, mask)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
-        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), pass);
+        Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), context);
         return (result.MoveToOuterDisposeScope(), new KeyValues(fresh.Keys.MoveToOuterDisposeScope(), fresh.Values.MoveToOuterDisposeScope()));
     }
 
-    /// <summary>x's own keys and values, [B,kv,S,D] each.</summary>
-    public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, Pass pass)
+    /// <summary>Computes x's own keys and values, [B,kv,S,D] each.</summary>
+    public KeyValues KeysAndValues(Tensor x, (Tensor Cos, Tensor Sin) angles, PassContext context)
     {
-        Tensor rawKeys = key.Forward(x, pass), rawValues = value is null ? rawKeys : value.Forward(x, pass);
+        Tensor rawKeys = key.Forward(x, context), rawValues = value is null ? rawKeys : value.Forward(x, context);
         return new KeyValues(
-            RotaryEmbedding.Rotate(NormedHeads(rawKeys, shape.KeyValueHeads, keyNorm), angles), NormedHeads(rawValues, shape.KeyValueHeads, null));
+            RotaryEmbedding.Rotate(NormedHeads(rawKeys, shape.KeyValueHeads, keyNorm, context), angles, context),
+            NormedHeads(rawValues, shape.KeyValueHeads, null, context));
     }
 
     /// <summary>
-    /// A block of queries at a time, each beside the keys that it may see at all: none after it, and on sliding layers none beyond the window.
-    /// Positions of a row follow each other, whatever its padding on either side, so a distance between indices is one between positions.
+    /// Attends block by block of queries, each to the keys that it may see: none after it, and on sliding layers none before the window. Positions of
+    /// a row are consecutive, whatever its padding on either side, so a distance between indices is a distance between positions.
     /// <code>
     /// window 2, blocks of 2     keys  0 1 2 3 4 5
     /// queries 0 1                     x x . . . .
-    /// queries 2 3                     . x x x . .      never looked at: .
+    /// queries 2 3                     . x x x . .      . is not computed
     /// queries 4 5                     . . . x x x
     /// </code>
     /// </summary>
@@ -66,16 +68,7 @@ internal sealed class Attention(
         return cat(blocks, 2);
     }
 
-    /// <summary>[B,S,count·D] -> [B,count,S,D], each head normed.</summary>
-    private Tensor NormedHeads(Tensor projected, long count, Tensor? weight) =>
-        RmsNorm.Of(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon).transpose(1, 2);
-}
-
-/// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>
-internal record KeyValues(Tensor Keys, Tensor Values)
-{
-    /// <summary>All that is seen once newer ones have come; a cache that is written in place does it in its own way.</summary>
-    public virtual KeyValues Append(KeyValues newer) => Concatenate(newer);
-
-    public KeyValues Concatenate(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
+    /// <summary>Splits [B,S,count·D] into heads [B,count,S,D], and norms each.</summary>
+    private Tensor NormedHeads(Tensor projected, long count, Tensor? weight, PassContext context) =>
+        RmsNorm.Normalize(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon, context).transpose(1, 2);
 }

@@ -4,19 +4,19 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Which keys a query may see, as bool tensors [B,1,Q,K] (true = seen), by positions and not by indices: rows may be padded on either side.
+/// Attention masks, bool [B,1,Q,K] (true = seen), by positions and not by indices: rows may be padded on either side.
 /// <code>
 /// encoder, causal             encoder, sliding (window 2)    decoder (canvas of 2 after 4; window 3)
 /// keys    0 1 2 3             keys    0 1 2 3                keys       0 1 2 3 | c0 c1
 /// query 0 x . . .             query 0 x . . .                full    c0 x x x x | x  x
 /// query 1 x x . .             query 1 x x . .                        c1 x x x x | x  x
-/// query 2 x x x .             query 2 . x x .                sliding c0 . . x x | x  x     anchored to the canvas' start:
+/// query 2 x x x .             query 2 . x x .                sliding c0 . . x x | x  x     anchored to the canvas's start:
 /// query 3 x x x x             query 3 . . x x                        c1 . . x x | x  x     the same for all its queries
 /// </code>
 /// </summary>
 internal static class AttentionMasks
 {
-    /// <summary>Causal, and within the window on sliding layers.</summary>
+    /// <summary>Builds the encoder's mask: causal, and within the window on sliding layers.</summary>
     /// <param name="kind">The layer's attention.</param>
     /// <param name="window">Positions a sliding layer sees, its own included.</param>
     /// <param name="queryPositions">[B,Q].</param>
@@ -31,7 +31,7 @@ internal static class AttentionMasks
         return seen.unsqueeze(1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Real cached positions before the canvas (on sliding layers the last window - 1 of them), and the canvas whole.</summary>
+    /// <summary>Builds the decoder's mask: real cached positions before the canvas (on sliding layers the last window - 1), and the whole canvas.</summary>
     /// <param name="kind">The layer's attention.</param>
     /// <param name="window">Positions a sliding layer sees.</param>
     /// <param name="starts">[B], the position of each row's canvas.</param>

@@ -4,31 +4,34 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The token table [V,H], which is the tied head too, as what it gives the layers: rows, and expectations over rows, each times √H. Their
-/// gradients are added to the table's own, in place: autograd would make one of the table's size at each use.
+/// Looks tokens up in the embedding table [V,H], which is also the tied head, and averages its rows; both times √H. Gradients are added to the table's in
+/// place, where autograd would allocate one of the table's size at each use.
 /// </summary>
 internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId)
 {
-    /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Rows(Tensor ids) =>
-        IsTrained ? RowsFunction.Run(weight, ids, InUse)[0]
+    /// <summary>Looks up [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
+    public Tensor LookUp(Tensor ids, PassContext context) =>
+        IsTrained ? RowsFunction.Run(context.Backward, weight, ids, CreateUse(context))[0]
             : weight.index_select(0, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(scale);
 
-    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor Expected(Tensor logits)
+    /// <summary>Averages of the table's rows, times √H. No gradient for the weights.</summary>
+    /// <param name="weights">[N,V]: the weights of the rows in each average.</param>
+    /// <param name="totals">[N,1]: what each average is divided by; null: the weights are probabilities.</param>
+    /// <param name="context">The pass.</param>
+    /// <returns>[N,H].</returns>
+    public Tensor Average(Tensor weights, Tensor? totals, PassContext context)
     {
-        using var scope = NewDisposeScope();
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(weight.dtype)).softmax(-1).to(weight.dtype).view(-1, weight.shape[0]);
-        Tensor soft = IsTrained ? ExpectedFunction.Run(weight, probabilities, InUse)[0] : Kernels.MatMul(probabilities, weight).mul_(scale);
-        return soft.view(logits.shape[0], -1, weight.shape[1]).MoveToOuterDisposeScope();
+        if (IsTrained) return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
+        Tensor sums = Kernels.MatMul(weights, weight);
+        return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }
 
     private bool IsTrained => weight.requires_grad && is_grad_enabled();
 
-    /// <summary>What a backward asks for, as one object: a context refuses a bare tensor that is to be changed.</summary>
-    private Use InUse => new(weight, scale, paddingId);
+    /// <summary>Bundles what a backward needs: autograd's context refuses a bare tensor that will be changed.</summary>
+    private Use CreateUse(PassContext context) => new(weight, scale, paddingId, context.Gradients);
 
-    private sealed record Use(Tensor Weight, double Scale, long PaddingId);
+    private sealed record Use(Tensor Weight, double Scale, long PaddingId, GradientSink Gradients);
 
     private sealed class RowsFunction : AutogradFunction<RowsFunction>
     {
@@ -43,14 +46,14 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
         {
             var use = (Use)context.get_data("use");
-            Tensor ids = context.get_saved_variables()[0].flatten(), buffer = GradientBuffers.Of(use.Weight);
+            Tensor ids = context.get_saved_variables()[0].flatten(), buffer = use.Gradients.BufferOf(use.Weight);
             Tensor rows = gradients[0]!.reshape(ids.shape[0], -1).to(buffer.dtype) * use.Scale;
             buffer.index_add_(0, ids, rows.masked_fill_(ids.eq(use.PaddingId).unsqueeze(-1), 0), 1);
             return [null, null, null];
         }
     }
 
-    private sealed class ExpectedFunction : AutogradFunction<ExpectedFunction>
+    private sealed class AverageFunction : AutogradFunction<AverageFunction>
     {
         protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
         {
@@ -63,7 +66,7 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
         {
             var use = (Use)context.get_data("use");
-            Kernels.AddOuter(GradientBuffers.Of(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
+            Kernels.AddOuter(use.Gradients.BufferOf(use.Weight), context.get_saved_variables()[0], gradients[0]! * use.Scale);
             return [null, null, null];
         }
     }

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The (token, choice) pairs of a layer's tokens, sorted by expert: each expert's are one slice.</summary>
-/// <param name="Order">[T·K]: which pair stands at a sorted place.</param>
-/// <param name="Tokens">[T·K]: which token stands there.</param>
-/// <param name="Places">[T·K]: where a pair went.</param>
+/// <summary>The (token, choice) pairs of a layer's tokens, sorted by expert: the pairs of one expert are one slice.</summary>
+/// <param name="Order">[T·K]: the pair at each sorted place.</param>
+/// <param name="Tokens">[T·K]: the token at each sorted place.</param>
+/// <param name="Places">[T·K]: the sorted place of each pair.</param>
 /// <param name="Counts">Pairs of each expert.</param>
 /// <param name="Choices">K.</param>
 /// <example>
@@ -19,9 +19,10 @@ namespace DiffusionGemma;
 /// </example>
 internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places, long[] Counts, long Choices)
 {
+    /// <summary>Sorts the pairs by expert.</summary>
     /// <param name="indices">[T,K].</param>
     /// <param name="experts">E.</param>
-    public static ExpertRouting Of(Tensor indices, long experts)
+    public static ExpertRouting Sort(Tensor indices, long experts)
     {
         using var scope = NewDisposeScope();
         Tensor flat = indices.flatten(), order = flat.sort(0, descending: false, stable: true).Indices;
@@ -31,9 +32,9 @@ internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places,
             order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(), order.argsort().MoveToOuterDisposeScope(), counts, choices);
     }
 
-    /// <summary>[T,...] a token -> [T·K,...] sorted.</summary>
+    /// <summary>Copies rows of tokens [T,...] to their sorted places [T·K,...].</summary>
     public Tensor Sorted(Tensor tokens) => tokens.index_select(0, Tokens);
 
-    /// <summary>[T·K,H] sorted -> the sum of each token's [T,H].</summary>
+    /// <summary>Sums sorted rows [T·K,H] token by token: [T,H].</summary>
     public Tensor Summed(Tensor sorted) => TorchOperators.SumOfRows(sorted, Places, Choices);
 }

@@ -4,18 +4,18 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// One stack of an experts' layer [E,out,in], with the low-rank delta of a pass: y = W_e x + scale · B_e A_e x for the slice of rows that is
-/// expert e's. One matrix product a slice, written where its result belongs: on a CPU as fast as <c>_grouped_mm</c> at every size that was
-/// measured (which does the same, and has no gradient in place).
+/// One stack of an experts' layer [E,out,in], with the low-rank delta of a pass: y = W_e x + scale · B_e A_e x for the rows of expert e. One matrix
+/// product a slice of rows, written to its place: on a CPU as fast as <c>_grouped_mm</c> at every measured size (which does the same, without a gradient
+/// in place).
 /// </summary>
 internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
 {
-    /// <summary>What a gradient may reach beside the rows.</summary>
+    /// <summary>Tensors that may require a gradient.</summary>
     public IEnumerable<Tensor> Parameters => lora is null ? [weight] : [weight, lora.A, lora.B];
 
     private bool IsTrained => Parameters.Any(p => p.requires_grad);
 
-    /// <summary>x [N,in], sorted -> [N,out].</summary>
+    /// <summary>Projects rows sorted by expert, x [N,in] -> [N,out].</summary>
     public Tensor Forward(Tensor x, long[] counts)
     {
         using var scope = NewDisposeScope();
@@ -31,13 +31,13 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
         return y.MoveToOuterDisposeScope();
     }
 
-    /// <summary>The gradient of x [N,in] from y's [N,out]; those of what trains add up in their <see cref="GradientBuffers"/>.</summary>
-    public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts)
+    /// <summary>Computes the gradient of x [N,in] from y's [N,out]; gradients of trained parameters are added to <paramref name="sink"/>.</summary>
+    public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts, GradientSink sink)
     {
         using var scope = NewDisposeScope();
         Tensor dx = Kernels.GroupedMatMul(dy, weight, counts);
         Tensor? input = IsTrained ? x() : null;
-        if (weight.requires_grad) Kernels.GroupedAddOuter(GradientBuffers.Of(weight), dy, input!, counts);
+        if (weight.requires_grad) Kernels.GroupedAddOuter(sink.BufferOf(weight), dy, input!, counts);
         if (lora is null) return dx.MoveToOuterDisposeScope();
         Tensor[] rows = dy.split(counts, 0), results = dx.split(counts, 0);
         Tensor[]? inputs = input?.split(counts, 0);
@@ -50,7 +50,7 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
             results[e].addmm_(inner, low.A[e], beta: 1, alpha: 1);
             lowGradients?.Add(e, inputs![e], inputs[e].mm(low.A[e].t()).mul_(lora.Scale), rows[e], inner);
         }
-        lowGradients?.Publish();
+        lowGradients?.AddTo(sink.BufferOf(lora.A), sink.BufferOf(lora.B));
         return dx.MoveToOuterDisposeScope();
     }
 }

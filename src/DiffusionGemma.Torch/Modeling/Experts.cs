@@ -5,8 +5,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// The experts of a layer: gate_up [E,2F,H] (gate rows first) and down [E,H,F]. The (token, choice) pairs are sorted by expert once; every
-/// expert then works on one slice of them with a view of its own weights. No capacity limit, no dropped token. Where several ranks own the experts
-/// between them, the stacks are this rank's part, [E/n,...].
+/// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the experts,
+/// the stacks are this rank's part, [E/n,...].
 /// </summary>
 internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRanks ranks)
 {
@@ -17,22 +17,23 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRa
 
     public Tensor Down { get; } = down;
 
-    /// <summary>Who owns the layer's experts between them.</summary>
+    /// <summary>The ranks that share the layer's experts.</summary>
     public IExpertRanks Ranks => ranks;
 
     public ExpertsLora? EncoderLora { get; set; }
 
     public ExpertsLora? DecoderLora { get; set; }
 
-    /// <summary>y_t = Σ_k down_e(w_tk · gelu_tanh(gate_e(x_t)) · up_e(x_t)).</summary>
+    /// <summary>Computes y_t = Σ_k down_e(w_tk · gelu_tanh(gate_e(x_t)) · up_e(x_t)).</summary>
     /// <param name="x">[T,H].</param>
     /// <param name="weights">[T,K], at least float32.</param>
     /// <param name="indices">[T,K].</param>
-    /// <param name="pass">Which adapter applies.</param>
-    public Tensor Forward(Tensor x, Tensor weights, Tensor indices, Pass pass)
+    /// <param name="context">The pass, which selects the adapter.</param>
+    public Tensor Forward(Tensor x, Tensor weights, Tensor indices, PassContext context)
     {
-        ExpertsLora? lora = pass == Pass.Encoder ? EncoderLora : DecoderLora;
-        return ExpertsFunction.Run(
-            x, weights, ExpertRouting.Of(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks);
+        ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
+        return ExpertsFunction.Compute(
+            x, weights, ExpertRouting.Sort(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
+            context);
     }
 }

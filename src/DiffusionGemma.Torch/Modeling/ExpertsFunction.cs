@@ -4,14 +4,14 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A layer's experts with a backward of their own. Of the T·K rows only gate and up are kept: rows of H numbers are gathered again, and the
-/// gated activation is computed again. The routing weight w multiplies the activation and not the output, so that its gradient needs no output:
+/// A layer's experts with a custom backward. Of the T·K rows only gate and up are kept: rows of H numbers are gathered again, and the gated
+/// activation is computed again. The routing weight w multiplies the activation and not the output, so that its gradient needs no output:
 /// <para>
 /// [g;u] = W_gu x, a = gelu(g) · u, y = Σ_k W_d (w a); with d = W_dᵀ dy: dw = d · a, da = w d, dg = da u gelu'(g), du = da gelu(g),
 /// dx = Σ_k W_guᵀ [dg;du], dW_d = dyᵀ (w a), dW_gu = [dg;du]ᵀ x.
 /// </para>
-/// With experts spread over ranks (<see cref="ExpertExchange"/>) x and w go to an expert's owner and w y comes back; dy goes, and x again where weights
-/// train, and dx and dw come back. An expert's own gradient is then complete on its owner.
+/// With experts on several ranks (<see cref="ExpertExchange"/>) x and w go to an expert's owner and w y comes back; in the backward dy goes, and x again
+/// where weights train, and dx and dw come back. An expert's own gradient is then complete on its owner.
 /// </summary>
 internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
 {
@@ -22,13 +22,15 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="routing">The pairs, sorted.</param>
     /// <param name="gateUp">[E,2F,H].</param>
     /// <param name="down">[E,H,F].</param>
-    /// <param name="ranks">Who owns the experts between them; the stacks are this rank's part.</param>
+    /// <param name="ranks">The ranks that share the experts; the stacks are this rank's part.</param>
+    /// <param name="context">The pass.</param>
     /// <returns>[T,H].</returns>
-    public static Tensor Run(Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks)
+    public static Tensor Compute(
+        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context)
     {
         ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device);
-        var call = new Call(routing, exchange, gateUp, down);
-        if (is_grad_enabled()) return Run([x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
+        var call = new Call(routing, exchange, gateUp, down, context.Gradients);
+        if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;
     }
 
@@ -49,9 +51,9 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         return [x, weights, null, .. call.GateUp.Parameters.Select(_ => (Tensor?)null), .. call.Down.Parameters.Select(_ => (Tensor?)null)];
     }
 
-    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down) : IDisposable
+    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, GradientSink Gradients) : IDisposable
     {
-        /// <summary>The same, on references that outlive the pass' scope.</summary>
+        /// <summary>Copies this with references of its own, which outlive the pass's scope.</summary>
         public Call Kept() => this with
         {
             Routing = Routing with
@@ -73,12 +75,12 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         {
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts);
+            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Gradients);
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
             Tensor weightGradient = Exchange.FromExperts(dw).index_select(0, Routing.Places).view(weights.shape);
-            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts));
+            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
             return (Routing.Summed(sorted), weightGradient);
         }
 
@@ -90,7 +92,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Exchange.Dispose();
         }
 
-        /// <summary>[N,1] where the experts are, as wide as they are: in bfloat16 their product with the activation is rounded once.</summary>
+        /// <summary>Sends the routing weights [N,1] to the experts in their own dtype: in bfloat16 their product with the activation is rounded once.</summary>
         private Tensor ExpertsWeights(Tensor weights) => Exchange.ToExperts(weights.flatten().index_select(0, Routing.Order).unsqueeze(-1));
     }
 }

@@ -4,14 +4,16 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// gelu_tanh(gate) · up. Keeps its inputs alone, and computes gelu again: dgate = g · up · gelu'(gate), dup = g · gelu(gate).
+/// gelu_tanh(gate) · up, which keeps only its inputs and computes gelu again in the backward: dgate = g · up · gelu'(gate), dup = g · gelu(gate).
 /// </summary>
 internal sealed class GatedActivation : AutogradFunction<GatedActivation>
 {
     /// <param name="gate">[...,F].</param>
     /// <param name="up">[...,F].</param>
-    public static Tensor Of(Tensor gate, Tensor up) =>
-        is_grad_enabled() && (gate.requires_grad || up.requires_grad) ? Run(gate, up)[0] : Kernels.GatedGelu(Rows(gate), Rows(up)).view(gate.shape);
+    /// <param name="context">The pass.</param>
+    public static Tensor Activate(Tensor gate, Tensor up, PassContext context) =>
+        is_grad_enabled() && (gate.requires_grad || up.requires_grad) ? Run(context.Backward, gate, up)[0]
+            : Kernels.GatedGelu(Rows(gate), Rows(up)).view(gate.shape);
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
     {

@@ -9,10 +9,10 @@ internal sealed class GatedMlp(Linear gate, Linear up, Linear down)
     public IEnumerable<Linear> Linears => [gate, up, down];
 
     /// <summary>x [..., H] -> [..., H].</summary>
-    public Tensor Forward(Tensor x, Pass pass)
+    public Tensor Forward(Tensor x, PassContext context)
     {
         using var scope = NewDisposeScope();
-        return down.Forward(GatedActivation.Of(gate.Forward(x, pass), up.Forward(x, pass)), pass).MoveToOuterDisposeScope();
+        return down.Forward(GatedActivation.Activate(gate.Forward(x, context), up.Forward(x, context), context), context).MoveToOuterDisposeScope();
     }
 
     public static Tensor GeluTanh(Tensor x) => TorchOperators.GeluTanh(x);

@@ -4,24 +4,28 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A layer whose activations are thrown away after the forward pass and computed again for the backward: what stays of a layer is its input
-/// and its fresh keys and values. Gradients are the plain ones, those that reach the encoder through its cache too.
+/// Activation checkpointing of a layer: its activations are freed after the forward and computed again in the backward; its input and its keys and
+/// values are kept. Gradients are the same to the last bit, those that reach the encoder through its cache too.
 /// </summary>
 internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
 {
     private const string CallKey = "call";
 
     /// <summary>
-    /// As <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
-    /// decoder's keys and values, which nobody reads, are not there.
+    /// Runs <see cref="TransformerLayer.Forward"/>; <paramref name="x"/> must require a gradient, or the layer's weights would get none. The
+    /// decoder's own keys and values, which are not read, are not returned.
     /// </summary>
-    public static (Tensor Hidden, KeyValues? Fresh) Run(TransformerLayer layer, Tensor x, KeyValues? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, Pass pass, Tensor? real)
+    public static (Tensor Hidden, KeyValues? Fresh) Forward(
+        TransformerLayer layer, Tensor x, TensorLayerCache? past, (Tensor Cos, Tensor Sin) angles, Tensor? mask, PassContext context, Tensor? real)
     {
-        // The scope that made angles and masks ends with the pass: the backward has references of its own.
+        // Angles and masks belong to a scope that ends with the pass: the backward needs references of its own.
         static Tensor Kept(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
-        var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), pass, real is null ? null : Kept(real));
-        Tensor[] outputs = past is null ? Run(call, x) : Run(call, x, past.Keys, past.Values);
-        return (outputs[0], outputs.Length == 1 ? null : new KeyValues(outputs[1], outputs[2]));
+        var call = new Call(layer, Kept(angles.Cos), Kept(angles.Sin), mask is null ? null : Kept(mask), context, real is null ? null : Kept(real));
+        Tensor[] outputs = past is null ? Run(context.Backward, call, x) : Run(context.Backward, call, x, past.Held.Keys, past.Held.Values);
+        if (context.Pass == Pass.Decoder) return (outputs[0], null);
+        var fresh = new KeyValues(outputs[1], outputs[2]);
+        past?.Append(fresh);
+        return (outputs[0], fresh);
     }
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
@@ -31,26 +35,27 @@ internal sealed class LayerCheckpoint : AutogradFunction<LayerCheckpoint>
         context.save_data(CallKey, call);
         context.save_for_backward([.. tensors]);
         using var scope = NewDisposeScope();
-        return [.. call.Outputs(tensors).Select(t => t.MoveToOuterDisposeScope())];
+        return [.. call.Outputs(tensors, call.Context).Select(t => t.MoveToOuterDisposeScope())];
     }
 
     protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
     {
         using var call = (Call)context.get_data(CallKey);
         Tensor[] inputs = [.. context.get_saved_variables().Select(t => t.detach().requires_grad_(true))];
+        PassContext recomputed = call.Context with { Backward = new BackwardPass() };              // a backward within the backward
         Tensor[] outputs;
-        using (enable_grad()) outputs = call.Outputs(inputs);
-        AutogradFaults.Backward([.. outputs.Zip(gradients)]);
+        using (enable_grad()) outputs = call.Outputs(inputs, recomputed);
+        recomputed.Backward.Run([.. outputs.Zip(gradients)]);
         return [null, .. inputs.Select(i => i.grad)];
     }
 
-    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, Pass Pass, Tensor? Real) : IDisposable
+    private sealed record Call(TransformerLayer Layer, Tensor Cos, Tensor Sin, Tensor? Mask, PassContext Context, Tensor? Real) : IDisposable
     {
-        public Tensor[] Outputs(Tensor[] inputs)
+        public Tensor[] Outputs(Tensor[] inputs, PassContext context)
         {
-            KeyValues? past = inputs.Length == 1 ? null : new KeyValues(inputs[1], inputs[2]);
-            (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, Pass, Real);
-            return Pass == Pass.Decoder ? [hidden] : [hidden, fresh.Keys, fresh.Values];
+            TensorLayerCache? past = inputs.Length == 1 ? null : new TensorLayerCache(new KeyValues(inputs[1], inputs[2]));
+            (Tensor hidden, KeyValues fresh) = Layer.Forward(inputs[0], past, (Cos, Sin), Mask, context, Real);
+            return context.Pass == Pass.Decoder ? [hidden] : [hidden, fresh.Keys, fresh.Values];
         }
 
         public void Dispose()

@@ -4,24 +4,25 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or while dropout is on what it leaves of x over its chance to stay. Kept are x,
-/// where something needs it again, the r numbers scale · A x̃, and which of x stayed; nothing of y's size beside y is made, and the gradients of what
-/// trains add up in their <see cref="GradientBuffers"/>:
-/// <para>dx = Wᵀ dy + Aᵀ d (its dropped numbers zero) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
+/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or with dropout x · kept / (1 - p). The backward keeps x where it needs it,
+/// the r numbers scale · A x̃, and the dropout mask; no other tensor of y's size is allocated. Gradients of trained parameters are added to the context's
+/// <see cref="GradientSink"/>:
+/// <para>dx = Wᵀ dy + Aᵀ d (zero where x was dropped) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
 /// </summary>
 internal sealed class LinearFunction : AutogradFunction<LinearFunction>
 {
     private const string UseKey = "use";
 
     /// <param name="x">[...,in].</param>
-    /// <param name="weight">[out,in]; lives until the backward is over.</param>
+    /// <param name="weight">[out,in]; lives until the backward ends.</param>
+    /// <param name="context">The pass.</param>
     /// <param name="lora">The delta, or null.</param>
-    public static Tensor Of(Tensor x, Tensor weight, LoraPair? lora = null)
+    public static Tensor Project(Tensor x, Tensor weight, PassContext context, LoraPair? lora = null)
     {
-        var use = new Use(weight, lora, x.requires_grad, x.shape);
+        var use = new Use(weight, lora, context, x.requires_grad, x.shape);
         Tensor[] parameters = lora is null ? [weight] : [weight, lora.A, lora.B];
         bool trains = is_grad_enabled() && (x.requires_grad || parameters.Any(p => p.requires_grad));
-        return trains ? Run([x, use, .. parameters])[0] : use.Forward(x).Y;
+        return trains ? Run(context.Backward, [x, use, .. parameters])[0] : use.Forward(x).Y;
     }
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
@@ -36,31 +37,29 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
     protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)
     {
         var use = (Use)context.get_data(UseKey);
-        (Tensor weight, LoraPair? lora) = (use.Weight, use.Lora);
+        (Tensor weight, LoraPair? lora, GradientSink sink) = (use.Weight, use.Lora, use.Context.Gradients);
         List<Tensor> saved = context.get_saved_variables();
         Tensor dy = gradients[0]!.reshape(-1, weight.shape[0]);
         Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Kernels.MatMul(dy, weight) : null;
-        if (weight.requires_grad) Kernels.AddOuter(GradientBuffers.Of(weight), dy, x!);
+        if (weight.requires_grad) Kernels.AddOuter(sink.BufferOf(weight), dy, x!);
         if (lora is null) return [dx?.view(use.Shape), null, null];
         Tensor dlow = Kernels.Linear(dy, use.Transposed(dy.dtype)).mul_(lora.Scale);
         Tensor? kept = saved.Count > 2 ? saved[2].view(-1, weight.shape[1]) : null;
-        if (lora.A.requires_grad) Kernels.AddOuter(GradientBuffers.Of(lora.A), dlow, use.Dropped(x!, kept));
-        if (lora.B.requires_grad) Kernels.AddOuter(GradientBuffers.Of(lora.B), dy, saved[1]);
+        if (lora.A.requires_grad) Kernels.AddOuter(sink.BufferOf(lora.A), dlow, use.Dropped(x!, kept));
+        if (lora.B.requires_grad) Kernels.AddOuter(sink.BufferOf(lora.B), dy, saved[1]);
         if (dx is not null && kept is null) Kernels.AddMatMul(dx, dlow, lora.A.to(dy.dtype));
         else dx?.add_(use.Dropped(Kernels.MatMul(dlow, lora.A.to(dy.dtype)), kept));
         return [dx?.view(use.Shape), null, null, null, null];
     }
 
-    private sealed record Use(Tensor Weight, LoraPair? Lora, bool ReachesInput, long[] Shape)
+    private sealed record Use(Tensor Weight, LoraPair? Lora, PassContext Context, bool ReachesInput, long[] Shape)
     {
-        private readonly double _dropout = Lora?.Dropout ?? 0;
-
-        /// <summary>y [...,out], scale · A x̃ [N,r], and which of x stayed, [...,in].</summary>
+        /// <summary>Computes y [...,out]; returns with it scale · A x̃ [N,r] and the dropout mask [...,in].</summary>
         public (Tensor Y, Tensor? Low, Tensor? Kept) Forward(Tensor x)
         {
             if (Lora is null) return (Kernels.Linear(x, Weight), null, null);
             using var scope = NewDisposeScope();
-            Tensor? kept = Lora.Kept(x.shape, x.device);
+            Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
             Tensor y = Kernels.Linear(x, Weight), low = Kernels.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
             Kernels.AddMatMul(y.view(-1, Weight.shape[0]), low, Transposed(x.dtype));
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
@@ -69,6 +68,6 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         /// <summary>Bᵀ [r,out].</summary>
         public Tensor Transposed(ScalarType dtype) => Lora!.B.to(dtype).t().contiguous();
 
-        public Tensor Dropped(Tensor x, Tensor? kept) => kept is null ? x : x * kept.to(x.dtype) / (1 - _dropout);
+        public Tensor Dropped(Tensor x, Tensor? kept) => kept is null ? x : x * kept.to(x.dtype) / (1 - Context.Dropout!.Probability);
     }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The one parameter stack that both passes run: the weights by their checkpoint names, and the modules built on them.</summary>
+/// <summary>The parameters that both passes run on, by their checkpoint names, and the modules built on them.</summary>
 internal sealed class ModelStack : IDisposable
 {
     private const string Prefix = "model.decoder.";
@@ -20,7 +20,7 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            EmbeddingScale = scale.item<double>();                                             // rounded to the table's dtype: part of the model
+            EmbeddingScale = scale.item<double>();                                             // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
@@ -30,13 +30,13 @@ internal sealed class ModelStack : IDisposable
                 _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Embedding.device, Embedding.dtype);
     }
 
-    /// <summary>Every text tensor by its name in the checkpoint.</summary>
+    /// <summary>All tensors of the text model by their names in the checkpoint.</summary>
     public IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
-    /// <summary>[V,H]: the table, and the tied head.</summary>
+    /// <summary>[V,H]: the embedding table, which is also the tied head.</summary>
     public Tensor Embedding { get; }
 
-    /// <summary>√H, rounded to the table's dtype: what a look-up is multiplied by.</summary>
+    /// <summary>Factor of a look-up: √H, rounded to the table's dtype.</summary>
     public double EmbeddingScale { get; }
 
     public SelfConditioning SelfConditioning { get; }
@@ -46,22 +46,14 @@ internal sealed class ModelStack : IDisposable
     /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
     public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
 
-    /// <summary>Who owns the experts between them; every layer's stacks hold this rank's part.</summary>
+    /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
 
-    /// <summary>
-    /// Whether this rank has no tokens of its own in the passes that follow and only takes part in the others' (<see cref="ExpertExchange"/>): no token is
-    /// routed, whatever the rows.
-    /// </summary>
-    public bool IsIdle { get; set; }
-
-    /// <summary>Whether passes with gradients keep a layer's input in place of its activations (<see cref="LayerCheckpoint"/>).</summary>
-    public bool RecomputesActivations { get; set; }
-
+    /// <summary>Builds the modules on the parameters of a checkpoint.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
-    /// <param name="read">A parameter by its name, for this object to own: whole, or of a stack of experts this rank's part.</param>
-    /// <param name="expertRanks">Who owns the experts between them.</param>
-    public static ModelStack Of(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
+    /// <param name="read">Reads a parameter by its name, for this object to own: of a stack of experts, this rank's part.</param>
+    /// <param name="expertRanks">The ranks that share the experts.</param>
+    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
     {
         var parameters = new Dictionary<string, Tensor>();
         try
@@ -76,52 +68,64 @@ internal sealed class ModelStack : IDisposable
         }
     }
 
-    /// <summary>[B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
-    public Tensor Embed(Tensor ids) => _table.Rows(ids);
+    /// <summary>Embeds tokens, [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
+    public Tensor Embed(Tensor ids, PassContext context) => _table.LookUp(ids, context);
 
-    /// <summary>softmax(logits) · table · √H, [B,C,V] -> [B,C,H]. No gradient for the logits.</summary>
-    public Tensor ExpectedEmbedding(Tensor logits) => _table.Expected(logits);
+    /// <summary>Expected embeddings under a prediction: softmax(logits) · table · √H. No gradient for the logits.</summary>
+    /// <param name="logits">[B,C,V].</param>
+    /// <param name="context">The pass.</param>
+    /// <returns>[B,C,H].</returns>
+    public Tensor ExpectedEmbedding(Tensor logits, PassContext context)
+    {
+        using var scope = NewDisposeScope();
+        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
+        Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.shape[0]), null, context);
+        return expected.view(logits.shape[0], -1, Embedding.shape[1]).MoveToOuterDisposeScope();
+    }
 
-    /// <summary>All layers and the final norm.</summary>
+    /// <inheritdoc cref="EmbeddingTable.Average"/>
+    public Tensor ExpectedEmbedding(Tensor weights, Tensor? totals, PassContext context) => _table.Average(weights, totals, context);
+
+    /// <summary>Runs all layers and the final norm.</summary>
     /// <param name="x">Embedded tokens [B,S,H].</param>
     /// <param name="positions">[B,S].</param>
-    /// <param name="past">Cached keys and values a layer, or null.</param>
-    /// <param name="pass">Encoder or decoder.</param>
+    /// <param name="past">One cache a layer, or null; activations are recomputed over those of plain tensors only.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
-    /// <param name="keysOnly">Nobody reads the hidden state: of the last layer only keys and values are computed.</param>
+    /// <param name="context">The pass.</param>
+    /// <param name="keysOnly">True where the hidden state is not read: the last layer then appends keys and values and computes nothing else.</param>
     /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<KeyValues>? past, Pass pass, Func<AttentionKind, Tensor?> mask, bool keysOnly = false,
+        Tensor x, Tensor positions, IReadOnlyList<ILayerCache>? past, Func<AttentionKind, Tensor?> mask, PassContext context, bool keysOnly = false,
         Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
-        Tensor? routed = IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
-        if (!IsIdle && routed?.shape[0] == real?.numel()) routed = null;
+        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
+        if (!context.IsIdle && routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
-        bool recompute = RecomputesActivations && is_grad_enabled();
+        bool recompute = context.RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
         for (int n = 0; n < Layers.Count; n++)
         {
-            // What a layer leaves behind goes at once; where gradients are on, the graph keeps what its backward needs.
+            // A layer's temporaries are freed at once; with gradients, the graph keeps what its backward needs.
             using var scope = NewDisposeScope();
             LayerShape shape = Layers[n].Shape;
             if (keysOnly && n == Layers.Count - 1)
             {
-                Layers[n].Remember(x, past?[n], angles[shape], pass);
+                Layers[n].AppendKeysAndValues(x, past![n], angles[shape], context);
                 continue;
             }
             (Tensor hidden, KeyValues? keyValues) = recompute
-                ? LayerCheckpoint.Run(Layers[n], x, past?[n], angles[shape], masks[shape.Kind], pass, routed)
-                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], pass, routed);
+                ? LayerCheckpoint.Forward(Layers[n], x, (TensorLayerCache?)past?[n], angles[shape], masks[shape.Kind], context, routed)
+                : Layers[n].Forward(x, past?[n], angles[shape], masks[shape.Kind], context, routed);
             x = hidden.MoveToOuterDisposeScope();
             if (keyValues is null) continue;
             keyValues.Keys.MoveToOuterDisposeScope();
             keyValues.Values.MoveToOuterDisposeScope();
             fresh.Add(keyValues);
         }
-        return (RmsNorm.Of(x, _finalNorm, _config.RmsNormEpsilon), fresh);
+        return (RmsNorm.Normalize(x, _finalNorm, _config.RmsNormEpsilon, context), fresh);
     }
 
     public void Dispose()

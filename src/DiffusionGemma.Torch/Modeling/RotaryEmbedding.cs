@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Rotary position embedding of one attention kind: inv_freq_i = theta^(-2i/D) for the frequencies that turn, 0 for the rest, which then
-/// pass through (cos 1, sin 0). Always at least float32, whatever the model's dtype: rounded to bfloat16, far positions fall together.
+/// Rotary position embedding of one kind of attention: inv_freq_i = theta^(-2i/D) for the rotated frequencies, and 0 for the others, which pass through
+/// (cos 1, sin 0). Computed in at least float32, whatever the model's dtype: in bfloat16, distant positions would round to the same.
 /// </summary>
 internal sealed class RotaryEmbedding : IDisposable
 {
@@ -21,7 +21,7 @@ internal sealed class RotaryEmbedding : IDisposable
         _inverseFrequencies = tensor(frequencies, AtLeastFloat32(dtype), device).DetachFromDisposeScope();
     }
 
-    /// <summary>cos and sin, each [B,1,S,D] in <paramref name="dtype"/>, for positions [B,S].</summary>
+    /// <summary>Computes cos and sin, each [B,1,S,D] in <paramref name="dtype"/>, for positions [B,S].</summary>
     public (Tensor Cos, Tensor Sin) Angles(Tensor positions, ScalarType dtype)
     {
         using var scope = NewDisposeScope();
@@ -30,8 +30,9 @@ internal sealed class RotaryEmbedding : IDisposable
         return (angles.cos().to(dtype).MoveToOuterDisposeScope(), angles.sin().to(dtype).MoveToOuterDisposeScope());
     }
 
-    /// <summary>x · cos + rotate_half(x) · sin for x [B,h,S,D], rotate_half(x) = [-x2 ; x1] on halves.</summary>
-    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles) => RotationFunction.Of(x, angles.Cos, angles.Sin);
+    /// <summary>Computes x · cos + rotate_half(x) · sin for x [B,h,S,D], rotate_half(x) = [-x2 ; x1] on halves.</summary>
+    public static Tensor Rotate(Tensor x, (Tensor Cos, Tensor Sin) angles, PassContext context) =>
+        RotationFunction.Rotate(x, angles.Cos, angles.Sin, context);
 
     public static ScalarType AtLeastFloat32(ScalarType dtype) => dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
 

@@ -3,13 +3,17 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>y = x · cos + rotate_half(x) · sin, rotate_half(x) = [-x2 ; x1] on halves. Keeps the angles alone: dx = dy · cos + rotate_halfᵀ(dy · sin).</summary>
+/// <summary>
+/// y = x · cos + rotate_half(x) · sin with rotate_half(x) = [-x2 ; x1] on halves. The backward keeps only the angles: dx = dy · cos + rotate_halfᵀ(dy · sin).
+/// </summary>
 internal sealed class RotationFunction : AutogradFunction<RotationFunction>
 {
     /// <param name="x">[B,h,S,D].</param>
     /// <param name="cos">[B,1,S,D].</param>
     /// <param name="sin">[B,1,S,D].</param>
-    public static Tensor Of(Tensor x, Tensor cos, Tensor sin) => is_grad_enabled() && x.requires_grad ? Run(x, cos, sin)[0] : Kernels.Rotate(x, cos, sin);
+    /// <param name="context">The pass.</param>
+    public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin, PassContext context) =>
+        is_grad_enabled() && x.requires_grad ? Run(context.Backward, x, cos, sin)[0] : Kernels.Rotate(x, cos, sin);
 
     protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs)
     {

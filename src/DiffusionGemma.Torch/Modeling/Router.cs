@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Chooses the experts of each token. At least float32 throughout, also in a bfloat16 model: rounded scores flip the choice.</summary>
+/// <summary>Selects the experts of each token, in at least float32 also in a bfloat16 model: rounded scores would change the selection.</summary>
 internal sealed class Router(Tensor projection, Tensor scale, Tensor perExpertScale, int topK, double epsilon)
 {
     /// <summary>
-    /// softmax over all experts, the K largest divided by their sum and multiplied by the experts' own scales. Gradients reach the hidden
-    /// states through the weights even while the router's own parameters are frozen.
+    /// Computes a softmax over all experts; the K largest weights are divided by their sum and multiplied by the experts' own scales. Gradients reach
+    /// the hidden states through the weights even where the router's parameters are frozen.
     /// </summary>
     /// <param name="residual">The layer's raw residual [T,H].</param>
     /// <returns>Weights [T,K], at least float32; indices [T,K], int64.</returns>

@@ -1,22 +1,24 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Mixes what the decoder predicted before into the canvas' embeddings. Runs in every decoder pass: its post norm alone changes them.</summary>
+/// <summary>
+/// Mixes an earlier prediction into the canvas's embeddings: post_norm(embeddings + mlp(pre_norm(expected))), the post norm without weight. Runs in every
+/// decoder pass, since the post norm alone changes the embeddings.
+/// </summary>
 internal sealed class SelfConditioning(Tensor preNorm, GatedMlp mlp, double epsilon)
 {
     public IEnumerable<Linear> Linears => mlp.Linears;
 
-    /// <summary>post_norm(embeddings + mlp(pre_norm(soft))), the post norm unscaled.</summary>
+    /// <summary>Returns the conditioned embeddings [B,C,H].</summary>
     /// <param name="embeddings">[B,C,H].</param>
-    /// <param name="soft">Expected embeddings under the earlier prediction [n,C,H]; null: of no row. (Where there was no prediction they would be
-    /// zeros, whose path through norm and mlp gives exactly zero.)</param>
-    /// <param name="rows">[n], the rows that <paramref name="soft"/> is of; null: all.</param>
-    public Tensor Forward(Tensor embeddings, Tensor? soft, Tensor? rows = null)
+    /// <param name="conditioning">The earlier prediction; null: none. (Expected embeddings of zero give the same: norm and mlp map zero to exactly zero.)</param>
+    /// <param name="context">The decoder pass.</param>
+    public Tensor Forward(Tensor embeddings, Conditioning? conditioning, PassContext context)
     {
-        Tensor? mixedIn = soft is null ? null : mlp.Forward(RmsNorm.Of(soft, preNorm, epsilon), Pass.Decoder);
-        Tensor mixed = mixedIn is null ? embeddings : rows is null ? embeddings + mixedIn : embeddings.index_add(0, rows, mixedIn, 1);
-        return RmsNorm.Of(mixed, null, epsilon);
+        if (conditioning is null) return RmsNorm.Normalize(embeddings, null, epsilon, context);
+        Tensor mixedIn = mlp.Forward(RmsNorm.Normalize(conditioning.Embeddings, preNorm, epsilon, context), context);
+        Tensor mixed = conditioning.Rows is null ? embeddings + mixedIn : embeddings.index_add(0, conditioning.Rows, mixedIn, 1);
+        return RmsNorm.Normalize(mixed, null, epsilon, context);
     }
 }

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>
 /// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019), over flat buffers: one for gradients, one a moment, one
 /// for the float32 master copies of parameters below float32. A parameter's own part of each is a view. The backward adds gradients up in
-/// place (<see cref="GradientBuffers"/>). A parameter that a step did not reach has gradient zero, not no gradient: its
+/// place (<see cref="Gradients"/>). A parameter that a step did not reach has gradient zero, not no gradient: its
 /// moments decay and its weights too. Of several ranks each updates a share of what it has in common with others (<see cref="ParameterBucket"/>).
 /// </summary>
 internal sealed class AdamW : IDisposable
@@ -37,13 +37,17 @@ internal sealed class AdamW : IDisposable
             [.. bucket.Select(n => parameters[n].Value)], parameters[bucket[0]].Slice == ExpertSlice.None ? ranks.World : ranks.Replicas))];
         _order = new int[parameters.Count];
         foreach ((int place, int n) in buckets.SelectMany(bucket => bucket).Index()) _order[n] = place;
+        Gradients = new GradientSink(_buckets.SelectMany(bucket => bucket.Parameters.Zip(bucket.ParameterGradients)));
         Tensor[] All(Func<ParameterBucket, IEnumerable<Tensor>> of) => [.. _buckets.SelectMany(of)];
         (_weights, _gradients) = (All(b => b.Weights), All(b => b.Gradients));
         (_firstMoments, _secondMoments) = (All(b => b.FirstMoments), All(b => b.SecondMoments));
         _steps = [.. _weights.Select(w => zeros([], dtype: ScalarType.Float32, device: w.device).DetachFromDisposeScope())];
     }
 
-    /// <summary>Memory for the gradients of a thread that works beside the one which made this optimiser; part of the sum from now on.</summary>
+    /// <summary>Memory that gradients of the parameters are added to.</summary>
+    public GradientSink Gradients { get; }
+
+    /// <summary>Allocates memory for the gradients of another thread, which <see cref="ReduceGradients"/> adds to the sum.</summary>
     public WorkerGradients AddWorker()
     {
         var gradients = new WorkerGradients(_buckets);

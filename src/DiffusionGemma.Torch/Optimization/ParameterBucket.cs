@@ -52,7 +52,6 @@ internal sealed class ParameterBucket : IDisposable
             Weights = [.. parameters.Select(p => IsWide(p) ? p.detach().DetachFromDisposeScope() : _masters.Parts[narrow++].copy_(p))];
             _owned = [.. Weights.Where((_, n) => IsWide(parameters[n]))];
         }
-        foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(_gradients.Parts)) GradientBuffers.Attach(parameter, gradient);
     }
 
     /// <summary>What this rank updates.</summary>
@@ -74,6 +73,9 @@ internal sealed class ParameterBucket : IDisposable
 
     /// <summary>The parameters, in the order of a buffer's parts.</summary>
     public IReadOnlyList<Tensor> Parameters => _parameters;
+
+    /// <summary>Beside each of <see cref="Parameters"/>: this rank's own gradient, of the parameter's shape.</summary>
+    public IReadOnlyList<Tensor> ParameterGradients => _gradients.Parts;
 
     /// <summary>All workers' and all ranks' gradients, summed: of this rank's share. A collective.</summary>
     /// <param name="workers">What <see cref="NewGradients"/> gave; zero afterwards.</param>
@@ -130,7 +132,6 @@ internal sealed class ParameterBucket : IDisposable
 
     public void Dispose()
     {
-        foreach (Tensor parameter in _parameters) GradientBuffers.Detach(parameter);
         foreach (Tensor tensor in _owned) tensor.Dispose();
         foreach (FlatBuffer buffer in new[] { _gradients, _firstMoments, _secondMoments, _masters }) buffer.Dispose();
     }

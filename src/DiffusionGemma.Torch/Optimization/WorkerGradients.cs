@@ -2,22 +2,20 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What one of several threads, which work on micro-batches of one step at once, adds its gradients up in.</summary>
-internal sealed class WorkerGradients(IReadOnlyList<ParameterBucket> buckets) : IDisposable
+/// <summary>Gradients of one of several threads that work on micro-batches of one step at once.</summary>
+internal sealed class WorkerGradients : IDisposable
 {
-    private readonly Dictionary<Tensor, Tensor> _ofParameters = new(ReferenceEqualityComparer.Instance);
+    public WorkerGradients(IReadOnlyList<ParameterBucket> buckets)
+    {
+        Buffers = [.. buckets.Select(bucket => bucket.NewGradients())];
+        Sink = new GradientSink(buckets.Zip(Buffers).SelectMany(pair => pair.First.Parameters.Zip(pair.Second.Parts)));
+    }
 
     /// <summary>One a bucket.</summary>
-    public IReadOnlyList<FlatBuffer> Buffers { get; } = [.. buckets.Select(bucket => bucket.NewGradients())];
+    public IReadOnlyList<FlatBuffer> Buffers { get; }
 
-    /// <summary>From now on the calling thread's gradients belong here.</summary>
-    public void Use()
-    {
-        if (_ofParameters.Count == 0)
-            foreach ((Tensor parameter, Tensor gradient) in buckets.Zip(Buffers).SelectMany(pair => pair.First.Parameters.Zip(pair.Second.Parts)))
-                _ofParameters[parameter] = gradient;
-        GradientBuffers.OfThisThread = _ofParameters;
-    }
+    /// <summary>Maps the parameters to this thread's gradients.</summary>
+    public GradientSink Sink { get; }
 
     public void Dispose()
     {

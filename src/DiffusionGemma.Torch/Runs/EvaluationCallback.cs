@@ -29,17 +29,9 @@ internal sealed class EvaluationCallback(
 
     private EvaluationRecord Evaluate(RunProgress run)
     {
-        model.Adapter?.Train(false);
-        try
-        {
-            EvaluationRecord record = HeldOutEvaluation.Run(model, options.Examples, seed, run.StepsDone, ranks, cancellation.Token);
-            run.History.Add(record);
-            cancellation.Report(options.Progress, record);
-            return record;
-        }
-        finally
-        {
-            model.Adapter?.Train(true);
-        }
+        EvaluationRecord record = HeldOutEvaluation.Run(model, options.Examples, seed, run.StepsDone, ranks, cancellation.Token);
+        run.History.Add(record);
+        cancellation.Report(options.Progress, record);
+        return record;
     }
 }

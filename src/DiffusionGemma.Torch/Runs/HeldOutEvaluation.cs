@@ -26,15 +26,16 @@ internal static class HeldOutEvaluation
             EncoderCache? cache = null;
             try
             {
-                bool isIdle = model.Stack.IsIdle = index >= examples.Count;
+                bool isIdle = index >= examples.Count;
                 if (isIdle && ranks.Experts.Size == 1) continue;
                 IEnumerable<MicroBatch> levels = isIdle
                     ? Enumerable.Repeat(MicroBatch.Idle(config.PadTokenId, model.Device), sums.Length)
                     : Corrupted(examples[index], index, seed, sums.Length, config, model.Device);
                 foreach ((int level, MicroBatch batch) in levels.Index())
                 {
-                    cache ??= model.Encode(batch.InputIds, batch.AttentionMask);
-                    Tensor hidden = model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
+                    cache ??= model.Encode(batch.InputIds, batch.AttentionMask, null, new PassContext(Pass.Encoder) { IsIdle = isIdle });
+                    Tensor hidden = model.Decode(
+                        batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, new PassContext(Pass.Decoder) { IsIdle = isIdle });
                     sums[level] += HeadLoss.Sum(hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
                     if (level > 0) continue;
                     (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
@@ -45,7 +46,6 @@ internal static class HeldOutEvaluation
             }
             finally
             {
-                model.Stack.IsIdle = false;
                 cache?.Dispose();
             }
         }

@@ -135,7 +135,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     private TrainingExample Read(long offset)
     {
         if (_buffer.Length > 0) Flush();
-        if (_map is null) Guarded(() => _map = MappedFile.Of(_path, MemoryMappedFile.CreateFromFile(_file!, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true), _written));
+        if (_map is null) Guarded(() => _map = MappedFile.FromMapping(_path, MemoryMappedFile.CreateFromFile(_file!, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true), _written));
         ReadOnlySpan<int> header = MemoryMarshal.Cast<byte, int>(_map!.Bytes(offset, HeaderNumbers * sizeof(int)));
         int length = header[0];
         offset += HeaderNumbers * sizeof(int);
@@ -144,7 +144,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
             MemoryMarshal.Cast<byte, bool>(_map.Bytes(offset + length * sizeof(int), length)).ToArray(), header[1], header[2]);
         if ((_touched += 5L * length) > ForgetAfter)
         {
-            _map.Forget(0, _written);                                                                     // pages that were read would count as this process's memory
+            _map.ReleasePages(0, _written);                                                                     // pages that were read would count as this process's memory
             _touched = 0;
         }
         return row;

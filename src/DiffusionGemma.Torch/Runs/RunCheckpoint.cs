@@ -49,10 +49,10 @@ internal sealed class RunCheckpoint : IDisposable
     {
         string target = Path.Combine(_options.Folder, $"{Prefix}{history.Count:D6}"), staging = NewHidden();
         if (Directory.Exists(target)) return;                            // cancelled right after a checkpoint that was due
-        TensorSource Source(Slot slot, int n) => _ranks.World.Size == 1 ? TensorSource.Of(slot.Key, slot.Numbers) : new TensorSource(slot.Key, slot.Numbers.dtype, Shape(slot), stream =>
+        TensorSource Source(Slot slot, int n) => _ranks.World.Size == 1 ? TensorSource.FromTensor(slot.Key, slot.Numbers) : new TensorSource(slot.Key, slot.Numbers.dtype, Shape(slot), stream =>
         {
             using var scope = NewDisposeScope();
-            TensorSource.Of(slot.Key, whole(n)).WriteTo(stream);
+            TensorSource.FromTensor(slot.Key, whole(n)).WriteTo(stream);
         });
         try
         {

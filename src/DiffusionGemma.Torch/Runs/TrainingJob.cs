@@ -159,14 +159,10 @@ internal sealed record TrainingJob(
         try
         {
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(true);
-            adapter?.Train(true);
-            model.Stack.RecomputesActivations = Options.Run.ActivationCheckpointing;
             return (run, run.Run(Cancellation));
         }
         finally
         {
-            adapter?.Train(false);
-            model.Stack.RecomputesActivations = false;
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(false);
         }
     }

@@ -28,7 +28,7 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) => Run(hidden, weight, targets, mask, cap, null).Sum;
+    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) => Run(hidden, weight, targets, mask, cap, null, null).Sum;
 
     /// <summary>
     /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none), while the
@@ -40,15 +40,19 @@ internal static class HeadLoss
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
     /// <param name="factor">What the sum is multiplied by in the loss.</param>
-    public static (double Sum, Tensor? HiddenGradient) SumAndGradient(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double factor) =>
-        Run(hidden, weight, targets, mask, cap, factor);
+    /// <param name="gradients">Where the head's gradient is added.</param>
+    public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
+        Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>
+        Run(hidden, weight, targets, mask, cap, factor, gradients);
 
-    private static (double Sum, Tensor? HiddenGradient) Run(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double? factor)
+    private static (double Sum, Tensor? HiddenGradient) Run(
+        Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         Tensor chosen = mask.flatten().nonzero().flatten(), tokens = hidden.reshape(-1, hidden.shape[^1]);
-        Tensor? gradient = factor is not null && hidden.requires_grad ? zeros_like(tokens) : null, buffer = factor is not null && weight.requires_grad ? GradientBuffers.Of(weight) : null;
+        Tensor? gradient = factor is not null && hidden.requires_grad ? zeros_like(tokens) : null;
+        Tensor? buffer = factor is not null && weight.requires_grad ? gradients!.BufferOf(weight) : null;
         targets = targets.flatten();
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: hidden.device);
         foreach (Tensor part in Parts(chosen, Chunk(weight.shape[0])))

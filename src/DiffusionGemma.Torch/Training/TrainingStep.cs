@@ -109,8 +109,8 @@ internal sealed class TrainingStep(
                     ? rows
                     : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
                 if (ofSet.Length == 0) return;
-                _gradients[worker]?.Use();
-                (double diffusion, double encoder) = Pass(batch, rows, ofSet, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
+                GradientSink sink = _gradients[worker]?.Sink ?? optimizer.Gradients;
+                (double diffusion, double encoder) = RunMicroBatch(batch, rows, ofSet, sink, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
                 means[worker] = (means[worker].Diffusion + diffusion, means[worker].Encoder + encoder);
             });
         }
@@ -121,43 +121,44 @@ internal sealed class TrainingStep(
     /// <param name="prepared">The global batch.</param>
     /// <param name="rows">Those of the micro-batch; none where this rank only takes part in the others'.</param>
     /// <param name="ofSet">Those of all ranks that own the experts between them.</param>
+    /// <param name="sink">Memory that gradients are added to.</param>
     /// <param name="scored">Canvas positions of the global batch that are scored.</param>
     /// <param name="pairs">Next tokens of the global batch that are scored.</param>
-    private (double Diffusion, double Encoder) Pass(PreparedStep prepared, int[] rows, int[] ofSet, long scored, long pairs)
+    private (double Diffusion, double Encoder) RunMicroBatch(PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
     {
         using IDisposable gradients = enable_grad();
         using var scope = NewDisposeScope();
         DiffusionGemmaConfig config = model.Config;
         bool isIdle = rows.Length == 0;
-        try
+        MicroBatch batch = isIdle
+            ? MicroBatch.Idle(config.PadTokenId, model.Device)
+            : MicroBatch.Build(
+                [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+        var context = new PassContext(Pass.Encoder)
         {
-            if (isIdle) model.Stack.IsIdle = true;
-            MicroBatch batch = isIdle
-                ? MicroBatch.Idle(config.PadTokenId, model.Device)
-                : MicroBatch.Build([.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+            Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing,
+        };
 
-            Begin(prepared, rows, 0, "encoding");
-            using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask);
-            Begin(prepared, rows, 1, "first pass");
-            Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache) : null;
-            Begin(prepared, rows, 2, "decoding");
-            Tensor decoded = model.DecodeHidden(batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask);
-            firstLogits?.Dispose();
+        Announce(prepared, "encoding");
+        using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1), decoderDropout = Dropout(prepared, rows, 2);
+        using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask, null, context with { Dropout = encoderDropout });
+        Announce(prepared, "first pass");
+        context = context with { Pass = Pass.Decoder };
+        Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
+        Announce(prepared, "decoding");
+        Tensor decoded = model.Decode(
+            batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask, context with { Dropout = decoderDropout });
+        firstLogits?.Dispose();
 
-            (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
-            (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-                decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored);
-            (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-                encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs);
-            if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                            // the most memory is held from here on
-            Announce(prepared, "backward");
-            AutogradFaults.Backward([(decoded, decodedGradient), (encoded, encodedGradient)]);
-            return (diffusionSum / scored, encoderSum / pairs);
-        }
-        finally
-        {
-            if (isIdle) model.Stack.IsIdle = false;
-        }
+        (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
+        (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
+            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink);
+        (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
+            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink);
+        if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
+        Announce(prepared, "backward");
+        context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);
+        return (diffusionSum / scored, encoderSum / pairs);
     }
 
     /// <summary>What the encoder is scored on: of each row's hidden states all but the last [B,S-1,H], the tokens that follow, and which are real.</summary>
@@ -167,12 +168,11 @@ internal sealed class TrainingStep(
         return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
     }
 
-    /// <summary>Dropout's draws of a pass are its own: whether a rank takes part in others' passes in between is all one.</summary>
-    private void Begin(PreparedStep step, int[] rows, int pass, string phase)
-    {
-        Announce(step, phase);
-        if (model.Adapter is not null) LoraPair.SeedDropout(Seeds.Dropout(seed, step.Step, rows.FirstOrDefault(), pass));
-    }
+    /// <summary>The dropout masks of one pass over some rows; each pass draws its own, so they do not depend on the passes a rank makes in between.</summary>
+    private DropoutStream? Dropout(PreparedStep step, int[] rows, int pass) =>
+        options.Lora is not null && model.Adapter is { Config.Dropout: > 0 and double probability }
+            ? new DropoutStream(probability, Seeds.Dropout(seed, step.Step, rows.FirstOrDefault(), pass))
+            : null;
 
     /// <summary>Names the phase for the error of a rank that the others wait for.</summary>
     private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
@@ -181,29 +181,24 @@ internal sealed class TrainingStep(
     /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without
     /// conditioning. Null where none does; the rank then only takes part in the others' pass.
     /// </summary>
-    private Tensor? FirstPass(MicroBatch batch, EncoderCache cache)
+    private Tensor? FirstPass(MicroBatch batch, EncoderCache cache, PassContext context)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        if (batch.ConditionedRows is not { } rows) return model.Logits(Decode(batch, cache)).MoveToOuterDisposeScope();
-        bool joins = rows.shape[0] == 0, wasIdle = model.Stack.IsIdle;
+        if (batch.ConditionedRows is not { } rows) return model.Logits(Decode(batch, cache, context), context).MoveToOuterDisposeScope();
+        bool joins = rows.shape[0] == 0;
         if (joins && ranks.Experts.Size == 1) return null;
         if (joins) rows = zeros(1, dtype: ScalarType.Int64, device: rows.device);
         using EncoderCache theirs = cache.Select(rows);
         Tensor Of(Tensor whole) => whole.index_select(0, rows);
-        try
-        {
-            model.Stack.IsIdle |= joins;
-            Tensor hidden = Decode(batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs);
-            return joins ? null : model.Logits(hidden).MoveToOuterDisposeScope();
-        }
-        finally
-        {
-            model.Stack.IsIdle = wasIdle;
-        }
+        Tensor hidden = Decode(
+            batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs,
+            context with { IsIdle = context.IsIdle || joins });
+        return joins ? null : model.Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
-    private Tensor Decode(MicroBatch batch, EncoderCache cache) => model.DecodeHidden(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask);
+    private Tensor Decode(MicroBatch batch, EncoderCache cache, PassContext context) =>
+        model.Decode(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context);
 
     /// <summary>Throws on every rank alike: all have the same numbers.</summary>
     private void ThrowIfNotFinite(PreparedStep step, double diffusion, double encoder, double norm)

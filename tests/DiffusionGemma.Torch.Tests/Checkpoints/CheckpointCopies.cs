@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Small checkpoints in folders of their own, to be spoilt.</summary>
+/// <summary>Copies of small checkpoints that tests may damage.</summary>
 internal static class CheckpointCopies
 {
     public static TemporaryFolder Of(string name)
@@ -14,7 +14,7 @@ internal static class CheckpointCopies
         return folder;
     }
 
-    /// <summary>A copy of a checkpoint of one file, with other tensors.</summary>
+    /// <summary>Copies a checkpoint of one file, with changed tensors.</summary>
     public static TemporaryFolder With(string name, Action<Dictionary<string, Tensor>> edit)
     {
         TemporaryFolder folder = Of(name);

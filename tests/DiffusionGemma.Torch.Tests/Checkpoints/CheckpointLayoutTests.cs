@@ -18,7 +18,8 @@ public class CheckpointLayoutTests
         Assert.True(text.ContainsKey("model.decoder.layers.4.self_attn.v_proj.weight"));
 
         // layer_scalar is a buffer, and so are the vision tower's two standardising vectors: the published count leaves them out.
-        long parameters = text.Where(pair => !pair.Key.EndsWith(".layer_scalar")).Sum(pair => pair.Value.Aggregate(1L, (product, size) => product * size));
+        long parameters = text.Where(pair => !pair.Key.EndsWith(".layer_scalar"))
+            .Sum(pair => pair.Value.Aggregate(1L, (product, size) => product * size));
         const long hidden = 1152, dense = 4304, heads = 16, headDim = 72, layers = 27, patch = 3 * 16 * 16, positions = 10240;
         const long layer = 4 * hidden + 3 * hidden * dense + 4 * hidden * heads * headDim + 2 * headDim;
         const long vision = layers * layer + patch * hidden + 2 * positions * hidden + 2816 * hidden;

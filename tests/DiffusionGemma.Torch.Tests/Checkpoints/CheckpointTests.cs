@@ -33,7 +33,8 @@ public class CheckpointTests
     public void An_extra_tensor_is_named()
     {
         Refused("model.decoder.extra", tensors => tensors["model.decoder.extra"] = zeros(1));
-        Refused("model.encoder.language_model.layers.9.layer_scalar", tensors => tensors["model.encoder.language_model.layers.9.layer_scalar"] = zeros(1));
+        Refused("model.encoder.language_model.layers.9.layer_scalar",
+            tensors => tensors["model.encoder.language_model.layers.9.layer_scalar"] = zeros(1));
         Refused("model.encoder.language_model.extra", tensors => tensors["model.encoder.language_model.extra"] = zeros(1));
     }
 
@@ -49,7 +50,8 @@ public class CheckpointTests
     public void Many_missing_tensors_are_counted() =>
         Refused("and 10 more", tensors =>
         {
-            foreach (string name in tensors.Keys.Where(name => name.StartsWith("model.decoder.layers.1.")).Take(20).ToArray()) tensors.Remove(name);
+            foreach (string name in tensors.Keys.Where(name => name.StartsWith("model.decoder.layers.1.")).Take(20).ToArray())
+                tensors.Remove(name);
         });
 
     [Fact]
@@ -70,7 +72,8 @@ public class CheckpointTests
         Refused("model.encoder.language_model.norm.weight", tensors =>
         {
             AddTiedCopies(tensors);
-            tensors["model.encoder.language_model.norm.weight"] = tensors["model.encoder.language_model.norm.weight"].to(ScalarType.BFloat16);
+            tensors["model.encoder.language_model.norm.weight"] = tensors["model.encoder.language_model.norm.weight"]
+                .to(ScalarType.BFloat16);
         });
     }
 
@@ -85,7 +88,8 @@ public class CheckpointTests
     internal static void AddTiedCopies(Dictionary<string, Tensor> tensors)
     {
         tensors["lm_head.weight"] = tensors["model.decoder.embed_tokens.weight"].clone();
-        foreach (string name in tensors.Keys.Where(name => name.StartsWith("model.decoder.") && !name.Contains("self_conditioning") && !name.EndsWith("layer_scalar")).ToArray())
+        foreach (string name in tensors.Keys.Where(name => name.StartsWith("model.decoder.") && !name.Contains("self_conditioning")
+            && !name.EndsWith("layer_scalar")).ToArray())
             tensors[name.Replace("model.decoder.", "model.encoder.language_model.")] = tensors[name].clone();
     }
 

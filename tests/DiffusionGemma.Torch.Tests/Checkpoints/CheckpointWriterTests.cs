@@ -38,7 +38,8 @@ public class CheckpointWriterTests
         using Checkpoint source = Checkpoint.Open(Fixtures.Checkpoint(name));
         Tensor gateUp = source.Read(GateUp, dtype: ScalarType.Float64).mul(1.001).transpose(1, 2).contiguous().transpose(1, 2);
         Tensor norm = source.Read(Norm, dtype: ScalarType.Float32).add(0.5).requires_grad_();
-        CheckpointWriter.Save(source, folder.File("out"), new Dictionary<string, Tensor> { [GateUp] = gateUp, [Norm] = norm }, maxShardBytes);
+        CheckpointWriter.Save(source, folder.File("out"), new Dictionary<string, Tensor> { [GateUp] = gateUp, [Norm] = norm },
+            maxShardBytes);
 
         using Checkpoint saved = Checkpoint.Open(folder.File("out"));
         Assert.Equal("pt", saved.Weights.Metadata["format"]);
@@ -96,7 +97,8 @@ public class CheckpointWriterTests
 
         CheckpointWriter.Save(sharded, folder.Path, nothing);
         CheckpointWriter.Save(single, folder.Path, nothing);
-        Assert.Equal(["adapter_model.safetensors", "config.json", "generation_config.json", "model.safetensors", "notes.txt"], Names(folder.Path));
+        Assert.Equal(["adapter_model.safetensors", "config.json", "generation_config.json", "model.safetensors", "notes.txt"],
+            Names(folder.Path));
         Checkpoint.Open(folder.Path).Dispose();
 
         CheckpointWriter.Save(sharded, folder.Path, nothing);
@@ -119,7 +121,8 @@ public class CheckpointWriterTests
 
         // A folder stands where the last of the new files is to go: everything has been written, and some of it moved.
         Directory.CreateDirectory(Path.Combine(output, "model.safetensors"));
-        CheckpointException error = Assert.Throws<CheckpointException>(() => CheckpointWriter.Save(single, output, new Dictionary<string, Tensor>()));
+        CheckpointException error =
+            Assert.Throws<CheckpointException>(() => CheckpointWriter.Save(single, output, new Dictionary<string, Tensor>()));
         Assert.Contains(output, error.Message);
         Directory.Delete(Path.Combine(output, "model.safetensors"));
 
@@ -134,7 +137,8 @@ public class CheckpointWriterTests
         using Checkpoint source = Checkpoint.Open(Fixtures.Checkpoint("tiny-2layer"));
         File.WriteAllText(folder.File("file"), "");
         Assert.Throws<CheckpointException>(() => CheckpointWriter.Save(source, folder.File("file"), new Dictionary<string, Tensor>()));
-        Assert.Throws<CheckpointException>(() => CheckpointWriter.Save(source, Path.Combine(folder.File("file"), "below"), new Dictionary<string, Tensor>()));
+        Assert.Throws<CheckpointException>(
+            () => CheckpointWriter.Save(source, Path.Combine(folder.File("file"), "below"), new Dictionary<string, Tensor>()));
         Assert.Equal(["file"], Names(folder.Path));
     }
 
@@ -156,7 +160,8 @@ public class CheckpointWriterTests
         Dictionary<string, byte[]> before = Contents(folder.Path);
         string[] aliases = [folder.Path, folder.Path + Path.DirectorySeparatorChar, Path.Combine(folder.Path, ".", "x", "..")];
         foreach (string alias in aliases)
-            Assert.Contains("loaded from", Assert.Throws<ArgumentException>(() => CheckpointWriter.Save(source, alias, new Dictionary<string, Tensor>())).Message);
+            Assert.Contains("loaded from",
+                Assert.Throws<ArgumentException>(() => CheckpointWriter.Save(source, alias, new Dictionary<string, Tensor>())).Message);
         using TemporaryFolder other = Fixtures.Temporary();
         Directory.CreateSymbolicLink(other.File("link"), folder.Path);
         Assert.Throws<ArgumentException>(() => CheckpointWriter.Save(source, other.File("link"), new Dictionary<string, Tensor>()));
@@ -176,7 +181,8 @@ public class CheckpointWriterTests
         Refused("model.encoder.embed_vision.embedding_projection.weight", ones(64, 32));
         Refused(Norm, ones(63));
         Refused(Norm, ones(64, ScalarType.Int64));
-        Assert.Throws<ArgumentOutOfRangeException>(() => CheckpointWriter.Save(source, folder.File("out"), new Dictionary<string, Tensor>(), maxShardBytes: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => CheckpointWriter.Save(source, folder.File("out"), new Dictionary<string, Tensor>(), maxShardBytes: 0));
         Assert.False(Directory.Exists(folder.File("out")));
     }
 
@@ -184,21 +190,26 @@ public class CheckpointWriterTests
     public void Small_files_go_along_and_other_weights_do_not()
     {
         using TemporaryFolder from = CheckpointCopies.Of("tiny-chat");
-        foreach (string name in (string[])["README.md", "processor_config.json", "pytorch_model.bin", "old.safetensors", "adapter_config.json", ".gitattributes"])
+        string[] others =
+            ["README.md", "processor_config.json", "pytorch_model.bin", "old.safetensors", "adapter_config.json", ".gitattributes"];
+        foreach (string name in others)
             File.WriteAllText(from.File(name), "{}");
         using TemporaryFolder to = Fixtures.Temporary();
         using Checkpoint source = Checkpoint.Open(from.Path);
         CheckpointWriter.Save(source, to.Path, new Dictionary<string, Tensor>());
         Assert.Equal(
-            ["README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
+            ["README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "processor_config.json",
+                "tokenizer.json", "tokenizer_config.json"],
             Names(to.Path));
     }
 
-    private static string[] Names(string folder) => [.. Directory.GetFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    private static string[] Names(string folder) =>
+        [.. Directory.GetFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
-    private static Dictionary<string, byte[]> Contents(string folder) => Names(folder).ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));
+    private static Dictionary<string, byte[]> Contents(string folder) =>
+        Names(folder).ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));
 
-    /// <summary>Seems empty to who counts and fails when it is asked for one tensor: an error in the midst of writing.</summary>
+    /// <summary>A dictionary that looks empty and throws when a tensor is looked up: an error in the middle of writing.</summary>
     private sealed class FailingDictionary(string at) : IReadOnlyDictionary<string, Tensor>
     {
         public int Count => 0;
@@ -217,7 +228,8 @@ public class CheckpointWriterTests
             return key == at ? throw new InvalidOperationException("in the midst") : false;
         }
 
-        public IEnumerator<KeyValuePair<string, Tensor>> GetEnumerator() => Enumerable.Empty<KeyValuePair<string, Tensor>>().GetEnumerator();
+        public IEnumerator<KeyValuePair<string, Tensor>> GetEnumerator() =>
+            Enumerable.Empty<KeyValuePair<string, Tensor>>().GetEnumerator();
 
         System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
     }

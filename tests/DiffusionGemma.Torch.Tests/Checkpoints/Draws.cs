@@ -2,7 +2,7 @@ using CsCheck;
 
 namespace DiffusionGemma;
 
-/// <summary>Draws of a CsCheck generator that are the same in every run.</summary>
+/// <summary>Reproducible draws of a CsCheck generator.</summary>
 internal static class Draws
 {
     public static IEnumerable<T> Of<T>(Gen<T> gen, int count, ulong seed = 1)

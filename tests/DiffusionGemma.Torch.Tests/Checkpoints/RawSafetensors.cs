@@ -3,7 +3,9 @@ using System.Text;
 
 namespace DiffusionGemma;
 
-/// <summary>Safetensors files made by hand, so that they can be wrong, and read by hand, so that the reader is not judged by itself.</summary>
+/// <summary>
+/// Safetensors files made by hand, so that they can be wrong, and read by hand, so that the reader is not judged by itself.
+/// </summary>
 internal static class RawSafetensors
 {
     public static byte[] File(string header, int dataBytes)
@@ -19,7 +21,7 @@ internal static class RawSafetensors
     public static byte[] Bytes(TensorInfo tensor) =>
         System.IO.File.ReadAllBytes(tensor.File).AsSpan((int)tensor.Offset, (int)tensor.Length).ToArray();
 
-    /// <summary>The numbers of a float32 or bfloat16 tensor, exactly.</summary>
+    /// <summary>Returns the exact values of a float32 or bfloat16 tensor.</summary>
     public static float[] Floats(TensorInfo tensor)
     {
         byte[] bytes = Bytes(tensor);
@@ -32,7 +34,7 @@ internal static class RawSafetensors
         };
     }
 
-    /// <summary>The bfloat16 next to a number, to even where two are as near.</summary>
+    /// <summary>Rounds to the nearest bfloat16, ties to even.</summary>
     public static float RoundToBFloat16(float number)
     {
         uint bits = BitConverter.SingleToUInt32Bits(number);

@@ -10,7 +10,8 @@ public class SafetensorsFileTests
 {
     private static readonly ScalarType[] DTypes =
     [
-        ScalarType.Float64, ScalarType.Float32, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64, ScalarType.Int32, ScalarType.Int16,
+        ScalarType.Float64, ScalarType.Float32, ScalarType.Float16, ScalarType.BFloat16, ScalarType.Int64, ScalarType.Int32,
+        ScalarType.Int16,
         ScalarType.Int8, ScalarType.Byte, ScalarType.Bool,
     ];
 
@@ -32,7 +33,8 @@ public class SafetensorsFileTests
             Tensor single = file.Read(info.Name, dtype: ScalarType.Float32);
             Assert.Equal(info.Shape, single.shape);
             Assert.Equal(expected, single.data<float>().ToArray());          // float32 holds every stored number: no tolerance
-            Assert.Equal(expected.Select(number => (double)number), file.Read(info.Name, dtype: ScalarType.Float64).data<double>().ToArray());
+            Assert.Equal(expected.Select(number => (double)number),
+                file.Read(info.Name, dtype: ScalarType.Float64).data<double>().ToArray());
             Tensor rounded = file.Read(info.Name, CPU, ScalarType.BFloat16);
             Assert.Equal(ScalarType.BFloat16, rounded.dtype);
             Assert.Equal(expected.Select(RawSafetensors.RoundToBFloat16), rounded.to(ScalarType.Float32).data<float>().ToArray());
@@ -78,7 +80,8 @@ public class SafetensorsFileTests
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("t.safetensors");
         Gen<long[]> shape = Gen.Long[0, 5].Array[0, 4];
-        Gen<(string Name, long[] Shape, int DType, bool Transposed)[]> tensors = Gen.Select(Gen.String[Gen.Char.Where(c => !char.IsSurrogate(c)), 1, 12], shape, Gen.Int[0, DTypes.Length - 1], Gen.Bool)
+        Gen<(string Name, long[] Shape, int DType, bool Transposed)[]> tensors =
+            Gen.Select(Gen.String[Gen.Char.Where(c => !char.IsSurrogate(c)), 1, 12], shape, Gen.Int[0, DTypes.Length - 1], Gen.Bool)
             .Array[0, 12];
         foreach ((string Name, long[] Shape, int DType, bool Transposed)[] draw in Draws.Of(tensors, 200))
         {
@@ -113,12 +116,14 @@ public class SafetensorsFileTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         foreach (string original in (string[])
-            [Path.Combine(Fixtures.Checkpoint("tiny-chat"), "model.safetensors"), Fixtures.Path("adapters", "shared", "adapter_model.safetensors"),
+            [Path.Combine(Fixtures.Checkpoint("tiny-chat"), "model.safetensors"),
+                Fixtures.Path("adapters", "shared", "adapter_model.safetensors"),
              Fixtures.Path("forward", "tiny-2layer.safetensors")])
         {
             using SafetensorsFile file = SafetensorsFile.Open(original);
             using var scope = NewDisposeScope();
-            SafetensorsFile.Write(folder.File("copy"), file.Tensors.Keys.Reverse().ToDictionary(name => name, name => file.Read(name)), file.Metadata);
+            SafetensorsFile.Write(folder.File("copy"), file.Tensors.Keys.Reverse().ToDictionary(name => name, name => file.Read(name)),
+                file.Metadata);
             Assert.Equal(File.ReadAllBytes(original), File.ReadAllBytes(folder.File("copy")));
         }
     }
@@ -129,7 +134,9 @@ public class SafetensorsFileTests
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("large.safetensors");
         const long big = (1L << 32) + 64;
-        string header = $$$"""{"big":{"dtype":"BF16","shape":[{{{big / 2}}}],"data_offsets":[0,{{{big}}}]},"far":{"dtype":"F32","shape":[2],"data_offsets":[{{{big}}},{{{big + 8}}}]}}""";
+        string header =
+            $$$"""{"big":{"dtype":"BF16","shape":[{{{big / 2}}}],"data_offsets":[0,{{{big}}}]},"far":"""
+            + $$$"""{"dtype":"F32","shape":[2],"data_offsets":[{{{big}}},{{{big + 8}}}]}}""";
         byte[] json = Encoding.UTF8.GetBytes(header.PadRight((header.Length + 7) / 8 * 8));
         try
         {
@@ -162,7 +169,7 @@ public class SafetensorsFileTests
         const long rows = 3, columns = 750_000_000;                           // one byte each; memory that is never touched
         using Tensor tensor = contiguous ? empty([rows, columns], ScalarType.Byte) : zeros([1, 1], ScalarType.Byte).expand(rows, columns);
         var sink = new CountingStream();
-        TensorSource.Of("t", tensor).WriteTo(sink);
+        TensorSource.FromTensor("t", tensor).WriteTo(sink);
         Assert.Equal(rows * columns, sink.Count);
         Assert.True(sink.Largest <= 1 << 26);
     }
@@ -171,10 +178,12 @@ public class SafetensorsFileTests
     public void Strides_and_pieces_do_not_change_the_numbers()
     {
         using var scope = NewDisposeScope();
-        Tensor tensor = arange(0, 40_000_000, ScalarType.Int32).reshape(4, 10_000_000).t();      // more than one piece, of more than one row
+        // More than one piece, of more than one row.
+        Tensor tensor = arange(0, 40_000_000, ScalarType.Int32).reshape(4, 10_000_000).t();
         var memory = new MemoryStream();
-        TensorSource.Of("t", tensor, ScalarType.Int32).WriteTo(memory);
-        ReadOnlySpan<int> written = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(memory.GetBuffer().AsSpan(0, (int)memory.Length));
+        TensorSource.FromTensor("t", tensor, ScalarType.Int32).WriteTo(memory);
+        ReadOnlySpan<int> written =
+            System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(memory.GetBuffer().AsSpan(0, (int)memory.Length));
         Assert.Equal(40_000_000, written.Length);
         for (int n = 0; n < written.Length; n++)
             if (written[n] != n / 4 + n % 4 * 10_000_000)
@@ -192,7 +201,8 @@ public class SafetensorsFileTests
         using SafetensorsFile file = SafetensorsFile.Open(folder.File("odd"));
         using Tensor read = file.Read("a");
         Assert.NotEqual(0, file.Tensors["a"].Offset % 4);
-        Assert.Equal([BitConverter.ToSingle(bytes, bytes.Length - 8), BitConverter.ToSingle(bytes, bytes.Length - 4)], read.data<float>().ToArray());
+        Assert.Equal([BitConverter.ToSingle(bytes, bytes.Length - 8), BitConverter.ToSingle(bytes, bytes.Length - 4)],
+            read.data<float>().ToArray());
     }
 
     [Fact]
@@ -204,12 +214,17 @@ public class SafetensorsFileTests
         SafetensorsFile.Write(path, new Dictionary<string, Tensor> { ["a"] = ones(3) });
         byte[] before = File.ReadAllBytes(path);
 
-        Assert.Throws<CheckpointException>(() => SafetensorsFile.Write(path, new Dictionary<string, Tensor> { ["c"] = ones(3, ScalarType.ComplexFloat32) }));
-        Assert.Throws<CheckpointException>(() => SafetensorsFile.Write(path, new Dictionary<string, Tensor> { ["__metadata__"] = ones(3) }));
-        Assert.Throws<CheckpointException>(() => SafetensorsWriter.Write(path, [new TensorSource("a", ScalarType.Byte, [1], _ => throw new IOException("no room"))], null));
-        Assert.Throws<CheckpointException>(() => SafetensorsFile.Write(Path.Combine(folder.Path, "nowhere", "t"), new Dictionary<string, Tensor> { ["a"] = ones(3) }));
+        Assert.Throws<CheckpointException>(
+            () => SafetensorsFile.Write(path, new Dictionary<string, Tensor> { ["c"] = ones(3, ScalarType.ComplexFloat32) }));
+        Assert.Throws<CheckpointException>(
+            () => SafetensorsFile.Write(path, new Dictionary<string, Tensor> { ["__metadata__"] = ones(3) }));
+        Assert.Throws<CheckpointException>(() =>
+            SafetensorsWriter.Write(path, [new TensorSource("a", ScalarType.Byte, [1], _ => throw new IOException("no room"))], null));
+        Assert.Throws<CheckpointException>(
+            () => SafetensorsFile.Write(Path.Combine(folder.Path, "nowhere", "t"), new Dictionary<string, Tensor> { ["a"] = ones(3) }));
         Directory.CreateDirectory(folder.File("taken"));
-        Assert.Throws<CheckpointException>(() => SafetensorsFile.Write(folder.File("taken"), new Dictionary<string, Tensor> { ["a"] = ones(3) }));
+        Assert.Throws<CheckpointException>(
+            () => SafetensorsFile.Write(folder.File("taken"), new Dictionary<string, Tensor> { ["a"] = ones(3) }));
 
         Assert.Equal(before, File.ReadAllBytes(path));
         Assert.Single(Directory.GetFiles(folder.Path));                       // no temporary file stays

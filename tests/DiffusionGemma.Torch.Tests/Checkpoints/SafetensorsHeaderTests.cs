@@ -5,7 +5,9 @@ namespace DiffusionGemma;
 
 public class SafetensorsHeaderTests
 {
-    private const string Good = """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}}""";
+    private const string Good =
+        """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":"""
+        + """{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}}""";
 
     [Fact]
     public void A_good_header_is_read()
@@ -13,20 +15,22 @@ public class SafetensorsHeaderTests
         using SafetensorsFile file = Open(RawSafetensors.File(Good, 12));
         Assert.Equal(["a", "b"], file.Tensors.Keys);
         Assert.Equal([2L, 1L], file.Tensors["a"].Shape);
-        Assert.Equal((8 + Good.Length + 8L, 4L, 2L), (file.Tensors["b"].Offset, file.Tensors["b"].Length, file.Tensors["b"].NumberOfElements));
+        Assert.Equal((8 + Good.Length + 8L, 4L, 2L),
+            (file.Tensors["b"].Offset, file.Tensors["b"].Length, file.Tensors["b"].NumberOfElements));
     }
 
     public static TheoryData<string, string, int> Bad => new()
     {
-        { "overlaps", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[4,12]}}""", 12 },
+        { "overlaps",
+            """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[4,12]}}""", 12 },
         { "overlaps", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
-        { "hole", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[8,12]}}""", 12 },
-        { "hole", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", 8 },
+        { "gap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[8,12]}}""", 12 },
+        { "gap", """{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", 8 },
         { "beyond the end", """{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}""", 8 },
         { "after its last tensor", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9 },
-        { "does not fit", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8 },
-        { "does not fit", """{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""", 0 },
-        { "does not fit", """{"a":{"dtype":"U8","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,0]}}""", 0 },
+        { "does not match", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8 },
+        { "does not match", """{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""", 0 },
+        { "does not match", """{"a":{"dtype":"U8","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,0]}}""", 0 },
         { "begins beyond", """{"a":{"dtype":"U8","shape":[0],"data_offsets":[9223372036854775807,9223372036854775807]}}""", 0 },
         { "integers", """{"a":{"dtype":"U8","shape":[-8],"data_offsets":[0,8]}}""", 8 },
         { "integers", """{"a":{"dtype":"U8","shape":[8.5],"data_offsets":[0,8]}}""", 8 },
@@ -38,7 +42,8 @@ public class SafetensorsHeaderTests
         { "no dtype", """{"a":{"shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "no dtype", """{"a":8}""", 8 },
         { "F8_E4M3", """{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}""", 8 },
-        { "not valid JSON", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
+        { "not valid JSON",
+            """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "not valid JSON", """{"a":{"dtype":"U8","dtype":"I8","shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "not valid JSON", """{"\ud800":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "not valid JSON", """{"a":""", 8 },
@@ -47,15 +52,16 @@ public class SafetensorsHeaderTests
         { "begin with {", "[]", 0 },
         { "__metadata__", """{"__metadata__":{"a":1}}""", 0 },
         { "__metadata__", """{"__metadata__":[]}""", 0 },
-        { "dimensions", "{\"a\":{\"dtype\":\"U8\",\"shape\":[" + string.Join(",", Enumerable.Repeat("1", 65)) + "],\"data_offsets\":[0,1]}}", 1 },
+        { "dimensions",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[" + string.Join(",", Enumerable.Repeat("1", 65)) + "],\"data_offsets\":[0,1]}}", 1 },
     };
 
     [Theory]
     [MemberData(nameof(Bad))]
-    public void A_bad_header_is_refused(string says, string header, int dataBytes)
+    public void A_bad_header_is_refused(string message, string header, int dataBytes)
     {
         CheckpointException error = Assert.Throws<CheckpointException>(() => Open(RawSafetensors.File(header, dataBytes)));
-        Assert.Contains(says, error.Message);
+        Assert.Contains(message, error.Message);
         Assert.EndsWith(".safetensors", error.CheckpointPath);
     }
 
@@ -94,7 +100,8 @@ public class SafetensorsHeaderTests
         string path = folder.File("f.safetensors");
         byte[] good = RawSafetensors.File(Good, 12);
         byte[] alphabet = "{}[]\",:0123456789-eE.abFU\\u \0\u00ff"u8.ToArray();
-        Gen<(int At, int Letter, int Kind)[]> edits = Gen.Select(Gen.Int[0, good.Length - 13], Gen.Int[0, alphabet.Length + 255], Gen.Int[0, 9]).Array[1, 6];
+        Gen<(int At, int Letter, int Kind)[]> edits =
+            Gen.Select(Gen.Int[0, good.Length - 13], Gen.Int[0, alphabet.Length + 255], Gen.Int[0, 9]).Array[1, 6];
         int read = 0;
         foreach ((int At, int Letter, int Kind)[] draw in Draws.Of(edits, 3000))
         {

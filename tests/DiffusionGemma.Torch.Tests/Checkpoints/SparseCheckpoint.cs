@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
-/// <summary>A checkpoint of the released shape whose weights are a hole in a file: all zero, and no room on the disk.</summary>
+/// <summary>A checkpoint of the released shape whose weights are a sparse file: all zero, without disk space.</summary>
 internal static unsafe partial class SparseCheckpoint
 {
     /// <param name="folder">Is filled.</param>
@@ -18,7 +18,8 @@ internal static unsafe partial class SparseCheckpoint
         (text["num_hidden_layers"], text["vocab_size"]) = (layers, vocabulary);
         // The last layers of the released model, whose very last is a full one.
         int dropped = 30 - layers;
-        text["layer_types"] = new JsonArray([.. text["layer_types"]!.AsArray().Skip(dropped).Select(kind => (JsonNode)kind!.GetValue<string>())]);
+        text["layer_types"] =
+            new JsonArray([.. text["layer_types"]!.AsArray().Skip(dropped).Select(kind => (JsonNode)kind!.GetValue<string>())]);
         text["per_layer_config"] = new JsonObject(
             from full in text["per_layer_config"]!.AsObject()
             let n = int.Parse(full.Key, CultureInfo.InvariantCulture) - dropped
@@ -32,7 +33,9 @@ internal static unsafe partial class SparseCheckpoint
         foreach ((string name, long[] shape) in CheckpointLayout.Expected(DiffusionGemmaConfig.Load(folder)))
         {
             long end = offset + 2 * shape.Aggregate(1L, (a, b) => a * b);
-            header[name] = new JsonObject { ["dtype"] = "BF16", ["shape"] = new JsonArray([.. shape.Select(n => (JsonNode)n)]), ["data_offsets"] = new JsonArray(offset, end) };
+            header[name] =
+                new JsonObject { ["dtype"] = "BF16", ["shape"] = new JsonArray([.. shape.Select(n => (JsonNode)n)]),
+                    ["data_offsets"] = new JsonArray(offset, end) };
             offset = end;
         }
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(header);
@@ -44,14 +47,15 @@ internal static unsafe partial class SparseCheckpoint
         file.SetLength(8 + json.Length + offset);
     }
 
-    /// <summary>Bytes of a file that the system holds in memory because somebody has read them.</summary>
+    /// <summary>Returns the bytes of a file that are resident in memory.</summary>
     public static long BytesInMemory(string path)
     {
         using MappedFile file = MappedFile.Open(path);
         long page = Environment.SystemPageSize, pages = (file.Length + page - 1) / page;
         byte[] resident = new byte[pages];
         fixed (byte* flags = resident)
-            if (mincore(file.At(0), (nuint)file.Length, flags) != 0) throw new InvalidOperationException($"mincore: {Marshal.GetLastPInvokeErrorMessage()}");
+            if (mincore(file.At(0), (nuint)file.Length, flags) != 0)
+                throw new InvalidOperationException($"mincore: {Marshal.GetLastPInvokeErrorMessage()}");
         return resident.LongCount(flag => (flag & 1) != 0) * page;
     }
 

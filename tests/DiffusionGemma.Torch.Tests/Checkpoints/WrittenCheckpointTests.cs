@@ -12,7 +12,8 @@ public class WrittenCheckpointTests : TorchTest
     ];
 
     [Fact]
-    public void A_checkpoint_folder_is_written_byte_for_byte_as_it_stands_in_the_repository() => WrittenFolder.AssertSame("checkpoint", folder =>
+    public void A_checkpoint_folder_is_written_byte_for_byte_as_it_stands_in_the_repository() =>
+        WrittenFolder.AssertSame("checkpoint", folder =>
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         foreach ((int n, string name) in Replaced.Index())

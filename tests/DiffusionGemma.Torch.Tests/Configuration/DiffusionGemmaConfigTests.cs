@@ -14,12 +14,16 @@ public class DiffusionGemmaConfigTests
 
         Assert.Equal(
             (256, 262144, 2816, 2112, 704, 128, 8, 30),
-            (config.CanvasLength, config.VocabularySize, config.HiddenSize, config.IntermediateSize, config.MoeIntermediateSize, config.NumExperts,
+            (config.CanvasLength, config.VocabularySize, config.HiddenSize, config.IntermediateSize, config.MoeIntermediateSize,
+            config.NumExperts,
                 config.TopKExperts, config.NumHiddenLayers));
-        Assert.Equal((16, 8, 256, 512, 2), (config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, config.GlobalHeadDim, config.NumGlobalKeyValueHeads));
+        Assert.Equal((16, 8, 256, 512, 2),
+            (config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, config.GlobalHeadDim, config.NumGlobalKeyValueHeads));
         Assert.Equal((1024, 262144, 1e-6, 30.0, 0.02),
-            (config.SlidingWindow, config.MaxPositionEmbeddings, config.RmsNormEpsilon, config.FinalLogitSoftcapping, config.InitializerRange));
-        Assert.Equal((2, 0, 255999, 258882, 258880), (config.BosTokenId, config.PadTokenId, config.BoiTokenId, config.EoiTokenId, config.ImageTokenId));
+            (config.SlidingWindow, config.MaxPositionEmbeddings, config.RmsNormEpsilon, config.FinalLogitSoftcapping,
+                config.InitializerRange));
+        Assert.Equal((2, 0, 255999, 258882, 258880),
+            (config.BosTokenId, config.PadTokenId, config.BoiTokenId, config.EoiTokenId, config.ImageTokenId));
         Assert.Equal([1, 106], config.EosTokenIds);
         Assert.Equal(ScalarType.BFloat16, config.DType);
         Assert.Equal([5, 11, 17, 23, 29], Enumerable.Range(0, 30).Where(n => config.LayerTypes[n] == AttentionKind.Full));
@@ -39,7 +43,8 @@ public class DiffusionGemmaConfigTests
     {
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(Fixtures.Checkpoint(name));
 
-        Assert.Equal((canvas, globalHeadDim, globalHeads, dtype), (config.CanvasLength, config.GlobalHeadDim, config.NumGlobalKeyValueHeads, config.DType));
+        Assert.Equal((canvas, globalHeadDim, globalHeads, dtype),
+            (config.CanvasLength, config.GlobalHeadDim, config.NumGlobalKeyValueHeads, config.DType));
         Assert.Equal(30.0, config.FinalLogitSoftcapping);                // tiny-chat's file does not say so: it is the reference's default
         Assert.Equal(config.NumHiddenLayers, config.LayerTypes.Count);
         Assert.Throws<ArgumentOutOfRangeException>(() => config.Layer(config.NumHiddenLayers));
@@ -48,7 +53,9 @@ public class DiffusionGemmaConfigTests
     [Fact]
     public void A_layer_may_have_a_shape_of_its_own_whatever_its_kind()
     {
-        DiffusionGemmaConfig config = Parse(text => text["per_layer_config"]!["3"] = new JsonObject { ["head_dim"] = 128, ["num_key_value_heads"] = 4 }, perLayer: true);
+        DiffusionGemmaConfig config =
+            Parse(text => text["per_layer_config"]!["3"] = new JsonObject { ["head_dim"] = 128, ["num_key_value_heads"] = 4 },
+                perLayer: true);
 
         Assert.Equal((AttentionKind.Sliding, 128, 4), (config.Layer(3).Kind, config.Layer(3).HeadDim, config.Layer(3).KeyValueHeads));
         Assert.Equal((256, 8), (config.Layer(2).HeadDim, config.Layer(2).KeyValueHeads));
@@ -60,7 +67,8 @@ public class DiffusionGemmaConfigTests
     {
         Assert.Equal(8, Parse(text => text["num_global_key_value_heads"] = null).NumGlobalKeyValueHeads);
         Assert.Equal(8, Parse(text => text.Remove("num_global_key_value_heads")).NumGlobalKeyValueHeads);
-        Assert.Equal(8, Parse(text => text["per_layer_config"]!["29"]!.AsObject().Remove("num_key_value_heads"), perLayer: true).NumGlobalKeyValueHeads);
+        Assert.Equal(8, Parse(text => text["per_layer_config"]!["29"]!.AsObject().Remove("num_key_value_heads"), perLayer: true)
+            .NumGlobalKeyValueHeads);
     }
 
     [Fact]
@@ -68,8 +76,12 @@ public class DiffusionGemmaConfigTests
     {
         DiffusionGemmaConfig config = Parse(text =>
         {
-            foreach (string option in (string[])["hidden_activation", "attention_bias", "attention_dropout", "tie_word_embeddings", "bos_token_id",
-                         "pad_token_id", "rope_parameters", "use_bidirectional_attention", "initializer_range", "final_logit_softcapping", "model_type"])
+            string[] options =
+            [
+                "hidden_activation", "attention_bias", "attention_dropout", "tie_word_embeddings", "bos_token_id", "pad_token_id",
+                "rope_parameters", "use_bidirectional_attention", "initializer_range", "final_logit_softcapping", "model_type",
+            ];
+            foreach (string option in options)
                 text.Remove(option);
         });
 
@@ -80,7 +92,8 @@ public class DiffusionGemmaConfigTests
     [Fact]
     public void Options_that_are_not_known_do_not_matter()
     {
-        DiffusionGemmaConfig config = Parse(text => text["attn_implementation"] = "eager", root: root => root["transformers_version"] = "9.9");
+        DiffusionGemmaConfig config =
+            Parse(text => text["attn_implementation"] = "eager", root: root => root["transformers_version"] = "9.9");
         Assert.Equal(2816, config.HiddenSize);
     }
 
@@ -185,7 +198,8 @@ public class DiffusionGemmaConfigTests
     [Fact]
     public void An_unknown_layer_kind_is_refused_by_name()
     {
-        Assert.Contains("linear_attention", Refused("text_config.layer_types", text => text["layer_types"]![0] = "linear_attention").Message);
+        Assert.Contains("linear_attention",
+            Refused("text_config.layer_types", text => text["layer_types"]![0] = "linear_attention").Message);
         Refused("text_config.layer_types", text => text["layer_types"]![29] = "sliding_attention");
         Refused("text_config.rope_parameters.linear_attention", text => text["rope_parameters"]!["linear_attention"] = new JsonObject());
     }
@@ -206,17 +220,20 @@ public class DiffusionGemmaConfigTests
     [InlineData("{\"model_type\": \"a\", \"model_type\": \"b\"}")]
     [InlineData("{\"model_type\": \"\\ud800\"}")]
     public void What_is_no_JSON_object_is_refused(string json) =>
-        Assert.Equal("x/config.json", Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Parse(json, "x/config.json")).ConfigurationFile);
+        Assert.Equal("x/config.json",
+            Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Parse(json, "x/config.json")).ConfigurationFile);
 
     [Fact]
     public void A_missing_file_is_named()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        Assert.Contains(folder.File("config.json"), Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Load(folder.Path)).Message);
+        Assert.Contains(folder.File("config.json"),
+            Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Load(folder.Path)).Message);
         Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaConfig.Load(folder.File("nowhere")));
     }
 
-    private static InvalidConfigurationException Refused(string option, Action<JsonObject>? text = null, Action<JsonObject>? root = null, bool perLayer = false)
+    private static InvalidConfigurationException Refused(string option, Action<JsonObject>? text = null, Action<JsonObject>? root = null,
+        bool perLayer = false)
     {
         var error = Assert.Throws<InvalidConfigurationException>(() => Parse(text, root, perLayer));
         Assert.Equal(option, error.Option);

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
-/// <summary>The config.json of google/diffusiongemma-26B-A4B-it, as far as the text part goes.</summary>
+/// <summary>The text part of the config.json of google/diffusiongemma-26B-A4B-it.</summary>
 internal static class ReleasedConfig
 {
     /// <param name="perLayer">The newer form of the full layers' heads.</param>
@@ -10,8 +10,10 @@ internal static class ReleasedConfig
     {
         JsonObject config = JsonNode.Parse("""
             {
-              "architectures": ["DiffusionGemmaForBlockDiffusion"], "model_type": "diffusion_gemma", "dtype": "bfloat16", "canvas_length": 256,
-              "tie_word_embeddings": true, "initializer_range": 0.02, "boi_token_id": 255999, "eoi_token_id": 258882, "image_token_id": 258880,
+              "architectures": ["DiffusionGemmaForBlockDiffusion"], "model_type": "diffusion_gemma", "dtype": "bfloat16",
+              "canvas_length": 256,
+              "tie_word_embeddings": true, "initializer_range": 0.02, "boi_token_id": 255999, "eoi_token_id": 258882,
+              "image_token_id": 258880,
               "eos_token_id": [1, 106],
               "text_config": {
                 "model_type": "diffusion_gemma_text", "vocab_size": 262144, "hidden_size": 2816, "intermediate_size": 2112,
@@ -29,7 +31,8 @@ internal static class ReleasedConfig
             }
             """)!.AsObject();
         JsonObject text = config["text_config"]!.AsObject();
-        text["layer_types"] = new JsonArray([.. Enumerable.Range(0, 30).Select(n => (JsonNode)(IsFull(n) ? "full_attention" : "sliding_attention"))]);
+        text["layer_types"] =
+            new JsonArray([.. Enumerable.Range(0, 30).Select(n => (JsonNode)(IsFull(n) ? "full_attention" : "sliding_attention"))]);
         if (perLayer)
         {
             text["per_layer_config"] = new JsonObject();

@@ -58,22 +58,17 @@ public class DenoisingOracleTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
         var random = new Random(4);
         int[] Draw(int n) => [.. Enumerable.Range(0, n).Select(_ => random.Next(4, model.Config.VocabularySize))];
-        int[] system = Draw(DenoisingBatch.LeastSharedPrefix + 9);
+        int[] system = Draw(SharedPrefix.LeastLength + 9);
         var options = new GenerationOptions { MaxDenoisingSteps = 3, MaxNewTokens = 20, EosTokenIds = [] };
         GenerationRequest[] requests = [.. Enumerable.Range(1, 5).Select(n => new GenerationRequest([.. system, .. Draw(n)]))];
-        Assert.Equal(system, SharedPrefix.Of(requests)[..system.Length]);
+        Assert.Equal(system, SharedPrefix.Find(requests)[..system.Length]);
         Compare(model, requests, options, batchSize: 2);
 
-        using var batch = new DenoisingBatch(model);
         GenerationRequest[] mixed = [requests[0], new(Draw(30)), requests[1], new(system)];
-        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, ResolvedGenerationOptions.Resolve(options, model.Folder, model.Config), model.Config))];
-        batch.Admit(rows, system);
-        foreach (DenoisingRow row in rows) row.BeginCanvas();
-        while (batch.Rows.Count > 0)
-        {
-            batch.Step();
-            CanvasGenerator.Turn(batch, null);
-        }
+        ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(options, model.Folder, model.Config);
+        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, resolved, model.Config))];
+        using var loop = new DenoisingLoop(model);
+        loop.Run(new Together(new Admission(rows, system)));
         for (int i = 0; i < mixed.Length; i++) Assert.Equal(PlainDenoising.Answer(model, mixed[i], options), rows[i].Result().Ids);
     }
 
@@ -145,6 +140,35 @@ public class DenoisingOracleTests : TorchTest
         var random = new Random(1);
         for (int n = 0; n < count; n++)
             yield return new GenerationRequest([2, .. Enumerable.Range(0, random.Next(1, length)).Select(_ => random.Next(4, 120))]);
+    }
+
+    /// <summary>Rows that join at once.</summary>
+    private sealed class Together(Admission admission) : IDenoisingClient
+    {
+        private Admission? _next = admission;
+
+        public Admission? Admit(int running)
+        {
+            Admission? next = _next ?? (running == 0 ? null : new Admission([]));
+            _next = null;
+            return next;
+        }
+
+        public bool IsCancelled(DenoisingRow row) => false;
+
+        public void OnStep(DenoisingRow row, DenoisingStep step)
+        {
+        }
+
+        public void OnCanvas(DenoisingRow row, CanvasUpdate canvas)
+        {
+        }
+
+        public void OnCompleted(DenoisingRow row) => Assert.True(row.IsComplete);
+
+        public void OnCancelled(DenoisingRow row) => Assert.Fail("nothing is cancelled");
+
+        public void OnFailed(DenoisingRow row, Exception error) => throw error;
     }
 
     /// <summary>Two steps for the first canvas, and one more for each after it.</summary>

@@ -30,7 +30,7 @@ public class GenerationQueueTests : TorchTest
     [Fact]
     public async Task What_requests_begin_with_alike_changes_no_answer()
     {
-        int[] system = [.. Enumerable.Range(0, DenoisingBatch.LeastSharedPrefix + 5).Select(i => 4 + (i * 7 % 100))];
+        int[] system = [.. Enumerable.Range(0, SharedPrefix.LeastLength + 5).Select(i => 4 + (i * 7 % 100))];
         int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : (int[])[.. system, .. p])];
         await using var queue = new GenerationQueue(_model, Options);
         foreach (int[] prompt in prompts)

@@ -12,6 +12,7 @@ namespace DiffusionGemma;
 public class Avx512FunctionsTests : TorchTest
 {
     private readonly Generator _generator = new(23);
+    private readonly PassContext _context = new(Pass.Decoder);
 
     [Fact]
     public void Rms_norm() => Property.Holds(Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40], Gen.Bool), 40, drawn =>
@@ -19,7 +20,7 @@ public class Avx512FunctionsTests : TorchTest
         using var scope = NewDisposeScope();
         (int rows, int sixteens, bool weighted) = drawn;
         long[][] shapes = [[rows, 16 * sixteens], [16 * sixteens]];
-        Near(weighted ? shapes : shapes[..1], leaves => RmsNorm.Of(leaves[0], weighted ? leaves[1] : null, 1e-3));
+        Near(weighted ? shapes : shapes[..1], leaves => RmsNorm.Normalize(leaves[0], weighted ? leaves[1] : null, 1e-3, _context));
     });
 
     [Fact]
@@ -27,7 +28,7 @@ public class Avx512FunctionsTests : TorchTest
     {
         using var scope = NewDisposeScope();
         long[] shape = [2, drawn.Item1, 16 * drawn.Item2];
-        Near([shape, shape], leaves => GatedActivation.Of(leaves[0] * 4, leaves[1]));
+        Near([shape, shape], leaves => GatedActivation.Activate(leaves[0] * 4, leaves[1], _context));
     });
 
     [Fact]
@@ -40,7 +41,7 @@ public class Avx512FunctionsTests : TorchTest
         Near([[batch, length, heads, width]], leaves =>
         {
             Tensor x = leaves[0].transpose(1, 2);                                              // as the heads of queries and keys come
-            return RotationFunction.Of(x, angles.cos().to(x.dtype), angles.sin().to(x.dtype));
+            return RotationFunction.Rotate(x, angles.cos().to(x.dtype), angles.sin().to(x.dtype), _context);
         });
     });
 
@@ -67,7 +68,7 @@ public class Avx512FunctionsTests : TorchTest
         Tensor[] halves = both.chunk(2, -1);
         Tensor wide = both.to(ScalarType.Float64).requires_grad_(true), wideW = w.to(ScalarType.Float64).requires_grad_(true);
         Tensor expected = GatedMlp.GeluTanh(wide.narrow(1, 0, 48)) * wide.narrow(1, 48, 48) * wideW;
-        AutogradFaults.Backward([(expected, dy.to(ScalarType.Float64))]);
+        _context.Backward.Run([(expected, dy.to(ScalarType.Float64))]);
         Assert.True(Largest(Avx512GatedActivation.TryForward(halves[0], halves[1], w)!, expected.detach()) < 2e-6);
         Tensor gradient = empty_like(both), dw = empty_like(w);
         Tensor[] gradients = gradient.chunk(2, -1);
@@ -104,7 +105,7 @@ public class Avx512FunctionsTests : TorchTest
             Tensor[] leaves = [.. values.Select(v => v.to(dtype).detach().clone().requires_grad_(true))];
             Tensor result = function(leaves);
             dy ??= randn(result.shape, generator: _generator);
-            AutogradFaults.Backward([(result, dy.to(dtype))]);
+            _context.Backward.Run([(result, dy.to(dtype))]);
             return [result.detach(), .. leaves.Select(l => l.grad!)];
         }
         foreach ((Tensor got, Tensor expected) in Run(ScalarType.Float32).Zip(Run(ScalarType.Float64)))

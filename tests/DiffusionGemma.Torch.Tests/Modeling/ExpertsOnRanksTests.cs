@@ -57,8 +57,9 @@ public class ExpertsOnRanksTests : TorchTest
             ExpertStackLora Part(ExpertStackLora l) => l with { A = Leaf(l.A, ExpertSlice.First), B = Leaf(l.B, l.SliceOfB), Experts = experts / group.Size };
             (ExpertStackLora a, ExpertStackLora b) = (Part(upLora), Part(downLora));
             var layer = new Experts("experts", up, low, group) { DecoderLora = lora ? new ExpertsLora(a, b) : null };
-            Tensor y = layer.Forward(own, w, indices.narrow(0, first, count), Pass.Decoder);
-            AutogradFaults.Backward([(y, dy.narrow(0, first, count))]);
+            var context = new PassContext(Pass.Decoder);
+            Tensor y = layer.Forward(own, w, indices.narrow(0, first, count), context);
+            context.Backward.Run([(y, dy.narrow(0, first, count))]);
             Tensor Gradient(Tensor leaf) => leaf.grad ?? zeros_like(leaf);
             return [y.detach(), Gradient(own), Gradient(w), Gradient(up), Gradient(low), .. lora ? new[] { Gradient(a.A), Gradient(a.B), Gradient(b.A), Gradient(b.B) } : []];
         }

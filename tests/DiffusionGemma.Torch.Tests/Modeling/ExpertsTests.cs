@@ -27,12 +27,13 @@ public class ExpertsTests : TorchTest
         plain.backward([dy]);
         Tensor[] expected = [.. leaves.Select(l => l.grad!.clone())];
         foreach (Tensor leaf in leaves) leaf.grad!.fill_(2);                                    // gradients are added to what is there
-        Tensor got = layer.Forward(x, weights, indices, Pass.Encoder);
-        AutogradFaults.Backward([(got, dy)]);
+        var context = new PassContext(Pass.Encoder);
+        Tensor got = layer.Forward(x, weights, indices, context);
+        context.Backward.Run([(got, dy)]);
 
         Assert.True(Largest(got, plain) < Tolerance);
         foreach ((Tensor leaf, Tensor gradient) in leaves.Zip(expected)) Assert.True(Largest(leaf.grad! - 2, gradient) < Tolerance * Math.Max(1, gradient.abs().max().item<double>()));
-        using (no_grad()) Assert.Equal(0, Largest(layer.Forward(x, weights, indices, Pass.Encoder), got));
+        using (no_grad()) Assert.Equal(0, Largest(layer.Forward(x, weights, indices, context), got));
 
         Tensor Plain()
         {
@@ -59,8 +60,9 @@ public class ExpertsTests : TorchTest
     public void Frozen_stacks_get_no_gradient()
     {
         Tensor x = Leaf(3, 6), gateUp = Numbers(4, 10, 6), down = Numbers(4, 6, 5), indices = tensor(new long[,] { { 0, 1 }, { 2, 1 }, { 3, 0 } });
-        Tensor got = new Experts("experts", gateUp, down, new SingleRank()).Forward(x, Numbers(3, 2), indices, Pass.Decoder);
-        AutogradFaults.Backward([(got, ones_like(got))]);
+        var context = new PassContext(Pass.Decoder);
+        Tensor got = new Experts("experts", gateUp, down, new SingleRank()).Forward(x, Numbers(3, 2), indices, context);
+        context.Backward.Run([(got, ones_like(got))]);
         Assert.NotNull(x.grad);
         Assert.Null(gateUp.grad);
         Assert.Null(down.grad);
@@ -69,7 +71,7 @@ public class ExpertsTests : TorchTest
     [Fact]
     public void Pairs_are_sorted_by_expert()
     {
-        ExpertRouting routing = ExpertRouting.Of(tensor(new long[,] { { 2, 0 }, { 0, 1 }, { 2, 0 } }), 4);
+        ExpertRouting routing = ExpertRouting.Sort(tensor(new long[,] { { 2, 0 }, { 0, 1 }, { 2, 0 } }), 4);
         Assert.Equal([1L, 2, 5, 3, 0, 4], routing.Order.data<long>().ToArray());
         Assert.Equal([0L, 1, 2, 1, 0, 2], routing.Tokens.data<long>().ToArray());
         Assert.Equal([4L, 0, 1, 3, 5, 2], routing.Places.data<long>().ToArray());

@@ -66,12 +66,13 @@ public class ForwardFixtureTests : TorchTest
         foreach (Tensor parameter in model.Stack.Parameters.Values) parameter.requires_grad_(true);
 
         Tensor prompt = fixture.Read("plain.prompt_ids");
-        using EncoderCache cache = model.Encode(prompt);
-        Tensor decoded = model.Decode(fixture.Read("plain.canvas_ids"), cache, fixture.Read("plain.sc_logits").to(dtype));
-        Tensor encoded = model.Logits(cache.LastHiddenState).narrow(1, 0, prompt.shape[1] - 1);
+        PassContext encoder = new(Pass.Encoder), decoder = encoder with { Pass = Pass.Decoder };
+        using EncoderCache cache = model.Encode(prompt, null, null, encoder);
+        Tensor hidden = model.Decode(fixture.Read("plain.canvas_ids"), cache, fixture.Read("plain.sc_logits").to(dtype), null, null, null, decoder);
+        Tensor decoded = model.Logits(hidden, decoder), encoded = model.Logits(cache.LastHiddenState, decoder).narrow(1, 0, prompt.shape[1] - 1);
         Tensor loss = nn.functional.cross_entropy(decoded.flatten(0, 1), fixture.Read("grad.target").flatten())
             + nn.functional.cross_entropy(encoded.flatten(0, 1), prompt.narrow(1, 1, prompt.shape[1] - 1).flatten());
-        AutogradFaults.Backward(loss);
+        decoder.Backward.Run(loss);
 
         Assert.True(Largest(loss, fixture.Read("grad.loss")) <= tolerance);
         int compared = 0;

@@ -7,6 +7,7 @@ namespace DiffusionGemma;
 public class LayerFunctionsTests : TorchTest
 {
     private readonly Generator _generator = new(17);
+    private readonly PassContext _context = new(Pass.Decoder);
 
     [Theory]
     [InlineData(true)]
@@ -16,16 +17,16 @@ public class LayerFunctionsTests : TorchTest
         Tensor x = Leaf(2, 3, 5, 8), transposed = x.transpose(1, 2);                            // as the heads of queries and keys come
         Tensor[] leaves = weighted ? [x, Leaf(8)] : [x];
         Tensor? weight = weighted ? leaves[1] : null;
-        Same(leaves, () => TorchOperators.RmsNorm(transposed, weight, 1e-3), () => RmsNorm.Of(transposed, weight, 1e-3));
+        Same(leaves, () => TorchOperators.RmsNorm(transposed, weight, 1e-3), () => RmsNorm.Normalize(transposed, weight, 1e-3, _context));
     }
 
     [Fact]
     public void Rms_norm_of_a_frozen_input_or_weight()
     {
         Tensor x = Leaf(3, 8), weight = Leaf(8), frozen = Numbers(3, 8), frozenWeight = Numbers(8);
-        Same([weight], () => TorchOperators.RmsNorm(frozen, weight, 1e-3), () => RmsNorm.Of(frozen, weight, 1e-3));
-        Same([x], () => TorchOperators.RmsNorm(x, frozenWeight, 1e-3), () => RmsNorm.Of(x, frozenWeight, 1e-3));
-        Assert.False(RmsNorm.Of(frozen, frozenWeight, 1e-3).requires_grad);
+        Same([weight], () => TorchOperators.RmsNorm(frozen, weight, 1e-3), () => RmsNorm.Normalize(frozen, weight, 1e-3, _context));
+        Same([x], () => TorchOperators.RmsNorm(x, frozenWeight, 1e-3), () => RmsNorm.Normalize(x, frozenWeight, 1e-3, _context));
+        Assert.False(RmsNorm.Normalize(frozen, frozenWeight, 1e-3, _context).requires_grad);
     }
 
     /// <summary>In bfloat16 the gradient is computed in float32 and rounded once: half a unit in the last of 8 bits.</summary>
@@ -34,8 +35,8 @@ public class LayerFunctionsTests : TorchTest
     {
         Tensor narrow = Numbers(4, 64).to(ScalarType.BFloat16).requires_grad_(true), wide = narrow.detach().to(ScalarType.Float64).requires_grad_(true);
         Tensor weight = Numbers(64).to(ScalarType.BFloat16), dy = Numbers(4, 64).to(ScalarType.BFloat16);
-        AutogradFaults.Backward([(RmsNorm.Of(narrow, weight, 1e-6), dy)]);
-        AutogradFaults.Backward([(TorchOperators.RmsNorm(wide, weight.to(ScalarType.Float64), 1e-6), dy.to(ScalarType.Float64))]);
+        _context.Backward.Run([(RmsNorm.Normalize(narrow, weight, 1e-6, _context), dy)]);
+        _context.Backward.Run([(TorchOperators.RmsNorm(wide, weight.to(ScalarType.Float64), 1e-6), dy.to(ScalarType.Float64))]);
         Assert.Equal(0, Largest(narrow.grad!, wide.grad!.to(ScalarType.Float32).to(ScalarType.BFloat16)), 0.01 * wide.grad!.abs().max().item<double>());
     }
 
@@ -43,17 +44,17 @@ public class LayerFunctionsTests : TorchTest
     public void Gated_activation()
     {
         Tensor gate = Leaf(4, 6), up = Leaf(4, 6);
-        Same([gate, up], () => GatedMlp.GeluTanh(gate) * up, () => GatedActivation.Of(gate, up));
+        Same([gate, up], () => GatedMlp.GeluTanh(gate) * up, () => GatedActivation.Activate(gate, up, _context));
     }
 
     [Fact]
     public void Projection()
     {
         Tensor x = Leaf(2, 3, 5), weight = Leaf(7, 5), frozen = Numbers(2, 3, 5), frozenWeight = Numbers(7, 5);
-        Same([x, weight], () => nn.functional.linear(x, weight), () => LinearFunction.Of(x, weight));
-        Same([weight], () => nn.functional.linear(frozen, weight), () => LinearFunction.Of(frozen, weight));
-        Same([x], () => nn.functional.linear(x, frozenWeight), () => LinearFunction.Of(x, frozenWeight));
-        Assert.False(LinearFunction.Of(frozen, frozenWeight).requires_grad);
+        Same([x, weight], () => nn.functional.linear(x, weight), () => LinearFunction.Project(x, weight, _context));
+        Same([weight], () => nn.functional.linear(frozen, weight), () => LinearFunction.Project(frozen, weight, _context));
+        Same([x], () => nn.functional.linear(x, frozenWeight), () => LinearFunction.Project(x, frozenWeight, _context));
+        Assert.False(LinearFunction.Project(frozen, frozenWeight, _context).requires_grad);
     }
 
     /// <summary>Beside the plain expression with the same draws.</summary>
@@ -63,13 +64,13 @@ public class LayerFunctionsTests : TorchTest
     public void Low_rank_projection_with_dropout(bool trainedInput)
     {
         Tensor x = trainedInput ? Leaf(2, 40, 5) : Numbers(2, 40, 5), weight = Leaf(7, 5);
-        var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7) { Dropout = 0.3 };
-        LoraPair.SeedDropout(4);
-        Tensor kept = lora.Kept(x.shape, CPU)!;
+        var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7);
+        using DropoutStream dropout = new(0.3, seed: 4), same = new(0.3, seed: 4);
+        Tensor kept = same.DrawKept(x.shape, CPU);
         Assert.InRange(kept.sum().item<long>(), 240, 320);                                      // of 400, 280 are expected
-        LoraPair.SeedDropout(4);
         Tensor[] leaves = trainedInput ? [x, weight, lora.A, lora.B] : [weight, lora.A, lora.B];
-        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x * kept.to(x.dtype) / 0.7), () => LinearFunction.Of(x, weight, lora));
+        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x * kept.to(x.dtype) / 0.7),
+            () => LinearFunction.Project(x, weight, _context with { Dropout = dropout }, lora));
     }
 
     [Theory]
@@ -80,9 +81,9 @@ public class LayerFunctionsTests : TorchTest
         Tensor x = trainedInput ? Leaf(2, 3, 5) : Numbers(2, 3, 5), weight = Numbers(7, 5);
         var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7);
         Tensor[] leaves = trainedInput ? [x, lora.A, lora.B] : [lora.A, lora.B];
-        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x), () => LinearFunction.Of(x, weight, lora));
+        Same(leaves, () => nn.functional.linear(x, weight) + Delta(lora, x), () => LinearFunction.Project(x, weight, _context, lora));
         using IDisposable quiet = no_grad();
-        Assert.True(Largest(LinearFunction.Of(x, weight, lora), nn.functional.linear(x, weight) + Delta(lora, x)) < 1e-12);
+        Assert.True(Largest(LinearFunction.Project(x, weight, _context, lora), nn.functional.linear(x, weight) + Delta(lora, x)) < 1e-12);
     }
 
     /// <summary>
@@ -108,11 +109,11 @@ public class LayerFunctionsTests : TorchTest
         using var rotary = new RotaryEmbedding(shape, CPU, ScalarType.Float64);
         (Tensor, Tensor) angles = rotary.Angles(positions, ScalarType.Float64);
 
-        Tensor Blocks(Attention attention) => attention.Forward(x, null, angles, mask, Pass.Encoder).Output.masked_fill(real.logical_not().unsqueeze(-1), 0);
+        Tensor Blocks(Attention attention) => attention.Forward(x, null, angles, mask, new PassContext(Pass.Encoder)).Output.masked_fill(real.logical_not().unsqueeze(-1), 0);
         Tensor Whole()
         {
             // The decoder's way: one product over all keys.
-            Tensor whole = Layer(null).Forward(x, null, angles, mask, Pass.Decoder).Output;
+            Tensor whole = Layer(null).Forward(x, null, angles, mask, new PassContext(Pass.Decoder)).Output;
             return whole.masked_fill(real.logical_not().unsqueeze(-1), 0);
         }
         Same([x], Whole, () => Blocks(Layer(kind == AttentionKind.Sliding ? Window : null)));
@@ -127,11 +128,11 @@ public class LayerFunctionsTests : TorchTest
     private void Same(Tensor[] leaves, Func<Tensor> plain, Func<Tensor> function)
     {
         Tensor expected = plain(), dy = randn(expected.shape, dtype: ScalarType.Float64, generator: _generator);
-        AutogradFaults.Backward([(expected, dy)]);
+        _context.Backward.Run([(expected, dy)]);
         Tensor[] gradients = [.. leaves.Select(l => l.grad!.clone())];
         foreach (Tensor leaf in leaves) leaf.grad = null;
         Tensor got = function();
-        AutogradFaults.Backward([(got, dy)]);
+        _context.Backward.Run([(got, dy)]);
         Assert.True(Largest(got, expected) < 1e-12);
         foreach ((Tensor leaf, Tensor gradient) in leaves.Zip(gradients))
         {

@@ -36,7 +36,7 @@ public class AdamWOnRanksTests : TorchTest
             var norms = new double[steps];
             for (int step = 0; step < steps; step++)
             {
-                foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(gradients(step))) GradientBuffers.Of(parameter).add_(gradient);
+                foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(gradients(step))) optimizer.Gradients.BufferOf(parameter).add_(gradient);
                 optimizer.ReduceGradients();
                 norms[step] = optimizer.ClipGradients(3.0);
                 optimizer.Step(0.01 * (step + 1));
@@ -58,8 +58,8 @@ public class AdamWOnRanksTests : TorchTest
             using var optimizer = new AdamW([new("expert", expert, ExpertSlice.First), new("common", common, ExpertSlice.None)], groups, 0, 0, 1e-12, 0);
             using (no_grad())
             {
-                GradientBuffers.Of(expert).fill_(world.Rank + 1);
-                GradientBuffers.Of(common).fill_(1);
+                optimizer.Gradients.BufferOf(expert).fill_(world.Rank + 1);
+                optimizer.Gradients.BufferOf(common).fill_(1);
             }
             optimizer.ReduceGradients();
             norms[world.Rank] = optimizer.ClipGradients(double.PositiveInfinity);

@@ -28,7 +28,7 @@ public class AdamWTests : TorchTest
                 for (int n = 0; n < 2; n++)                                                     // the third is never reached
                 {
                     Tensor gradient = Numbers(100 * step + 10 * micro + n, 20, dtype);
-                    GradientBuffers.Of(parameters[n]).add_(gradient);
+                    optimizer.Gradients.BufferOf(parameters[n]).add_(gradient);
                     plain[n].Add(Doubles(gradient));
                 }
             }
@@ -56,7 +56,7 @@ public class AdamWTests : TorchTest
         using var optimizer = new AdamW([parameter], Beta1, Beta2, Epsilon, weightDecay: 0);
         for (int step = 0; step < 100; step++)
         {
-            GradientBuffers.Of(parameter).add_(1);
+            optimizer.Gradients.BufferOf(parameter).add_(1);
             optimizer.Step(1e-4);                                                               // a unit in the last place below 1 is 0.0039
         }
         Assert.Equal(0, Largest(parameter, full(4, 0.99).to(ScalarType.BFloat16)));             // a constant gradient moves by the rate a step
@@ -67,7 +67,7 @@ public class AdamWTests : TorchTest
     {
         Tensor parameter = zeros(2, dtype: ScalarType.Float64).requires_grad_(true);
         using var optimizer = new AdamW([parameter], 0, 0, 1e-300, 0);
-        GradientBuffers.Of(parameter).add_(tensor(new[] { 3.0, 4.0 }));
+        optimizer.Gradients.BufferOf(parameter).add_(tensor(new[] { 3.0, 4.0 }));
         Assert.Equal(5, optimizer.ClipGradients(double.PositiveInfinity), 1e-12);
         Assert.Equal(5, optimizer.ClipGradients(2.5), 1e-12);
         Assert.Equal(2.5 * 5 / (5 + 1e-6), optimizer.ClipGradients(1e9), 1e-12);

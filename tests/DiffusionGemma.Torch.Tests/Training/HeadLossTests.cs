@@ -29,7 +29,7 @@ public class HeadLossTests : TorchTest
 
         Assert.Equal(plain.item<double>(), HeadLoss.Sum(hidden, weight, targets, mask, 30), 1e-10 * Math.Max(1, plain.item<double>()));
         Assert.Equal(0, Largest(weight.grad!, ones_like(weight)));
-        (double sum, Tensor? gradient) = HeadLoss.SumAndGradient(hidden, weight, targets, mask, 30, 0.7);
+        (double sum, Tensor? gradient) = HeadLoss.SumAndGradient(hidden, weight, targets, mask, 30, 0.7, new GradientSink([]));
         Assert.Equal(plain.item<double>(), sum, 1e-10 * Math.Max(1, plain.item<double>()));
         if (tokens > 0) Assert.True(Largest(gradient!, hiddenGradient) < 1e-10 * Math.Max(1, hiddenGradient.abs().max().item<double>()));
         Assert.True(Largest(weight.grad! - 1, weightGradient) < 1e-10 * Math.Max(1, weightGradient.abs().max().item<double>()));
@@ -43,9 +43,8 @@ public class HeadLossTests : TorchTest
         Tensor hidden = randn(200, 16, generator: generator).to(ScalarType.BFloat16), weight = randn(1 << 16, 16, generator: generator).to(ScalarType.BFloat16).requires_grad_(true);
         Tensor targets = randint(0, 1 << 16, [200], generator: generator), all = ones(200, dtype: ScalarType.Bool);
         Tensor wide = weight.detach().to(ScalarType.Float64).requires_grad_(true), buffer = zeros_like(weight, ScalarType.Float32);
-        HeadLoss.SumAndGradient(hidden.to(ScalarType.Float64), wide, targets, all, 30, 1);
-        GradientBuffers.Attach(weight, buffer);
-        HeadLoss.SumAndGradient(hidden, weight, targets, all, 30, 1);
+        HeadLoss.SumAndGradient(hidden.to(ScalarType.Float64), wide, targets, all, 30, 1, new GradientSink([]));
+        HeadLoss.SumAndGradient(hidden, weight, targets, all, 30, 1, new GradientSink([(weight, buffer)]));
         Assert.Null(weight.grad);
         Assert.True(Largest(buffer, wide.grad!) <= 0.02 * wide.grad!.abs().max().item<double>(), $"{Largest(buffer, wide.grad!):e1}");
     }
@@ -56,8 +55,8 @@ public class HeadLossTests : TorchTest
         using var generator = new Generator(3);
         Tensor hidden = randn(5, 4, generator: generator).requires_grad_(true), weight = randn(9, 4, generator: generator);
         Tensor targets = randint(0, 9, [5], generator: generator), all = ones(5, dtype: ScalarType.Bool);
-        Assert.NotNull(HeadLoss.SumAndGradient(hidden, weight, targets, all, 30, 1).HiddenGradient);
+        Assert.NotNull(HeadLoss.SumAndGradient(hidden, weight, targets, all, 30, 1, new GradientSink([])).HiddenGradient);
         Assert.Null(weight.grad);
-        Assert.Null(HeadLoss.SumAndGradient(hidden.detach(), weight, targets, all, 30, 1).HiddenGradient);
+        Assert.Null(HeadLoss.SumAndGradient(hidden.detach(), weight, targets, all, 30, 1, new GradientSink([])).HiddenGradient);
     }
 }

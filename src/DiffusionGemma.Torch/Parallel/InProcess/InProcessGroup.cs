@@ -75,18 +75,21 @@ internal sealed class InProcessGroup : IProcessGroup
         for (int r = 0; r < Size; r++) whole.narrow(0, r * count, count).copy_(Flat(_barrier[r].Input!));
     });
 
-    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received) =>
-        Run(() => new CollectiveRequest(CollectiveCall.AllToAll(input, sent, output, received, Size))
-            { Input = input, Sent = sent, Received = received }, () =>
+    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received)
     {
-        long to = 0;
-        for (int r = 0; r < Size; to += received[r++])
+        CollectiveRequest Request() =>
+            new(CollectiveCall.AllToAll(input, sent, output, received, Size)) { Input = input, Sent = sent, Received = received };
+        Run(Request, () =>
         {
-            CollectiveRequest request = _barrier[r];
-            Tensor rows = request.Input!.narrow(0, request.Sent.Take(Rank).Sum(), received[r]);
-            Flat(output.narrow(0, to, received[r])).copy_(Flat(rows));
-        }
-    });
+            long to = 0;
+            for (int r = 0; r < Size; to += received[r++])
+            {
+                CollectiveRequest request = _barrier[r];
+                Tensor rows = request.Input!.narrow(0, request.Sent.Take(Rank).Sum(), received[r]);
+                Flat(output.narrow(0, to, received[r])).copy_(Flat(rows));
+            }
+        });
+    }
 
     public void Broadcast(Tensor tensor, int root) =>
         Run(() => new CollectiveRequest(CollectiveCall.Broadcast(tensor, root, Size)) { Input = tensor }, () =>

@@ -120,14 +120,17 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
         if (NativeTensors.Data(mine) != NativeTensors.Data(parts[Rank])) parts[Rank].copy_(mine);
     });
 
-    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received) =>
-        Run(() => new CollectiveRequest(CollectiveCall.AllToAll(Cpu(input), sent, Cpu(output), received, Size))
-            { Sent = sent, Received = received }, () =>
+    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received)
     {
-        Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
-        Exchange(outgoing, incoming);
-        incoming[Rank].copy_(outgoing[Rank]);
-    });
+        CollectiveRequest Request() =>
+            new(CollectiveCall.AllToAll(Cpu(input), sent, Cpu(output), received, Size)) { Sent = sent, Received = received };
+        Run(Request, () =>
+        {
+            Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
+            Exchange(outgoing, incoming);
+            incoming[Rank].copy_(outgoing[Rank]);
+        });
+    }
 
     public void Broadcast(Tensor tensor, int root) =>
         Run(() => new CollectiveRequest(CollectiveCall.Broadcast(Cpu(tensor), root, Size)), () =>
@@ -270,7 +273,7 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
             Check(MPI_Testall(requests.Length, all, out int flag, null));
             return flag != 0;
         }
-    }, Timeout, () => $"{_ranks[Rank]} could not transfer its data within {Timeout.TotalSeconds:0.###} s after all ranks arrived", sleep: false);
+    }, Timeout, () => $"{_ranks[Rank]} could not transfer its data within {Timeout.TotalSeconds:0.###} s after all arrived", sleep: false);
 
     /// <summary>
     /// Polls a condition, which also makes MPI progress, until it is true; throws when the group fails or the time is over.

@@ -164,27 +164,30 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
             ncclAllGather(NativeTensors.Data(input), NativeTensors.Data(output), (nuint)input.numel(), TypeOf(input), handle, 0));
     });
 
-    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received) =>
-        Run(() => new CollectiveRequest(CollectiveCall.AllToAll(Own(input), sent, Own(output), received, Size))
-            { Sent = sent, Received = received }, call =>
+    public void AllToAll(Tensor input, IReadOnlyList<long> sent, Tensor output, IReadOnlyList<long> received)
     {
-        Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
-        Call(call, handle =>
+        CollectiveRequest Request() =>
+            new(CollectiveCall.AllToAll(Own(input), sent, Own(output), received, Size)) { Sent = sent, Received = received };
+        Run(Request, call =>
         {
-            Check(ncclGroupStart());
-            int first = Success;
-            for (int r = 0; r < Size && first == Success; r++)
+            Tensor[] outgoing = RowsByRank(input, sent), incoming = RowsByRank(output, received);
+            Call(call, handle =>
             {
-                (Tensor sending, Tensor receiving) = (outgoing[r], incoming[r]);
-                if (sending.numel() > 0)
-                    first = ncclSend(NativeTensors.Data(sending), (nuint)sending.numel(), TypeOf(input), r, handle, 0);
-                if (first == Success && receiving.numel() > 0)
-                    first = ncclRecv(NativeTensors.Data(receiving), (nuint)receiving.numel(), TypeOf(output), r, handle, 0);
-            }
-            int end = ncclGroupEnd();
-            return first is Success or InProgress ? end : first;
+                Check(ncclGroupStart());
+                int first = Success;
+                for (int r = 0; r < Size && first == Success; r++)
+                {
+                    (Tensor sending, Tensor receiving) = (outgoing[r], incoming[r]);
+                    if (sending.numel() > 0)
+                        first = ncclSend(NativeTensors.Data(sending), (nuint)sending.numel(), TypeOf(input), r, handle, 0);
+                    if (first == Success && receiving.numel() > 0)
+                        first = ncclRecv(NativeTensors.Data(receiving), (nuint)receiving.numel(), TypeOf(output), r, handle, 0);
+                }
+                int end = ncclGroupEnd();
+                return first is Success or InProgress ? end : first;
+            });
         });
-    });
+    }
 
     public void Broadcast(Tensor tensor, int root) =>
         Run(() => new CollectiveRequest(CollectiveCall.Broadcast(Own(tensor), root, Size)), call =>

@@ -27,7 +27,7 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
     }
 
     [Fact]
-    public void It_is_taken_from_where_it_was() => Assert.Equal(_original, DiffusionGemmaCheckpoints.Find(_reference));
+    public void It_is_taken_from_where_it_was() => Assert.Equal(_original, DiffusionGemmaCheckpoints.Find(_reference, new MLContext()));
 
     [Fact]
     public void A_model_of_the_first_layout_loads_and_answers_as_it_did()
@@ -51,7 +51,7 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
         string moved = Move(_folder.File("elsewhere"));
         Environment.SetEnvironmentVariable(DiffusionGemmaCheckpoints.EnvironmentVariable,
             string.Join(Path.PathSeparator, "nowhere", _folder.File("elsewhere")));
-        Assert.Equal(moved, DiffusionGemmaCheckpoints.Find(_reference));
+        Assert.Equal(moved, DiffusionGemmaCheckpoints.Find(_reference, new MLContext()));
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
         Directory.Move(moved, Path.Combine(_folder.File("elsewhere"), "renamed"));
         CopyFolder(Fixtures.Checkpoint("tiny-2layer"), Path.Combine(_folder.File("elsewhere"), "another"));
         Environment.SetEnvironmentVariable(DiffusionGemmaCheckpoints.EnvironmentVariable, _folder.File("elsewhere"));
-        Assert.Equal(Path.Combine(_folder.File("elsewhere"), "renamed"), DiffusionGemmaCheckpoints.Find(_reference));
+        Assert.Equal(Path.Combine(_folder.File("elsewhere"), "renamed"), DiffusionGemmaCheckpoints.Find(_reference, new MLContext()));
     }
 
     [Theory]
@@ -81,7 +81,7 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
             asked = reference;
             return moved;
         };
-        Assert.Equal(moved, DiffusionGemmaCheckpoints.Find(_reference));
+        Assert.Equal(moved, DiffusionGemmaCheckpoints.Find(_reference, new MLContext()));
         Assert.Equal(_reference, asked);
         Assert.Equal("tiny-chat", asked!.Name);
     }
@@ -92,7 +92,7 @@ public sealed class DiffusionGemmaCheckpointsTests : IDisposable
         Directory.Delete(_original, recursive: true);
         CopyFolder(Fixtures.Checkpoint("tiny-2layer"), _original);
         DiffusionGemmaCheckpoints.Resolver = _ => "nowhere";
-        string message = Assert.Throws<FileNotFoundException>(() => DiffusionGemmaCheckpoints.Find(_reference)).Message;
+        string message = Assert.Throws<FileNotFoundException>(() => DiffusionGemmaCheckpoints.Find(_reference, new MLContext())).Message;
         Assert.Contains($"{_original} (the path at training): is another checkpoint (fingerprint ", message);
         Assert.Contains("nowhere (Resolver): is not there", message);
         Assert.Contains("DIFFUSIONGEMMA_CHECKPOINTS", message);

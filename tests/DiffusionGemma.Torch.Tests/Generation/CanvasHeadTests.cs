@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>Against the model's own logits, whatever the chunks.</summary>
-public class CanvasPredictorTests : TorchTest
+public class CanvasHeadTests : TorchTest
 {
     // Float32: scores reach cap / temperature = 75, whose last bit is 8e-6. Bfloat16: the product is rounded alike on both sides, what is summed after it is not.
     [Theory]
@@ -18,24 +18,24 @@ public class CanvasPredictorTests : TorchTest
         Tensor hidden = (randn(5, 8, model.Config.HiddenSize, generator: generator) * 3).to(dtype);
         double[] temperatures = [0.4, 0.8, 1, 0.5, 2];
         Tensor logits = model.Logits(hidden) / tensor(temperatures).view(-1, 1, 1).to(model.Logits(hidden).dtype);
-        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64), expected = model.Stack.ExpectedEmbedding(logits.to(dtype));
+        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64), expected = model.Stack.ExpectedEmbedding(logits.to(dtype), new PassContext(Pass.Decoder));
         double[] entropies = (-(probabilities * probabilities.clamp_min(1e-300).log()).sum(-1)).data<double>().ToArray();
 
         foreach ((long chunk, long slice) in new[] { (1L << 26, 1L << 21), (1, 1), (2 * 8 * 128, 3 * 128) })
         {
-            using var predictor = new CanvasPredictor(model, chunk, slice);
+            using var head = new CanvasHead(model, chunk, slice);
             int rows = 0;
-            predictor.Predict(hidden, temperatures, whole: false, predicted =>
+            head.Visit(hidden, temperatures, whole: false, predicted =>
             {
                 Assert.Equal(rows, predicted.First);
                 Assert.True(Largest(predicted.Probabilities(), probabilities.narrow(0, rows, predicted.Rows)) < tolerance);
-                Assert.True(Largest(predicted.ExpectedEmbeddings(0, predicted.Rows), expected.narrow(0, rows, predicted.Rows)) < embeddingTolerance);
+                Assert.True(Largest(predicted.ExpectedEmbeddings(), expected.narrow(0, rows, predicted.Rows)) < embeddingTolerance);
                 for (int row = 0; row < predicted.Rows; row++, rows++)
                 {
-                    Assert.All(predicted.Entropies(row), (e, i) => Assert.Equal(entropies[(rows * 8) + i], e, tolerance));
-                    Assert.Equal(probabilities[rows].argmax(-1).data<long>().ToArray().Select(id => (int)id), predicted.MostLikely(row));
-                    Assert.True(Largest(predicted.ExpectedEmbeddings(row, 1), expected.narrow(0, rows, 1)) < embeddingTolerance);
-                    Assert.True(predicted.IsFinite(row));
+                    Assert.All(predicted.Row(row).Entropies, (e, i) => Assert.Equal(entropies[(rows * 8) + i], e, tolerance));
+                    Assert.Equal(probabilities[rows].argmax(-1).data<long>().ToArray().Select(id => (int)id), predicted.Row(row).Best);
+                    Assert.True(Largest(predicted.Row(row).ExpectedEmbeddings(), expected.narrow(0, rows, 1)) < embeddingTolerance);
+                    Assert.True(predicted.Row(row).IsFinite);
                 }
             });
             Assert.Equal(5, rows);
@@ -54,9 +54,9 @@ public class CanvasPredictorTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         using var generator = new Generator(2);
-        using var predictor = new CanvasPredictor(model);
+        using var head = new CanvasHead(model);
         Tensor hidden = randn(1, 8, model.Config.HiddenSize, generator: generator) * 2;
-        predictor.Predict(hidden, [0.7], whole: false, chunk =>
+        head.Visit(hidden, [0.7], whole: false, chunk =>
         {
             double[] p = chunk.Probabilities()[0][3].to(ScalarType.Float64).data<double>().ToArray();
             int[] order = [.. Enumerable.Range(0, p.Length).OrderByDescending(i => p[i])];
@@ -70,7 +70,7 @@ public class CanvasPredictorTests : TorchTest
             for (int n = 0; n < Draws / 20; n++)
                 foreach (double uniform in noise.Uniforms(20))
                 {
-                    Proposals drawn = chunk.Draw(0, candidates, [.. Enumerable.Repeat(uniform, 8)], topK, topP);
+                    Proposals drawn = chunk.Row(0).Sample(candidates, [.. Enumerable.Repeat(uniform, 8)], topK, topP);
                     counts[drawn.Tokens[3]]++;
                     Assert.Equal(p[drawn.Tokens[3]] / total, drawn.Probabilities[3], 1e-5);
                     if (n == 0) Assert.Equal((0, 0.0), (drawn.Tokens[2], drawn.Probabilities[2]));
@@ -95,10 +95,10 @@ public class CanvasPredictorTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         using var generator = new Generator(2);
-        using var predictor = new CanvasPredictor(model);
-        predictor.Predict(randn(1, 8, model.Config.HiddenSize, generator: generator) * 2, [0.02], whole: false, chunk =>
+        using var head = new CanvasHead(model);
+        head.Visit(randn(1, 8, model.Config.HiddenSize, generator: generator) * 2, [0.02], whole: false, chunk =>
         {
-            Proposals drawn = chunk.Draw(0, [.. Enumerable.Repeat(true, 8)], [.. Enumerable.Repeat(uniform, 8)], 0, 1);
+            Proposals drawn = chunk.Row(0).Sample([.. Enumerable.Repeat(true, 8)], [.. Enumerable.Repeat(uniform, 8)], 0, 1);
             Assert.All(drawn.Probabilities, p => Assert.True(p > 0));
         });
     }

@@ -1,0 +1,61 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Computes the distributions of canvas positions from the decoder's hidden state, a few rows at a time: logits [rows,C,V] of a whole batch never exist
+/// at once. With s = cap · tanh(x / cap) / temperature they are softmax(s).
+/// </summary>
+/// <remarks>
+/// tanh(y) = 2σ(2y) - 1, and a constant does not change a softmax: the scores here are (2 cap / T) · σ(2x / cap), of which the largest is then
+/// subtracted. A sigmoid costs a fifth of a tanh.
+/// </remarks>
+/// <param name="model">The model.</param>
+/// <param name="chunkElements">Scores held at once, 256 MiB in float32; never less than one row's.</param>
+/// <param name="sliceElements">Scores that elementwise work on a CPU takes at a time, so that they stay in its cache.</param>
+internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
+{
+    private readonly DiffusionGemmaConfig _config = model.Config;
+    private readonly ScalarType _wide = RotaryEmbedding.AtLeastFloat32(model.DType);
+    private Tensor? _buffer;
+
+    /// <summary>Computes the distributions of every row, chunk by chunk, in order.</summary>
+    /// <param name="hidden">[rows,C,H], after the final norm.</param>
+    /// <param name="temperatures">[rows].</param>
+    /// <param name="whole">True for all rows in one chunk.</param>
+    /// <param name="visit">Called with each chunk, whose tensors are freed afterwards.</param>
+    public void Visit(Tensor hidden, IReadOnlyList<double> temperatures, bool whole, Action<CanvasDistributions> visit)
+    {
+        int rows = (int)hidden.shape[0], canvas = _config.CanvasLength, vocabulary = _config.VocabularySize;
+        int step = whole ? rows : (int)Math.Max(1, chunkElements / ((long)canvas * vocabulary));
+        for (int first = 0; first < rows; first += step)
+        {
+            using var scope = NewDisposeScope();
+            int count = Math.Min(step, rows - first);
+            Tensor scores = Scores(hidden.narrow(0, first, count).view(count * canvas, -1));
+            double[] ofPositions = [.. temperatures.Skip(first).Take(count).SelectMany(t => Enumerable.Repeat(t, canvas))];
+            SoftmaxRows softmax = Kernels.CappedSoftmax(scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements);
+            visit(new CanvasDistributions(model, first, count, scores, softmax, sliceElements));
+        }
+    }
+
+    public void Dispose() => _buffer?.Dispose();
+
+    /// <summary>Returns 2x / cap for every position [N,V], at least float32, in a buffer that is used again.</summary>
+    private Tensor Scores(Tensor hidden)
+    {
+        Tensor table = model.Stack.Embedding;
+        long positions = hidden.shape[0], vocabulary = table.shape[0];
+        double scale = 2 / _config.FinalLogitSoftcapping;
+        if (model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);    // the product's own rounding is part of the model
+        if (_buffer is null || _buffer.shape[0] < positions)
+        {
+            _buffer?.Dispose();
+            _buffer = empty([positions, vocabulary], dtype: _wide, device: model.Device).DetachFromDisposeScope();
+        }
+        Tensor scores = _buffer.narrow(0, 0, positions), scaled = hidden * scale;
+        Kernels.LinearInto(scaled, table, scores);
+        return scores;
+    }
+}

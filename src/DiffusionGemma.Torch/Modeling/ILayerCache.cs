@@ -1,0 +1,15 @@
+namespace DiffusionGemma;
+
+/// <summary>Keys and values that one layer holds of earlier tokens.</summary>
+internal interface ILayerCache
+{
+    /// <summary>Appends the keys and values of an encoder pass's tokens to the cache.</summary>
+    /// <param name="fresh">[B,kv,S,D] each.</param>
+    /// <returns>Keys and values that those tokens may attend to, their own last: [B,kv,past+S,D] each.</returns>
+    KeyValues Append(KeyValues fresh);
+
+    /// <summary>Joins the cached keys and values with those of a decoder pass's canvas, which are not kept.</summary>
+    /// <param name="canvas">[B,kv,C,D] each.</param>
+    /// <returns>Both, in the order that the cache's mask is made for: [B,kv,past+C,D] each.</returns>
+    KeyValues Join(KeyValues canvas);
+}

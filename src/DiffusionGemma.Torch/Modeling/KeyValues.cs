@@ -1,0 +1,10 @@
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>Keys and values of one layer, [B,kv,S,D] each.</summary>
+internal sealed record KeyValues(Tensor Keys, Tensor Values)
+{
+    /// <summary>Concatenates these and newer ones along the positions.</summary>
+    public KeyValues Concatenate(KeyValues newer) => new(cat([Keys, newer.Keys], 2), cat([Values, newer.Values], 2));
+}

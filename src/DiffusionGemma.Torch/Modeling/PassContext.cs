@@ -1,0 +1,23 @@
+namespace DiffusionGemma;
+
+/// <summary>State of one pass through the model: travels through every Forward, and each autograd function captures it for its backward.</summary>
+/// <param name="Pass">The pass, which selects layer scalars and adapter values.</param>
+internal sealed record PassContext(Pass Pass)
+{
+    /// <summary>Tensors that the gradients of trained parameters are added to.</summary>
+    public GradientSink Gradients { get; init; } = new([]);
+
+    /// <summary>The backward through this pass; passes that one backward runs through share it.</summary>
+    public BackwardPass Backward { get; init; } = new();
+
+    /// <summary>
+    /// True where this rank has no tokens of its own and only takes part in the other ranks' pass (<see cref="ExpertExchange"/>): no token is routed.
+    /// </summary>
+    public bool IsIdle { get; init; }
+
+    /// <summary>True to keep a layer's input in place of its activations, and to compute these again in the backward (<see cref="LayerCheckpoint"/>).</summary>
+    public bool RecomputesActivations { get; init; }
+
+    /// <summary>Draws of the dropout on inputs of low-rank pairs; null: no dropout.</summary>
+    public DropoutStream? Dropout { get; init; }
+}

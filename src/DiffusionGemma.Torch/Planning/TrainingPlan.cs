@@ -5,14 +5,14 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What a run will need of one device's memory and arithmetic, computed from the configuration and the options alone, before anything is
+/// Memory and arithmetic that a run needs of one device, computed from the configuration and the options alone, before anything is
 /// loaded. On several devices: experts split over them, all else replicated in the compute dtype; of the float32 master weights and moments of
-/// everything a device's share; gradients of its own experts, and of all else until they are summed and shared out.
+/// everything a device's shard; gradients of its own experts, and of all else until they are reduced.
 /// </summary>
 /// <remarks>
-/// Counted tensor by tensor along the code: <see cref="WeightBytes"/> to <see cref="HeadBytes"/>. <see cref="OverheadBytes"/> is what a
-/// process takes beside: code that the libraries generate, and in a CPU's memory the holes that the C library's heap has between activations.
-/// Both are measured on the benchmarks' shape (Benchmarks -- plan-check holds the sum against measured peaks); the first is nothing beside a real
+/// Counted tensor by tensor, following the code: <see cref="WeightBytes"/> to <see cref="HeadBytes"/>. <see cref="OverheadBytes"/> is what a
+/// process takes besides tensors: code that the libraries generate, and in a CPU's memory the holes that the C library's heap has between activations.
+/// Both are measured on the benchmarks' shape (Benchmarks -- plan-check holds the sum against measured peaks); the first is negligible beside a real
 /// model.
 /// </remarks>
 public sealed record TrainingPlan
@@ -47,7 +47,7 @@ public sealed record TrainingPlan
     /// <summary>Devices that share the work.</summary>
     public required int Devices { get; init; }
 
-    /// <summary>Of <see cref="WeightBytes"/>, those of this device's experts.</summary>
+    /// <summary>The part of <see cref="WeightBytes"/> in this device's experts.</summary>
     public required long ExpertBytes { get; init; }
 
     /// <summary>Everything at once, on one device.</summary>
@@ -56,10 +56,10 @@ public sealed record TrainingPlan
     /// <summary>Plans a run.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="options">How to train.</param>
-    /// <param name="dtype">What passes are computed in.</param>
+    /// <param name="dtype">Compute dtype.</param>
     /// <param name="rowTokens">Tokens of the longest row.</param>
     /// <param name="devices">Devices.</param>
-    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be.</param>
+    /// <param name="expertParallel">Devices that share one set of all experts; divides the number of devices and of experts. Null: as many as possible.</param>
     /// <param name="workers">Micro-batches that a device works on at once (<see cref="ParallelismOptions.Workers"/>).</param>
     public static TrainingPlan Compute(DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices = 1, int? expertParallel = null, int workers = 1)
     {
@@ -125,17 +125,17 @@ public sealed record TrainingPlan
         return text.ToString();
     }
 
-    /// <summary>What libraries, generated code and the managed heap come to take while a run goes on; in bfloat16 with oneDNN's kernels, one a shape.</summary>
+    /// <summary>Bytes of libraries, generated code and the managed heap during a run; in bfloat16 with oneDNN's kernels, one for each shape.</summary>
     private const long LibraryBytes = 10L << 20, NarrowLibraryBytes = 140L << 20;
 
-    /// <summary>Bytes in holes of the heap, to one of what is kept between them.</summary>
+    /// <summary>Bytes in holes of the heap, for each byte that is kept between them.</summary>
     private const double HeapHoles = 1.7;
 
     /// <summary>
-    /// Devices that own one set of the experts between them; where nobody says otherwise as many as may be within a machine: tokens travel in every layer, all else once
-    /// a step.
+    /// Devices that share one set of all experts; by default the largest possible number within a machine, because tokens are exchanged in every layer and
+    /// everything else once a step.
     /// </summary>
-    /// <exception cref="ArgumentException">So many do not fit.</exception>
+    /// <exception cref="ArgumentException">The number does not divide the devices and the experts.</exception>
     internal static int ExpertOwners(DiffusionGemmaConfig config, int devices, int? expertParallel, int machine = int.MaxValue)
     {
         machine = Math.Min(machine, devices);

@@ -70,7 +70,7 @@ public static class FineTuner
         CancellationToken cancellation = default)
     {
         Validate(checkpoint, options);
-        if (options.Lora is null) RequireWritable(options.OutputFolder!);
+        if (options.Lora is null && TrainingProcesses.IsFirst) RequireWritable(options.OutputFolder!);
         var config = DiffusionGemmaConfig.Load(checkpoint);
         int[] lengths = RequireRows(examples, options, config);
         RequireNoDropoutWithCheckpointing(options, existing: null);
@@ -130,15 +130,17 @@ public static class FineTuner
 
     private static string FullPath(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
 
-    /// <summary>Finds before the training, not after it, that the trained checkpoint cannot be written.</summary>
+    /// <summary>Finds before the training, not after it, that the trained checkpoint cannot be written. Leaves no folder behind.</summary>
     private static void RequireWritable(string folder)
     {
+        bool isNew = !Directory.Exists(folder);
         string probe = Path.Combine(folder, $".write-{Guid.NewGuid():N}");
         try
         {
             Directory.CreateDirectory(folder);
             File.WriteAllBytes(probe, []);
             File.Delete(probe);
+            if (isNew) Directory.Delete(folder);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

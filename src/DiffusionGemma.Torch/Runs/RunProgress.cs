@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>How far a run has come; the same on every rank.</summary>
+/// <summary>The steps done and left of a run; the same on every rank.</summary>
 /// <param name="steps">Steps of the whole run.</param>
 /// <param name="history">The records so far.</param>
 internal sealed class RunProgress(int steps, RunHistory history)

@@ -87,7 +87,7 @@ internal sealed record TrainingJob(
         return result ?? finish!(TrainedParts.SetAdapter(collected!, model));                     // the model changes when all ranks are done
     }
 
-    /// <summary>Trains a checkpoint of which every rank reads its part, into one adapter or one folder.</summary>
+    /// <summary>Trains a checkpoint on several ranks, which each read their part, into one adapter or one folder.</summary>
     public FineTuneResult OnRanks(RankLayout layout, Checkpoint checkpoint, ScalarType precision)
     {
         FineTuneResult? result = null;

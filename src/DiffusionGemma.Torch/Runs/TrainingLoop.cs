@@ -1,7 +1,7 @@
 namespace DiffusionGemma;
 
 /// <summary>The steps of a run, with its callbacks between them.</summary>
-/// <param name="run">Where the run stands.</param>
+/// <param name="run">The steps done and left.</param>
 /// <param name="step">Trains on one global batch.</param>
 /// <param name="prepare">Makes the batch of a step; called on a thread of its own, in order.</param>
 /// <param name="callbacks">Called in their order.</param>

@@ -38,7 +38,7 @@ public static class DiffusionGemmaRuntime
 
     private const string CudaAdvice = "Reference TorchSharp-cuda-linux or TorchSharp-cuda-windows (0.107.0) in place of TorchSharp-cpu.";
 
-    /// <summary>What was found, and what is missing, in words: versions, whether TorchSharp is mended, backend, devices, threads.</summary>
+    /// <summary>Describes what was found and what is missing: versions, TorchSharp's patch, backend, devices, threads.</summary>
     public static string Describe()
     {
         var text = new StringBuilder();

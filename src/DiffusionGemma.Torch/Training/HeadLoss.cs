@@ -4,22 +4,21 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Summed cross-entropy of softcap(h Wᵀ) against targets, a chunk of tokens at a time: of the logits [N,V], which for one row of the real
-/// model are a gigabyte in float32, no more than a chunk is ever there. Gradients are computed with the loss, from the same logits: what
-/// follows the sum is a factor that is known beforehand. Not a function of autograd's, then: a backward starts from the hidden state's
-/// gradient, and the head's is added to its buffer as it comes.
+/// Summed cross-entropy of softcap(h Wᵀ) against targets, in chunks of tokens: the logits [N,V] of one row of the real model are a gigabyte in float32, and
+/// only one chunk of them exists at a time. Gradients are computed together with the loss, from the same logits, because the factor of the sum in the total
+/// loss is known beforehand; there is no autograd function. The hidden state's gradient starts the backward, the head's is added to its buffer.
 /// <para>
 /// z = h Wᵀ, s = c · tanh(z / c), loss = Σ logsumexp(s) - s_target; dz = (softmax(s) - onehot) · (1 - (s / c)²), dh = dz W, dW = dzᵀ h.
 /// </para>
 /// </summary>
 internal static class HeadLoss
 {
-    /// <summary>Numbers in a chunk's logits, where that is not too few tokens for a product of matrices to be worth its reading of W.</summary>
+    /// <summary>Logits of a chunk, but at least <see cref="LeastChunk"/> tokens: fewer would not be worth reading W.</summary>
     private const long ChunkElements = 1 << 23;
 
     private const long LeastChunk = 128;
 
-    /// <summary>Tokens whose logits are there at once, at most.</summary>
+    /// <summary>Most tokens of a chunk.</summary>
     public static long Chunk(long vocabulary) => Math.Max(LeastChunk, ChunkElements / vocabulary);
 
     /// <summary>The sum alone.</summary>
@@ -39,7 +38,7 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    /// <param name="factor">What the sum is multiplied by in the loss.</param>
+    /// <param name="factor">Factor of the sum in the loss.</param>
     /// <param name="gradients">Where the head's gradient is added.</param>
     public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
         Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>

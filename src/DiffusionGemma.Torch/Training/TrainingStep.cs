@@ -161,7 +161,9 @@ internal sealed class TrainingStep(
         return (diffusionSum / scored, encoderSum / pairs);
     }
 
-    /// <summary>What the encoder is scored on: of each row's hidden states all but the last [B,S-1,H], the tokens that follow, and which are real.</summary>
+    /// <summary>
+    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], the tokens that follow them, and the mask of real ones.
+    /// </summary>
     public static (Tensor Hidden, Tensor Targets, Tensor Mask) NextTokens(EncoderCache cache, MicroBatch batch)
     {
         long length = batch.InputIds.shape[1] - 1;
@@ -178,8 +180,8 @@ internal sealed class TrainingStep(
     private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
 
     /// <summary>
-    /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without
-    /// conditioning. Null where none does; the rank then only takes part in the others' pass.
+    /// Logits [n,C,V] that the scored pass is conditioned on: the canvases of the rows whose coin is true, decoded without gradient and without
+    /// conditioning. Null where no coin is; the rank then only takes part in the others' pass.
     /// </summary>
     private Tensor? FirstPass(MicroBatch batch, EncoderCache cache, PassContext context)
     {

@@ -15,9 +15,9 @@ internal sealed class Workers : IDisposable
     private readonly torch.Device _device;
     private readonly torch.ScalarType _dtype;
 
-    /// <param name="count">Workers, who share out the caller's torch threads; of one the caller's own thread does the work.</param>
-    /// <param name="device">Where they work.</param>
-    /// <param name="dtype">And in what.</param>
+    /// <param name="count">Workers, which divide the caller's torch threads; a single one runs on the caller's thread.</param>
+    /// <param name="device">The device of the passes.</param>
+    /// <param name="dtype">The dtype of the passes.</param>
     public Workers(int count, torch.Device device, torch.ScalarType dtype)
     {
         (Count, _device, _dtype) = (count, device, dtype);
@@ -31,8 +31,8 @@ internal sealed class Workers : IDisposable
     }
 
     /// <param name="options">How to train.</param>
-    /// <param name="model">What is trained.</param>
-    /// <param name="ranks">Who trains together.</param>
+    /// <param name="model">The model that trains.</param>
+    /// <param name="ranks">The ranks that train together.</param>
     public Workers(FineTuneOptions options, DiffusionGemmaModel model, RankGroups ranks)
         : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size), model.Device, model.DType)
     {

@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>What one device and its links reach, for <see cref="StepSimulation"/>. All figures are of one device while all others work too.</summary>
+/// <summary>Speeds that one device and its links reach, for <see cref="StepSimulation"/>. All figures are of one device while all others work too.</summary>
 internal sealed record DeviceFigures
 {
     /// <summary>Floating-point operations a second that products of matrices reach, in the dtype of the passes: less than what is sold.</summary>

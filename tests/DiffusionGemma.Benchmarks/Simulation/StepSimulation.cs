@@ -6,21 +6,21 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// How long an optimiser step will take on a number of devices, and what most of the time goes to, computed from the configuration, the options and the devices'
+/// Predicted duration of an optimiser step on a number of devices, and its largest part, computed from the configuration, the options and the devices'
 /// figures alone. Nothing overlaps, as in this library: the parts add up.
 /// </summary>
 /// <remarks>
 /// Operations are <see cref="TrainingPlan"/>'s. Bytes between devices are counted exactly as the code moves them; links inside a machine and between machines work at the
 /// same time. Bytes of memory are counted along the code where they are many (optimiser, gradients that add up, weights read by every pass, the head's chunks) and
 /// estimated for elementwise work (what a pass keeps is written and read once forward, four times more with a backward). Rows are of one length, the router
-/// spreads tokens evenly over experts, ranks of one set of experts stand in as few machines as they can. Attention's own products (scores, values) are not counted.
+/// spreads tokens evenly over experts, ranks of one set of experts are in as few machines as possible. Attention's own products (scores, values) are not counted.
 /// </remarks>
 internal sealed record StepSimulation
 {
     /// <summary>Devices.</summary>
     public required int Devices { get; init; }
 
-    /// <summary>Devices that own one set of the experts between them.</summary>
+    /// <summary>Devices that share one set of all experts.</summary>
     public required int ExpertParallel { get; init; }
 
     /// <summary>Micro-batches that follow each other.</summary>
@@ -70,11 +70,11 @@ internal sealed record StepSimulation
     /// <summary>Simulates a step.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="options">How to train.</param>
-    /// <param name="dtype">What passes are computed in.</param>
+    /// <param name="dtype">Compute dtype.</param>
     /// <param name="rowTokens">Tokens of every row.</param>
     /// <param name="devices">Devices.</param>
     /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be within a machine.</param>
-    /// <param name="figures">What a device and its links reach.</param>
+    /// <param name="figures">Speeds of a device and its links.</param>
     /// <exception cref="ArgumentException">A number does not fit, or a figure is not positive.</exception>
     public static StepSimulation Simulate(
         DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices, int? expertParallel, DeviceFigures figures)

@@ -57,7 +57,7 @@ internal sealed record StepTraffic(
         return new StepTraffic(allToAll, calls, experts * wide, experts * weight, others * wide, others * weight, buckets, sums * sizeof(double));
     }
 
-    /// <summary>What works at the same time, [round][rank].</summary>
+    /// <summary>The micro-batches of ranks that work at the same time, [round][rank].</summary>
     public static IReadOnlyList<int[][]> Rounds(FineTuneOptions options, int rowTokens, int devices) =>
         MicroBatchPlan.Rounds([.. Enumerable.Repeat(rowTokens, options.GlobalBatchSize)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, devices);
 

@@ -9,7 +9,9 @@ internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) :
     private double _lowest = double.PositiveInfinity;
     private int _sinceLowest;
 
-    /// <summary>This rank's part of those weights, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.</summary>
+    /// <summary>
+    /// This rank's part of those weights, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.
+    /// </summary>
     public IReadOnlyList<Tensor> Copies { get; private set; } = [];
 
     /// <summary>True after <see cref="EvaluationOptions.Patience"/> evaluations without a lower loss.</summary>

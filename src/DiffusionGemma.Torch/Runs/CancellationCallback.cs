@@ -3,8 +3,8 @@ using System.Runtime.ExceptionServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Ends all ranks before the same step where the caller cancels on any rank, or a listener throws <see cref="OperationCanceledException"/> (as one under a
-/// cancelled MLContext does).
+/// Ends all ranks before the same step where the caller cancels on any rank, or a listener throws <see cref="OperationCanceledException"/>
+/// (as one under a cancelled MLContext does).
 /// </summary>
 /// <param name="ranks">The ranks that end together.</param>
 /// <param name="requested">The caller's.</param>

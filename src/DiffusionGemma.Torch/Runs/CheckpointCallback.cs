@@ -25,7 +25,9 @@ internal sealed class CheckpointCallback(
         else checkpoint.Save(run.History);
     }
 
-    /// <summary>A failed checkpoint does not end the run, which would lose all training since the last; the next is tried when it is due.</summary>
+    /// <summary>
+    /// A failed checkpoint does not end the run, which would lose all training since the last; the next is tried when it is due.
+    /// </summary>
     private void TrySave(RunHistory history)
     {
         try

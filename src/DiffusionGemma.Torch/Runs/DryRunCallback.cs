@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Before the first step, runs both passes over the longest row and those that would go with it, and over the micro-batch with the most padded tokens, on
-/// every rank: the most memory that a step will ask for. The gradients are discarded.
+/// Before the first step, runs both passes over the longest row and those that would go with it, and over the micro-batch with the most
+/// padded tokens, on every rank: the most memory that a step will ask for. The gradients are discarded.
 /// </summary>
 /// <param name="examples">The rows.</param>
 /// <param name="lengths">Tokens of each row.</param>
@@ -17,7 +17,8 @@ namespace DiffusionGemma;
 /// <param name="optimizer">Holds the gradients.</param>
 /// <param name="cancellation">Checked before each pass.</param>
 internal sealed class DryRunCallback(
-    IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, RankGroups ranks, GlobalBatches batches, TrainingStep step,
+    IReadOnlyList<TrainingExample> examples, int[] lengths, FineTuneOptions options, RankGroups ranks, GlobalBatches batches,
+    TrainingStep step,
     AdamW optimizer, CancellationToken cancellation) : IRunCallback
 {
     private bool _isDone;
@@ -49,7 +50,8 @@ internal sealed class DryRunCallback(
         catch (ExternalException e)
         {
             throw new TrainingException(
-                $"A pass over {rows.Length} rows of at most {LongestRow(rows)} tokens failed before step 0: {e.Message.Split('\n')[0]} If memory ran "
+                $"A pass over {rows.Length} rows of at most {LongestRow(rows)} tokens failed before step 0: {e.Message.Split('\n')[0]} "
+                    + "If memory ran "
                 + "out, lower FineTuneOptions.Run.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e)
             {
                 Option = "FineTuneOptions.Run.MicroBatchSize",

@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>Measures held-out losses while a run goes on; keeps the best weights, and stops the run early, where the options ask for it.</summary>
+/// <summary>
+/// Measures held-out losses while a run goes on; keeps the best weights, and stops the run early, where the options ask for it.
+/// </summary>
 /// <param name="model">This rank's part of the model.</param>
 /// <param name="options">Held-out rows, and when to measure.</param>
 /// <param name="seed">The run's seed.</param>
@@ -8,7 +10,8 @@ namespace DiffusionGemma;
 /// <param name="best">The best evaluation so far.</param>
 /// <param name="cancellation">Passes records on to the listener.</param>
 internal sealed class EvaluationCallback(
-    DiffusionGemmaModel model, EvaluationOptions options, long seed, RankGroups ranks, BestWeights best, CancellationCallback cancellation) : IRunCallback
+    DiffusionGemmaModel model, EvaluationOptions options, long seed, RankGroups ranks, BestWeights best, CancellationCallback cancellation)
+    : IRunCallback
 {
     public void BeforeStep(RunProgress run)
     {

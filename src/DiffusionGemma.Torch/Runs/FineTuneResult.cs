@@ -25,8 +25,9 @@ public sealed class FineTuneResult : IDisposable
     public required LoraAdapter? Adapter { get; init; }
 
     /// <summary>
-    /// The trained model, where a checkpoint's folder was trained on one device; null where a model was trained in place or on several devices, and after full
-    /// fine-tuning in another dtype than the checkpoint's (load <see cref="FineTuneOptions.OutputFolder"/>, whose weights are rounded).
+    /// The trained model, where a checkpoint's folder was trained on one device; null where a model was trained in place or on several
+    /// devices, and after full fine-tuning in another dtype than the checkpoint's (load <see cref="FineTuneOptions.OutputFolder"/>, whose
+    /// weights are rounded).
     /// </summary>
     public DiffusionGemmaModel? Model { get; private set; }
 
@@ -45,7 +46,9 @@ public sealed class FineTuneResult : IDisposable
         return this;
     }
 
-    /// <summary>Frees <see cref="Model"/> and the adapter: take the adapter off a model that was trained in place, or dispose that model, first.</summary>
+    /// <summary>
+    /// Frees <see cref="Model"/> and the adapter: take the adapter off a model that was trained in place, or dispose that model, first.
+    /// </summary>
     public void Dispose()
     {
         Model?.Dispose();

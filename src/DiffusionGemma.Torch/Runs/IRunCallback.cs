@@ -1,7 +1,8 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// Work beside the steps of a run. All ranks call the same callbacks in the same order, so that a callback may use collectives. An exception ends the run.
+/// Work beside the steps of a run. All ranks call the same callbacks in the same order, so that a callback may use collectives. An
+/// exception ends the run.
 /// </summary>
 internal interface IRunCallback
 {

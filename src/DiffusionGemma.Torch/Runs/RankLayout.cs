@@ -27,14 +27,19 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
         foreach (Device device in devices) DiffusionGemmaRuntime.EnsureUsable(device);
         if (processes > 1 && devices.Count > 1)
             throw new ArgumentException(
-                $"FineTuneOptions.Devices names {devices.Count} devices, but a launcher has started {processes} processes, which are a rank each: name one in each, or start one process.", nameof(options));
+                $"FineTuneOptions.Devices names {devices.Count} devices, but a launcher has started {processes} processes, which are a "
+                    + "rank each: name one in each, or start one process.", nameof(options));
 
         int world = processes > 1 ? processes : devices.Count, experts = config.NumExperts;
-        int expertParallel = options.Parallel.ExpertParallel ?? TrainingPlan.ExpertOwners(config, world, null, processes > 1 ? RanksOfThisMachine(world) : world);
+        int expertParallel = options.Parallel.ExpertParallel
+            ?? TrainingPlan.ExpertOwners(config, world, null, processes > 1 ? RanksOfThisMachine(world) : world);
         if (world % expertParallel != 0)
-            throw new ArgumentException($"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
+            throw new ArgumentException(
+                $"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {world} ranks.", nameof(options));
         if (experts % expertParallel != 0)
-            throw new ArgumentException($"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {experts} experts of a layer.", nameof(options));
+            throw new ArgumentException(
+                $"FineTuneOptions.Parallel.ExpertParallel is {expertParallel}, which does not divide the {experts} experts of a layer.",
+                nameof(options));
         return new RankLayout(devices, rank, world, expertParallel, experts);
     }
 
@@ -56,29 +61,39 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
         if (World > ExpertParallel) text.Append(CultureInfo.InvariantCulture, $", {World / ExpertParallel} times");
         text.Append(". ");
         text.AppendJoin("; ", Devices.Select((device, n) => string.Create(
-            CultureInfo.InvariantCulture, $"rank {First + n} on {device} owns experts {(First + n) % ExpertParallel * each}-{((First + n) % ExpertParallel + 1) * each - 1} of every layer")));
-        text.Append(CultureInfo.InvariantCulture, $". Each: weights of experts {plan.ExpertBytes / 1e9:F3} GB, other weights {(plan.WeightBytes - plan.ExpertBytes) / 1e9:F3} GB, ");
-        text.Append(CultureInfo.InvariantCulture, $"masters, moments and gradients {plan.TrainingStateBytes / 1e9:F3} GB, activations and logits {(plan.ActivationBytes + plan.HeadBytes) / 1e9:F3} GB.");
+            CultureInfo.InvariantCulture,
+            $"rank {First + n} on {device} owns experts "
+                + $"{(First + n) % ExpertParallel * each}-{((First + n) % ExpertParallel + 1) * each - 1} of every layer")));
+        text.Append(CultureInfo.InvariantCulture,
+            $". Each: weights of experts {plan.ExpertBytes / 1e9:F3} GB, other weights {(plan.WeightBytes - plan.ExpertBytes) / 1e9:F3} "
+                + $"GB, ");
+        text.Append(CultureInfo.InvariantCulture,
+            $"masters, moments and gradients {plan.TrainingStateBytes / 1e9:F3} GB, activations and logits "
+                + $"{(plan.ActivationBytes + plan.HeadBytes) / 1e9:F3} GB.");
         return text.ToString();
     }
 
     /// <summary>Ranks on this machine, from the variables of torchrun, mpirun or Slurm; without them, all.</summary>
     private static int RanksOfThisMachine(int world)
     {
-        string? given = new[] { "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(value => value is not null);
-        return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int ranks) && ranks >= 1 && ranks <= world ? ranks : world;
+        string? given = new[] { "LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE" }.Select(
+            Environment.GetEnvironmentVariable).FirstOrDefault(value => value is not null);
+        return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int ranks) && ranks >= 1 && ranks <= world
+            ? ranks : world;
     }
 
     /// <summary>The number of this process, of all processes, and of this process among those of its machine.</summary>
     private static (int Rank, int Count, int Local) Processes(bool isCuda)
     {
         if (!isCuda) return MpiProcessGroup.IsLaunched ? (MpiWorld.Instance.Rank, MpiWorld.Instance.Ranks.Count, 0) : (0, 1, 0);
-        return LaunchEnvironment.Read(Environment.GetEnvironmentVariable) is { Size: > 1 } launch ? (launch.Rank, launch.Size, launch.LocalRank) : (0, 1, 0);
+        return LaunchEnvironment.Read(Environment.GetEnvironmentVariable) is { Size: > 1 } launch
+            ? (launch.Rank, launch.Size, launch.LocalRank) : (0, 1, 0);
     }
 
     private static IReadOnlyList<Device> Default(bool isCuda, int processes, int local)
     {
         if (!isCuda) return [CPU];
-        return processes > 1 ? [new Device(DeviceType.CUDA, local)] : [.. Enumerable.Range(0, cuda.device_count()).Select(n => new Device(DeviceType.CUDA, n))];
+        return processes > 1 ? [new Device(DeviceType.CUDA, local)]
+            : [.. Enumerable.Range(0, cuda.device_count()).Select(n => new Device(DeviceType.CUDA, n))];
     }
 }

@@ -7,15 +7,16 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>) and state.safetensors (weights, both moments and, where they
-/// are kept, the best weights). A folder is written under a hidden name and renamed, and renamed before it is deleted: a folder with that name is whole.
-/// Tensors are whole in it, gathered one at a time from however many ranks: a run may be resumed on more ranks, or fewer. The first
-/// rank writes; all read, so they must all see the folder.
+/// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>) and state.safetensors (weights, both moments and,
+/// where they are kept, the best weights). A folder is written under a hidden name and renamed, and renamed before it is deleted: a folder
+/// with that name is whole. Tensors are whole in it, gathered one at a time from however many ranks: a run may be resumed on more ranks, or
+/// fewer. The first rank writes; all read, so they must all see the folder.
 /// </summary>
 internal sealed class RunCheckpoint : IDisposable
 {
     private const string Prefix = "step-", Hidden = ".run-", StateFile = "state.json", TensorFile = "state.safetensors";
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private static readonly JsonSerializerOptions Json =
+        new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
     private readonly RunCheckpointOptions _options;
     private readonly IReadOnlyDictionary<string, string> _identity;
     private readonly IReadOnlyList<TrainedParameter> _trained;
@@ -28,7 +29,8 @@ internal sealed class RunCheckpoint : IDisposable
     /// <summary>Takes the folder for this run.</summary>
     /// <exception cref="TrainingException">Another run holds it, or it cannot be written to.</exception>
     public RunCheckpoint(
-        RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity, IReadOnlyList<TrainedParameter> trained, AdamW optimizer, BestWeights best, Action<string> notify,
+        RunCheckpointOptions options, IReadOnlyDictionary<string, string> identity, IReadOnlyList<TrainedParameter> trained,
+        AdamW optimizer, BestWeights best, Action<string> notify,
         RankGroups ranks)
     {
         (_options, _identity, _trained, _optimizer, _best, _notify, _ranks) = (options, identity, trained, optimizer, best, notify, ranks);
@@ -36,20 +38,23 @@ internal sealed class RunCheckpoint : IDisposable
     }
 
     /// <summary>Writes one, and removes those that are no longer kept. A collective.</summary>
-    /// <exception cref="TrainingException">On the first rank: the folder cannot be written; earlier checkpoints are as they were.</exception>
+    /// <exception cref="TrainingException">On the first rank: the folder cannot be written; earlier checkpoints are as they
+    /// were.</exception>
     public void Save(RunHistory history)
     {
         using var scope = NewDisposeScope();
         _ranks.World.Activity = $"checkpoint after {history.Count} steps";
         Slot[] slots = [.. Slots(withBest: true)];
-        ParameterGather.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole => Write(history, slots, whole));
+        ParameterGather.Run(_ranks, n => (slots[n].Numbers.flatten(), slots[n].First, slots[n].Parameter), whole =>
+            Write(history, slots, whole));
     }
 
     private void Write(RunHistory history, Slot[] slots, Func<int, Tensor> whole)
     {
         string target = Path.Combine(_options.Folder, $"{Prefix}{history.Count:D6}"), staging = NewHidden();
         if (Directory.Exists(target)) return;                            // cancelled right after a checkpoint that was due
-        TensorSource Source(Slot slot, int n) => _ranks.World.Size == 1 ? TensorSource.FromTensor(slot.Key, slot.Numbers) : new TensorSource(slot.Key, slot.Numbers.dtype, Shape(slot), stream =>
+        TensorSource Source(Slot slot, int n) => _ranks.World.Size == 1 ? TensorSource.FromTensor(slot.Key, slot.Numbers)
+            : new TensorSource(slot.Key, slot.Numbers.dtype, Shape(slot), stream =>
         {
             using var scope = NewDisposeScope();
             TensorSource.FromTensor(slot.Key, whole(n)).WriteTo(stream);
@@ -61,7 +66,8 @@ internal sealed class RunCheckpoint : IDisposable
             using (FileStream state = File.Create(Path.Combine(staging, StateFile)))
             {
                 JsonSerializer.Serialize(
-                    state, new RunState(history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations], _ranks.World.Size), Json);
+                    state, new RunState(
+                        history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations], _ranks.World.Size), Json);
                 state.Flush(flushToDisk: true);
             }
             Directory.Move(staging, target);
@@ -70,7 +76,9 @@ internal sealed class RunCheckpoint : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             DropHidden();                                                // a partial checkpoint takes room
-            throw new TrainingException($"{target}: the run's checkpoint cannot be written ({e.Message}). Make room, or name another folder in FineTuneOptions.Checkpoints.", e) { Path = target };
+            throw new TrainingException(
+                $"{target}: the run's checkpoint cannot be written ({e.Message}). Make room, or name another folder in "
+                    + "FineTuneOptions.Checkpoints.", e) { Path = target };
         }
     }
 
@@ -83,7 +91,11 @@ internal sealed class RunCheckpoint : IDisposable
         _ranks.World.Barrier();
         RunState? state = ReadResumed();
         if (_ranks.Sum(state?.Steps ?? -1)[0] != (state?.Steps ?? -1) * (double)_ranks.World.Size)
-            throw new TrainingException($"Ranks see different checkpoints in {_options.Folder}: it must be one folder, which all of them can read.") { Path = _options.Folder };
+            throw new TrainingException(
+                $"Ranks see different checkpoints in {_options.Folder}: it must be one folder, which all of them can read.")
+            {
+                Path = _options.Folder,
+            };
         return state;
     }
 
@@ -92,16 +104,22 @@ internal sealed class RunCheckpoint : IDisposable
     {
         (int Steps, string Folder)[] existing = [.. Existing().OrderByDescending(c => c.Steps)];
         if (_options.Resume is null && existing.Length > 0)
-            throw new TrainingException($"{_options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to go on with it, or name another folder.") { Path = _options.Folder, Option = "FineTuneOptions.Checkpoints.Resume" };
+            throw new TrainingException(
+                $"{_options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to "
+                    + "go on with it, or name another folder.") { Path = _options.Folder, Option = "FineTuneOptions.Checkpoints.Resume" };
         if (_options.Resume is null || _options.Resume == RunCheckpointOptions.Latest && existing.Length == 0) return null;
         (RunState state, string folder) = _options.Resume == RunCheckpointOptions.Latest ? Newest(existing) : Named(existing);
         _ranks.World.Barrier();                                          // no rank is still listing the folder
         if (_ranks.IsFirst) SetAside(existing.Where(c => c.Steps > state.Steps));
         _notify($"Resumed from {folder}, after {state.Steps} steps.");
         if (state.Threads != get_num_threads())
-            _notify($"The run was on {state.Threads} threads and is on {get_num_threads()} now: its losses agree with an undisturbed run's to rounding, not to the last bit.");
+            _notify(
+                $"The run was on {state.Threads} threads and is on {get_num_threads()} now: its losses agree with an undisturbed run's "
+                    + "to rounding, not to the last bit.");
         if (state.Ranks != _ranks.World.Size)
-            _notify($"The run was on {state.Ranks} ranks and is on {_ranks.World.Size} now: its losses agree with an undisturbed run's to rounding, not to the last bit.");
+            _notify(
+                $"The run was on {state.Ranks} ranks and is on {_ranks.World.Size} now: its losses agree with an undisturbed run's to "
+                    + "rounding, not to the last bit.");
         return state;
     }
 
@@ -121,24 +139,39 @@ internal sealed class RunCheckpoint : IDisposable
             {
                 damages.Add(e.Message);
             }
-        throw new TrainingException($"{damages[0]} No other checkpoint in {_options.Folder} is whole. Name another folder in FineTuneOptions.Checkpoints to start anew.") { Path = _options.Folder };
+        throw new TrainingException(
+            $"{damages[0]} No other checkpoint in {_options.Folder} is whole. Name another folder in FineTuneOptions.Checkpoints to "
+                + "start anew.") { Path = _options.Folder };
     }
 
     private (RunState State, string Folder) Named((int Steps, string Folder)[] existing)
     {
         string folder = _options.Resume!, below = Path.Combine(_options.Folder, folder);
         if (!Directory.Exists(folder) && Directory.Exists(below)) folder = below;
-        if (existing.Length > 0 && !existing.Any(c => Path.GetFullPath(c.Folder) == Path.GetFullPath(Path.TrimEndingDirectorySeparator(folder))))
+        string full = Path.GetFullPath(Path.TrimEndingDirectorySeparator(folder));
+        if (existing.Length > 0 && !existing.Any(c => Path.GetFullPath(c.Folder) == full))
+        {
+            string names = string.Join(", ", existing.Select(c => Path.GetFileName(c.Folder)));
             throw new TrainingException(
-                $"{folder} cannot be resumed into {_options.Folder}, which holds checkpoints of its own ({string.Join(", ", existing.Select(c => Path.GetFileName(c.Folder)))}): name one of them, "
-                + "or another folder in FineTuneOptions.Checkpoints.") { Path = folder, Option = "FineTuneOptions.Checkpoints.Resume" };
+                $"{folder} cannot be resumed into {_options.Folder}, which holds checkpoints of its own ({names}): name one of them, or another "
+                + "folder in FineTuneOptions.Checkpoints.")
+            {
+                Path = folder,
+                Option = "FineTuneOptions.Checkpoints.Resume",
+            };
+        }
         try
         {
             return (Read(folder), folder);
         }
         catch (DamagedException e)
         {
-            throw new TrainingException($"{e.Message} Name another checkpoint in FineTuneOptions.Checkpoints.Resume, or \"{RunCheckpointOptions.Latest}\".", e) { Path = folder, Option = "FineTuneOptions.Checkpoints.Resume" };
+            throw new TrainingException(
+                $"{e.Message} Name another checkpoint in FineTuneOptions.Checkpoints.Resume, or \"{RunCheckpointOptions.Latest}\".", e)
+            {
+                Path = folder,
+                Option = "FineTuneOptions.Checkpoints.Resume",
+            };
         }
     }
 
@@ -147,11 +180,13 @@ internal sealed class RunCheckpoint : IDisposable
     {
         try
         {
-            RunState state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)), Json) ?? throw new JsonException("it is empty");
+            RunState state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)), Json)
+                ?? throw new JsonException("it is empty");
             string[] changed = [.. RunIdentity.Differences(state.Identity, _identity, _options.AcceptChanged)];
             if (changed.Length > 0)
                 throw new TrainingException(
-                    $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, or name what may differ in "
+                    $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, "
+                        + "or name what may differ in "
                     + "FineTuneOptions.Checkpoints.AcceptChanged.") { Path = folder, Option = "FineTuneOptions.Checkpoints.AcceptChanged" };
             using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
             using IDisposable quiet = no_grad();
@@ -171,7 +206,10 @@ internal sealed class RunCheckpoint : IDisposable
                 _best.Resume(
                     state.Evaluations,
                     !file.Tensors.ContainsKey($"best.{_trained[0].Name}") ? []
-                    : [.. slots.Where((_, n) => n % 3 == 0).Select(slot => Own(file, slot with { Key = $"best.{slot.Parameter.Name}" }).view(slot.Numbers.shape).DetachFromDisposeScope())]);
+                    : [.. slots.Where((_, n) => n % 3 == 0)
+                        .Select(slot =>
+                            Own(file, slot with { Key = $"best.{slot.Parameter.Name}" }).view(slot.Numbers.shape)
+                            .DetachFromDisposeScope())]);
             return state;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
@@ -191,7 +229,8 @@ internal sealed class RunCheckpoint : IDisposable
             yield return new Slot($"second.{parameter.Name}", own.SecondMoment, own.First, parameter);
         }
         if (!withBest) yield break;
-        foreach ((int n, Tensor copy) in _best.Copies.Index()) yield return new Slot($"best.{_trained[n].Name}", copy.to(_ranks.Device), state[n].First, _trained[n]);
+        foreach ((int n, Tensor copy) in _best.Copies.Index())
+            yield return new Slot($"best.{_trained[n].Name}", copy.to(_ranks.Device), state[n].First, _trained[n]);
     }
 
     /// <summary>The whole tensor's shape.</summary>
@@ -199,7 +238,8 @@ internal sealed class RunCheckpoint : IDisposable
 
     /// <summary>This rank's numbers out of a file's whole tensor.</summary>
     private Tensor Own(SafetensorsFile file, Slot slot) => file.ReadPart(
-        slot.Key, device: null, dtype: null, whole => slot.Parameter.Slice.Select(whole, _ranks.Experts).flatten().narrow(0, slot.First, slot.Numbers.numel()));
+        slot.Key, device: null, dtype: null, whole =>
+        slot.Parameter.Slice.Select(whole, _ranks.Experts).flatten().narrow(0, slot.First, slot.Numbers.numel()));
 
     /// <summary>Renames the checkpoints of steps that this run will do again; nothing is deleted.</summary>
     private void SetAside(IEnumerable<(int Steps, string Folder)> newer)

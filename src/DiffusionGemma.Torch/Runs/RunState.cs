@@ -7,4 +7,5 @@ namespace DiffusionGemma;
 /// <param name="History">A record a step.</param>
 /// <param name="Evaluations">A record an evaluation.</param>
 /// <param name="Ranks">Ranks that trained together; the tensors do not depend on how many.</param>
-internal sealed record RunState(int Steps, int Threads, Dictionary<string, string> Identity, StepRecord[] History, EvaluationRecord[] Evaluations, int Ranks = 1);
+internal sealed record RunState(
+    int Steps, int Threads, Dictionary<string, string> Identity, StepRecord[] History, EvaluationRecord[] Evaluations, int Ranks = 1);

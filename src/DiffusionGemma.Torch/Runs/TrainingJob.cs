@@ -38,7 +38,9 @@ internal sealed record TrainingJob(
         }
     }
 
-    /// <summary>Loads a checkpoint and trains it on one rank. The model is in the result where it answers as what was trained and saved.</summary>
+    /// <summary>
+    /// Loads a checkpoint and trains it on one rank. The model is in the result where it answers as what was trained and saved.
+    /// </summary>
     public FineTuneResult OnOneRank(string folder, Device device, ScalarType precision)
     {
         var model = DiffusionGemmaModel.Load(folder, device, precision);
@@ -48,7 +50,8 @@ internal sealed record TrainingJob(
             if (Options.Lora is not null) return result.With(model);
             model.Save(Path.GetFullPath(Options.OutputFolder!));
             if (model.DType == model.Config.DType) return result.With(model);
-            model.Dispose();                                                                     // the folder's weights are rounded to the checkpoint's dtype
+            // the folder's weights are rounded to the checkpoint's dtype
+            model.Dispose();
             return result;
         }
         catch
@@ -84,7 +87,8 @@ internal sealed record TrainingJob(
                 (collected, finish) = (whole, kept => Result(run, end, model, kept));
             }
         }, () => collected?.Dispose());
-        return result ?? finish!(TrainedParts.SetAdapter(collected!, model));                     // the model changes when all ranks are done
+        // the model changes when all ranks are done
+        return result ?? finish!(TrainedParts.SetAdapter(collected!, model));
     }
 
     /// <summary>Trains a checkpoint on several ranks, which each read their part, into one adapter or one folder.</summary>
@@ -117,7 +121,9 @@ internal sealed record TrainingJob(
 
     private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body, Action? failed = null)
     {
-        if (layout.First == 0) Options.Run.Notices?.Report(layout.Describe(TrainingPlan.Compute(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
+        if (layout.First == 0)
+            Options.Run.Notices?.Report(
+                layout.Describe(TrainingPlan.Compute(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
         IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.Parallel.CollectiveTimeout);
         if (Observe is { } observe) groups = [.. groups.Select(observe)];
         ExceptionDispatchInfo? together = null;

@@ -5,7 +5,8 @@ namespace DiffusionGemma;
 /// <param name="step">Trains on one global batch.</param>
 /// <param name="prepare">Makes the batch of a step; called on a thread of its own, in order.</param>
 /// <param name="callbacks">Called in their order.</param>
-internal sealed class TrainingLoop(RunProgress run, TrainingStep step, Func<int, PreparedStep> prepare, IReadOnlyList<IRunCallback> callbacks)
+internal sealed class TrainingLoop(
+    RunProgress run, TrainingStep step, Func<int, PreparedStep> prepare, IReadOnlyList<IRunCallback> callbacks)
 {
     /// <summary>Trains to the end, or until a callback stops the run. A collective.</summary>
     /// <param name="cancellation">Checked between micro-batches.</param>

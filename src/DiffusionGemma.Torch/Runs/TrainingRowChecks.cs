@@ -16,7 +16,8 @@ internal static class TrainingRowChecks
         for (int row = 0; row < lengths.Length; row++)
         {
             TrainingExample example = examples[row];
-            if (Fault(example, config) is string fault) throw new TrainingException($"{where}Row {row} {fault}.") { Row = row, Option = option };
+            if (Fault(example, config) is string fault)
+                throw new TrainingException($"{where}Row {row} {fault}.") { Row = row, Option = option };
             lengths[row] = example.InputIds.Length;
         }
         return lengths;
@@ -25,10 +26,12 @@ internal static class TrainingRowChecks
     private static string? Fault(TrainingExample example, DiffusionGemmaConfig config)
     {
         int length = example.InputIds.Length;
-        return length > config.MaxPositionEmbeddings ? $"has {length} tokens, more than the model's {config.MaxPositionEmbeddings} positions"
+        return length > config.MaxPositionEmbeddings
+            ? $"has {length} tokens, more than the model's {config.MaxPositionEmbeddings} positions"
             : length < 2 ? $"has {length} tokens, too few"
             : example.LossMask.Length != length ? $"has {length} ids but {example.LossMask.Length} mask values"
-            : example.PrefixLength < 0 || example.PrefixLength >= length ? $"has its first canvas at {example.PrefixLength}, outside its {length} tokens"
+            : example.PrefixLength < 0 || example.PrefixLength >= length
+                ? $"has its first canvas at {example.PrefixLength}, outside its {length} tokens"
             : example.PaddedLength < length ? $"has a padded length of {example.PaddedLength}, less than its {length} tokens"
             : !example.LossMask.Contains(true) ? "has no supervised token"
             : example.InputIds.Any(id => id < 0 || id >= config.VocabularySize)

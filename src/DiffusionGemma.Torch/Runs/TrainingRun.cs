@@ -1,8 +1,8 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// One run over its steps on one rank, from the start or from a checkpoint. Each rank has a run of its own, which comes to the same numbers; the first writes
-/// files and reports to listeners.
+/// One run over its steps on one rank, from the start or from a checkpoint. Each rank has a run of its own, which comes to the same
+/// numbers; the first writes files and reports to listeners.
 /// </summary>
 /// <param name="model">Trained in place; this rank's part.</param>
 /// <param name="examples">The rows.</param>
@@ -57,7 +57,8 @@ internal sealed class TrainingRun(
         catch (OperationCanceledException e) when (ranks.EndTogether)
         {
             optimizer.DropGradients();
-            ranks.EndTogether = false;                                                           // an error from here on is one rank's failure
+            // an error from here on is one rank's failure
+            ranks.EndTogether = false;
             loop.End(RunEnd.Cancelled);
             if (options.Run.ReturnOnCancellation) return RunEnd.Cancelled;
             ranks.EndTogether = true;

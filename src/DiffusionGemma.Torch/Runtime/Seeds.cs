@@ -1,8 +1,8 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// Seeds of the random streams, one generator each (PyTorch's CPU generator, mt19937): functions of the run's seed and of what is drawn alone, so that
-/// runs on other devices, in other micro-batches, or resumed make the same draws.
+/// Seeds of the random streams, one generator each (PyTorch's CPU generator, mt19937): functions of the run's seed and of what is drawn
+/// alone, so that runs on other devices, in other micro-batches, or resumed make the same draws.
 /// </summary>
 internal static class Seeds
 {

@@ -5,7 +5,8 @@ namespace DiffusionGemma;
 /// <param name="options">How to train.</param>
 /// <param name="config">The model's configuration.</param>
 /// <param name="seed">The run's seed.</param>
-internal sealed class GlobalBatches(IReadOnlyList<TrainingExample> examples, FineTuneOptions options, DiffusionGemmaConfig config, long seed)
+internal sealed class GlobalBatches(
+    IReadOnlyList<TrainingExample> examples, FineTuneOptions options, DiffusionGemmaConfig config, long seed)
 {
     private readonly EpochOrder _order = new(examples.Count, options.GlobalBatchSize, seed, options.Run.Shuffle);
 

@@ -4,9 +4,10 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Summed cross-entropy of softcap(h Wᵀ) against targets, in chunks of tokens: the logits [N,V] of one row of the real model are a gigabyte in float32, and
-/// only one chunk of them exists at a time. Gradients are computed together with the loss, from the same logits, because the factor of the sum in the total
-/// loss is known beforehand; there is no autograd function. The hidden state's gradient starts the backward, the head's is added to its buffer.
+/// Summed cross-entropy of softcap(h Wᵀ) against targets, in chunks of tokens: the logits [N,V] of one row of the real model are a gigabyte
+/// in float32, and only one chunk of them exists at a time. Gradients are computed together with the loss, from the same logits, because
+/// the factor of the sum in the total loss is known beforehand; there is no autograd function. The hidden state's gradient starts the
+/// backward, the head's is added to its buffer.
 /// <para>
 /// z = h Wᵀ, s = c · tanh(z / c), loss = Σ logsumexp(s) - s_target; dz = (softmax(s) - onehot) · (1 - (s / c)²), dh = dz W, dW = dzᵀ h.
 /// </para>
@@ -27,11 +28,12 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) => Run(hidden, weight, targets, mask, cap, null, null).Sum;
+    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) =>
+        Run(hidden, weight, targets, mask, cap, null, null).Sum;
 
     /// <summary>
-    /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none), while the
-    /// head's, where it trains, is added up.
+    /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none),
+    /// while the head's, where it trains, is added up.
     /// </summary>
     /// <param name="hidden">[...,H].</param>
     /// <param name="weight">The head [V,H].</param>
@@ -57,7 +59,8 @@ internal static class HeadLoss
         foreach (Tensor part in Parts(chosen, Chunk(weight.shape[0])))
         {
             using var inner = NewDisposeScope();
-            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight), target = targets.index_select(0, part).unsqueeze(-1);
+            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight),
+                target = targets.index_select(0, part).unsqueeze(-1);
             bool withGradient = gradient is not null || buffer is not null;
             sum.add_(Kernels.CappedCrossEntropy(logits, target, cap, withGradient));
             gradient?.index_copy_(0, part, Kernels.MatMul(logits, weight).mul_(factor!.Value));

@@ -19,7 +19,8 @@ internal sealed record MicroBatch(
     {
         Tensor ids = full([1, 1], padId, dtype: ScalarType.Int64, device: device), all = ones(1, 1, dtype: ScalarType.Bool, device: device);
         return new MicroBatch(
-            ids, all, ones(1, dtype: ScalarType.Int64, device: device), ids, ids, all, zeros_like(all), empty(0, dtype: ScalarType.Int64, device: device));
+            ids, all, ones(1, dtype: ScalarType.Int64, device: device), ids, ids, all, zeros_like(all),
+            empty(0, dtype: ScalarType.Int64, device: device));
     }
 
     /// <param name="examples">The micro-batch's rows.</param>
@@ -57,6 +58,7 @@ internal sealed record MicroBatch(
         return new MicroBatch(
             tensor(ids, device: device), tensor(attended, device: device), tensor(Array.ConvertAll(starts, s => (long)s), device: device),
             tensor(canvasIds, device: device), tensor(targets, device: device), tensor(inCanvas, device: device),
-            tensor(supervised, device: device), conditioned.Length == rows ? null : tensor(conditioned, dtype: ScalarType.Int64, device: device));
+            tensor(supervised, device: device),
+            conditioned.Length == rows ? null : tensor(conditioned, dtype: ScalarType.Int64, device: device));
     }
 }

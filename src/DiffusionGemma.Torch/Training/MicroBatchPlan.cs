@@ -21,7 +21,8 @@ internal static class MicroBatchPlan
         foreach (int row in Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]))
         {
             // Sorted, so the first row of a micro-batch is the longest: all are padded to it.
-            if (batches.Count == 0 || batches[^1].Count == maxRows || (long)(batches[^1].Count + 1) * lengths[batches[^1][0]] > (maxTokens ?? long.MaxValue))
+            if (batches.Count == 0 || batches[^1].Count == maxRows
+                || (long)(batches[^1].Count + 1) * lengths[batches[^1][0]] > (maxTokens ?? long.MaxValue))
                 batches.Add([]);
             batches[^1].Add(row);
         }
@@ -29,8 +30,8 @@ internal static class MicroBatchPlan
     }
 
     /// <summary>
-    /// The micro-batches that ranks work on at the same time: [round][rank] are indices of rows, none where a rank has no micro-batch. Micro-batches of
-    /// similar size share a round, so that ranks wait little for each other.
+    /// The micro-batches that ranks work on at the same time: [round][rank] are indices of rows, none where a rank has no micro-batch.
+    /// Micro-batches of similar size share a round, so that ranks wait little for each other.
     /// </summary>
     /// <param name="lengths">Tokens of each row.</param>
     /// <param name="maxRows">Rows a micro-batch at most; fewer where that would leave ranks without any.</param>

@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>A run that cannot start on its data and options, or cannot go on. Properties name what is at fault, where it is known.</summary>
+/// <summary>
+/// A run that cannot start on its data and options, or cannot go on. Properties name what is at fault, where it is known.
+/// </summary>
 public class TrainingException : InvalidOperationException
 {
     /// <summary>An error with its message: the row, step or option at fault, and what to do.</summary>

@@ -5,14 +5,16 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// One optimiser step, after NeMo AutoModel's DiffusionGemma recipe. A micro-batch: encode the clean rows; where a self-conditioning coin asks for
-/// it decode the drawn canvases once without gradient; decode them with gradient; score them, and the encoder's next-token prediction. Unlike the recipe only the
-/// drawn canvas is decoded: canvases never see each other, and the others would be scored with weight zero.
+/// One optimiser step, after NeMo AutoModel's DiffusionGemma recipe. A micro-batch: encode the clean rows; where a self-conditioning coin
+/// asks for it decode the drawn canvases once without gradient; decode them with gradient; score them, and the encoder's next-token
+/// prediction. Unlike the recipe only the drawn canvas is decoded: canvases never see each other, and the others would be scored with
+/// weight zero.
 /// <para>
-/// On several ranks each takes its rows of every round. Ranks that share a set of experts make the same passes together, with rows or without: the draws of
-/// all rows, which every rank knows, decide which passes there are.
+/// On several ranks each takes its rows of every round. Ranks that share a set of experts make the same passes together, with rows or
+/// without: the draws of all rows, which every rank knows, decide which passes there are.
 /// </para>
-/// <para>On a CPU several workers of a rank may take a micro-batch each; their gradients are summed in the workers' order, so that a step has one result.</para>
+/// <para>On a CPU several workers of a rank may take a micro-batch each; their gradients are summed in the workers' order, so that a step
+/// has one result.</para>
 /// </summary>
 /// <param name="model">This rank's part of the model.</param>
 /// <param name="trained">The parameters that train.</param>
@@ -49,7 +51,8 @@ internal sealed class TrainingStep(
         // The losses' denominators are counted over the global batch before any backward: gradients of micro-batches then simply add up.
         var counts = TokenCounts.Count(batch, model.Config.CanvasLength);
         int[] lengths = [.. batch.Examples.Select(e => e.InputIds.Length)];
-        IReadOnlyList<int[][]> rounds = MicroBatchPlan.Rounds(lengths, options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Parallelism);
+        IReadOnlyList<int[][]> rounds =
+            MicroBatchPlan.Rounds(lengths, options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Parallelism);
         (double diffusion, double encoder) = RunMicroBatches(batch, rounds, counts, cancellation);
 
         Announce(batch, "summing gradients");
@@ -80,7 +83,8 @@ internal sealed class TrainingStep(
     }
 
     /// <summary>
-    /// Forward and backward of a whole batch as one micro-batch, on every worker of every rank at the same time, without an optimiser step. A collective.
+    /// Forward and backward of a whole batch as one micro-batch, on every worker of every rank at the same time, without an optimiser step.
+    /// A collective.
     /// </summary>
     /// <param name="batch">The rows and their draws.</param>
     /// <param name="cancellation">Checked before the passes.</param>
@@ -110,7 +114,8 @@ internal sealed class TrainingStep(
                     : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
                 if (ofSet.Length == 0) return;
                 GradientSink sink = _gradients[worker]?.Sink ?? optimizer.Gradients;
-                (double diffusion, double encoder) = RunMicroBatch(batch, rows, ofSet, sink, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
+                (double diffusion, double encoder) =
+                    RunMicroBatch(batch, rows, ofSet, sink, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
                 means[worker] = (means[worker].Diffusion + diffusion, means[worker].Encoder + encoder);
             });
         }
@@ -124,7 +129,8 @@ internal sealed class TrainingStep(
     /// <param name="sink">Memory that gradients are added to.</param>
     /// <param name="scored">Canvas positions of the global batch that are scored.</param>
     /// <param name="pairs">Next tokens of the global batch that are scored.</param>
-    private (double Diffusion, double Encoder) RunMicroBatch(PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
+    private (double Diffusion, double Encoder) RunMicroBatch(
+        PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
     {
         using IDisposable gradients = enable_grad();
         using var scope = NewDisposeScope();
@@ -133,21 +139,25 @@ internal sealed class TrainingStep(
         MicroBatch batch = isIdle
             ? MicroBatch.Idle(config.PadTokenId, model.Device)
             : MicroBatch.Build(
-                [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+                [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength,
+                config.PadTokenId, model.Device);
         var context = new PassContext(Pass.Encoder)
         {
             Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing,
         };
 
         Announce(prepared, "encoding");
-        using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1), decoderDropout = Dropout(prepared, rows, 2);
+        using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1),
+            decoderDropout = Dropout(prepared, rows, 2);
         using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask, null, context with { Dropout = encoderDropout });
         Announce(prepared, "first pass");
         context = context with { Pass = Pass.Decoder };
-        Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
+        Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned)
+            ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
         Announce(prepared, "decoding");
         Tensor decoded = model.Decode(
-            batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask, context with { Dropout = decoderDropout });
+            batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask,
+            context with { Dropout = decoderDropout });
         firstLogits?.Dispose();
 
         (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
@@ -162,7 +172,8 @@ internal sealed class TrainingStep(
     }
 
     /// <summary>
-    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], the tokens that follow them, and the mask of real ones.
+    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], the tokens that follow them, and the
+    /// mask of real ones.
     /// </summary>
     public static (Tensor Hidden, Tensor Targets, Tensor Mask) NextTokens(EncoderCache cache, MicroBatch batch)
     {
@@ -170,7 +181,9 @@ internal sealed class TrainingStep(
         return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
     }
 
-    /// <summary>The dropout masks of one pass over some rows; each pass draws its own, so they do not depend on the passes a rank makes in between.</summary>
+    /// <summary>
+    /// The dropout masks of one pass over some rows; each pass draws its own, so they do not depend on the passes a rank makes in between.
+    /// </summary>
     private DropoutStream? Dropout(PreparedStep step, int[] rows, int pass) =>
         options.Lora is not null && model.Adapter is { Config.Dropout: > 0 and double probability }
             ? new DropoutStream(probability, Seeds.Dropout(seed, step.Step, rows.FirstOrDefault(), pass))
@@ -180,8 +193,8 @@ internal sealed class TrainingStep(
     private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
 
     /// <summary>
-    /// Logits [n,C,V] that the scored pass is conditioned on: the canvases of the rows whose coin is true, decoded without gradient and without
-    /// conditioning. Null where no coin is; the rank then only takes part in the others' pass.
+    /// Logits [n,C,V] that the scored pass is conditioned on: the canvases of the rows whose coin is true, decoded without gradient and
+    /// without conditioning. Null where no coin is; the rank then only takes part in the others' pass.
     /// </summary>
     private Tensor? FirstPass(MicroBatch batch, EncoderCache cache, PassContext context)
     {
@@ -211,9 +224,14 @@ internal sealed class TrainingStep(
             : null;
         if (term is null) return;
         ranks.EndTogether = true;
+        string rows = string.Join(", ", step.Rows);
         throw new TrainingException(
-            $"Step {step.Step}: the {term} is not a finite number (rows {string.Join(", ", step.Rows)}). The weights are as of the step before. Lower the "
-            + "learning rate, or look at those rows.") { Step = step.Step };
+            $"Step {step.Step}: the {term} is not a finite number (rows {rows}). The weights are as of the step before. Lower the "
+                + "learning rate, or "
+            + "look at those rows.")
+        {
+            Step = step.Step,
+        };
     }
 
     private static long PeakMemory()

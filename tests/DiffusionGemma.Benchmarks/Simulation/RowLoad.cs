@@ -15,10 +15,11 @@ internal readonly record struct RowLoad(double Own, double Experts, double First
     }
 
     /// <summary>
-    /// The load of the busiest worker, round by round: its own rows, and the pairs of the busiest set of experts. Ranks take turns where they outnumber the
-    /// workers.
+    /// The load of the busiest worker, round by round: its own rows, and the pairs of the busiest set of experts. Ranks take turns where
+    /// they outnumber the workers.
     /// <code>
-    /// 4 rows, a row each     2 ranks   [a b] [c d]     of two rows that each make a first pass with 1/2, the most is 3/4 on average, twice: 1.5 and not 1
+    /// 4 rows, a row each 2 ranks [a b] [c d] of two rows that each make a first pass with 1/2, the most is 3/4 on average, twice: 1.5 and
+    /// not 1
     /// </code>
     /// </summary>
     public static RowLoad Busiest(IReadOnlyList<int[][]> rounds, int owners, int places, double first)
@@ -40,7 +41,8 @@ internal readonly record struct RowLoad(double Own, double Experts, double First
     /// <summary>The mean of the largest of several binomial numbers: Σ_k 1 - P(at most k)^places.</summary>
     internal static double ExpectedMost(int places, int rows, double probability)
     {
-        if (probability is 0 or 1 || rows > 256) return rows * probability;                      // of many rows the most is close to the mean
+        // of many rows the most is close to the mean
+        if (probability is 0 or 1 || rows > 256) return rows * probability;
         double most = 0, below = 0, exactly = Math.Pow(1 - probability, rows);
         for (int k = 0; k < rows; k++)
         {

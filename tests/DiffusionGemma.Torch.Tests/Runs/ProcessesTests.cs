@@ -28,7 +28,10 @@ public class ProcessesTests : TorchTest
         }
     }
 
-    /// <summary>Two processes begin, four go on, are cancelled, go on in the same processes, and the folder that they write is what one rank's run comes to.</summary>
+    /// <summary>
+    /// Two processes begin, four go on, are cancelled, go on in the same processes, and the folder that they write is what one rank's run
+    /// comes to.
+    /// </summary>
     [Fact]
     public void Another_number_of_processes_goes_on_and_writes_one_folder()
     {
@@ -41,7 +44,8 @@ public class ProcessesTests : TorchTest
         Assert.True(run.Job.Exit == 0, run.Job.ToString());
 
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
-        using FineTuneResult alone = FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
+        using FineTuneResult alone =
+            FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
         model.Save(folder.File("alone"));
         foreach ((double loss, StepRecord expected) in Losses(folder, 3).Zip(alone.History)) Assert.Equal(expected.Loss, loss, 1e-9);
         using SafetensorsFile got = SafetensorsFile.Open(folder.File("out")), wanted = SafetensorsFile.Open(folder.File("alone"));

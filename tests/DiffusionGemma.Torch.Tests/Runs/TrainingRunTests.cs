@@ -10,7 +10,9 @@ public class TrainingRunTests : TorchTest
 {
     private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
 
-    /// <summary>Rows are drawn two steps ahead on a thread of their own. A busy machine may hold that thread up, but not in every run.</summary>
+    /// <summary>
+    /// Rows are drawn two steps ahead on a thread of their own. A busy machine may hold that thread up, but not in every run.
+    /// </summary>
     [Fact]
     public void A_step_does_not_wait_for_its_rows() =>
         Assert.Contains(Enumerable.Range(0, 5), _ =>
@@ -28,7 +30,8 @@ public class TrainingRunTests : TorchTest
             Interlocked.Increment(ref made);
             return new PreparedStep(step, 0, [], [], []);
         });
-        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref made) == 3, TimeSpan.FromMinutes(5)));               // two in the channel, one in hand
+        // two in the channel, one in hand
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref made) == 3, TimeSpan.FromMinutes(5)));
         Thread.Sleep(50);
         Assert.Equal(3, Volatile.Read(ref made));
         for (int step = 5; step < 8; step++)
@@ -61,12 +64,16 @@ public class TrainingRunTests : TorchTest
     {
         List<TrainingExample> rows = [.. TinyRows.Make(30).Where(r => r.InputIds.Length < 26)];
         int longest = rows.Count;
-        rows.Add(CanvasPacking.Pack([.. Enumerable.Range(10, 26)], [false, false, .. Enumerable.Repeat(true, 24)], TinyRows.Canvas, 26, eosId: 1)!);
+        rows.Add(
+            CanvasPacking.Pack(
+                [.. Enumerable.Range(10, 26)], [false, false, .. Enumerable.Repeat(true, 24)], TinyRows.Canvas, 26, eosId: 1)!);
         (int[] Reads, double[] Losses) Run(bool dry)
         {
             var watched = new Watched(rows);
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-            using FineTuneResult result = FineTuner.Fit(model, watched, TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 3, Run = TinyRows.Options.Run with { Shuffle = false, DryRun = dry, MicroBatchSize = 1 } });
+            using FineTuneResult result = FineTuner.Fit(model, watched,
+                TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 3,
+                    Run = TinyRows.Options.Run with { Shuffle = false, DryRun = dry, MicroBatchSize = 1 } });
             model.Adapter = null;
             return (watched.Reads, [.. result.History.Select(h => h.Loss)]);
         }
@@ -92,7 +99,8 @@ public class TrainingRunTests : TorchTest
         using var workers = new Workers(1, CPU, ScalarType.Float32);
         FineTuneOptions options = TinyRows.Options with { GlobalBatchSize = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 } };
         var step = new TrainingStep(_model, [], options, steps: 1, seed: 42, RankGroups.Single(CPU), optimizer, workers);
-        Assert.Throws<OperationCanceledException>(() => step.Run(new PreparedStep(0, 0, [0, 1, 2, 3, 4, 5], rows, draws), TimeSpan.Zero, cancel.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            step.Run(new PreparedStep(0, 0, [0, 1, 2, 3, 4, 5], rows, draws), TimeSpan.Zero, cancel.Token));
         Assert.Equal([1, 1, 1, 0, 0, 0], rows.Reads);
     }
 

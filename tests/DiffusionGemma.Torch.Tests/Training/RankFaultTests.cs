@@ -5,14 +5,18 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A rank that fails, hangs, runs out of memory or is cancelled ends all others with that error, and the process is as before.</summary>
+/// <summary>
+/// A rank that fails, hangs, runs out of memory or is cancelled ends all others with that error, and the process is as before.
+/// </summary>
 [Collection(Alone.Name)]
 public class RankFaultTests : TorchTest
 {
     /// <summary>Longer than any collective takes on a busy machine.</summary>
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(10);
 
-    /// <summary>In every phase of a step and at every kind of collective: Fit throws what the failing rank threw, without waiting for the time-out.</summary>
+    /// <summary>
+    /// In every phase of a step and at every kind of collective: Fit throws what the failing rank threw, without waiting for the time-out.
+    /// </summary>
     [Fact]
     public void Each_phase_and_each_collective()
     {
@@ -24,8 +28,10 @@ public class RankFaultTests : TorchTest
             });
         string[] expected =
         [
-            "AllGather at optimiser", "AllReduce at optimiser", "AllToAll at backward", "AllToAll at decoding", "AllToAll at encoding", "AllToAll at first pass", "Barrier at the end",
-            "AllReduce at summing gradients", "ReduceScatter at summing gradients", "AllToAll at evaluation", "Broadcast at checkpoint", "AllGather at checkpoint", "AllToAll at checkpoint",
+            "AllGather at optimiser", "AllReduce at optimiser", "AllToAll at backward", "AllToAll at decoding", "AllToAll at encoding",
+                "AllToAll at first pass", "Barrier at the end",
+            "AllReduce at summing gradients", "ReduceScatter at summing gradients", "AllToAll at evaluation", "Broadcast at checkpoint",
+                "AllGather at checkpoint", "AllToAll at checkpoint",
         ];
         Assert.Subset(seen, expected.ToHashSet());
         foreach (string where in seen)
@@ -79,13 +85,17 @@ public class RankFaultTests : TorchTest
         Assert.Equal(cancel.Token, error.CancellationToken);
         Assert.NotEmpty(Directory.EnumerateDirectories(folder.Path, "step-*"));
         var stopped = new OperationCanceledException("by the listener");
-        Assert.Same(stopped, Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options, new Told<StepRecord>(r =>
+        Assert.Same(stopped,
+            Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options, new Told<StepRecord>(r =>
         {
             if (r.Step == 1) throw stopped;
         }))));
     }
 
-    /// <summary>So many of them (DIFFUSIONGEMMA_FAULT_STEPS: 60) under random faults (an exception, memory run out, a rank that hangs, a cancellation), each at a random collective of a random rank; then a run without gives what it should.</summary>
+    /// <summary>
+    /// So many of them (DIFFUSIONGEMMA_FAULT_STEPS: 60) under random faults (an exception, memory run out, a rank that hangs, a
+    /// cancellation), each at a random collective of a random rank; then a run without gives what it should.
+    /// </summary>
     [Fact]
     public void A_thousand_steps_with_random_faults()
     {
@@ -99,7 +109,8 @@ public class RankFaultTests : TorchTest
             int kind = random.Next(20), rank = random.Next(2), at = random.Next(1, 420), calls = 0;
             using var cancel = new CancellationTokenSource();
             using var release = new ManualResetEventSlim();
-            Exception? fault = kind switch { 0 => null, 1 => new OperationCanceledException(), < 11 => new InvalidDataException("a fault"), _ => new ExternalException("out of memory") };
+            Exception? fault = kind switch { 0 => null, 1 => new OperationCanceledException(), < 11 =>
+                new InvalidDataException("a fault"), _ => new ExternalException("out of memory") };
             Exception? error = Record.Exception(() => Fit(
                 model, (group, _) =>
                 {
@@ -110,7 +121,8 @@ public class RankFaultTests : TorchTest
                 },
                 cancel.Token, progress: new Told<StepRecord>(_ => steps++), timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
             release.Set();
-            if (kind == 0) Assert.True(calls < at && error is null || error is ProcessGroupException, $"{error}");      // on a busy machine, a slow rank
+            // on a busy machine, a slow rank
+            if (kind == 0) Assert.True(calls < at && error is null || error is ProcessGroupException, $"{error}");
             else if (calls < at) Assert.Null(error);                                           // the run was over before
             else if (kind == 1) Assert.True(error is null or OperationCanceledException, $"{error}");
             else Assert.True(Causes(error).Contains(fault), $"{error}");
@@ -127,7 +139,8 @@ public class RankFaultTests : TorchTest
         }
     }
 
-    private static string Phase(string at) => at.Contains("checkpoint", StringComparison.Ordinal) ? "checkpoint" : at.Contains("evaluation", StringComparison.Ordinal) ? "evaluation" : at[(at.IndexOf(',') + 1)..].Trim();
+    private static string Phase(string at) => at.Contains("checkpoint", StringComparison.Ordinal) ? "checkpoint"
+        : at.Contains("evaluation", StringComparison.Ordinal) ? "evaluation" : at[(at.IndexOf(',') + 1)..].Trim();
 
     private static IEnumerable<Exception> Causes(Exception? error)
     {
@@ -143,7 +156,8 @@ public class RankFaultTests : TorchTest
     };
 
     private static FineTuneResult Fit(
-        DiffusionGemmaModel model, Action<IProcessGroup, string>? before, CancellationToken cancellation = default, TemporaryFolder? folder = null, IProgress<StepRecord>? progress = null,
+        DiffusionGemmaModel model, Action<IProcessGroup, string>? before, CancellationToken cancellation = default,
+        TemporaryFolder? folder = null, IProgress<StepRecord>? progress = null,
         TimeSpan? timeout = null)
     {
         using TemporaryFolder own = Fixtures.Temporary();

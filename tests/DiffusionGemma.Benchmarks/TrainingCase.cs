@@ -60,7 +60,7 @@ internal sealed record TrainingCase(
         double waited = 0;
         if (Algorithm == "ours")
         {
-            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told<StepRecord>(_ => processor.Add(Processor())));
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, new ImmediateProgress<StepRecord>(_ => processor.Add(Processor())));
             times.AddRange(result.History.Select(s => s.Seconds));
             waited = result.History.Skip(1).Sum(s => s.WaitSeconds) / result.History.Skip(1).Sum(s => s.Seconds);
             model.Adapter = null;

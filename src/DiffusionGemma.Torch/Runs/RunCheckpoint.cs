@@ -153,8 +153,8 @@ internal sealed class RunCheckpoint : IDisposable
         {
             string names = string.Join(", ", existing.Select(c => Path.GetFileName(c.Folder)));
             throw new TrainingException(
-                $"{folder} cannot be resumed into {_options.Folder}, which holds checkpoints of its own ({names}): name one of them, or another "
-                + "folder in FineTuneOptions.Checkpoints.")
+                $"{folder} cannot be resumed into {_options.Folder}, which holds checkpoints of its own ({names}): name one of them, or "
+                + "another folder in FineTuneOptions.Checkpoints.")
             {
                 Path = folder,
                 Option = "FineTuneOptions.Checkpoints.Resume",

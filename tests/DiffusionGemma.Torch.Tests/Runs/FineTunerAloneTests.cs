@@ -37,7 +37,7 @@ public class FineTunerAloneTests : TorchTest
         using var model = Load();
         FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 40 };
         long before = 0;
-        var progress = new Told<StepRecord>(record =>
+        var progress = new ImmediateProgress<StepRecord>(record =>
         {
             if (record.Step == 9) before = Alone.SettledTensors();
             if (record.Step == 39) Alone.AssertNoMoreTensorsThan(before);

@@ -60,7 +60,7 @@ public class FineTunerErrorTests : TorchTest
         {
             List<TrainingExample> rows = [.. TinyRows.Make(8)];
             rows[5] = change(rows[5]);
-            Refused($"Row 5 {message}", rows);
+            Assert.Equal(5, Refused($"Row 5 {message}", rows).Row);
         }
         RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [.. r.InputIds[..^1], 128] });
         RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [-1, .. r.InputIds[1..]] });
@@ -103,8 +103,9 @@ public class FineTunerErrorTests : TorchTest
         FineTuneOptions options =
             TinyRows.Options with { Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 },
                 Run = TinyRows.Options.Run with { Shuffle = false } };
-        string message = Refused("Step 0: the", TinyRows.Make(40), options);
-        Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
+        TrainingException error = Refused("Step 0: the", TinyRows.Make(40), options);
+        Assert.Equal(0, error.Step);
+        Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", error.Message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
         Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
     }
@@ -116,8 +117,8 @@ public class FineTunerErrorTests : TorchTest
         var before = _model.Stack.Embedding.clone();
         FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
             Run = TinyRows.Options.Run with { Shuffle = false } };
-        Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", Refused("Step 0: the", TinyRows.Make(40), options),
-            StringComparison.Ordinal);
+        string message = Refused("Step 0: the", TinyRows.Make(40), options).Message;
+        Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
     }
 
@@ -126,7 +127,7 @@ public class FineTunerErrorTests : TorchTest
     {
         FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30,
             Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 }, MaxSteps = 10 };
-        string message = Refused("is not a finite number", TinyRows.Make(40), options);
+        string message = Refused("is not a finite number", TinyRows.Make(40), options).Message;
         Assert.Matches(@"^Step [1-9]: the (diffusion loss|encoder loss|gradient norm) ", message);
     }
 
@@ -136,10 +137,10 @@ public class FineTunerErrorTests : TorchTest
         base.Dispose();
     }
 
-    private string Refused(string message, IReadOnlyList<TrainingExample> rows, FineTuneOptions? options = null)
+    private TrainingException Refused(string message, IReadOnlyList<TrainingExample> rows, FineTuneOptions? options = null)
     {
-        string got = Assert.Throws<TrainingException>(() => FineTuner.Fit(_model, rows, options ?? TinyRows.Options)).Message;
-        Assert.Contains(message, got, StringComparison.Ordinal);
-        return got;
+        var error = Assert.Throws<TrainingException>(() => FineTuner.Fit(_model, rows, options ?? TinyRows.Options));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+        return error;
     }
 }

@@ -72,7 +72,7 @@ public class FineTunerTests : TorchTest
         FineTuneOptions options = TinyRows.Options with { WarmupSteps = 2,
             Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 }, MaxSteps = 7,
             Run = TinyRows.Options.Run with { Shuffle = false } };
-        using FineTuneResult result = FineTuner.Fit(_model, rows, options, new Told<StepRecord>(told.Add));
+        using FineTuneResult result = FineTuner.Fit(_model, rows, options, new ImmediateProgress<StepRecord>(told.Add));
         Assert.Equal(result.History, told);
         Assert.Equal(Enumerable.Range(0, 7), told.Select(t => t.Step));
         Assert.Equal([0, 0, 0, 1, 1, 1, 2], told.Select(t => t.Epoch));
@@ -200,7 +200,7 @@ public class FineTunerTests : TorchTest
         using var cancellation = new CancellationTokenSource();
         int steps = 0;
         Tensor afterTwoSteps = zeros(0);
-        var progress = new Told<StepRecord>(_ =>
+        var progress = new ImmediateProgress<StepRecord>(_ =>
         {
             if (++steps < 2) return;
             afterTwoSteps = _model.Stack.Embedding.detach().clone().DetachFromDisposeScope();

@@ -66,7 +66,7 @@ public class ResumedEvaluationTests : TorchTest
         using DiffusionGemmaModel model = Load();
         FineTuneOptions options = TinyRows.Options with { Lora = lora ? new LoraOptions() : null, LearningRate = lora ? 0.3 : 0.05,
             MaxSteps = 60, Evaluation = HeldOut, Checkpoints = checkpoints };
-        var progress = new Told<StepRecord>(record =>
+        var progress = new ImmediateProgress<StepRecord>(record =>
         {
             if (record.Step == stop) cancel!.Cancel();
         });

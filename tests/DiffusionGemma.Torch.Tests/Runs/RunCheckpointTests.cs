@@ -23,7 +23,7 @@ public class RunCheckpointTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         (StepRecord[] whole, Dictionary<string, Tensor> end) = Train(lora, dtype, null, null);
         var cancel = new CancellationTokenSource();
-        var stopper = new Told<StepRecord>(r =>
+        var stopper = new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == stop) cancel.Cancel();
         });
@@ -43,7 +43,7 @@ public class RunCheckpointTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         var request = new CheckpointRequest();
         var seen = new List<string[]>();
-        var watch = new Told<StepRecord>(r =>
+        var watch = new ImmediateProgress<StepRecord>(r =>
         {
             seen.Add([.. Names(folder)]);
             if (r.Step == 4) request.Make();
@@ -110,7 +110,7 @@ public class RunCheckpointTests : TorchTest
     {
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
         var cancel = new CancellationTokenSource();
-        var stopper = new Told<StepRecord>(r =>
+        var stopper = new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == 2) cancel.Cancel();
         });

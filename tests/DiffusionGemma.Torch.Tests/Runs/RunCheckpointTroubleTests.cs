@@ -248,9 +248,9 @@ public class RunCheckpointTroubleTests : TorchTest
         set_num_threads(1);
         using DiffusionGemmaModel model = Load();
         FineTuneOptions all = (options ?? Options) with { Checkpoints = checkpoints,
-            Run = (options ?? Options).Run with { Notices = notices is null ? null : new Told<string>(notices.Add) } };
+            Run = (options ?? Options).Run with { Notices = notices is null ? null : new ImmediateProgress<string>(notices.Add) } };
         using FineTuneResult result =
-            FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new Told<StepRecord>(told), cancellation);
+            FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new ImmediateProgress<StepRecord>(told), cancellation);
         if (notices is not null) Assert.Equal(notices, result.Notices);
         model.Adapter = null;
         return [.. result.History.Select(h => h.Loss)];

@@ -86,7 +86,8 @@ public class RankFaultTests : TorchTest
         Assert.NotEmpty(Directory.EnumerateDirectories(folder.Path, "step-*"));
         var stopped = new OperationCanceledException("by the listener");
         Assert.Same(stopped,
-            Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options, new Told<StepRecord>(r =>
+            Assert.ThrowsAny<OperationCanceledException>(() =>
+                FineTuner.Fit(model, TinyRows.Make(16), Options, new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == 1) throw stopped;
         }))));
@@ -119,7 +120,8 @@ public class RankFaultTests : TorchTest
                     else if (kind == 1) cancel.Cancel();
                     else throw fault!;
                 },
-                cancel.Token, progress: new Told<StepRecord>(_ => steps++), timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
+                cancel.Token, progress: new ImmediateProgress<StepRecord>(_ => steps++),
+                timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
             release.Set();
             // on a busy machine, a slow rank
             if (kind == 0) Assert.True(calls < at && error is null || error is ProcessGroupException, $"{error}");

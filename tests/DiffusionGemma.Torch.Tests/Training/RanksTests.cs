@@ -72,7 +72,7 @@ public class RanksTests : TorchTest
         (FineTuneResult whole, Dictionary<string, Tensor> end) = OneRank(what);
         using var cancel = new CancellationTokenSource();
         var checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 1000 };
-        var stopper = new Told<StepRecord>(r =>
+        var stopper = new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == 1) cancel.Cancel();
         });
@@ -164,7 +164,7 @@ public class RanksTests : TorchTest
         var notices = new List<string>();
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8),
             TinyRows.Options with { MaxSteps = 1, Devices = Device.Cpu(2),
-                Run = TinyRows.Options.Run with { Notices = new Told<string>(notices.Add) } });
+                Run = TinyRows.Options.Run with { Notices = new ImmediateProgress<string>(notices.Add) } });
         Assert.Contains(notices, n =>
             n.Contains($"rank 1 on cpu owns experts {experts / 2}-{experts - 1} of every layer", StringComparison.Ordinal));
 

@@ -7,7 +7,7 @@ string checkpoint = Repository.File("datasets", "tiny-chat"), data = Repository.
 string target = args is [var path] ? path : Repository.File("docs", "images", "run.svg");
 const string Question = "What is 8 plus 7?";
 
-var ml = new MLContext(seed: 42);
+var ml = new MLContext(seed: 12);
 var gemma = ml.Transforms.DiffusionGemma;
 var history = new RunHistory();
 var pipeline = gemma.TokenizeChat(checkpoint)
@@ -26,7 +26,7 @@ IDataView rows = ml.Data.LoadChatFromParquet(Path.Combine(data, "train.parquet")
 using var model = pipeline.Fit(rows);
 
 int[] prompt = ChatTokenizer.Load(checkpoint).EncodePrompt(ChatConversation.Of(("user", Question)));
-var recording = new CanvasRecording(seed: 4);
+var recording = new CanvasRecording(seed: 1);
 CanvasGenerator.Generate(model.LastTransformer.Model, [prompt], noise: recording, drafts: recording);
 
 Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(target))!);

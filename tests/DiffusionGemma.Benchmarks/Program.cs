@@ -1,4 +1,4 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators [--threads N] [--quick] [--growth]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars [--threads N] [--quick] [--growth]
 // dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [--full] [--devices N] ...
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
@@ -41,7 +41,7 @@ for (int i = 0; i < args.Length; i++)
     if (args[i] == "--quick") quick = true;
     else if (args[i] == "--growth") growth = true;
     else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) i++;
-    else if (what is null && args[i] is ("text" or "training" or "denoising" or "parallel" or "operators" or "steady" or "plan-check")) what = args[i];
+    else if (what is null && args[i] is ("text" or "training" or "denoising" or "parallel" or "operators" or "steady" or "plan-check" or "grammars")) what = args[i];
     else return Usage(args[i]);
 }
 switch (what)
@@ -52,6 +52,9 @@ switch (what)
     case "training":
         TrainingBenchmark.Run(threads, quick);
         if (growth) TrainingBenchmark.Growth(threads, quick);
+        return 0;
+    case "grammars":
+        GrammarBenchmark.Run(quick);
         return 0;
     case "parallel":
         ParallelBenchmark.Run(quick);
@@ -74,6 +77,6 @@ switch (what)
 
 static int Usage(string at)
 {
-    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|parallel|steady|plan-check|operators [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]; simulate FOLDER, with the same and [--expert-parallel N] [--flops X] [--memory X] [--link X] [--network X] [--latency X] [--machine N]");
+    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|parallel|steady|plan-check|operators|grammars [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]; simulate FOLDER, with the same and [--expert-parallel N] [--flops X] [--memory X] [--link X] [--network X] [--latency X] [--machine N]");
     return 2;
 }

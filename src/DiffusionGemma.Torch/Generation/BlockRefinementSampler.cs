@@ -15,6 +15,8 @@ internal sealed class BlockRefinementSampler(bool[] pinned, int steps, double co
     private readonly bool[] _committed = [.. pinned];
     private bool _edited;
 
+    public bool KeepsSettled => true;
+
     public bool IsComplete => !_edited && !_committed.Contains(false);
 
     public bool[] Candidates(ReadOnlySpan<double> entropies) =>

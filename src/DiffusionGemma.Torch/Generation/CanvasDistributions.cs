@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>Distributions over the vocabulary for the canvas positions of some rows of a batch.</summary>
-internal sealed class CanvasDistributions
+internal sealed class CanvasDistributions : ICanvasDistributions
 {
     private readonly DiffusionGemmaModel _model;
     private readonly Tensor _weights;                                                           // [N,V], exp(score - largest): not normalised

@@ -4,11 +4,13 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Computes the distributions of canvas positions from the decoder's hidden state, a few rows at a time: logits [rows,C,V] of a whole batch never exist
+/// Computes the distributions of canvas positions from the decoder's hidden state, a few rows at a time: logits [rows,C,V] of a whole batch
+/// never exist
 /// at once. With s = cap · tanh(x / cap) / temperature they are softmax(s).
 /// </summary>
 /// <remarks>
-/// tanh(y) = 2σ(2y) - 1, and a constant does not change a softmax: the scores here are (2 cap / T) · σ(2x / cap), of which the largest is then
+/// tanh(y) = 2σ(2y) - 1, and a constant does not change a softmax: the scores here are (2 cap / T) · σ(2x / cap), of which the largest is
+/// then
 /// subtracted. A sigmoid costs a fifth of a tanh.
 /// </remarks>
 /// <param name="model">The model.</param>
@@ -20,20 +22,33 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
     private readonly ScalarType _wide = RotaryEmbedding.AtLeastFloat32(model.DType);
     private Tensor? _buffer;
 
-    /// <summary>Computes the distributions of every row, chunk by chunk, in order.</summary>
+    /// <summary>Computes the distributions of every row, chunk by chunk, in order. A row with a grammar is a chunk of its own.</summary>
     /// <param name="hidden">[rows,C,H], after the final norm.</param>
     /// <param name="temperatures">[rows].</param>
-    /// <param name="whole">True for all rows in one chunk.</param>
+    /// <param name="grammars">[rows]; null: the row's answer is free.</param>
+    /// <param name="whole">True for all free rows in one chunk.</param>
     /// <param name="visit">Called with each chunk, whose tensors are freed afterwards.</param>
-    public void Visit(Tensor hidden, IReadOnlyList<double> temperatures, bool whole, Action<CanvasDistributions> visit)
+    public void Visit(
+        Tensor hidden, IReadOnlyList<double> temperatures, IReadOnlyList<RowGrammar?> grammars, bool whole,
+            Action<ICanvasDistributions> visit)
     {
         int rows = (int)hidden.shape[0], canvas = _config.CanvasLength, vocabulary = _config.VocabularySize;
         int step = whole ? rows : (int)Math.Max(1, chunkElements / ((long)canvas * vocabulary));
-        for (int first = 0; first < rows; first += step)
+        for (int first = 0, count; first < rows; first += count)
         {
             using var scope = NewDisposeScope();
-            int count = Math.Min(step, rows - first);
+            count = grammars[first] is not null ? 1
+                : Enumerable.Range(first, Math.Min(step, rows - first)).TakeWhile(row => grammars[row] is null).Count();
             Tensor scores = Scores(hidden.narrow(0, first, count).view(count * canvas, -1));
+            if (grammars[first] is { } grammar)
+            {
+                // σ in place of tanh changes each position's scores by a constant, which no distribution sees.
+                scores.sigmoid_().mul_(2 * _config.FinalLogitSoftcapping / temperatures[first]);
+                visit(scores.dtype == ScalarType.Float64
+                    ? new GrammarDistribution<double>(model, first, grammar, scores) : new GrammarDistribution<float>(
+                        model, first, grammar, scores));
+                continue;
+            }
             double[] ofPositions = [.. temperatures.Skip(first).Take(count).SelectMany(t => Enumerable.Repeat(t, canvas))];
             SoftmaxRows softmax = Kernels.CappedSoftmax(scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements);
             visit(new CanvasDistributions(model, first, count, scores, softmax, sliceElements));
@@ -48,7 +63,8 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
         Tensor table = model.Stack.Embedding;
         long positions = hidden.shape[0], vocabulary = table.shape[0];
         double scale = 2 / _config.FinalLogitSoftcapping;
-        if (model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);    // the product's own rounding is part of the model
+        if (model.DType != _wide)
+            return Kernels.Linear(hidden, table).to(_wide).mul_(scale);    // the product's own rounding is part of the model
         if (_buffer is null || _buffer.shape[0] < positions)
         {
             _buffer?.Dispose();

@@ -13,7 +13,8 @@ namespace DiffusionGemma;
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="noise">
-/// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all answers are complete.
+/// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all
+/// answers are complete.
 /// Null: each row draws its own.
 /// </param>
 internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noise = null) : IDisposable
@@ -51,18 +52,23 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         using var scope = NewDisposeScope();
         Tensor hidden = _batch.Decode();
         var failed = new List<DenoisingRow>();
-        _head.Visit(hidden, [.. _batch.Rows.Select(row => row.Temperature)], whole: noise is not null, chunk =>
+        double[] temperatures = [.. _batch.Rows.Select(row => row.Temperature)];
+        RowGrammar?[] grammars = [.. _batch.Rows.Select(row => row.Grammar)];
+        // A source draws for the whole batch at once, finished rows included; all its rows have the same grammar, or none.
+        double[][]? uniforms = noise is null || grammars.Contains(null) ? null : ToHost(
+            noise, _batch.Rows.Count, model.Config.CanvasLength);
+        int[][]? random = uniforms is null ? null : DrawCanvas(_batch.Rows.Count);
+        _head.Visit(hidden, temperatures, grammars, whole: noise is not null, chunk =>
         {
-            // A source draws for the whole batch at once, finished rows included.
-            int[][]? sampled = noise is null ? null : ToHost(noise.Sample(chunk.Probabilities()));
-            int[][]? random = noise is null ? null : ToHost(noise.Canvas(chunk.Rows, model.Config.CanvasLength, model.Config.VocabularySize));
+            int[][]? sampled = noise is null || uniforms is not null ? null : ToHost(noise.Sample(chunk.Probabilities()));
+            if (sampled is not null) random = DrawCanvas(chunk.Rows);
             for (int i = 0; i < chunk.Rows; i++)
             {
                 DenoisingRow row = _batch.Rows[chunk.First + i];
                 if (row.IsCanvasFinished) continue;
                 try
                 {
-                    client.OnStep(row, row.Advance(chunk.Row(i), sampled?[i], random?[i]));
+                    client.OnStep(row, row.Advance(chunk.Row(i), sampled?[i], random?[chunk.First + i], uniforms?[chunk.First + i]));
                 }
                 catch (Exception e)
                 {
@@ -76,7 +82,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
     }
 
     /// <summary>Keeps the predictions that condition the next pass, of rows that go on with their canvas.</summary>
-    private void Condition(CanvasDistributions chunk)
+    private void Condition(ICanvasDistributions chunk)
     {
         bool[] goesOn = [.. Enumerable.Range(0, chunk.Rows).Select(i => !_batch.Rows[chunk.First + i].IsCanvasFinished)];
         if (!goesOn.Contains(false)) _batch.Condition(chunk.First, chunk.ExpectedEmbeddings());
@@ -111,8 +117,16 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
     {
         if (rows.Count == 0) return;
         using var scope = NewDisposeScope();
-        int[][]? random = noise is null ? null : ToHost(noise.Canvas(rows.Count, model.Config.CanvasLength, model.Config.VocabularySize));
+        int[][]? random = noise is null ? null : DrawCanvas(rows.Count);
         for (int i = 0; i < rows.Count; i++) rows[i].BeginCanvas(random?[i]);
+    }
+
+    private int[][] DrawCanvas(int rows) => ToHost(noise!.Canvas(rows, model.Config.CanvasLength, model.Config.VocabularySize));
+
+    private static double[][] ToHost(INoiseSource noise, int rows, int canvasLength)
+    {
+        using Tensor host = noise.Uniforms(rows, canvasLength).to(ScalarType.Float64).cpu();
+        return [.. host.data<double>().ToArray().Chunk(canvasLength)];
     }
 
     private static int[][] ToHost(Tensor ids)

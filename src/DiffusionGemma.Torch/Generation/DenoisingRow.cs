@@ -18,7 +18,8 @@ internal sealed class DenoisingRow : IDisposable
     /// <param name="request">The prompt, and what is known of its answer.</param>
     /// <param name="options">Resolved options for this prompt.</param>
     /// <param name="config">The model's configuration.</param>
-    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token does not fit.</exception>
+    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token
+    /// does not fit.</exception>
     public DenoisingRow(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {
         GenerationRequestChecks.Require(index, request, options, config);
@@ -26,6 +27,10 @@ internal sealed class DenoisingRow : IDisposable
         VocabularySize = config.VocabularySize;
         _lastPinned = request.Pinned is { Count: > 0 } pins ? pins.Keys.Max() : -1;
         _noise = new RowNoise(request.Prompt, options.Seed);
+        if (options.Automaton is { } automaton)
+            Grammar = new RowGrammar(automaton, _canvasLength, options.MaxNewTokens, request.Pinned,
+                options.Vocabulary!.Ending.EndOfSequence);
+        GenerationRequestChecks.RequireAnswer(index, request, options, Grammar);
     }
 
     public int Index { get; }
@@ -33,6 +38,9 @@ internal sealed class DenoisingRow : IDisposable
     public int[] Prompt => _request.Prompt;
 
     public ResolvedGenerationOptions Options { get; }
+
+    /// <summary>The language of the answer, and where in it the canvas is; null: the answer is free.</summary>
+    public RowGrammar? Grammar { get; }
 
     /// <summary>Number of the canvas, from 0.</summary>
     public int Canvas { get; private set; } = -1;
@@ -75,30 +83,35 @@ internal sealed class DenoisingRow : IDisposable
         IsCanvasFinished = !_pinned.Contains(false);
         _sampler = Options.NewSampler(_pinned);
         _stepsPerCanvas.Add(0);
+        Grammar?.BeginCanvas(Canvas);
+        ShowKnown(_pinned);
     }
 
     /// <summary>Settles positions of the canvas by the distributions of a decoder pass.</summary>
     /// <param name="distribution">The distributions of the canvas's positions.</param>
     /// <param name="sampled">[C] proposals of a noise source; null: the row's own draws.</param>
     /// <param name="random">[C] replacements of a noise source; null: the row's own draws.</param>
+    /// <param name="uniforms">[C] numbers of a noise source, for a row with a grammar; null: the row's own draws.</param>
     /// <returns>A report of the step.</returns>
     /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
-    public DenoisingStep Advance(IRowDistribution distribution, int[]? sampled = null, int[]? random = null)
+    public DenoisingStep Advance(IRowDistribution distribution, int[]? sampled = null, int[]? random = null, double[]? uniforms = null)
     {
         if (!distribution.IsFinite) throw new NotFiniteLogitException(Index, Canvas, Step);
         int[] best = distribution.Best;
         double[] entropies = distribution.Entropies;
         for (int i = 0; i < _canvasLength; i++) entropies[i] = _pinned[i] ? 0 : entropies[i];
 
-        // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend on the row alone.
+        // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend
+        // on the row alone.
         bool[] candidates = _sampler.Candidates(entropies);
-        double[] uniforms = sampled is null ? _noise.Uniforms(_canvasLength) : [];
+        uniforms ??= sampled is null ? _noise.Uniforms(_canvasLength) : [];
         random ??= _noise.Canvas(_canvasLength, VocabularySize);
         Proposals proposals = sampled is not null ? distribution.Propose(sampled)
             : Options.Greedy ? distribution.ProposeBest()
             : distribution.Sample(candidates, uniforms, Options.TopK, Options.TopP);
         bool[] settled = _sampler.Settle(Step, Tokens, random, proposals);
         Pin(Tokens);
+        ShowKnown(_sampler.KeepsSettled ? settled : _pinned);
 
         // Finished when the rules say so, or nothing is left to settle, or the steps are used up.
         int[] draft = _sampler.Draft(best, Tokens);
@@ -106,7 +119,8 @@ internal sealed class DenoisingRow : IDisposable
         _stableSteps = Step > 0 && draft.AsSpan().SequenceEqual(Draft) ? _stableSteps + 1 : 0;
         Draft = draft;
         double mean = entropies.Sum() / _pinned.Count(p => !p);
-        bool finished = Options.IsFinished(new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps)) | _sampler.IsComplete;
+        bool finished = Options.IsFinished(new CanvasState(Prompt, Canvas, Step, draft, entropies, mean,
+            _stableSteps)) | _sampler.IsComplete;
         var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
         if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;
@@ -124,6 +138,7 @@ internal sealed class DenoisingRow : IDisposable
         int kept = IsComplete ? 0 : end < 0 ? _canvasLength : end + 1, added = Math.Min(kept, left);
         int[] encoded = [.. Draft];
         encoded.AsSpan(kept).Fill(Options.PadTokenId);
+        Grammar?.Commit(Draft.AsSpan(0, kept));
         _answer.AddRange(Draft[..added]);
         _hasEndToken |= end >= 0 && end < left;
         IsComplete |= end >= 0 || _answer.Count >= Options.MaxNewTokens;
@@ -143,6 +158,13 @@ internal sealed class DenoisingRow : IDisposable
     }
 
     public void Dispose() => _noise.Dispose();
+
+    /// <summary>Tells the grammar which positions hold their tokens.</summary>
+    private void ShowKnown(bool[] held)
+    {
+        if (Grammar is null) return;
+        for (int i = 0; i < held.Length; i++) Grammar.Known[i] = held[i] ? Tokens[i] : -1;
+    }
 
     private void Pin(int[] tokens)
     {

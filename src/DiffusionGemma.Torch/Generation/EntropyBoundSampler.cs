@@ -10,6 +10,8 @@ internal sealed class EntropyBoundSampler(double bound) : ICanvasSampler
 
     public bool IsComplete => false;
 
+    public bool KeepsSettled => false;
+
     public bool[] Candidates(ReadOnlySpan<double> entropies)
     {
         double[] sorted = entropies.ToArray();

@@ -59,6 +59,17 @@ public sealed record GenerationOptions
     [JsonIgnore]
     public IStopCriterion? StopCriterion { get; init; }
 
+    /// <summary>
+    /// The language that the answer must be in; null: it is free. Every answer then is one, from the first draft on, and the distributions are the model's
+    /// own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>.
+    /// </summary>
+    [JsonIgnore]
+    public AnswerGrammar? Grammar { get; init; }
+
+    /// <summary>The tokenizer's vocabulary, which <see cref="Grammar"/> needs; the chat client and ML.NET models set it.</summary>
+    [JsonIgnore]
+    public GrammarVocabulary? Vocabulary { get; init; }
+
     /// <summary>Tokens that end an answer. Default: config.json's.</summary>
     public IReadOnlyList<int>? EosTokenIds { get; init; }
 
@@ -90,6 +101,8 @@ public sealed record GenerationOptions
         StabilityThreshold = StabilityThreshold ?? others.StabilityThreshold,
         ConfidenceThreshold = ConfidenceThreshold ?? others.ConfidenceThreshold,
         StopCriterion = StopCriterion ?? others.StopCriterion,
+        Grammar = Grammar ?? others.Grammar,
+        Vocabulary = Vocabulary ?? others.Vocabulary,
         EosTokenIds = EosTokenIds ?? others.EosTokenIds,
         PadTokenId = PadTokenId ?? others.PadTokenId,
         Seed = Seed ?? others.Seed,

@@ -3,6 +3,16 @@ namespace DiffusionGemma;
 /// <summary>Refuses a prompt that cannot be answered, and says why.</summary>
 internal static class GenerationRequestChecks
 {
+    /// <exception cref="GenerationRequestException">No answer of the request's grammar fits its limit and pinned tokens.</exception>
+    public static void RequireAnswer(int index, GenerationRequest request, ResolvedGenerationOptions options, RowGrammar? grammar)
+    {
+        if (grammar is null || grammar.HasAnswer) return;
+        int fewest = grammar.Automaton.Distances[grammar.Automaton.Start];
+        throw new GenerationRequestException(index, fewest > options.MaxNewTokens
+            ? $"has a grammar whose shortest answer takes {fewest} tokens, and MaxNewTokens is {options.MaxNewTokens}: raise it."
+            : $"pins {request.Pinned!.Count} tokens that no answer of its grammar holds at these places within {options.MaxNewTokens} tokens.");
+    }
+
     /// <exception cref="GenerationRequestException">The request does not fit the model.</exception>
     public static void Require(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {

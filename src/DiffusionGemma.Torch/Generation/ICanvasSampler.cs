@@ -18,6 +18,9 @@ internal interface ICanvasSampler
     /// <summary>What the canvas would say if it were finished now, from the most likely tokens; after <see cref="Settle"/>.</summary>
     int[] Draft(int[] mostLikely, int[] tokens);
 
+    /// <summary>True where a settled position keeps its token for the steps that follow.</summary>
+    bool KeepsSettled { get; }
+
     /// <summary>Nothing is left to be settled.</summary>
     bool IsComplete { get; }
 }

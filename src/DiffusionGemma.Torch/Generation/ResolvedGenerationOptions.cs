@@ -39,6 +39,11 @@ internal sealed record ResolvedGenerationOptions
 
     public required bool ReturnOnCancellation { get; init; }
 
+    /// <summary>The grammar over the vocabulary's tokens, null: the answer is free.</summary>
+    public TokenAutomaton? Automaton { get; private init; }
+
+    public GrammarVocabulary? Vocabulary { get; private init; }
+
     /// <summary>Nothing is drawn: the most likely token is proposed.</summary>
     public bool Greedy => TMax == 0;
 
@@ -76,7 +81,7 @@ internal sealed record ResolvedGenerationOptions
             ReturnOnCancellation = given.ReturnOnCancellation ?? false,
         };
         resolved.Validate(given, config);
-        return resolved;
+        return given.Grammar is null ? resolved : resolved with { Automaton = Compile(given, config), Vocabulary = given.Vocabulary };
     }
 
     /// <summary>The rules that finish a canvas early.</summary>
@@ -88,6 +93,20 @@ internal sealed record ResolvedGenerationOptions
     public ICanvasSampler NewSampler(bool[] pinned) => Sampler == CanvasSampler.EntropyBound
         ? new EntropyBoundSampler(EntropyBound)
         : new BlockRefinementSampler(pinned, MaxDenoisingSteps, CommitThreshold, MinimumCommits, EditThreshold);
+
+    /// <exception cref="ArgumentException">The vocabulary is missing, or not the model's; or the sampler edits, which a grammar does not allow.</exception>
+    /// <exception cref="GrammarException">The vocabulary cannot spell any answer.</exception>
+    private static TokenAutomaton Compile(GenerationOptions given, DiffusionGemmaConfig config)
+    {
+        if (given.Vocabulary is not { } vocabulary)
+            throw new ArgumentException("GenerationOptions.Grammar needs GenerationOptions.Vocabulary: a GrammarVocabulary of the checkpoint's tokenizer.");
+        if (vocabulary.Size > config.VocabularySize)
+            throw new ArgumentException(
+                $"GenerationOptions.Vocabulary has {vocabulary.Size} ids, the model {config.VocabularySize}: it is another checkpoint's tokenizer.");
+        if (given.EditThreshold is not null)
+            throw new ArgumentException("GenerationOptions.EditThreshold cannot be used with a Grammar: an edited token would not fit its neighbours.");
+        return vocabulary.Automaton(given.Grammar!);
+    }
 
     private void Validate(GenerationOptions given, DiffusionGemmaConfig config)
     {

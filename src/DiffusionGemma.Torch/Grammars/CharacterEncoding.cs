@@ -1,12 +1,10 @@
-using System.Text.Encodings.Web;
-
 namespace DiffusionGemma;
 
 /// <summary>Rewrites the characters of a language into the bytes that spell them: raw UTF-8, or UTF-8 inside a JSON string.</summary>
 internal static class CharacterEncoding
 {
-    /// <summary>Code points that a JSON string holds as they are: those that System.Text.Json's relaxed encoder does not escape.</summary>
-    private static readonly CodePointSet Unescaped = FindUnescaped();
+    /// <summary>Code points that a JSON string must escape.</summary>
+    private static readonly CodePointSet Escaped = CodePointSet.Of((0, 0x1F), ('"', '"'), ('\\', '\\'), (0x7F, 0x7F));
 
     private static readonly (char Character, char Letter)[] ShortEscapes =
         [('"', '"'), ('\\', '\\'), ('\b', 'b'), ('\t', 't'), ('\n', 'n'), ('\f', 'f'), ('\r', 'r')];
@@ -15,10 +13,14 @@ internal static class CharacterEncoding
     public static Language Utf8(Language language) => Rewrite(language, Utf8);
 
     /// <summary>
-    /// The language between the quotes of a JSON string, in the one form that <see cref="JavaScriptEncoder.UnsafeRelaxedJsonEscaping"/>
-    /// writes.
+    /// The language between the quotes of a JSON string, in the one form of <see cref="JsonForm"/>: every character above U+007F as itself.
     /// </summary>
-    public static Language JsonString(Language language) => Rewrite(language, JsonCharacters);
+    /// <param name="language">Over characters.</param>
+    /// <param name="withControls">
+    /// Whether control characters that have no short escape are written as \u00XX; false: they are left out, which saves half of the
+    /// states.
+    /// </param>
+    public static Language JsonString(Language language, bool withControls) => Rewrite(language, set => JsonCharacters(set, withControls));
 
     private static Language Rewrite(Language language, Func<CodePointSet, Language> encode) => language switch
     {
@@ -59,51 +61,16 @@ internal static class CharacterEncoding
     private static Language Product((int First, int Last)[] bytes) =>
         new Language.Sequence([.. bytes.Select(b => (Language)new Language.Bytes((byte)b.First, (byte)b.Last))]);
 
-    private static Language JsonCharacters(CodePointSet set)
+    private static Language JsonCharacters(CodePointSet set, bool withControls)
     {
-        var options = new List<Language> { Utf8(set.Intersect(Unescaped)) };
+        var options = new List<Language> { Utf8(set.Intersect(Escaped.Complement())) };
         foreach ((char character, char letter) in ShortEscapes)
             if (set.Contains(character)) options.Add(Language.Text($"\\{letter}"));
-        CodePointSet escaped = set.Intersect(Unescaped.Union(CodePointSet.Of(ShortEscapes.Select(e =>
-            ((int)e.Character, (int)e.Character)))).Complement());
-        foreach ((int first, int last) in escaped.Ranges)
-        {
-            if (first <= 0xFFFF) options.AddRange(Escapes(first, Math.Min(last, 0xFFFF)));
-            if (last <= 0xFFFF) continue;
-            // A code point above U+FFFF is a pair of surrogates, each with ten of its bits.
-            int[] Pair(int codePoint) => [0xD800 + ((codePoint - 0x10000) >> 10), 0xDC00 + ((codePoint - 0x10000) & 0x3FF)];
-            foreach ((int First, int Last)[] pair in DigitRanges.Split(
-                Pair(Math.Max(first, 0x10000)), Pair(last), [(0xD800, 0xDBFF), (0xDC00, 0xDFFF)]))
-            {
-                Language high = new Language.Choice([.. Escapes(pair[0].First, pair[0].Last)]);
-                options.Add(new Language.Sequence([high, new Language.Choice([.. Escapes(pair[1].First, pair[1].Last)])]));
-            }
-        }
+        if (!withControls) return new Language.Choice(options);
+        CodePointSet others = Escaped.Intersect(CodePointSet.Of(ShortEscapes.Select(e =>
+            ((int)e.Character, (int)e.Character))).Complement());
+        foreach ((int first, int last) in set.Intersect(others).Ranges)
+            for (int control = first; control <= last; control++) options.Add(Language.Text($"\\u{control:X4}"));
         return new Language.Choice(options);
-    }
-
-    /// <summary>\uXXXX of every UTF-16 unit of a range, with upper-case digits.</summary>
-    private static IEnumerable<Language> Escapes(int first, int last)
-    {
-        static int[] Digits(int unit) => [unit >> 12, (unit >> 8) & 15, (unit >> 4) & 15, unit & 15];
-        (int, int)[] limits = [(0, 15), (0, 15), (0, 15), (0, 15)];
-        return DigitRanges.Split(Digits(first), Digits(last), limits)
-            .Select(digits => (Language)new Language.Sequence([Language.Text("\\u"), .. digits.Select(d => HexDigit(d.First, d.Last))]));
-    }
-
-    private static Language HexDigit(int first, int last)
-    {
-        static byte Digit(int value) => (byte)"0123456789ABCDEF"[value];
-        var options = new List<Language>();
-        if (first <= 9) options.Add(new Language.Bytes(Digit(first), Digit(Math.Min(last, 9))));
-        if (last > 9) options.Add(new Language.Bytes(Digit(Math.Max(first, 10)), Digit(last)));
-        return new Language.Choice(options);
-    }
-
-    private static CodePointSet FindUnescaped()
-    {
-        JavaScriptEncoder encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping;
-        return CodePointSet.Of(CodePointSet.All.Ranges.SelectMany(range => Enumerable.Range(range.First, range.Last - range.First + 1))
-            .Where(codePoint => !encoder.WillEncode(codePoint)).Select(codePoint => (codePoint, codePoint)));
     }
 }

@@ -23,7 +23,7 @@ internal sealed class ClassSums<T>
     {
         _automaton = automaton;
         int classes = automaton.ClassCount, largest = 0;
-        for (int c = 0; c < classes; c++) largest = Math.Max(largest, automaton.FirstMember[c + 1] - automaton.FirstMember[c]);
+        for (int c = 0; c < classes; c++) largest = Math.Max(largest, automaton.MembersOf(c).Length);
         (_gathered, _exponentials) = (new T[largest], new T[largest]);
         LogSums = new double[positions * classes];
         Means = new double[positions * classes];
@@ -51,7 +51,7 @@ internal sealed class ClassSums<T>
         int classes = _automaton.ClassCount;
         for (int c = 0; c < classes; c++)
         {
-            ReadOnlySpan<int> members = _automaton.Members.AsSpan(_automaton.FirstMember[c].._automaton.FirstMember[c + 1]);
+            ReadOnlySpan<int> members = _automaton.MembersOf(c);
             int at = position * classes + c;
             if (members.Length == 1)
             {
@@ -91,7 +91,7 @@ internal sealed class ClassSums<T>
             bool isHere = c == _automaton.Classes[token];
             double value = isHere ? 0 : double.NegativeInfinity;
             (LogSums[at], Means[at], Maxima[at], Likeliest[at]) = (
-                value, 0, value, isHere ? token : _automaton.Members[_automaton.FirstMember[c]]);
+                value, 0, value, isHere ? token : _automaton.MembersOf(c)[0]);
         }
     }
 }

@@ -33,31 +33,31 @@ internal sealed class GrammarPaths(TokenAutomaton automaton, int positions)
 
     /// <summary>The backward sums: β_C(s) = [s ends], β_i(s) = log Σ exp(l_i(class) + β_{i+1}(next)).</summary>
     /// <param name="logSums">[positions, classes].</param>
-    /// <param name="first">The first position that counts: earlier ones are another canvas's.</param>
-    /// <param name="start">The state before it.</param>
+    /// <param name="count">Positions that count, from the first.</param>
+    /// <param name="start">The state before them.</param>
     /// <param name="ends">[states]: where the canvas may stop.</param>
     /// <returns>False where no path is possible.</returns>
-    public bool SumBackward(double[] logSums, int first, int start, bool[] ends)
+    public bool SumBackward(double[] logSums, int count, int start, bool[] ends)
     {
         (AutomatonEdges edges, int states, int classes) = (automaton.Edges, automaton.States, automaton.ClassCount);
-        for (int s = 0; s < states; s++) _backward[positions * states + s] = ends[s] ? 0 : double.NegativeInfinity;
-        for (int i = positions - 1; i >= first; i--)
+        for (int s = 0; s < states; s++) _backward[count * states + s] = ends[s] ? 0 : double.NegativeInfinity;
+        for (int i = count - 1; i >= 0; i--)
         {
             ReadOnlySpan<double> next = _backward.AsSpan((i + 1) * states, states), sums = logSums.AsSpan(i * classes, classes);
             for (int e = 0; e < _values.Length; e++) _values[e] = sums[edges.Classes[e]] + next[edges.Targets[e]];
             SumGroups(edges.First, _backward.AsSpan(i * states, states));
         }
-        LogTotal = Backward(first, start);
+        LogTotal = Backward(0, start);
         return !double.IsNegativeInfinity(LogTotal);
     }
 
     /// <summary>The forward sums, and from both the gates. Call after <see cref="SumBackward"/>.</summary>
-    public void SumForward(double[] logSums, int first, int start)
+    public void SumForward(double[] logSums, int count, int start)
     {
         (AutomatonEdges edges, int states, int classes) = (automaton.Edges, automaton.States, automaton.ClassCount);
-        _forward.AsSpan(first * states, states).Fill(double.NegativeInfinity);
-        _forward[first * states + start] = 0;
-        for (int i = first; i < positions; i++)
+        _forward.AsSpan(0, states).Fill(double.NegativeInfinity);
+        _forward[start] = 0;
+        for (int i = 0; i < count; i++)
         {
             ReadOnlySpan<double> now = _forward.AsSpan(i * states, states), next = _backward.AsSpan((i + 1) * states, states);
             ReadOnlySpan<double> sums = logSums.AsSpan(i * classes, classes);
@@ -82,18 +82,18 @@ internal sealed class GrammarPaths(TokenAutomaton automaton, int positions)
     /// </summary>
     /// <param name="maxima">[positions, classes].</param>
     /// <param name="likeliest">[positions, classes]: the token of each maximum.</param>
-    /// <param name="first">The first position that counts.</param>
-    /// <param name="start">The state before it.</param>
+    /// <param name="count">Positions that count, from the first.</param>
+    /// <param name="start">The state before them.</param>
     /// <param name="ends">[states]: where the canvas may stop.</param>
-    /// <param name="path">[positions]: receives the tokens from the first position on.</param>
+    /// <param name="path">[positions]: receives the tokens in order.</param>
     /// <returns>The state after the path; -1 where there is none.</returns>
-    public int FindBest(double[] maxima, int[] likeliest, int first, int start, bool[] ends, Span<int> path)
+    public int FindBest(double[] maxima, int[] likeliest, int count, int start, bool[] ends, Span<int> path)
     {
         (AutomatonEdges edges, int states, int classes) = (automaton.Edges, automaton.States, automaton.ClassCount);
         Span<double> now = _scores.AsSpan(0, states), next = _scores.AsSpan(states, states);
         now.Fill(double.NegativeInfinity);
         now[start] = 0;
-        for (int i = first; i < positions; i++)
+        for (int i = 0; i < count; i++)
         {
             ReadOnlySpan<double> tops = maxima.AsSpan(i * classes, classes);
             ReadOnlySpan<int> tokens = likeliest.AsSpan(i * classes, classes);
@@ -119,7 +119,7 @@ internal sealed class GrammarPaths(TokenAutomaton automaton, int positions)
         for (int s = 0; s < states; s++)
             if (ends[s] && now[s] > most) (last, most) = (s, now[s]);
         if (last < 0) return -1;
-        for (int i = positions - 1, s = last; i >= first; i--)
+        for (int i = count - 1, s = last; i >= 0; i--)
         {
             int way = _came[i * states + s];
             path[i] = likeliest[i * classes + edges.Classes[way]];

@@ -16,21 +16,24 @@ internal sealed class GrammarStep<T>
     /// <summary>Probabilities that self-conditioning shows the decoder are at least this.</summary>
     public const double Floor = 1e-30;
 
+    /// <summary>Of all tokens of the grammar, one part in so many is read in the order of ids faster than it is sorted.</summary>
+    private const int SortWorth = 16;
+
     private readonly TokenAutomaton _automaton;
     private readonly ClassSums<T> _sums;
     private readonly GrammarPaths _paths;
-    private readonly double[] _weights;
+    private readonly double[] _weights, _onward;
     private readonly int[] _allowed;
-    private readonly int _positions;
+    private int _count;
 
     /// <param name="automaton">The grammar over tokens.</param>
     /// <param name="positions">Positions of a canvas.</param>
     public GrammarStep(TokenAutomaton automaton, int positions)
     {
         _automaton = automaton;
-        _positions = positions;
         _sums = new ClassSums<T>(automaton, positions);
         _paths = new GrammarPaths(automaton, positions);
+        _onward = new double[automaton.ClassCount];
         (_weights, _allowed) = (new double[automaton.Members.Length], new int[automaton.Members.Length]);
         Entropies = new double[positions];
         Sample = new int[positions];
@@ -64,17 +67,18 @@ internal sealed class GrammarStep<T>
     public void Pin(int position, int token) => _sums.Pin(position, token);
 
     /// <summary>Conditions what was read on the language: marginals, entropies and the likeliest continuation.</summary>
-    /// <param name="first">The first position that counts.</param>
+    /// <param name="count">Positions that the answer may take: of its last canvas those up to its limit.</param>
     /// <param name="start">The state before it.</param>
     /// <param name="ends">[states]: where the canvas may stop.</param>
     /// <returns>False where no continuation is possible.</returns>
-    public bool Condition(int first, int start, bool[] ends)
+    public bool Condition(int count, int start, bool[] ends)
     {
-        if (!_paths.SumBackward(_sums.LogSums, first, start, ends)) return false;
-        _paths.SumForward(_sums.LogSums, first, start);
-        Last = _paths.FindBest(_sums.Maxima, _sums.Likeliest, first, start, ends, Best);
+        _count = count;
+        if (!_paths.SumBackward(_sums.LogSums, count, start, ends)) return false;
+        _paths.SumForward(_sums.LogSums, count, start);
+        Last = _paths.FindBest(_sums.Maxima, _sums.Likeliest, count, start, ends, Best);
         int classes = _automaton.ClassCount;
-        for (int i = first; i < _positions; i++)
+        for (int i = 0; i < count; i++)
         {
             ReadOnlySpan<double> gates = _paths.Gates(i);
             double entropy = 0;
@@ -97,7 +101,7 @@ internal sealed class GrammarStep<T>
         for (int s = 0; s < _automaton.States; s++)
         {
             if (_automaton.Answers[s] is not (>= 0 and var answer)) continue;
-            double more = _paths.Forward(_positions, s), larger = Math.Max(logs[answer], more);
+            double more = _paths.Forward(_count, s), larger = Math.Max(logs[answer], more);
             if (!double.IsNegativeInfinity(larger))
                 logs[answer] = larger + Math.Log(Math.Exp(logs[answer] - larger) + Math.Exp(more - larger));
         }
@@ -109,16 +113,16 @@ internal sealed class GrammarStep<T>
     /// <summary>
     /// Draws <see cref="Sample"/>: from the left, each token by its weight times what may follow it, by inverse CDF in the order of ids.
     /// </summary>
-    /// <param name="first">The first position that counts.</param>
+    /// <param name="count">Positions that the answer may take: of its last canvas those up to its limit.</param>
     /// <param name="start">The state before it.</param>
     /// <param name="logits">A position's logits, as they were read.</param>
     /// <param name="uniforms">[positions] in [0,1).</param>
     /// <param name="pins">The known token of a position, -1: none.</param>
-    public void Draw(int first, int start, LogitsOf<T> logits, ReadOnlySpan<double> uniforms, Func<int, int> pins)
+    public void Draw(int count, int start, LogitsOf<T> logits, ReadOnlySpan<double> uniforms, Func<int, int> pins)
     {
         AutomatonEdges edges = _automaton.Edges;
         int state = start;
-        for (int i = first; i < _positions; i++)
+        for (int i = 0; i < count; i++)
         {
             int token = pins(i);
             if (token < 0) token = DrawToken(i, state, logits(i), uniforms[i]);
@@ -130,27 +134,24 @@ internal sealed class GrammarStep<T>
     private int DrawToken(int position, int state, ReadOnlySpan<T> logits, double uniform)
     {
         AutomatonEdges edges = _automaton.Edges;
+        System.Array.Fill(_onward, double.NegativeInfinity);
         int count = 0;
         for (int e = edges.First[state]; e < edges.First[state + 1]; e++)
         {
             int c = edges.Classes[e];
-            double onward = _paths.Backward(position + 1, edges.Targets[e]);
+            double onward = _paths.Backward(position + 1, edges.Targets[e]) - _paths.Backward(position, state);
             if (double.IsNegativeInfinity(onward + _sums.LogSums[position * _automaton.ClassCount + c])) continue;
-            onward -= _paths.Backward(position, state);
-            foreach (int token in _automaton.Members.AsSpan(_automaton.FirstMember[c].._automaton.FirstMember[c + 1]))
-            {
-                _allowed[count] = token;
-                _weights[count++] = double.CreateChecked(logits[token]) + onward;
-            }
+            _onward[c] = onward;
+            count += _automaton.MembersOf(c).Length;
         }
-        if (count == 1) return _allowed[0];
         Span<int> tokens = _allowed.AsSpan(0, count);
+        if (count > _automaton.Members.Length / SortWorth) FilterTokens(tokens);
+        else GatherTokens(state, tokens);
+        if (count == 1) return tokens[0];
         Span<double> weights = _weights.AsSpan(0, count);
+        for (int n = 0; n < count; n++) weights[n] = double.CreateChecked(logits[tokens[n]]) + _onward[_automaton.Classes[tokens[n]]];
         TensorPrimitives.Exp<double>(weights, weights);
-        tokens.Sort(weights);
-        double total = 0;
-        foreach (double weight in weights) total += weight;
-        double target = uniform * total, sum = 0;
+        double target = uniform * TensorPrimitives.Sum<double>(weights), sum = 0;
         int chosen = -1;
         for (int n = 0; n < count; n++)
         {
@@ -160,6 +161,28 @@ internal sealed class GrammarStep<T>
             if (sum > target) break;
         }
         return chosen;
+    }
+
+    /// <summary>Finds the tokens that may be drawn, ids ascending, by looking at all.</summary>
+    private void FilterTokens(Span<int> tokens)
+    {
+        int count = 0;
+        foreach (int token in _automaton.Tokens)
+            if (!double.IsNegativeInfinity(_onward[_automaton.Classes[token]])) tokens[count++] = token;
+    }
+
+    /// <summary>Finds the tokens that may be drawn, ids ascending, by sorting those of the state's classes.</summary>
+    private void GatherTokens(int state, Span<int> tokens)
+    {
+        int count = 0;
+        for (int e = _automaton.Edges.First[state]; e < _automaton.Edges.First[state + 1]; e++)
+        {
+            int c = _automaton.Edges.Classes[e];
+            if (double.IsNegativeInfinity(_onward[c])) continue;
+            _automaton.MembersOf(c).CopyTo(tokens[count..]);
+            count += _automaton.MembersOf(c).Length;
+        }
+        tokens.Sort();
     }
 
     /// <summary>
@@ -175,7 +198,7 @@ internal sealed class GrammarStep<T>
         for (int c = 0; c < gates.Length; c++)
         {
             if (double.IsNegativeInfinity(gates[c])) continue;
-            foreach (int token in _automaton.Members.AsSpan(_automaton.FirstMember[c].._automaton.FirstMember[c + 1]))
+            foreach (int token in _automaton.MembersOf(c))
                 marginals[token] = T.CreateChecked(Math.Max(Math.Exp(double.CreateChecked(logits[token]) + gates[c]), Floor));
         }
     }

@@ -1,14 +1,54 @@
+using System.Globalization;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace DiffusionGemma;
 
-/// <summary>The one form of JSON that grammars and typed training rows share.</summary>
+/// <summary>
+/// The one form of JSON that grammars and typed training rows share: System.Text.Json's compact output, with every character above U+007F
+/// as itself.
+/// </summary>
 internal static class JsonForm
 {
-    /// <summary>Compact, camel case, enums by name, no escapes but those that JSON needs.</summary>
+    /// <summary>Camel case, enums by name.</summary>
     public static JsonSerializerOptions Options { get; } = Create();
+
+    /// <summary>A value in the form.</summary>
+    /// <param name="value">What is written.</param>
+    /// <param name="options">Names and converters of one's own; null: <see cref="Options"/>.</param>
+    public static string Write<T>(T value, JsonSerializerOptions? options = null)
+    {
+        if (options is not null && options.Encoder != JavaScriptEncoder.UnsafeRelaxedJsonEscaping)
+            options = new JsonSerializerOptions(options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = false };
+        return Unescape(JsonSerializer.Serialize(value, options ?? Options));
+    }
+
+    /// <summary>The relaxed encoder still escapes characters that it does not know or that look like white space.</summary>
+    private static string Unescape(string json)
+    {
+        if (!json.Contains("\\u", StringComparison.Ordinal)) return json;
+        var text = new StringBuilder(json.Length);
+        for (int i = 0; i < json.Length; i++)
+        {
+            if (json[i] != '\\')
+            {
+                text.Append(json[i]);
+                continue;
+            }
+            if (json[i + 1] == 'u' && int.Parse(json.AsSpan(i + 2, 4), NumberStyles.HexNumber,
+                CultureInfo.InvariantCulture) is > 0x7F and var unit)
+            {
+                text.Append((char)unit);
+                i += 5;
+                continue;
+            }
+            text.Append(json, i, 2);
+            i++;
+        }
+        return text.ToString();
+    }
 
     private static JsonSerializerOptions Create()
     {

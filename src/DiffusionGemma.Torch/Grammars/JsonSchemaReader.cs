@@ -1,14 +1,14 @@
 using System.Globalization;
 using System.Numerics;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Reads a JSON schema as the language of its instances in one form: compact, properties in the schema's order, strings escaped as
-/// <see cref="JavaScriptEncoder.UnsafeRelaxedJsonEscaping"/> does, numbers without exponents.
+/// Reads a JSON schema as the language of its instances in the one form of <see cref="JsonForm"/>: compact, properties in the schema's
+/// order,
+/// numbers without exponents.
 /// </summary>
 internal sealed class JsonSchemaReader
 {
@@ -16,8 +16,6 @@ internal sealed class JsonSchemaReader
 
     /// <summary>Numbers that cannot be told apart by the automaton of a remainder of more states.</summary>
     private const int LargestDivisor = 1000;
-
-    private static readonly JsonSerializerOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly HashSet<string> Annotations =
     [
@@ -161,7 +159,7 @@ internal sealed class JsonSchemaReader
         foreach ((string name, JsonNode? property) in properties.Reverse())
         {
             Language value = Schema(property, $"{path}/properties/{Pointer(name)}");
-            Language pair = new Language.Sequence([Language.Text($"{JsonSerializer.Serialize(name, Compact)}:"), value]);
+            Language pair = new Language.Sequence([Language.Text($"{JsonForm.Write(name)}:"), value]);
             bool isRequired = required.Contains(name);
             first = isRequired ? new Language.Sequence([pair, following]) : new Language.Choice(
                 [new Language.Sequence([pair, following]), first]);
@@ -212,8 +210,10 @@ internal sealed class JsonSchemaReader
                 ?? throw Fault(path + "/format", $"is {name}: {readable} are read. Give a pattern in its place");
             all.Add(PatternParser.Parse(known));
         }
+        bool withControls = all.Count > 0;                                                     // where a pattern may ask for them
         if (hasLength || all.Count == 0) all.Add(any);
-        Language content = all.Select(CharacterEncoding.JsonString).Aggregate((a, b) => new Language.Both(a, b));
+        Language content = all.Select(part => CharacterEncoding.JsonString(part, withControls)).Aggregate(
+            (a, b) => new Language.Both(a, b));
         return new Language.Sequence([Language.Text("\""), content, Language.Text("\"")]);
     }
 
@@ -283,7 +283,7 @@ internal sealed class JsonSchemaReader
         foreach (JsonNode? value in values)
         {
             if (types is not null && !types.Any(type => Is(value, type))) continue;
-            string text = value is null ? "null" : value.ToJsonString(Compact);
+            string text = JsonForm.Write(value);
             if (texts.Contains(text)) throw Fault(path, $"holds {text} twice");
             texts.Add(text);
         }

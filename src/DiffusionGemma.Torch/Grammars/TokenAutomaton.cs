@@ -9,6 +9,8 @@ internal sealed class TokenAutomaton
 {
     private const int Unreachable = int.MaxValue;
 
+    private readonly int[] _firstMember;
+
     private TokenAutomaton(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start)
     {
         Classes = classes;
@@ -16,7 +18,8 @@ internal sealed class TokenAutomaton
         Start = start;
         ClassCount = classes.Length == 0 ? 0 : classes.Max() + 1;
         Edges = new AutomatonEdges(edges, ClassCount);
-        (Members, FirstMember) = Group(classes, ClassCount);
+        (Members, _firstMember) = Group(classes, ClassCount);
+        Tokens = [.. Members.Order()];
         Distances = Measure(Edges, answers);
     }
 
@@ -34,8 +37,8 @@ internal sealed class TokenAutomaton
     /// <summary>The tokens of all classes, one class after the other, ids ascending in each.</summary>
     public int[] Members { get; }
 
-    /// <summary>[classes + 1]: where each class begins in <see cref="Members"/>.</summary>
-    public int[] FirstMember { get; }
+    /// <summary>The tokens of all classes, ids ascending.</summary>
+    public int[] Tokens { get; }
 
     /// <summary>The answer that a state completes: of labels the label's index, else 0; -1: none.</summary>
     public int[] Answers { get; }
@@ -73,8 +76,11 @@ internal sealed class TokenAutomaton
         return new TokenAutomaton(tokenClasses, edges, answers, start);
     }
 
+    /// <summary>The tokens of a class, ids ascending.</summary>
+    public ReadOnlySpan<int> MembersOf(int @class) => Members.AsSpan(_firstMember[@class].._firstMember[@class + 1]);
+
     /// <summary>The state after a token, -1 where there is none.</summary>
-    public int Next(int state, int token) => Classes[token] < 0 ? -1 : Edges.Target(state, Classes[token]);
+    public int Next(int state, int token) => token >= Classes.Length || Classes[token] < 0 ? -1 : Edges.Target(state, Classes[token]);
 
     /// <summary>States that complete an answer, or those of one answer alone.</summary>
     public bool[] Finals(int? answer = null) => [.. Answers.Select(a => answer is null ? a >= 0 : a == answer)];

@@ -10,17 +10,17 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class VocabularyTrie
 {
-    private readonly IReadOnlyList<byte[]?> _vocabulary;
+    private readonly IReadOnlyList<ReadOnlyMemory<byte>> _vocabulary;
     private readonly byte[] _bytes;
     private readonly int[] _depths, _after, _firstToken;
     private readonly int[] _tokens;
 
-    /// <param name="vocabulary">The bytes of every token; null or empty: the token is no text.</param>
-    public VocabularyTrie(IReadOnlyList<byte[]?> vocabulary)
+    /// <param name="vocabulary">The bytes of every token; empty: the token is no text.</param>
+    public VocabularyTrie(IReadOnlyList<ReadOnlyMemory<byte>> vocabulary)
     {
         _vocabulary = vocabulary;
-        int[] order = [.. Enumerable.Range(0, vocabulary.Count).Where(id => vocabulary[id] is { Length: > 0 })];
-        System.Array.Sort(order, (a, b) => vocabulary[a].AsSpan().SequenceCompareTo(vocabulary[b]) is var by && by != 0 ? by : a.CompareTo(
+        int[] order = [.. Enumerable.Range(0, vocabulary.Count).Where(id => !vocabulary[id].IsEmpty)];
+        System.Array.Sort(order, (a, b) => vocabulary[a].Span.SequenceCompareTo(vocabulary[b].Span) is var by && by != 0 ? by : a.CompareTo(
             b));
 
         var bytes = new List<byte>();
@@ -30,7 +30,7 @@ internal sealed class VocabularyTrie
         ReadOnlySpan<byte> previous = default;
         for (int n = 0; n < order.Length; n++)
         {
-            ReadOnlySpan<byte> token = vocabulary[order[n]];
+            ReadOnlySpan<byte> token = vocabulary[order[n]].Span;
             int shared = previous.CommonPrefixLength(token);
             while (open.Count > shared) Close();
             for (int depth = shared; depth < token.Length; depth++)
@@ -48,7 +48,7 @@ internal sealed class VocabularyTrie
         firstToken.Add(order.Length);
         (_bytes, _depths, _after, _firstToken) = ([.. bytes], [.. depths], [.. after], [.. firstToken]);
         Depth = depths.Count == 0 ? 0 : depths.Max() + 1;
-        Lengths = [.. order.Select(id => vocabulary[id]!.Length)];
+        Lengths = [.. order.Select(id => vocabulary[id].Length)];
 
         void Close()
         {
@@ -68,8 +68,8 @@ internal sealed class VocabularyTrie
     /// <summary>The state after a token's bytes, -1 where there is none.</summary>
     public int Next(ByteAutomaton automaton, int state, int token)
     {
-        if (_vocabulary[token] is not { Length: > 0 } bytes) return -1;
-        foreach (byte symbol in bytes)
+        if (_vocabulary[token].IsEmpty) return -1;
+        foreach (byte symbol in _vocabulary[token].Span)
         {
             state = automaton.Next(state, symbol);
             if (state < 0) return -1;

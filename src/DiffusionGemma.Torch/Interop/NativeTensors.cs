@@ -15,6 +15,10 @@ internal static unsafe partial class NativeTensors
         return data;
     }
 
+    /// <summary>Returns the elements of a contiguous CPU tensor. Valid while the tensor lives.</summary>
+    public static Span<T> Elements<T>(Tensor tensor)
+        where T : unmanaged => new(Data(tensor), checked((int)tensor.numel()));
+
     /// <summary>Creates a CPU tensor over memory that the caller owns and keeps alive: nothing is copied, and nothing freed.</summary>
     public static Tensor FromMemory(void* data, ReadOnlySpan<long> shape, ScalarType dtype)
     {

@@ -25,7 +25,7 @@ public class CanvasHeadTests : TorchTest
         {
             using var head = new CanvasHead(model, chunk, slice);
             int rows = 0;
-            head.Visit(hidden, temperatures, whole: false, predicted =>
+            head.Visit(hidden, temperatures, new RowGrammar?[5], whole: false, predicted =>
             {
                 Assert.Equal(rows, predicted.First);
                 Assert.True(Largest(predicted.Probabilities(), probabilities.narrow(0, rows, predicted.Rows)) < tolerance);
@@ -56,7 +56,7 @@ public class CanvasHeadTests : TorchTest
         using var generator = new Generator(2);
         using var head = new CanvasHead(model);
         Tensor hidden = randn(1, 8, model.Config.HiddenSize, generator: generator) * 2;
-        head.Visit(hidden, [0.7], whole: false, chunk =>
+        head.Visit(hidden, [0.7], [null], whole: false, chunk =>
         {
             double[] p = chunk.Probabilities()[0][3].to(ScalarType.Float64).data<double>().ToArray();
             int[] order = [.. Enumerable.Range(0, p.Length).OrderByDescending(i => p[i])];
@@ -96,7 +96,7 @@ public class CanvasHeadTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         using var generator = new Generator(2);
         using var head = new CanvasHead(model);
-        head.Visit(randn(1, 8, model.Config.HiddenSize, generator: generator) * 2, [0.02], whole: false, chunk =>
+        head.Visit(randn(1, 8, model.Config.HiddenSize, generator: generator) * 2, [0.02], [null], whole: false, chunk =>
         {
             Proposals drawn = chunk.Row(0).Sample([.. Enumerable.Repeat(true, 8)], [.. Enumerable.Repeat(uniform, 8)], 0, 1);
             Assert.All(drawn.Probabilities, p => Assert.True(p > 0));

@@ -20,7 +20,7 @@ public class GrammarStepTests
             var automaton = TokenAutomaton.Create(next, one.GetProperty("start").GetInt32(), [.. final.Select(f => f ? 0 : -1)]);
             double[][] logits = [.. p.Select(row => Array.ConvertAll(row, Math.Log))];
             GrammarStep<double> step = Condition(automaton, logits, automaton.Finals());
-            step.Draw(0, automaton.Start, i => logits[i], one.GetProperty("uniforms").Deserialize<double[]>(), _ => -1);
+            step.Draw(logits.Length, automaton.Start, i => logits[i], one.GetProperty("uniforms").Deserialize<double[]>(), _ => -1);
 
             Assert.Equal(one.GetProperty("log_z").GetDouble(), step.LogTotal, 1e-9);
             Assert.Equal(one.GetProperty("sample").Deserialize<int[]>(), step.Sample);
@@ -45,14 +45,14 @@ public class GrammarStepTests
             for (int i = 0; i < logits.Length; i++) step.Read(i, logits[i]);
             if (total == 0)
             {
-                Assert.False(step.Condition(0, 0, ends), $"case {n}");
+                Assert.False(step.Condition(logits.Length, 0, ends), $"case {n}");
                 continue;
             }
-            Assert.True(step.Condition(0, 0, ends), $"case {n}");
+            Assert.True(step.Condition(logits.Length, 0, ends), $"case {n}");
             Assert.Equal(Math.Log(total), step.LogTotal, 1e-9);
             Assert.Equal(best, step.Best);
             for (int i = 0; i < logits.Length; i++) AssertMarginals(marginals[i], step, i, logits[i], 1e-9);
-            step.Draw(0, 0, i => logits[i], [.. logits.Select(_ => random.NextDouble())], _ => -1);
+            step.Draw(logits.Length, 0, i => logits[i], [.. logits.Select(_ => random.NextDouble())], _ => -1);
             Assert.True(EndState(next, ends, step.Sample) >= 0, $"case {n}");
         }
     }
@@ -73,7 +73,7 @@ public class GrammarStepTests
                 b.Read(i, narrow[i]);
             }
             bool[] ends = automaton.Finals();
-            Assert.Equal(a.Condition(0, 0, ends), b.Condition(0, 0, ends));
+            Assert.Equal(a.Condition(logits.Length, 0, ends), b.Condition(logits.Length, 0, ends));
             if (double.IsNegativeInfinity(a.LogTotal)) continue;
             Assert.Equal(a.LogTotal, b.LogTotal, 1e-5 * Math.Max(1, Math.Abs(a.LogTotal)));
             for (int i = 0; i < logits.Length; i++) Assert.Equal(a.Entropies[i], b.Entropies[i], 1e-5);
@@ -89,7 +89,7 @@ public class GrammarStepTests
         float[][] logits = [.. Enumerable.Range(0, 20).Select(_ => new float[] { -150, 0, -150.5f })];
         GrammarStep<float> step = new(automaton, logits.Length);
         for (int i = 0; i < logits.Length; i++) step.Read(i, logits[i]);
-        Assert.True(step.Condition(0, 0, automaton.Finals()));
+        Assert.True(step.Condition(logits.Length, 0, automaton.Finals()));
         double weight = Math.Exp(-0.5);
         Assert.Equal(-150 * 20 + Math.Log(20 * weight), step.LogTotal, 1e-3);
         for (int i = 0; i < logits.Length; i++) AssertMarginals([0.95, 0, 0.05], step, i, logits[i], 1e-5);
@@ -108,7 +108,7 @@ public class GrammarStepTests
         const int Draws = 20_000;
         for (int n = 0; n < Draws; n++)
         {
-            step.Draw(0, 0, i => logits[i], [.. logits.Select(_ => random.NextDouble())], _ => -1);
+            step.Draw(logits.Length, 0, i => logits[i], [.. logits.Select(_ => random.NextDouble())], _ => -1);
             for (int i = 0; i < logits.Length; i++) counts[i][step.Sample[i]]++;
         }
         // Five standard deviations of a frequency: 5 · √(1/4 / 20 000).
@@ -142,15 +142,15 @@ public class GrammarStepTests
         GrammarStep<double> step = new(automaton, 3);
         for (int i = 0; i < 3; i++) step.Read(i, logits[i]);
         step.Pin(1, 2);
-        Assert.True(step.Condition(0, 0, automaton.Finals()));
+        Assert.True(step.Condition(logits.Length, 0, automaton.Finals()));
         Assert.Equal(2, step.Best[1]);
-        step.Draw(0, 0, i => logits[i], [0.5, 0.5, 0.5], i => i == 1 ? 2 : -1);
+        step.Draw(logits.Length, 0, i => logits[i], [0.5, 0.5, 0.5], i => i == 1 ? 2 : -1);
         Assert.Equal([1, 2, 0],
             step.Sample);                                                // only 1 leads to where 2 may follow, only 0 ends well
         Assert.Equal(0, step.Entropies[1]);
         step.Pin(1, 1);
         step.Pin(2, 1);
-        Assert.False(step.Condition(0, 0, automaton.Finals()));
+        Assert.False(step.Condition(logits.Length, 0, automaton.Finals()));
     }
 
     [Fact]
@@ -168,7 +168,7 @@ public class GrammarStepTests
     {
         var step = new GrammarStep<double>(automaton, logits.Length);
         for (int i = 0; i < logits.Length; i++) step.Read(i, logits[i]);
-        Assert.True(step.Condition(0, automaton.Start, ends));
+        Assert.True(step.Condition(logits.Length, automaton.Start, ends));
         return step;
     }
 

@@ -49,10 +49,12 @@ public class JsonSchemaReaderTests
             string text = texts.Draw(random);
             seen.Add(text);
             using JsonDocument instance = JsonDocument.Parse(text);
-            Assert.True(judge.Evaluate(instance.RootElement, Strict).IsValid, $"{text} is no instance");
+            // The judge counts a letter and its combining marks as one character; JSON Schema, and the grammar, count code points.
+            if (new StringInfo(text).LengthInTextElements == text.EnumerateRunes().Count())
+                Assert.True(judge.Evaluate(instance.RootElement, Strict).IsValid, $"{text} is no instance");
             Assert.True(grammar.Accepts(text));
             // One form: what a serialiser makes of the instance is the same text.
-            Assert.Equal(text, JsonSerializer.Serialize(instance.RootElement, JsonForm.Options));
+            Assert.Equal(text, JsonForm.Write(instance.RootElement));
         }
         Assert.True(seen.Count > 1 || schema.Contains("const", StringComparison.Ordinal));
     }

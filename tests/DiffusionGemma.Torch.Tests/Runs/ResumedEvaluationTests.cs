@@ -51,7 +51,7 @@ public class ResumedEvaluationTests : TorchTest
             model.Adapter = null;
             return result;
         }
-        Run(options).Dispose();
+        using (FineTuneResult first = Run(options)) Assert.Empty(first.Notices);                 // every checkpoint was written
         FineTuneOptions changed = options with { Evaluation = options.Evaluation with { Examples = TinyRows.Make(6, seed: 8) },
             Checkpoints = checkpoints with { Resume = "step-000008" } };
         Assert.Contains("Evaluation was 6 rows (", Assert.Throws<TrainingException>(() => Run(changed)).Message, StringComparison.Ordinal);

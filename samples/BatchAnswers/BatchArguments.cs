@@ -7,7 +7,7 @@ internal sealed record BatchArguments
 {
     private const string Options =
         "Options: --input PARQUET --output PARQUET [--question-column NAME [--system-prompt TEXT] | --messages-column NAME] [--model ZIP "
-            + "| --checkpoint FOLDER] "
+            + "| --checkpoint FOLDER|ID] "
         + "[--batch-size N] [--max-new-tokens N] [--seed N] [--restart]";
 
     public string Input { get; init; } = "";

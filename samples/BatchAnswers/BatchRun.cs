@@ -39,13 +39,13 @@ internal sealed class BatchRun(BatchArguments arguments)
         if (journal.Count > 0) AnsiConsole.MarkupLineInterpolated($"Going on after {journal.Count} answers of an earlier run.");
         IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, journal.Count > 0 ? _ml.Data.SkipRows(rows, journal.Count) : rows,
             options => options with
-        {
-            Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
-            BatchSize = arguments.BatchSize,
-            BatchesAhead = BatchesAhead,
-            OnFailure = RowFailure.EmptyAnswer,
-            Cancellation = cancellation,
-        });
+            {
+                Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
+                BatchSize = arguments.BatchSize,
+                BatchesAhead = BatchesAhead,
+                OnFailure = RowFailure.EmptyAnswer,
+                Cancellation = cancellation,
+            });
         AnsiConsole.Progress()
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(),
                 new RemainingTimeColumn())
@@ -135,10 +135,11 @@ internal sealed class BatchRun(BatchArguments arguments)
             return _ml.Model.Load(zip, out _);
         }
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
-        var model = gemma.TokenizeChat(arguments.Checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(arguments.Checkpoint))
-            .Fit(rows);
+        string checkpoint = HubRepository.IsId(arguments.Checkpoint)
+            ? HubRepository.DownloadAsync(arguments.Checkpoint).GetAwaiter().GetResult() : arguments.Checkpoint;
+        var model = gemma.TokenizeChat(checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(checkpoint)).Fit(rows);
         string[] texts = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"];
-        fingerprint = string.Join('-', texts.Select(name => Path.Combine(arguments.Checkpoint, name)).Where(File.Exists).Select(Hash)
+        fingerprint = string.Join('-', texts.Select(name => Path.Combine(checkpoint, name)).Where(File.Exists).Select(Hash)
             .Prepend(model.LastTransformer.Checkpoint.Fingerprint));
         return model;
     }

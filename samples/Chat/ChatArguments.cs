@@ -6,8 +6,8 @@ namespace DiffusionGemma.Samples;
 internal sealed record ChatArguments
 {
     private const string Usage =
-        "Options: [--checkpoint FOLDER] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] [--seed N] "
-            + "[--temperature X] [--pause MS]";
+        "Options: [--checkpoint FOLDER|ID] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] "
+            + "[--seed N] [--temperature X] [--pause MS]";
 
     public string Checkpoint { get; init; } = Repository.File("datasets", "tiny-chat");
 

@@ -89,8 +89,11 @@ internal sealed class ChatSession(IChatClient client, ChatArguments arguments)
 
     private async Task ReadAsync(List<ChatResponseUpdate> updates, CancellationToken cancellation, Action<ChatResponseUpdate> show)
     {
-        var options = new ChatOptions { Instructions = System, Seed = Seed, Temperature = arguments.Temperature,
-            MaxOutputTokens = arguments.MaxNewTokens };
+        var options = new ChatOptions
+        {
+            Instructions = System, Seed = Seed, Temperature = arguments.Temperature,
+            MaxOutputTokens = arguments.MaxNewTokens
+        };
         await foreach (ChatResponseUpdate update in client.GetStreamingResponseAsync(_history, options, cancellation))
         {
             show(update);

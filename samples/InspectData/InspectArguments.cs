@@ -33,7 +33,7 @@ internal sealed record InspectArguments
             if (next is null)
             {
                 Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                Console.Error.WriteLine("Options: [--data FILE|PATTERN|FOLDER] [--checkpoint FOLDER] [--max-length N] [--rows N]");
+                Console.Error.WriteLine("Options: [--data FILE|PATTERN|FOLDER] [--checkpoint FOLDER|ID] [--max-length N] [--rows N]");
                 return null;
             }
             parsed = next;

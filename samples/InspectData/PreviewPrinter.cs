@@ -37,8 +37,11 @@ internal static class PreviewPrinter
         string state = preview.IsTrained ? $"{canvases} of {preview.CanvasLength}" : preview.IsAnswered
             ? "left out: the cut takes the whole answer" : "left out: no answer";
         string cut = preview.CutTokens > 0 ? $", {preview.CutTokens} tokens cut off" : "";
-        AnsiConsole.Write(new Rule($"{preview.Length} tokens, {preview.PromptLength} of prompt, {state}{cut}") { Justification =
-            Justify.Left });
+        AnsiConsole.Write(new Rule($"{preview.Length} tokens, {preview.PromptLength} of prompt, {state}{cut}")
+        {
+            Justification =
+            Justify.Left
+        });
         var text = new Paragraph();
         int fill = 0;
         foreach (ChatPreviewToken token in preview.Tokens)

@@ -58,7 +58,8 @@ internal sealed record Arguments
                 default:
                     Console.Error.WriteLine($"'{args[i]}' is not understood.");
                     Console.Error.WriteLine(
-                        "Options: [--full] [--data FOLDER] [--checkpoint FOLDER] [--max-steps N] [--ranks N] [--out FOLDER] [--load ZIP]");
+                        "Options: [--full] [--data FOLDER] [--checkpoint FOLDER|ID] [--max-steps N] [--ranks N] "
+                            + "[--out FOLDER] [--load ZIP]");
                     return null;
             }
             i++;

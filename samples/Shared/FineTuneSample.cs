@@ -92,14 +92,16 @@ internal sealed class FineTuneSample(Arguments arguments, FineTuneOptions option
         {
             string adapter = Path.Combine(arguments.Out, "adapter");
             model.LastTransformer.SaveAdapter(adapter);
-            using var again = DiffusionGemmaModel.Load(arguments.Checkpoint);
+            string checkpoint = HubRepository.TryFindCached(arguments.Checkpoint, out string? folder) ? folder : arguments.Checkpoint;
+            using var again = DiffusionGemmaModel.Load(checkpoint);
             using LoraAdapter loaded = LoraAdapter.Load(adapter, again);
             Console.WriteLine($"Saved {adapter} (PEFT), and loaded it again: {loaded.Modules.Count} modules of rank {loaded.Rank}");
         }
 
         Console.WriteLine("A fresh process loads the saved model and answers:");
         var start = new ProcessStartInfo(Environment.ProcessPath!,
-            ["--load", zip, "--data", arguments.Data]) { RedirectStandardOutput = true };
+            ["--load", zip, "--data", arguments.Data])
+        { RedirectStandardOutput = true };
         foreach (string name in start.Environment.Keys.Where(k => k.StartsWith("OMPI_", StringComparison.Ordinal)
             || k.StartsWith("PMI", StringComparison.Ordinal)).ToList())
             start.Environment.Remove(name);                                                    // it is no rank of this job

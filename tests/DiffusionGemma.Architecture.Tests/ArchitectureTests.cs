@@ -6,7 +6,7 @@ public class ArchitectureTests
     private const string Torch = "DiffusionGemma.Torch";
 
     [Fact]
-    public void TheAssembliesAndTheirFilesAreRead()
+    public void Assemblies_and_the_files_of_their_types_are_read()
     {
         SourceTypes types = SourceTypes.Instance;
         Assert.Contains(Torch, types.Projects);
@@ -19,7 +19,7 @@ public class ArchitectureTests
     }
 
     [Fact]
-    public void EveryProjectAndFolderHasItsPlace()
+    public void Every_project_and_folder_is_assigned()
     {
         SourceTypes types = SourceTypes.Instance;
         Assert.DoesNotContain(types.Projects, project => !Arrows.IsAssigned(project));
@@ -28,13 +28,13 @@ public class ArchitectureTests
     }
 
     [Fact]
-    public void ProjectsDependOnEachOtherInTheDirectionOfTheDesign() => KnownViolations.Check(
+    public void Projects_depend_on_each_other_in_the_direction_of_the_design() => KnownViolations.Check(
         "project", SourceTypes.Instance.Uses()
             .Where(use => use.From.Project != use.To.Project && !Arrows.IsAllowed(use.From.Project, use.To.Project))
             .Select(use => ($"{use.From.Project} -> {use.To.Project}", $"{use.From} uses {use.To}")));
 
     [Fact]
-    public void ProjectsKnowOnlyTheLibrariesThatAreTheirs()
+    public void Text_and_Hub_do_not_use_TorchSharp_and_only_the_ML_NET_projects_use_ML_NET()
     {
         foreach (string project in SourceTypes.Instance.Projects)
         {
@@ -48,13 +48,13 @@ public class ArchitectureTests
     }
 
     [Fact]
-    public void FoldersOfTorchDependOnLowerLevelsOnly() => KnownViolations.Check(
+    public void Folders_of_Torch_depend_on_lower_levels_only() => KnownViolations.Check(
         "arrow", FolderUses(Torch).Where(PointsUp)
             .Select(use => ($"{use.From.Folder} -> {use.To.Folder}", $"{use.From} uses {use.To}")));
 
     /// <remarks>An arrow of DiffusionGemma.Torch that points up is the test above's: what is left are circles within a level.</remarks>
     [Fact]
-    public void FoldersOfAProjectFormNoCircle() => KnownViolations.Check("circle", SourceTypes.Instance.Projects.SelectMany(project =>
+    public void Folders_of_a_project_form_no_circle() => KnownViolations.Check("circle", SourceTypes.Instance.Projects.SelectMany(project =>
     {
         (SourceType From, SourceType To)[] uses = [.. FolderUses(project).Where(use => project != Torch || !PointsUp(use))];
         var circle = FolderCircles.Find([.. uses.Select(use => (use.From.Folder, use.To.Folder)).Distinct()]).ToHashSet();
@@ -63,7 +63,7 @@ public class ArchitectureTests
     }));
 
     [Fact]
-    public void JinjaDependsOnNothingOutsideItsFolder() => KnownViolations.Check(
+    public void Jinja_depends_on_nothing_outside_its_folder() => KnownViolations.Check(
         "jinja", SourceTypes.Instance.Uses().Where(use => IsJinja(use.From) && !IsJinja(use.To))
             .Select(use => (use.To.Name, $"{use.From} uses {use.To}")));
 
@@ -71,7 +71,7 @@ public class ArchitectureTests
     /// A partial type's further files have its name and a word after a dot. Jinja's syntax records are in one file for each kind of node.
     /// </remarks>
     [Fact]
-    public void TypesAreInFilesOfTheirOwnName() => KnownViolations.Check(
+    public void Types_are_in_files_of_their_own_name() => KnownViolations.Check(
         "file", from type in SourceTypes.Instance.All
                 from file in type.Files
                 where !(IsJinja(type) && file.StartsWith("Jinja/Syntax/", StringComparison.Ordinal))
@@ -80,7 +80,7 @@ public class ArchitectureTests
                 select (type.Name, $"{type.Name} is in {type.Project}/{file}"));
 
     [Fact]
-    public void PartsOfATypeAreInOneFolder() => Assert.Empty(SourceTypes.Instance.All
+    public void Parts_of_a_type_are_in_one_folder() => Assert.Empty(SourceTypes.Instance.All
         .Where(type => type.Files.Select(SourceType.FolderOf).Distinct().Count() > 1).Select(type => string.Join(", ", type.Files)));
 
     private static bool PointsUp((SourceType From, SourceType To) use) => Arrows.Level(use.From.Folder) < Arrows.Level(use.To.Folder);

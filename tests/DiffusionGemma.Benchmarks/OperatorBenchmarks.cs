@@ -3,7 +3,6 @@ using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma.Benchmarks;

@@ -75,7 +75,8 @@ internal sealed record ParallelMeasure(double[] Seconds, double[] Losses, double
         ParallelMeasure faster = Seconds.Sum() <= other.Seconds.Sum() ? this : other;
         return faster with
         {
-            Seconds = [.. Seconds.Zip(other.Seconds, Math.Min)], ProcessorSeconds = Math.Min(ProcessorSeconds, other.ProcessorSeconds),
+            Seconds = [.. Seconds.Zip(other.Seconds, Math.Min)],
+            ProcessorSeconds = Math.Min(ProcessorSeconds, other.ProcessorSeconds),
         };
     }
 }

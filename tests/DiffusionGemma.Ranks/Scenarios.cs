@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using CsCheck;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -29,8 +28,10 @@ internal static class TrainingScenario
     {
         FineTuneOptions options = TinyRows.Options with
         {
-            Run = TinyRows.Options.Run with { MicroBatchSize = 1, Precision = ScalarType.Float64 }, OutputFolder = output,
-            Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.FromMinutes(10) }, WarmupSteps = 0,
+            Run = TinyRows.Options.Run with { MicroBatchSize = 1, Precision = ScalarType.Float64 },
+            OutputFolder = output,
+            Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.FromMinutes(10) },
+            WarmupSteps = 0,
             Checkpoints = new RunCheckpointOptions { Folder = checkpoints, EverySteps = 100, Resume = RunCheckpointOptions.Latest },
         };
         int last = int.Parse(steps, CultureInfo.InvariantCulture);

@@ -8,7 +8,10 @@ public sealed class Alone
 {
     public const string Name = "alone";
 
-    /// <summary>Live tensors, once those that earlier tests left to the finalizers are gone. What a test leaves itself is to be counted without collecting.</summary>
+    /// <summary>
+    /// Live tensors, once those that earlier tests left to the finalizers are gone. What a test leaves itself is to be counted without
+    /// collecting.
+    /// </summary>
     public static long SettledTensors()
     {
         GC.Collect();

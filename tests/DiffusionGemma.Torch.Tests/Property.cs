@@ -2,7 +2,9 @@ using CsCheck;
 
 namespace DiffusionGemma;
 
-/// <summary>A property over drawn cases: the same cases in every run, one after the other on this thread (where the tensors' scope is).</summary>
+/// <summary>
+/// A property over drawn cases: the same cases in every run, one after the other on this thread (where the tensors' scope is).
+/// </summary>
 internal static class Property
 {
     public static void Holds<T>(Gen<T> cases, int count, Action<T> check)

@@ -1,11 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Folders under tests/fixtures/written that our own code wrote, of numbers that every format holds exactly and no training: byte for byte the
-/// same wherever they are written. Others load them with peft and transformers, to see that they can.
+/// Folders under tests/fixtures/written that our own code wrote, of numbers that every format holds exactly and no training: byte for byte
+/// the same wherever they are written. Others load them with peft and transformers, to see that they can.
 /// </summary>
 internal static class WrittenFolder
 {
@@ -24,14 +23,21 @@ internal static class WrittenFolder
             foreach (string file in Directory.EnumerateFiles(folder.Path)) File.Copy(file, Path.Combine(kept, Path.GetFileName(file)));
         }
 
-        string advice = $"If the change is meant, run this test once with {Anew}=1 to write {kept} anew, and load it with transformers and peft.";
-        static string?[] Names(string at) => [.. Directory.EnumerateFileSystemEntries(at).Select(Path.GetFileName).Order(StringComparer.Ordinal)];
-        Assert.True(Directory.Exists(kept) && Names(kept).SequenceEqual(Names(folder.Path)), $"{kept} holds other files than were written: {string.Join(", ", Names(folder.Path))}. {advice}");
+        string advice =
+            $"If the change is meant, run this test once with {Anew}=1 to write {kept} anew, and load it with transformers and peft.";
+        static string?[] Names(string at) =>
+            [.. Directory.EnumerateFileSystemEntries(at).Select(Path.GetFileName).Order(StringComparer.Ordinal)];
+        Assert.True(Directory.Exists(kept) && Names(kept).SequenceEqual(Names(folder.Path)),
+            $"{kept} holds other files than were written: {string.Join(", ", Names(folder.Path))}. {advice}");
         foreach (string file in Names(kept).OfType<string>())
-            Assert.True(File.ReadAllBytes(Path.Combine(kept, file)).AsSpan().SequenceEqual(File.ReadAllBytes(folder.File(file))), $"{file} is written differently. {advice}");
+            Assert.True(File.ReadAllBytes(Path.Combine(kept, file)).AsSpan().SequenceEqual(File.ReadAllBytes(folder.File(file))),
+                $"{file} is written differently. {advice}");
     }
 
-    /// <summary>Overwrites a tensor with multiples of <paramref name="unit"/>, a power of two, between -3 and 3 of it, in a run that repeats every 7 x 11 numbers.</summary>
+    /// <summary>
+    /// Overwrites a tensor with multiples of <paramref name="unit"/>, a power of two, between -3 and 3 of it, in a run that repeats every 7
+    /// x 11 numbers.
+    /// </summary>
     public static void Fill(Tensor tensor, int start, double unit)
     {
         using IDisposable quiet = no_grad();

@@ -22,7 +22,8 @@ internal static class Fixtures
         for (DirectoryInfo? at = new(AppContext.BaseDirectory); at is not null; at = at.Parent)
             if (File.Exists(System.IO.Path.Combine(at.FullName, "DiffusionGemma.MLNet.sln")))
                 return at.FullName;
-        throw new DirectoryNotFoundException($"No folder above {AppContext.BaseDirectory} holds DiffusionGemma.MLNet.sln: run the tests from a checkout.");
+        throw new DirectoryNotFoundException(
+            $"No folder above {AppContext.BaseDirectory} holds DiffusionGemma.MLNet.sln: run the tests from a checkout.");
     }
 }
 

@@ -1,3 +1,5 @@
+using System.Reflection;
+using System.Runtime.ExceptionServices;
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
 
@@ -12,58 +14,83 @@ public sealed class DiffusionGemmaCatalog
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
-    /// <param name="inputColumn">Text: the conversation as JSON.</param>
-    /// <param name="outputIds">Vector of int: the token ids.</param>
-    /// <param name="outputMask">Vector of bool, as long: true for what the assistant said.</param>
+    /// <param name="outputColumnName">Vector of int: the token ids.</param>
+    /// <param name="inputColumnName">Text: the conversation as JSON.</param>
     /// <param name="escapeSpecialTokens">
-    /// Take the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, for that text. False, as in transformers: it
-    /// becomes the token.
+    /// True: the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, stays text; false, as in transformers: it becomes
+    /// the token.
     /// </param>
-    /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
-    /// <exception cref="InvalidDataException">Its tokenizer or template is broken or not supported.</exception>
-    public ChatTokenizingEstimator TokenizeChat(string checkpoint, string inputColumn = ChatColumns.Messages,
-        string outputIds = ChatColumns.InputIds,
-        string outputMask = ChatColumns.AssistantMask, bool escapeSpecialTokens = false)
+    /// <exception cref="IOException">The folder or its tokenizer.json does not exist.</exception>
+    /// <exception cref="InvalidDataException">The tokenizer is broken or not supported.</exception>
+    /// <exception cref="ChatException">The chat template cannot be read.</exception>
+    public ChatTokenizingEstimator TokenizeChat(string checkpoint, string outputColumnName = ChatColumns.InputIds,
+        string inputColumnName = ChatColumns.Messages, bool escapeSpecialTokens = false) =>
+        TokenizeChat(checkpoint, new ChatTokenizingEstimator.Options
+        {
+            OutputColumnName = outputColumnName, InputColumnName = inputColumnName, EscapeSpecialTokens = escapeSpecialTokens,
+        });
+
+    /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
+    /// <param name="options">Columns and treatment of special tokens.</param>
+    /// <inheritdoc cref="TokenizeChat(string, string, string, bool)" path="/exception"/>
+    public ChatTokenizingEstimator TokenizeChat(string checkpoint, ChatTokenizingEstimator.Options options)
     {
-        ArgumentException.ThrowIfNullOrEmpty(inputColumn);
-        ArgumentException.ThrowIfNullOrEmpty(outputIds);
-        ArgumentException.ThrowIfNullOrEmpty(outputMask);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
         CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint));
         _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
-        return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, inputColumn, outputIds,
-            outputMask, escapeSpecialTokens));
+        return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, options.InputColumnName,
+            options.OutputColumnName, options.MaskColumnName, options.NotesColumnName, options.EscapeSpecialTokens));
     }
 
     /// <summary>Masks the last assistant turn and finds the end of the prompt: <see cref="ResponseMaskingEstimator"/>.</summary>
     /// <remarks>
     /// To train on earlier turns too, give a row for each, cut after that turn: canvases are packed from where one response starts.
     /// </remarks>
-    /// <param name="inputColumn">Vector of bool: true for what the assistant said, in every turn.</param>
-    /// <param name="outputMask">Vector of bool, as long: true for the last turn's tokens.</param>
-    /// <param name="promptLength">Int: the tokens before them.</param>
-    public ResponseMaskingEstimator MaskResponse(string inputColumn = ChatColumns.AssistantMask, string outputMask = ChatColumns.LossMask,
-        string promptLength = ChatColumns.PromptLength)
+    /// <param name="outputColumnName">Vector of bool, as long as the input: true for the last turn's tokens.</param>
+    /// <param name="inputColumnName">Vector of bool: true for the assistant's tokens, in every turn.</param>
+    public ResponseMaskingEstimator MaskResponse(
+        string outputColumnName = ChatColumns.LossMask, string inputColumnName = ChatColumns.AssistantMask) =>
+        MaskResponse(new ResponseMaskingEstimator.Options { OutputColumnName = outputColumnName, InputColumnName = inputColumnName });
+
+    /// <summary>Masks the last assistant turn and finds the end of the prompt: <see cref="ResponseMaskingEstimator"/>.</summary>
+    /// <param name="options">Names of the columns.</param>
+    public ResponseMaskingEstimator MaskResponse(ResponseMaskingEstimator.Options options)
     {
-        ArgumentException.ThrowIfNullOrEmpty(inputColumn);
-        ArgumentException.ThrowIfNullOrEmpty(outputMask);
-        ArgumentException.ThrowIfNullOrEmpty(promptLength);
-        return new ResponseMaskingEstimator(_environment, inputColumn, outputMask, promptLength);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        return new ResponseMaskingEstimator(_environment, options);
     }
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
-    /// <param name="maxLength">Tokens a row at most; what is beyond is cut off, and counted in <c>CutTokens</c>.</param>
-    /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: the
+    /// <param name="maxLength">The most tokens of a row; more are cut off, and counted in <c>CutTokens</c>.</param>
+    /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: of the
     /// canvas length.</param>
-    /// <exception cref="ArgumentException">A number is not positive, or the checkpoint names no end token.</exception>
+    /// <param name="truncated">Treatment of rows whose answer is cut.</param>
+    /// <exception cref="ArgumentException">A number is out of range, or the checkpoint names no end token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
-    public CanvasPackingEstimator PackCanvas(string checkpoint, int maxLength = 1024, int? padMultiple = null)
+    public CanvasPackingEstimator PackCanvas(string checkpoint, int maxLength = 1024, int? padMultiple = null,
+        TruncatedRows truncated = TruncatedRows.Keep) =>
+        PackCanvas(checkpoint, new CanvasPackingEstimator.Options
+        {
+            MaxLength = maxLength, PadMultiple = padMultiple,
+            Truncated = truncated
+        });
+
+    /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
+    /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
+    /// <param name="options">Lengths, treatment of rows that are cut, and names of the columns.</param>
+    /// <inheritdoc cref="PackCanvas(string, int, int?, TruncatedRows)" path="/exception"/>
+    public CanvasPackingEstimator PackCanvas(string checkpoint, CanvasPackingEstimator.Options options)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(padMultiple ?? 1, 1, nameof(padMultiple));
-        var options = PackingOptions.Load(HubDownloads.FindCheckpoint(_environment, checkpoint), maxLength, padMultiple);
-        return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, options));
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        var packing = PackingOptions.Load(
+            HubDownloads.FindCheckpoint(_environment, checkpoint), options.MaxLength, options.PadMultiple, options.Truncated);
+        return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, packing, options));
     }
 
     /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
@@ -72,7 +99,8 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that the fitted model answers at once.</param>
     /// <param name="progress">Receives a record after every step.</param>
-    /// <param name="rows">Where packed rows are kept; null: up to 1 GiB in memory, beyond that in a temporary file.</param>
+    /// <param name="rows">Names of the columns, and where packed rows are kept; null: the usual names, and up to 1 GiB in memory, beyond
+    /// that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
@@ -92,7 +120,8 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="answers">How the fitted model answers.</param>
     /// <param name="progress">Receives a record after every step.</param>
-    /// <param name="rows">Where packed rows are kept; null: up to 1 GiB in memory, beyond that in a temporary file.</param>
+    /// <param name="rows">Names of the columns, and where packed rows are kept; null: the usual names, and up to 1 GiB in memory, beyond
+    /// that in a temporary file.</param>
     /// <param name="cancellation">Ends the training with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="ArgumentException">An option is out of range, or full fine-tuning has no OutputFolder of its own.</exception>
     /// <exception cref="IOException">The folder is no checkpoint that can be read.</exception>
@@ -104,12 +133,18 @@ public sealed class DiffusionGemmaCatalog
         ArgumentNullException.ThrowIfNull(answers);
         rows ??= new TrainingRowOptions();
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
+        int hiddenSize = DiffusionGemmaConfig.Load(checkpoint).HiddenSize;
+        if (options.Lora?.Rank > hiddenSize)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.Lora.Rank,
+                $"LoraOptions.Rank is beyond the hidden size of the checkpoint, {hiddenSize}: usual ranks are 8 to 64.");
+        }
         return new DiffusionGemmaEstimator(_environment, checkpoint, options, answers, rows, progress, cancellation);
     }
 
     /// <summary>Reads the packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>.</summary>
     /// <remarks>Rows that cannot be trained on are left out. The caller disposes the result.</remarks>
-    /// <param name="packed">Rows from <see cref="PackCanvas"/>.</param>
+    /// <param name="packed">Rows from <c>PackCanvas</c>.</param>
     /// <param name="maxBytesInMemory">Beyond this the rows are kept in a temporary file.</param>
     /// <param name="scratchFolder">Where that file is made; null: the system's folder for temporary files.</param>
     /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
@@ -117,7 +152,21 @@ public sealed class DiffusionGemmaCatalog
     public PackedRowStore PackedRows(IDataView packed, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes, string? scratchFolder = null)
     {
         ArgumentNullException.ThrowIfNull(packed);
-        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), maxBytesInMemory, scratchFolder).Examples;
+        return PackedRows(packed, new TrainingRowOptions { MaxRowBytesInMemory = maxBytesInMemory, ScratchFolder = scratchFolder });
+    }
+
+    /// <summary>Reads the packed rows of a data view, for <see cref="EvaluationOptions.Examples"/> and <see cref="FineTuner"/>.</summary>
+    /// <remarks>Rows that cannot be trained on are left out. The caller disposes the result.</remarks>
+    /// <param name="packed">Rows from <c>PackCanvas</c>.</param>
+    /// <param name="options">Columns, and where rows are kept.</param>
+    /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
+    /// <exception cref="ChatDataException">A row cannot be read.</exception>
+    public PackedRowStore PackedRows(IDataView packed, TrainingRowOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(packed);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), options).Examples;
     }
 
     /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
@@ -160,13 +209,15 @@ public sealed class DiffusionGemmaCatalog
     /// <remarks>Reads the data once.</remarks>
     /// <param name="scored">Rows with answers.</param>
     /// <param name="options">Columns and rule of the comparison.</param>
-    /// <exception cref="ArgumentException">The data has no such column, or an option does not fit the others.</exception>
+    /// <exception cref="ArgumentException">
+    /// The data has no such column or no row with an expected answer, or an option does not fit the others.
+    /// </exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     public AnswerMetrics Evaluate(IDataView scored, AnswerEvaluationOptions options)
     {
         ArgumentNullException.ThrowIfNull(scored);
         ArgumentNullException.ThrowIfNull(options);
-        return AnswerEvaluator.Evaluate(_environment, scored, options);
+        return Evaluate(scored, options, (scored as BatchedDataView)?.Tokenizer);
     }
 
     /// <summary>Answers rows and compares the answers with expected texts.</summary>
@@ -192,9 +243,48 @@ public sealed class DiffusionGemmaCatalog
     {
         ArgumentNullException.ThrowIfNull(options);
         IDataView scored = Score(model, data, answers => answers with { OnFailure = RowFailure.EmptyAnswer });
-        _ = AnsweringPart(model).Model;                             // its seconds are not those of the answers
-        return Evaluate(scored, options);
+        DiffusionGemmaTransformer answering = AnsweringPart(model);
+        _ = answering.Model;                                        // its seconds are not those of the answers
+        return Evaluate(scored, options, answering.Tokenizer);
     }
+
+    private AnswerMetrics Evaluate(IDataView scored, AnswerEvaluationOptions options, DiffusionGemmaTokenizer? tokenizer)
+    {
+        if (options.Checkpoint is { } checkpoint)
+            tokenizer = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint)).Tokenizer.Tokenizer;
+        return AnswerEvaluator.Evaluate(_environment, scored, options, tokenizer);
+    }
+
+    /// <summary>
+    /// Loads a model that <c>mlContext.Model.Save</c> wrote, and its checkpoint's place: a missing checkpoint is an error here.
+    /// </summary>
+    /// <remarks><c>mlContext.Model.Load</c> loads the same models; there a missing checkpoint is an error of the first use.</remarks>
+    /// <param name="path">The file.</param>
+    /// <param name="inputSchema">The schema of the data that the model was fitted on.</param>
+    /// <exception cref="FileNotFoundException">The file or the checkpoint is not found; the message says where it was looked
+    /// for.</exception>
+    /// <exception cref="FormatException">The file is damaged, or a newer version of the library wrote it.</exception>
+    public ITransformer Load(string path, out DataViewSchema inputSchema)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ITransformer model;
+        try
+        {
+            model = (_environment as MLContext ?? new MLContext()).Model.Load(path, out inputSchema);
+        }
+        // ML.NET calls loaders by reflection.
+        catch (TargetInvocationException error)
+        {
+            ExceptionDispatchInfo.Throw(error.GetBaseException());
+            throw;
+        }
+        foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Parts(model).OfType<DiffusionGemmaTransformer>())
+            part.RequireCheckpoint();
+        return model;
+    }
+
+    /// <inheritdoc cref="Load(string, out DataViewSchema)"/>
+    public ITransformer Load(string path) => Load(path, out _);
 
     /// <summary>
     /// Finds the part of a model that answers, which has the adapter, <see cref="DiffusionGemmaTransformer.Infill"/> and
@@ -231,7 +321,7 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub.</param>
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
-    /// <param name="escapeSpecialTokens">As for <see cref="TokenizeChat"/>.</param>
+    /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
     /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
     /// <exception cref="ArgumentException">The length is not positive, or the checkpoint names no end token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
@@ -241,8 +331,9 @@ public sealed class DiffusionGemmaCatalog
         ArgumentNullException.ThrowIfNull(conversation);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
-        return ChatPreview.Create(CheckpointText.Read(checkpoint).GetTokenizer(escapeSpecialTokens), conversation,
-            PackingOptions.Load(checkpoint, maxLength));
+        ChatTokenizer tokenizer = CheckpointText.Read(checkpoint).GetTokenizer(escapeSpecialTokens);
+        EncodedRow row = EncodedRow.Encode(conversation, tokenizer, escapeSpecialTokens);
+        return ChatPreview.Create(row, tokenizer.Tokenizer, PackingOptions.Load(checkpoint, maxLength));
     }
 
     /// <summary>Computes statistics of a data set as training would see it: lengths, canvases, rows that are cut or left out.</summary>
@@ -251,7 +342,7 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="data">Conversations.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
-    /// <param name="escapeSpecialTokens">As for <see cref="TokenizeChat"/>.</param>
+    /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="ArgumentException">The data has no such column, the length is not positive, or the checkpoint names no end
     /// token.</exception>
@@ -262,8 +353,8 @@ public sealed class DiffusionGemmaCatalog
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
-        IDataView masked = TokenizeChat(checkpoint, inputColumn, escapeSpecialTokens: escapeSpecialTokens).Append(MaskResponse()).Fit(data)
-            .Transform(data);
+        IDataView masked = TokenizeChat(checkpoint, inputColumnName: inputColumn, escapeSpecialTokens: escapeSpecialTokens)
+            .Append(MaskResponse()).Fit(data).Transform(data);
         return ChatDataSummary.Create(masked, PackingOptions.Load(checkpoint, maxLength));
     }
 }

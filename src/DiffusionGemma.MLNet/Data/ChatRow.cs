@@ -21,9 +21,12 @@ internal static class ChatRow
     public static readonly string[] TemplateKeys = ["tools", "chat_template_kwargs"];
 
     // As deep as a conversation may be. The text is read by a JSON reader, never by a browser: letters of all scripts stay as they are.
-    private static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        SkipValidation = true };
+    public static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
+    private static readonly JsonWriterOptions Writing = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        SkipValidation = true
+    };
 
     /// <exception cref="ChatDataException">The row is no conversation.</exception>
     public static string Read(RawChatRow raw, ChatDataOptions options, ChatTokenizer? tokenizer)
@@ -41,7 +44,8 @@ internal static class ChatRow
         }
         catch (ChatException error)
         {
-            throw new ChatDataException(error.Message, position, error);
+            throw tokenizer is null ? new ChatDataException(error.Message, position, error)
+                : TemplateFaults.Describe(error, tokenizer, position);
         }
         catch (JsonException error)
         {
@@ -63,7 +67,10 @@ internal static class ChatRow
         if (options.QuestionColumn is not null)
             return ReadQuestion(row, options.QuestionColumn, options);
         if (row.ValueKind == JsonValueKind.Array)
+        {
+            Require(!IsListOfRows(row), () => "the row is a list of rows: give each of them as a row of its own");
             return row.GetRawText();
+        }
         Require(row.ValueKind == JsonValueKind.Object, () =>
             $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
 
@@ -78,6 +85,11 @@ internal static class ChatRow
                 Alpaca.HistoryKey);
         throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
     }
+
+    /// <summary>True for a list whose first item is no message (it has no role) but an object.</summary>
+    public static bool IsListOfRows(JsonElement list) =>
+        list.GetArrayLength() > 0 && list[0] is { ValueKind: JsonValueKind.Object } first && !first.TryGetProperty("role", out _)
+        && first.EnumerateObject().Any();
 
     private static string ReadQuestion(JsonElement row, string questionKey, ChatDataOptions options)
     {
@@ -127,7 +139,7 @@ internal static class ChatRow
 
     private static string WithOtherKeys(JsonElement row, string messages, params string[] used)
     {
-        JsonProperty[] others = [.. row.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null
+        JsonProperty[] others = [.. Properties(row).Where(property => property.Value.ValueKind != JsonValueKind.Null
             && !used.Any(property.NameEquals))];
         if (others.Length == 0)
             return messages;
@@ -151,6 +163,15 @@ internal static class ChatRow
         }
         writer.WritePropertyName(key);
         writer.WriteRawValue(InText(other.Value, key, value => value.GetRawText()));
+    }
+
+    /// <summary>The keys of an object, each once: as in Python the last value of a repeated key wins, in the place of the first.</summary>
+    public static IEnumerable<JsonProperty> Properties(JsonElement item)
+    {
+        var last = new OrderedDictionary<string, JsonProperty>();
+        foreach (JsonProperty property in item.EnumerateObject())
+            last[property.Name] = property;
+        return last.Values;
     }
 
     public static string Write(Action<Utf8JsonWriter> write)

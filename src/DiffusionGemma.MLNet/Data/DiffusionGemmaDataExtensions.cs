@@ -102,6 +102,15 @@ public static class DiffusionGemmaDataExtensions
             ConversationMessage.ToJson));
     }
 
+    /// <summary>Loads questions in plain text, with or without their answers.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="rows">The rows. Every pass over the data enumerates them again.</param>
+    public static IDataView LoadChatFromEnumerable(this DataOperationsCatalog catalog, IEnumerable<QuestionAnswer> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        return View(catalog, new ChatDataOptions(), _ => new EnumerableSource<QuestionAnswer>(rows, row => ChatRows.ToJson(row.Messages)));
+    }
+
     /// <summary>
     /// Loads conversations from a data frame: from a text column of messages as JSON (<c>messages</c>, or <c>Messages</c> as in a loaded
     /// view; ShareGPT's; Alpaca's columns), or from a column of questions and one of answers.

@@ -11,6 +11,9 @@ namespace DiffusionGemma;
 /// <remarks>Every fault of the file is a <see cref="ChatDataException"/> that names it.</remarks>
 internal sealed class ParquetFile : IDisposable
 {
+    // A parquet file ends in its footer, the footer's length in four bytes, and the magic bytes.
+    private const int TailLength = 8;
+
     private static ReadOnlySpan<byte> Magic => "PAR1"u8;
 
     private readonly ParquetReader _reader;
@@ -38,9 +41,15 @@ internal sealed class ParquetFile : IDisposable
     {
         try
         {
-            CheckEnds(stream, path);
-            return Checked(path, row: null, () => new ParquetFile(path,
-                ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult(), stream.Length));
+            byte[] footer = ReadFooter(stream, path);
+            return Checked(path, row: null, () =>
+            {
+                long length = stream.Length;
+                if (ParquetCompatibility.Rewrite(footer) is { } rewritten)
+                    stream = new ReplacedTailStream(stream, length - TailLength - footer.Length, WithTail(rewritten));
+                ParquetReader reader = ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult();
+                return new ParquetFile(path, reader, length);
+            });
         }
         catch
         {
@@ -85,33 +94,41 @@ internal sealed class ParquetFile : IDisposable
 
     public void Dispose() => _reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    /// <summary>Checks the magic bytes and the footer at the end of the file.</summary>
+    /// <summary>Checks the magic bytes and reads the footer at the end of the file.</summary>
     /// <remarks>
     /// A reader that trusts a wrong length allocates that much memory, and one that trusts a broken footer reads on for ever.
     /// </remarks>
-    private static void CheckEnds(Stream stream, string path)
+    private static byte[] ReadFooter(Stream stream, string path)
     {
-        const int TailLength = 8;
         Span<byte> head = stackalloc byte[4], tail = stackalloc byte[TailLength];
         if (stream.Length < head.Length + TailLength)
-            throw new ChatDataException($"this is no parquet file: it has only {stream.Length} bytes", new ChatPosition(path));
+            throw Bad($"this is no parquet file: it has only {stream.Length} bytes");
         stream.ReadExactly(head);
         stream.Seek(-TailLength, SeekOrigin.End);
         stream.ReadExactly(tail);
         if (!head.SequenceEqual(Magic))
-            throw new ChatDataException("this is no parquet file: it does not begin with PAR1", new ChatPosition(path));
+            throw Bad("this is no parquet file: it does not begin with PAR1");
         if (!tail[4..].SequenceEqual(Magic))
-            throw new ChatDataException("the parquet file is cut short: it does not end with PAR1; fetch it again", new ChatPosition(path));
-        uint footer = BinaryPrimitives.ReadUInt32LittleEndian(tail);
-        if (footer > stream.Length - head.Length - TailLength)
-            throw new ChatDataException($"the parquet file is damaged: its footer claims {footer} bytes of a file of {stream.Length}; "
-                + "fetch it again", new ChatPosition(path));
-        byte[] metadata = new byte[footer];
-        stream.Seek(-TailLength - (long)footer, SeekOrigin.End);
-        stream.ReadExactly(metadata);
+            throw Bad("the parquet file is cut short: it does not end with PAR1; fetch it again");
+        uint length = BinaryPrimitives.ReadUInt32LittleEndian(tail);
+        if (length > stream.Length - head.Length - TailLength)
+            throw Bad($"the parquet file is damaged: its footer claims {length} bytes of a file of {stream.Length}; fetch it again");
+        byte[] footer = new byte[length];
+        stream.Seek(-TailLength - length, SeekOrigin.End);
+        stream.ReadExactly(footer);
         stream.Seek(0, SeekOrigin.Begin);
-        if (!ParquetFooter.IsWhole(metadata))
-            throw new ChatDataException("the parquet file is damaged: its footer is not whole; fetch it again", new ChatPosition(path));
+        if (!ParquetFooter.IsWhole(footer))
+            throw Bad("the parquet file is damaged: its footer is not whole; fetch it again");
+        return footer;
+
+        ChatDataException Bad(string reason) => new(reason, new ChatPosition(path));
+    }
+
+    private static byte[] WithTail(byte[] footer)
+    {
+        byte[] length = new byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32LittleEndian(length, (uint)footer.Length);
+        return [.. footer, .. length, .. Magic];
     }
 
     /// <summary>

@@ -105,5 +105,6 @@ internal sealed class ParquetSource : IChatSource
 
     private static ChatDataException Missing(ParquetFile file, string name, string remedy) =>
         new($"there is no column '{name}'; the file has {string.Join(", ", file.Columns.Select(column => $"'{column.Name}'"))}: {remedy}",
-            new ChatPosition(file.Path)) { MissingColumn = name };
+            new ChatPosition(file.Path))
+        { MissingColumn = name };
 }

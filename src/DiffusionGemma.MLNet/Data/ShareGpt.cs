@@ -30,7 +30,7 @@ internal static class ShareGpt
         writer.WriteStartObject();
         writer.WriteString("role", Role(Text(turn, "from", index), index));
         writer.WriteString("content", Text(turn, "value", index));
-        foreach (JsonProperty other in turn.EnumerateObject())
+        foreach (JsonProperty other in ChatRow.Properties(turn))
             if (!other.NameEquals("from") && !other.NameEquals("value") && other.Value.ValueKind != JsonValueKind.Null)
                 other.WriteTo(writer);
         writer.WriteEndObject();

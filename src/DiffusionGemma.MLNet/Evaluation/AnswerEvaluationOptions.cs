@@ -20,6 +20,12 @@ public sealed record AnswerEvaluationOptions
     /// <summary>The text column of answers.</summary>
     public string ResponseColumn { get; init; } = ChatColumns.Response;
 
+    /// <summary>
+    /// The checkpoint whose tokenizer reads the thoughts and tool calls of expected texts, which are left out as they are of answers; null:
+    /// that of the model, where the rows come from one, else expected texts are taken as they are.
+    /// </summary>
+    public string? Checkpoint { get; init; }
+
     /// <exception cref="ArgumentException">An option does not fit the others.</exception>
     internal AnswerComparer Comparer()
     {

@@ -9,7 +9,8 @@ namespace DiffusionGemma;
 /// <summary>Compares scored rows with their expected answers in one pass.</summary>
 internal static class AnswerEvaluator
 {
-    public static AnswerMetrics Evaluate(IHostEnvironment environment, IDataView scored, AnswerEvaluationOptions options)
+    public static AnswerMetrics Evaluate(IHostEnvironment environment, IDataView scored, AnswerEvaluationOptions options,
+        DiffusionGemmaTokenizer? tokenizer)
     {
         AnswerComparer comparer = options.Comparer();
         DataViewSchema.Column? Find(string name) => scored.Schema.GetColumnOrNull(name);
@@ -42,6 +43,7 @@ internal static class AnswerEvaluator
         {
             string text = readExpected().ToString();
             string? wanted = options.ExpectedColumn is null ? ReadAnswer(text, position()) : text;
+            wanted = wanted is null || tokenizer is null ? wanted : ReadText(wanted, tokenizer);
             if (wanted is null)
             {
                 without++;
@@ -60,6 +62,13 @@ internal static class AnswerEvaluator
             });
             tokens += readIds().Length;
             passes += readSteps();
+        }
+        if (results.Count == 0)
+        {
+            throw new ArgumentException(without == 0
+                ? "There are no rows to evaluate."
+                : $"None of the {without} rows has an expected answer: give conversations that end with it, or name its column in "
+                    + "AnswerEvaluationOptions.ExpectedColumn.", nameof(scored));
         }
         return new AnswerMetrics
         {
@@ -87,13 +96,19 @@ internal static class AnswerEvaluator
         }
     }
 
+    /// <summary>The text of an expected answer without its thoughts and tool calls.</summary>
+    private static string ReadText(string expected, DiffusionGemmaTokenizer tokenizer) =>
+        // Markup begins with '<'; other texts stay as they are to the letter.
+        expected.Contains('<', StringComparison.Ordinal) ? ParsedAnswer.Parse(tokenizer, expected).Text : expected;
+
     private static Func<string> Text(Func<ReadOnlyMemory<char>> read) => () => read().ToString();
 
     private static string? ReadAnswer(string messages, ChatPosition position)
     {
         try
         {
-            return ChatConversation.Parse(messages).Answer;
+            ChatConversation conversation = ChatConversation.Parse(messages);
+            return conversation.HasBlankAnswer ? null : conversation.Answer;
         }
         catch (ChatException fault)
         {

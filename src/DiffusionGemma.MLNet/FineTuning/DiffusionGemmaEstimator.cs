@@ -1,8 +1,6 @@
 using System.Globalization;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -40,7 +38,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
-        _answers = answers;
+        _answers = answers with { InputIdsColumnName = rows.InputIdsColumnName, PromptLengthColumnName = rows.PromptLengthColumnName };
         _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
@@ -54,7 +52,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        foreach (TypedColumn column in TrainingRows.Columns)
+        foreach (TypedColumn column in _rows.Columns)
             column.CheckIn(inputSchema, _host);
         return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_answers));
     }
@@ -75,7 +73,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         ArgumentNullException.ThrowIfNull(input);
         using IChannel log = _host.Start("Fit");
         _cancellation.ThrowIfCancellationRequested();
-        using TrainingRows rows = TrainingRows.Read(input, _host, _rows.MaxRowBytesInMemory, _rows.ScratchFolder);
+        using TrainingRows rows = TrainingRows.Read(input, _host, _rows);
         LogRows(log, rows.Counts);
         FineTuneResult result = FineTuner.Fit(
             _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, _progress), _cancellation);
@@ -119,6 +117,11 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Rows = rows.All,
         TrainedRows = rows.Trained,
         UnansweredRows = rows.Unanswered,
+        DroppedRows = rows.Dropped,
+        EmptyAnswerRows = rows.Notes.EmptyAnswers,
+        IgnoredKeys = rows.Notes.IgnoredKeys,
+        SpecialTokenRows = rows.Notes.SpecialTokens,
+        UnlearnedEndRows = rows.Notes.UnlearnedEnds,
         LostRows = rows.Lost,
         CutRows = rows.Cut,
         TrainedTensors = result.TrainedTensors,
@@ -132,12 +135,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     private static void LogRows(IChannel log, RowCounts rows)
     {
         Info(log, $"{rows.Trained} of {rows.All} rows to train on");
-        if (rows.Unanswered > 0)
-            log.Warning($"{rows.Unanswered} rows left out: they have no answer (their last message is not the assistant's)");
-        if (rows.Lost > 0)
-            log.Warning($"{rows.Lost} rows left out: the cut at the maximum length took all of their answer");
-        if (rows.Cut > 0)
-            log.Warning($"{rows.Cut} rows have their answer cut short at the maximum length");
+        foreach (string warning in rows.Warnings())
+            log.Warning(warning);
     }
 
     private static void LogAdapter(IChannel log, LoraAdapter adapter)

@@ -1,12 +1,13 @@
 using System.Globalization;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 
 namespace DiffusionGemma;
 
 /// <summary>Statistics of a data set as training would see it: lengths, canvases, and rows that are cut or left out.</summary>
 public sealed record ChatDataSummary
 {
+    private readonly RowNoteCounts _notes = new();
+
     private ChatDataSummary()
     {
     }
@@ -32,6 +33,18 @@ public sealed record ChatDataSummary
     /// <summary>Rows that would be left out because they have no answer.</summary>
     public int UnansweredRows { get; private set; }
 
+    /// <summary>Rows that would be left out because their answer is blank.</summary>
+    public int EmptyAnswerRows => _notes.EmptyAnswers;
+
+    /// <summary>Rows by key, of messages or row, that holds a value which the chat template does not write.</summary>
+    public IReadOnlyDictionary<string, int> IgnoredKeys => _notes.IgnoredKeys;
+
+    /// <summary>Rows that hold the text of special tokens, which become those tokens.</summary>
+    public int SpecialTokenRows => _notes.SpecialTokens;
+
+    /// <summary>Rows from which the model would not learn to end its turn.</summary>
+    public int UnlearnedEndRows => _notes.UnlearnedEnds;
+
     /// <summary>Rows that would be left out because the cut takes all of their answer.</summary>
     public int LostRows { get; private set; }
 
@@ -45,7 +58,7 @@ public sealed record ChatDataSummary
     public long SupervisedTokens { get; private set; }
 
     private string LeftOut => string.Create(CultureInfo.InvariantCulture,
-        $"left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut");
+        $"left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut, {EmptyAnswerRows} with an empty one");
 
     /// <summary>A few lines for a person to read.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
@@ -54,7 +67,7 @@ public sealed record ChatDataSummary
         tokens a row: {Lengths}
         canvases of {CanvasLength} a row: {Canvases}
         supervised tokens: {SupervisedTokens}; cut off: {CutTokens}
-        """);
+        """) + string.Concat(_notes.Warnings().Select(warning => $"\n{warning}"));
 
     /// <param name="masked">InputIds and LossMask.</param>
     /// <param name="options">How rows would be packed.</param>
@@ -62,17 +75,20 @@ public sealed record ChatDataSummary
     internal static ChatDataSummary Create(IDataView masked, PackingOptions options)
     {
         var summary = new ChatDataSummary { MaxLength = options.MaxLength, CanvasLength = options.CanvasLength };
-        DataViewSchema.Column ids = masked.Schema[ChatColumns.InputIds], mask = masked.Schema[ChatColumns.LossMask];
-        using DataViewRowCursor cursor = masked.GetRowCursor([ids, mask]);
+        DataViewSchema.Column ids = masked.Schema[ChatColumns.InputIds], mask = masked.Schema[ChatColumns.LossMask],
+            notes = masked.Schema[ChatColumns.RowNotes];
+        using DataViewRowCursor cursor = masked.GetRowCursor([ids, mask, notes]);
         Func<int[]> readIds = Getters.ReadVector<int>(cursor, ids);
         Func<bool[]> readMask = Getters.ReadVector<bool>(cursor, mask);
+        Func<string[]> readNotes = Getters.ReadTexts(cursor, notes);
         while (RowErrors.MoveNext(cursor))
-            summary.Add(readIds(), PackedRow.Pack(readIds(), readMask(), options));
+            summary.Add(readIds(), PackedRow.Pack(readIds(), readMask(), options), readNotes());
         return summary;
     }
 
-    private void Add(int[] ids, PackedRow row)
+    private void Add(int[] ids, PackedRow row, string[] notes)
     {
+        _notes.Add(notes);
         Lengths.Add(ids.Length);
         CutTokens += row.CutTokens;
         if (row.CanvasCount > 0)
@@ -85,7 +101,7 @@ public sealed record ChatDataSummary
         {
             LostRows++;
         }
-        else
+        else if (!notes.Contains(RowNote.EmptyAnswer))
         {
             UnansweredRows++;
         }

@@ -38,6 +38,9 @@ public sealed record ChatPreview
     /// <summary>True where the conversation ends in the assistant's answer.</summary>
     public required bool IsAnswered { get; init; }
 
+    /// <summary>What training would miss in the row, as in <see cref="ChatColumns.RowNotes"/>.</summary>
+    public required IReadOnlyList<string> Notes { get; init; }
+
     /// <summary>True where training would use the row: it has an answer, and the cut leaves some of it.</summary>
     public bool IsTrained => CanvasCount > 0;
 
@@ -58,10 +61,9 @@ public sealed record ChatPreview
         return writer.ToString();
     }
 
-    /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
-    internal static ChatPreview Create(ChatTokenizer tokenizer, string conversation, PackingOptions options)
+    internal static ChatPreview Create(EncodedRow row, DiffusionGemmaTokenizer tokenizer, PackingOptions options)
     {
-        TokenizedChat chat = tokenizer.Encode(conversation);
+        TokenizedChat chat = row.Chat;
         (bool[] lossMask, int promptLength) = ResponseMaskingTransformer.LastRun(chat.AssistantMask);
         PackedRow packed = PackedRow.Pack(chat.Ids, lossMask, options);
         int kept = chat.Ids.Length - packed.CutTokens;
@@ -76,7 +78,7 @@ public sealed record ChatPreview
                 : chat.AssistantMask[at] ? ChatPart.EarlierTurn
                 : ChatPart.Prompt;
             bool isOnCanvas = packed.CanvasCount > 0 && part is ChatPart.Response or ChatPart.Fill;
-            string piece = tokenizer.Tokenizer.TokenOf(id)?.Replace('▁', ' ') ?? "";
+            string piece = tokenizer.TokenOf(id)?.Replace('▁', ' ') ?? "";
             return new ChatPreviewToken(id, piece, part, isOnCanvas && packed.LossMask[at], isOnCanvas
                 ? (at - promptLength) / options.CanvasLength : null);
         }
@@ -93,6 +95,7 @@ public sealed record ChatPreview
             CutTokens = packed.CutTokens,
             MaxLength = options.MaxLength,
             IsAnswered = promptLength < chat.Ids.Length,
+            Notes = row.Notes,
         };
     }
 }

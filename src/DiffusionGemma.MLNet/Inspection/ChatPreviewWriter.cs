@@ -22,6 +22,8 @@ internal static class ChatPreviewWriter
         writer.WriteLine(Headline(preview));
         foreach (ArraySegment<ChatPreviewToken> run in Runs([.. preview.Tokens]))
             WriteRun(run, writer);
+        foreach (string note in preview.Notes)
+            writer.WriteLine($"! {note}");
         if (!tokens)
             return;
         for (int at = 0; at < preview.Tokens.Count; at++)
@@ -44,7 +46,8 @@ internal static class ChatPreviewWriter
                     $"; {fill} of fill make {preview.CanvasCount} {(preview.CanvasCount == 1 ? "canvas" : "canvases")} of "
                         + $"{preview.CanvasLength}; {preview.Ids.Count} tokens packed, padded to {preview.PaddedLength}")
                 : preview.IsAnswered ? "; left out of training: nothing of the response is left"
-                    : "; left out of training: there is no answer");
+                    : preview.Notes.Contains(RowNote.EmptyAnswer) ? "; left out of training: the answer is empty"
+                : "; left out of training: there is no answer");
     }
 
     /// <summary>Neighbours that are shown together.</summary>

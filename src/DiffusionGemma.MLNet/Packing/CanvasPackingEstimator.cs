@@ -31,4 +31,46 @@ public sealed class CanvasPackingEstimator : TrivialEstimator<CanvasPackingTrans
             input.CheckIn(inputSchema, Host);
         return TypedColumn.Add(inputSchema, Transformer.Outputs);
     }
+
+    /// <summary>Settings of the step.</summary>
+    public sealed class Options
+    {
+        /// <summary>The most tokens of a row; more are cut off, and counted in <see cref="CutTokensColumnName"/>.</summary>
+        public int MaxLength { get; set; } = 1024;
+
+        /// <summary>
+        /// The padded length is a multiple of this and of the canvas length, where the maximum allows; null: of the canvas length.
+        /// </summary>
+        public int? PadMultiple { get; set; }
+
+        /// <summary>Treatment of rows whose answer is cut.</summary>
+        public TruncatedRows Truncated { get; set; } = TruncatedRows.Keep;
+
+        /// <summary>Vector of int, read and replaced: token ids.</summary>
+        public string InputIdsColumnName { get; set; } = ChatColumns.InputIds;
+
+        /// <summary>Vector of bool, as long, read and replaced: true for the tokens that training predicts.</summary>
+        public string LossMaskColumnName { get; set; } = ChatColumns.LossMask;
+
+        /// <summary>Int: the canvases of the packed response; 0 where there is nothing to train on.</summary>
+        public string CanvasCountColumnName { get; set; } = ChatColumns.CanvasCount;
+
+        /// <summary>Int: the packed length with padding, in tokens.</summary>
+        public string PaddedLengthColumnName { get; set; } = ChatColumns.PaddedLength;
+
+        /// <summary>Int: the tokens that were cut off.</summary>
+        public string CutTokensColumnName { get; set; } = ChatColumns.CutTokens;
+
+        internal void Validate()
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(MaxLength, 1, "maxLength");
+            ArgumentOutOfRangeException.ThrowIfLessThan(PadMultiple ?? 1, 1, "padMultiple");
+            if (!Enum.IsDefined(Truncated)) throw new ArgumentOutOfRangeException("truncated", Truncated, "Must be Keep or Drop.");
+            ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(LossMaskColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(CanvasCountColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(PaddedLengthColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(CutTokensColumnName);
+        }
+    }
 }

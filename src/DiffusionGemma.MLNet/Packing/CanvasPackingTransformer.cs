@@ -13,23 +13,32 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaPack";
 
+    private const ushort ColumnsSince = 2;
+
     private readonly PackingOptions _options;
 
-    internal CanvasPackingTransformer(IHostEnvironment environment, PackingOptions options)
+    internal CanvasPackingTransformer(IHostEnvironment environment, PackingOptions options, CanvasPackingEstimator.Options columns)
         : base(environment.Register(nameof(CanvasPackingTransformer)))
     {
         _options = options;
+        Inputs =
+        [
+            TypedColumn.Ints(columns.InputIdsColumnName, StepNames.TokenizeChat),
+            TypedColumn.Bools(columns.LossMaskColumnName, StepNames.MaskResponse),
+        ];
+        Outputs =
+        [
+            TypedColumn.Ints(columns.InputIdsColumnName), TypedColumn.Bools(columns.LossMaskColumnName),
+            TypedColumn.Int(columns.CanvasCountColumnName), TypedColumn.Int(columns.PaddedLengthColumnName),
+            TypedColumn.Int(columns.CutTokensColumnName),
+        ];
     }
 
-    internal TypedColumn[] Inputs { get; } = [TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask)];
+    internal TypedColumn[] Inputs { get; }
 
-    internal TypedColumn[] Outputs { get; } =
-    [
-        TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask), TypedColumn.Int(ChatColumns.CanvasCount),
-        TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
-    ];
+    internal TypedColumn[] Outputs { get; }
 
-    private static VersionInfo Version => ModelVersion.Create("DGM PACK", 1, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM PACK", ColumnsSince, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -43,14 +52,29 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
         ctx.Writer.Write(_options.EosId);
         ctx.Writer.Write(_options.MaxLength);
         ctx.Writer.Write(_options.PadMultiple);
+        ctx.Writer.Write((int)_options.Truncated);
+        foreach (TypedColumn output in Outputs)
+            ctx.SaveNonEmptyString(output.Name);
     }
 
     private static CanvasPackingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        ctx.CheckAtModel(Version);
-        return new CanvasPackingTransformer(env, new PackingOptions(
+        ModelVersion.Check(ctx, env, Version);
+        var options = new PackingOptions(
             CanvasLength: ctx.Reader.ReadInt32(), EosId: ctx.Reader.ReadInt32(), MaxLength: ctx.Reader.ReadInt32(),
-                PadMultiple: ctx.Reader.ReadInt32()));
+            PadMultiple: ctx.Reader.ReadInt32());
+        var columns = new CanvasPackingEstimator.Options();
+        if (ModelVersion.IsSince(ctx, ColumnsSince))
+        {
+            options = options with { Truncated = (TruncatedRows)ctx.Reader.ReadInt32() };
+            columns = new CanvasPackingEstimator.Options
+            {
+                InputIdsColumnName = ctx.LoadNonEmptyString(), LossMaskColumnName = ctx.LoadNonEmptyString(),
+                CanvasCountColumnName = ctx.LoadNonEmptyString(), PaddedLengthColumnName = ctx.LoadNonEmptyString(),
+                CutTokensColumnName = ctx.LoadNonEmptyString(),
+            };
+        }
+        return new CanvasPackingTransformer(env, options, columns);
     }
 
     private sealed class Mapper(CanvasPackingTransformer parent, DataViewSchema schema)

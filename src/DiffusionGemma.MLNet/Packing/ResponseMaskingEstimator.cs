@@ -16,9 +16,9 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class ResponseMaskingEstimator : TrivialEstimator<ResponseMaskingTransformer>
 {
-    internal ResponseMaskingEstimator(IHostEnvironment environment, string assistantMask, string lossMask, string promptLength)
+    internal ResponseMaskingEstimator(IHostEnvironment environment, Options options)
         : base(environment.Register(nameof(ResponseMaskingEstimator)),
-            new ResponseMaskingTransformer(environment, assistantMask, lossMask, promptLength))
+            new ResponseMaskingTransformer(environment, options))
     {
     }
 
@@ -28,5 +28,25 @@ public sealed class ResponseMaskingEstimator : TrivialEstimator<ResponseMaskingT
         ArgumentNullException.ThrowIfNull(inputSchema);
         Transformer.Input.CheckIn(inputSchema, Host);
         return TypedColumn.Add(inputSchema, Transformer.Outputs);
+    }
+
+    /// <summary>Settings of the step.</summary>
+    public sealed class Options
+    {
+        /// <summary>Vector of bool, as long as the input: true for the last turn's tokens.</summary>
+        public string OutputColumnName { get; set; } = ChatColumns.LossMask;
+
+        /// <summary>Int: the tokens before the last turn.</summary>
+        public string PromptLengthColumnName { get; set; } = ChatColumns.PromptLength;
+
+        /// <summary>Vector of bool: true for the assistant's tokens, in every turn.</summary>
+        public string InputColumnName { get; set; } = ChatColumns.AssistantMask;
+
+        internal void Validate()
+        {
+            ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
+        }
     }
 }

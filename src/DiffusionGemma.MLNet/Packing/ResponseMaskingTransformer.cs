@@ -13,11 +13,11 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaMask";
 
-    internal ResponseMaskingTransformer(IHostEnvironment environment, string assistantMask, string lossMask, string promptLength)
+    internal ResponseMaskingTransformer(IHostEnvironment environment, ResponseMaskingEstimator.Options options)
         : base(environment.Register(nameof(ResponseMaskingTransformer)))
     {
-        Input = TypedColumn.Bools(assistantMask);
-        Outputs = [TypedColumn.Bools(lossMask), TypedColumn.Int(promptLength)];
+        Input = TypedColumn.Bools(options.InputColumnName, StepNames.TokenizeChat);
+        Outputs = [TypedColumn.Bools(options.OutputColumnName), TypedColumn.Int(options.PromptLengthColumnName)];
     }
 
     internal TypedColumn Input { get; }
@@ -41,8 +41,12 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
 
     private static ResponseMaskingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        ctx.CheckAtModel(Version);
-        return new ResponseMaskingTransformer(env, ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
+        ModelVersion.Check(ctx, env, Version);
+        return new ResponseMaskingTransformer(env, new ResponseMaskingEstimator.Options
+        {
+            InputColumnName = ctx.LoadNonEmptyString(), OutputColumnName = ctx.LoadNonEmptyString(),
+            PromptLengthColumnName = ctx.LoadNonEmptyString(),
+        });
     }
 
     /// <summary>Finds the last unbroken run of true; its start is the whole length if there is none.</summary>

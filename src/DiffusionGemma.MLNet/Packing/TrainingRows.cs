@@ -9,25 +9,18 @@ namespace DiffusionGemma;
 /// <param name="Counts">Counts of the rows by what became of them.</param>
 internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) : IDisposable
 {
-    public static IReadOnlyList<TypedColumn> Columns { get; } =
-    [
-        TypedColumn.Ints(ChatColumns.InputIds), TypedColumn.Bools(ChatColumns.LossMask), TypedColumn.Int(ChatColumns.PromptLength),
-        TypedColumn.Int(ChatColumns.CanvasCount), TypedColumn.Int(ChatColumns.PaddedLength), TypedColumn.Int(ChatColumns.CutTokens),
-    ];
-
     /// <param name="input">Packed rows.</param>
     /// <param name="host">Asked whether to go on.</param>
-    /// <param name="maxBytesInMemory">As for <see cref="PackedRowStore"/>.</param>
-    /// <param name="scratchFolder">As for <see cref="PackedRowStore"/>.</param>
+    /// <param name="options">Columns, and where rows are kept.</param>
     /// <exception cref="TrainingException">No row can be trained on, or they cannot be kept.</exception>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    public static TrainingRows Read(IDataView input, IHost host, long maxBytesInMemory = PackedRowStore.DefaultMaxBytes,
-        string? scratchFolder = null)
+    public static TrainingRows Read(IDataView input, IHost host, TrainingRowOptions? options = null)
     {
-        var examples = new PackedRowStore(maxBytesInMemory, scratchFolder);
+        options ??= new TrainingRowOptions();
+        var examples = new PackedRowStore(options.MaxRowBytesInMemory, options.ScratchFolder);
         try
         {
-            return Read(input, host, examples);
+            return Read(input, host, options, examples);
         }
         catch
         {
@@ -38,17 +31,28 @@ internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) :
 
     public void Dispose() => Examples.Dispose();
 
-    private static TrainingRows Read(IDataView input, IHost host, PackedRowStore examples)
+    private static TrainingRows Read(IDataView input, IHost host, TrainingRowOptions options, PackedRowStore examples)
     {
-        DataViewSchema.Column[] columns = [.. Columns.Select(column => column.FindIn(input.Schema, host))];
-        int unanswered = 0, lost = 0, cut = 0;
-        using DataViewRowCursor cursor = input.GetRowCursor(columns);
+        DataViewSchema.Column[] columns = [.. options.Columns.Select(column => column.FindIn(input.Schema, host))];
+        // Pipelines that were saved by earlier versions make no notes.
+        DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(options.NotesColumnName) is
+        {
+            Type: VectorDataViewType { ItemType: TextDataViewType }
+        } found
+            ? found : null;
+        int unanswered = 0, lost = 0, dropped = 0, cut = 0;
+        var counts = new RowNoteCounts();
+        using DataViewRowCursor cursor = input.GetRowCursor([.. columns, .. notes is { } wanted ? [wanted]
+            : Array.Empty<DataViewSchema.Column>()]);
+        Func<string[]> readNotes = notes is { } column ? Getters.ReadTexts(cursor, column) : () => [];
         Func<int[]> ids = Getters.ReadVector<int>(cursor, columns[0]);
         Func<bool[]> lossMask = Getters.ReadVector<bool>(cursor, columns[1]);
-        Func<int>[] numbers = [.. columns[2..].Select(column => Getters.ReadValue<int>(cursor, column))];
+        Func<int>[] numbers = [.. columns[2..].Select(number => Getters.ReadValue<int>(cursor, number))];
         while (RowErrors.MoveNext(cursor))
         {
             host.CheckAlive();
+            string[] rowNotes = readNotes();
+            counts.Add(rowNotes);
             (int promptLength, int canvasCount, int paddedLength, int cutTokens) = (numbers[0](), numbers[1](), numbers[2](), numbers[3]());
             if (canvasCount > 0)
             {
@@ -58,21 +62,27 @@ internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) :
             }
             else if (cutTokens > 0)
             {
-                lost++;
+                bool isLost = cutTokens >= ids().Length - promptLength;
+                lost += isLost ? 1 : 0;
+                dropped += isLost ? 0 : 1;
             }
-            else
+            else if (!rowNotes.Contains(RowNote.EmptyAnswer))
             {
                 unanswered++;
             }
         }
 
-        int rows = examples.Count + lost + unanswered;
+        var result = new RowCounts(examples.Count, unanswered, lost, dropped, cut, counts);
         if (examples.Count == 0)
-            throw new TrainingException(rows == 0
-                ? "There are no rows to train on: the data view is empty."
-                : $"None of the {rows} rows can be trained on: {unanswered} have no answer (their last message is not the assistant's), "
-                    + $"and {lost} lost all of it to the "
-                    + "cut at the maximum length. Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
-        return new TrainingRows(examples, new RowCounts(examples.Count, unanswered, lost, cut));
+        {
+            throw new TrainingException(result.All == 0
+                ? "There are no rows to train on: the data view has none. Rows that were left out when they were loaded are warnings of "
+                    + "MLContext.Log; GetSkippedChatRows lists them."
+                : $"None of the {result.All} rows can be trained on: {unanswered} have no answer (their last message is not the "
+                    + $"assistant's), "
+                    + $"{counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
+                    + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
+        }
+        return new TrainingRows(examples, result);
     }
 }

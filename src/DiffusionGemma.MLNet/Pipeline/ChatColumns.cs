@@ -14,6 +14,12 @@ public static class ChatColumns
     /// <summary>Vector of bool, as long as <see cref="InputIds"/>: true for the tokens of every assistant turn.</summary>
     public const string AssistantMask = "AssistantMask";
 
+    /// <summary>
+    /// Vector of text, of variable length: what training would miss in the row or leave it out for, such as <c>empty answer</c> or
+    /// <c>ignored key: weight</c>.
+    /// </summary>
+    public const string RowNotes = "RowNotes";
+
     /// <summary>Vector of bool, as long as <see cref="InputIds"/>: true for the tokens that training learns to write.</summary>
     public const string LossMask = "LossMask";
 
@@ -29,8 +35,17 @@ public static class ChatColumns
     /// <summary>Int: response tokens that packing cut off.</summary>
     public const string CutTokens = "CutTokens";
 
-    /// <summary>Text: the model's answer.</summary>
+    /// <summary>Text: the model's answer, without its thoughts and tool calls.</summary>
     public const string Response = "Response";
+
+    /// <summary>Text: the model's thoughts; empty where it has none.</summary>
+    public const string Reasoning = "Reasoning";
+
+    /// <summary>
+    /// Text: the answer's tool calls as JSON in OpenAI's form,
+    /// <c>[{"type":"function","function":{"name":"add","arguments":{"a":1}}}]</c>; empty where there are none.
+    /// </summary>
+    public const string ToolCalls = "ToolCalls";
 
     /// <summary>Vector of int, of variable length: the answer's token ids.</summary>
     public const string ResponseIds = "ResponseIds";

@@ -19,6 +19,9 @@ internal static class Getters
     public static ValueGetter<ReadOnlyMemory<char>> Text(Func<string> text) => (ref ReadOnlyMemory<char> target) => target = text()
         .AsMemory();
 
+    public static ValueGetter<VBuffer<ReadOnlyMemory<char>>> Texts(Func<string[]> texts) =>
+        Vector(() => Array.ConvertAll(texts(), text => text.AsMemory()));
+
     /// <summary>Reads a vector column of the row that is current when the result is called.</summary>
     public static Func<T[]> ReadVector<T>(DataViewRow row, DataViewSchema.Column column)
     {
@@ -31,6 +34,13 @@ internal static class Getters
             buffer.CopyTo(values);
             return values;
         };
+    }
+
+    /// <summary>Reads a vector of texts of the row that is current when the result is called.</summary>
+    public static Func<string[]> ReadTexts(DataViewRow row, DataViewSchema.Column column)
+    {
+        Func<ReadOnlyMemory<char>[]> read = ReadVector<ReadOnlyMemory<char>>(row, column);
+        return () => Array.ConvertAll(read(), text => text.ToString());
     }
 
     /// <summary>Reads a column of the row that is current when the result is called.</summary>

@@ -3,7 +3,7 @@ using Microsoft.ML;
 
 namespace DiffusionGemma;
 
-/// <summary>Moves a cursor and unwraps a <see cref="ChatDataException"/>.</summary>
+/// <summary>Moves a cursor and unwraps an error of a row or of the chat template.</summary>
 /// <remarks>ML.NET reads rows on several threads and wraps an error in another one that does not name the row.</remarks>
 internal static class RowErrors
 {
@@ -20,11 +20,11 @@ internal static class RowErrors
         }
     }
 
-    private static ChatDataException? Wrapped(Exception error)
+    private static Exception? Wrapped(Exception error)
     {
         for (Exception? inner = error.InnerException; inner is not null; inner = inner.InnerException)
-            if (inner is ChatDataException row)
-                return row;
+            if (inner is ChatDataException or ChatException)
+                return inner;
         return null;
     }
 }

@@ -5,17 +5,23 @@ using Microsoft.ML.Runtime;
 namespace DiffusionGemma;
 
 /// <summary>Name and type of an input or output column, checked when the pipeline is built and again when it runs.</summary>
-internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType ItemType, bool IsVector)
+/// <param name="Name">The column's name.</param>
+/// <param name="ItemType">The type of its values, or of the items of its vectors.</param>
+/// <param name="IsVector">True for a vector of variable length.</param>
+/// <param name="MadeBy">The step that makes an input column, for errors; null where it has no usual one.</param>
+internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType ItemType, bool IsVector, string? MadeBy = null)
 {
-    public static TypedColumn Text(string name) => new(name, TextDataViewType.Instance, IsVector: false);
+    public static TypedColumn Text(string name, string? madeBy = null) => new(name, TextDataViewType.Instance, IsVector: false, madeBy);
 
-    public static TypedColumn Int(string name) => new(name, NumberDataViewType.Int32, IsVector: false);
+    public static TypedColumn Int(string name, string? madeBy = null) => new(name, NumberDataViewType.Int32, IsVector: false, madeBy);
 
     public static TypedColumn Single(string name) => new(name, NumberDataViewType.Single, IsVector: false);
 
-    public static TypedColumn Ints(string name) => new(name, NumberDataViewType.Int32, IsVector: true);
+    public static TypedColumn Ints(string name, string? madeBy = null) => new(name, NumberDataViewType.Int32, IsVector: true, madeBy);
 
-    public static TypedColumn Bools(string name) => new(name, BooleanDataViewType.Instance, IsVector: true);
+    public static TypedColumn Bools(string name, string? madeBy = null) => new(name, BooleanDataViewType.Instance, IsVector: true, madeBy);
+
+    public static TypedColumn Texts(string name) => new(name, TextDataViewType.Instance, IsVector: true);
 
     public DataViewType Type => IsVector ? new VectorDataViewType(ItemType) : ItemType;
 
@@ -26,7 +32,7 @@ internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType I
     public DataViewSchema.Column FindIn(DataViewSchema schema, IExceptionContext context)
     {
         if (schema.GetColumnOrNull(Name) is not { } column)
-            throw context.ExceptSchemaMismatch(nameof(schema), "input", Name);
+            throw Missing(schema.Where(known => !known.IsHidden).Select(known => known.Name));
         bool isVector = column.Type is VectorDataViewType;
         if (isVector != IsVector || !column.Type.GetItemType().Equals(ItemType))
             throw context.ExceptSchemaMismatch(nameof(schema), "input", Name, Type.ToString(), column.Type.ToString());
@@ -38,7 +44,7 @@ internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType I
     public void CheckIn(SchemaShape schema, IExceptionContext context)
     {
         if (!schema.TryFindColumn(Name, out SchemaShape.Column column))
-            throw context.ExceptSchemaMismatch(nameof(schema), "input", Name);
+            throw Missing(schema.Select(known => known.Name));
         bool isVector = column.Kind != SchemaShape.Column.VectorKind.Scalar;
         if (isVector != IsVector || !column.ItemType.Equals(ItemType))
             throw context.ExceptSchemaMismatch(nameof(schema), "input", Name, Type.ToString(), column.GetTypeString());
@@ -54,5 +60,12 @@ internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType I
             byName[column.Name] = new SchemaShape.Column(column.Name, kind, column.ItemType, isKey: false);
         }
         return new SchemaShape(byName.Values);
+    }
+
+    private ArgumentOutOfRangeException Missing(IEnumerable<string> known)
+    {
+        string remedy = MadeBy is null ? "" : $" {MadeBy} makes it: append that step before this one, or name another column.";
+        return new ArgumentOutOfRangeException("schema",
+            $"There is no column '{Name}'; the data has {string.Join(", ", known.Select(name => $"'{name}'"))}.{remedy}");
     }
 }

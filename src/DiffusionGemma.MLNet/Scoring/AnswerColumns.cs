@@ -1,5 +1,4 @@
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
@@ -7,15 +6,17 @@ namespace DiffusionGemma;
 /// <summary>The columns that scoring reads and adds.</summary>
 internal static class AnswerColumns
 {
-    private static readonly TypedColumn InputIds = TypedColumn.Ints(ChatColumns.InputIds);
-    private static readonly TypedColumn PromptLength = TypedColumn.Int(ChatColumns.PromptLength);
-
-    public static IReadOnlyList<TypedColumn> Inputs { get; } = [InputIds, PromptLength];
-
     private static readonly TypedColumn[] Always =
     [
         TypedColumn.Text(ChatColumns.Response), TypedColumn.Ints(ChatColumns.ResponseIds), TypedColumn.Single(ChatColumns.TokensPerForward),
-        TypedColumn.Int(ChatColumns.Steps),
+        TypedColumn.Int(ChatColumns.Steps), TypedColumn.Text(ChatColumns.Reasoning), TypedColumn.Text(ChatColumns.ToolCalls),
+    ];
+
+    /// <summary>The columns that scoring reads.</summary>
+    public static IReadOnlyList<TypedColumn> Inputs(AnswerOptions options) =>
+    [
+        TypedColumn.Ints(options.InputIdsColumnName, StepNames.TokenizeChat),
+        TypedColumn.Int(options.PromptLengthColumnName, StepNames.MaskResponse),
     ];
 
     /// <summary>The columns that scoring adds.</summary>
@@ -32,8 +33,8 @@ internal static class AnswerColumns
         return builder.ToSchema();
     }
 
-    public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, IExceptionContext context) =>
-        [.. Inputs.Select(input => input.FindIn(schema, context))];
+    public static DataViewSchema.Column[] FindInputs(DataViewSchema schema, AnswerOptions options, IExceptionContext context) =>
+        [.. Inputs(options).Select(input => input.FindIn(schema, context))];
 
     /// <summary>Reads the current row's question.</summary>
     /// <remarks>A fault of the row, here or in the tokenizing step, is part of the question.</remarks>
@@ -50,7 +51,7 @@ internal static class AnswerColumns
                 int prompt = length();
                 return prompt >= 1 && prompt <= all.Length
                     ? new Question(all[..prompt], position())
-                    : throw new ChatDataException($"{PromptLength.Name} is {prompt}, but {InputIds.Name} has {all.Length} tokens",
+                    : throw new ChatDataException($"{inputs[1].Name} is {prompt}, but {inputs[0].Name} has {all.Length} tokens",
                         position());
             }
             catch (ChatDataException fault)
@@ -62,10 +63,12 @@ internal static class AnswerColumns
 
     public static Delegate MakeGetter(int output, Func<Answer> answer) => output switch
     {
-        0 => Getters.Text(() => answer().Text),
+        0 => Getters.Text(() => answer().Content.Text),
         1 => Getters.Vector(() => answer().Ids),
         2 => Getters.Value(() => answer().TokensPerForward),
         3 => Getters.Value(() => answer().Steps),
+        4 => Getters.Text(() => answer().Content.Reasoning),
+        5 => Getters.Text(() => answer().ToolCalls),
         _ => Getters.Text(() => answer().Error),
     };
 }

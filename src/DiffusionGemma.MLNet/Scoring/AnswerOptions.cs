@@ -32,6 +32,12 @@ public sealed record AnswerOptions
     /// </remarks>
     public CancellationToken Cancellation { get; init; }
 
+    /// <summary>Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt.</summary>
+    public string InputIdsColumnName { get; init; } = ChatColumns.InputIds;
+
+    /// <summary>Int: the tokens of the prompt.</summary>
+    public string PromptLengthColumnName { get; init; } = ChatColumns.PromptLength;
+
     internal bool GivesErrors => OnFailure == RowFailure.EmptyAnswer;
 
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
@@ -40,6 +46,8 @@ public sealed record AnswerOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1);
+        ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName);
+        ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
         if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
             "AnswerOptions.OnFailure must be one of the named ways.");
         _ = Generation.Resolve(checkpoint);

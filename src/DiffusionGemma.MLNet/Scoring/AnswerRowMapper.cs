@@ -13,7 +13,7 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
     public AnswerRowMapper(DataViewSchema input, DiffusionGemmaTransformer transformer, IExceptionContext context)
     {
         _transformer = transformer;
-        _inputs = AnswerColumns.FindInputs(input, context);
+        _inputs = AnswerColumns.FindInputs(input, transformer.Options, context);
         InputSchema = input;
         OutputSchema = AnswerColumns.AddTo(input, transformer.Options);
     }

@@ -15,6 +15,6 @@ internal static class AnsweringPart
         Parts(model).Aggregate(data, (view, part) => part is DiffusionGemmaTransformer answers
             ? answers.Transform(view, change(answers.Options)) : part.Transform(view));
 
-    private static IEnumerable<ITransformer> Parts(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Parts)
+    public static IEnumerable<ITransformer> Parts(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Parts)
         : [model];
 }

@@ -23,9 +23,12 @@ internal sealed class BatchedDataView : IDataView
         _source = source;
         _transformer = transformer;
         _options = options;
-        _inputs = AnswerColumns.FindInputs(source.Schema, host);
+        _inputs = AnswerColumns.FindInputs(source.Schema, options, host);
         Schema = AnswerColumns.AddTo(source.Schema, options);
     }
+
+    /// <summary>The tokenizer of the model that answers.</summary>
+    public DiffusionGemmaTokenizer Tokenizer => _transformer.Tokenizer;
 
     public DataViewSchema Schema { get; }
 

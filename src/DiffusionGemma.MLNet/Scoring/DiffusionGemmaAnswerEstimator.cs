@@ -1,5 +1,4 @@
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
@@ -34,7 +33,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        foreach (TypedColumn column in AnswerColumns.Inputs)
+        foreach (TypedColumn column in AnswerColumns.Inputs(_options))
             column.CheckIn(inputSchema, _host);
         return TypedColumn.Add(inputSchema, AnswerColumns.Outputs(_options));
     }
@@ -44,7 +43,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     public DiffusionGemmaTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        AnswerColumns.FindInputs(input.Schema, _host);
+        AnswerColumns.FindInputs(input.Schema, _options, _host);
         string folder = Path.GetFullPath(_checkpoint);
         var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
         return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);

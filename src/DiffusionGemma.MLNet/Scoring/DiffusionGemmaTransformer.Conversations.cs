@@ -51,9 +51,9 @@ public sealed partial class DiffusionGemmaTransformer
         ChatConversation chat = Waiting(conversation);
         GenerationOptions asked = options?.Over(Generation) ?? Generation;
         int[] ids = [.. _text.Tokenizer.Tokenizer.EncodeToIds(draft)];
-        GenerationOptions resolved = asked.Resolve(_folder);
+        GenerationOptions resolved = asked.Resolve(Folder);
         // The end is no part of the draft: it is there where there is room.
-        if (End(chat, resolved) is { } end && ids.Length < resolved.MaxNewTokens) ids = [.. ids, end];
+        if (End(chat, asked) is { } end && ids.Length < resolved.MaxNewTokens) ids = [.. ids, end];
         return Answer(new GenerationRequest(_text.Tokenizer.Encode(chat).Ids) { Draft = ids }, asked, cancellation);
     }
 
@@ -69,7 +69,7 @@ public sealed partial class DiffusionGemmaTransformer
     /// </summary>
     private int? End(ChatConversation chat, GenerationOptions options)
     {
-        IReadOnlyList<int> ends = options.Resolve(_folder).EosTokenIds!;
+        IReadOnlyList<int> ends = options.Resolve(Folder).EosTokenIds!;
         foreach (int id in _text.Tokenizer.EncodeAnswerEnd(chat))
             if (ends.Contains(id)) return id;
         return ends is [var first, ..] ? first : null;
@@ -80,7 +80,7 @@ public sealed partial class DiffusionGemmaTransformer
         lock (_modelInUse)
         {
             GenerationResult result = CanvasGenerator.Generate(Loaded().Model, [request], options, cancellation: cancellation)[0];
-            return new TextAnswer(Decode(result.Ids), result);
+            return new TextAnswer(Parse(request.Prompt, result.Ids), result);
         }
     }
 }

@@ -48,27 +48,29 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 {
     internal const string LoaderSignature = "DiffusionGemma";
 
+    private const ushort FailureSince = 2, ColumnsSince = 3;
+
     private static readonly JsonSerializerOptions AsJson = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     private readonly IHost _host;
     private readonly TrainedWeights _weights;
     private readonly CheckpointText _text;
-    private readonly string _folder;
     private readonly torch.Device? _device;
     private readonly Lock _modelInUse = new();
+    private string? _folder;
     private LoadedModel? _loaded;
     private bool _disposed;
 
     /// <param name="environment">The environment.</param>
     /// <param name="weights">How the weights are saved and found.</param>
-    /// <param name="folder">The weights' folder on this machine.</param>
+    /// <param name="folder">The weights' folder on this machine; null: it was not found, and is looked for again at the first use.</param>
     /// <param name="text">The checkpoint's files of text.</param>
     /// <param name="options">How to answer.</param>
     /// <param name="device">Where the weights go when they are read; null: where loaded models go.</param>
     /// <param name="loaded">The model just trained, which becomes this transformer's own; null: read the weights when they are
     /// needed.</param>
     /// <param name="summary">What training did.</param>
-    internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string folder, CheckpointText text,
+    internal DiffusionGemmaTransformer(IHostEnvironment environment, TrainedWeights weights, string? folder, CheckpointText text,
         AnswerOptions options, torch.Device? device = null, LoadedModel? loaded = null, FineTuneSummary? summary = null)
     {
         _host = environment.Register(nameof(DiffusionGemmaTransformer));
@@ -120,7 +122,13 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Create("DGM MODL", 2, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", ColumnsSince, LoaderSignature);
+
+    /// <summary>The tokenizer of the checkpoint.</summary>
+    internal DiffusionGemmaTokenizer Tokenizer => _text.Tokenizer.Tokenizer;
+
+    /// <exception cref="FileNotFoundException">The checkpoint is not found; the message says where it was looked for.</exception>
+    private string Folder => _folder ??= DiffusionGemmaCheckpoints.Find(_weights.Checkpoint, _host);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -128,7 +136,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        AnswerColumns.FindInputs(inputSchema, _host);
+        AnswerColumns.FindInputs(inputSchema, Options, _host);
         return AnswerColumns.AddTo(inputSchema, Options);
     }
 
@@ -143,20 +151,21 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(options);
-        options.Validate(_folder);
+        options.Validate(Folder);
         return new BatchedDataView(_host, input, this, options);
     }
 
     /// <summary>Losses on rows that were not trained on, at fixed noise levels (<see cref="FineTuner.Evaluate"/>).</summary>
     /// <param name="input">Packed rows, as for fine-tuning; rows that cannot be trained on are left out.</param>
-    /// <param name="seed">What the corruption follows from.</param>
+    /// <param name="seed">The seed of the corruption.</param>
+    /// <param name="rows">Names of the columns, and where rows are kept; null: the usual ones.</param>
     /// <exception cref="TrainingException">No row can be trained on.</exception>
-    public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42)
+    public EvaluationRecord EvaluateLoss(IDataView input, int seed = 42, TrainingRowOptions? rows = null)
     {
         ArgumentNullException.ThrowIfNull(input);
-        using TrainingRows rows = TrainingRows.Read(input, _host);
+        using TrainingRows packed = TrainingRows.Read(input, _host, rows);
         lock (_modelInUse)
-            return FineTuner.Evaluate(Loaded().Model, rows.Examples, seed);
+            return FineTuner.Evaluate(Loaded().Model, packed.Examples, seed);
     }
 
     /// <summary>Writes the trained adapter as a folder that PEFT and <see cref="LoraAdapter.Load"/> read.</summary>
@@ -169,7 +178,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
-            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
+            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_weights.Checkpoint.Path}.");
         lock (_modelInUse)
         {
             if (baseModelNameOrPath is null) _weights.Checkpoint.SaveAdapter(Loaded().Adapter!, folder);
@@ -188,7 +197,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
-            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_folder}.");
+            throw new InvalidOperationException($"The model has no adapter; its weights are the checkpoint {_weights.Checkpoint.Path}.");
         lock (_modelInUse)
         {
             LoadedModel loaded = Loaded();
@@ -217,23 +226,47 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
         ctx.Writer.Write(Options.BatchesAhead);
         ctx.Writer.Write((int)Options.OnFailure);
+        ctx.SaveNonEmptyString(Options.InputIdsColumnName);
+        ctx.SaveNonEmptyString(Options.PromptLengthColumnName);
         _weights.Save(ctx);
         _text.Save(ctx);
     }
 
     private static DiffusionGemmaTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        ctx.CheckAtModel(Version);
+        ModelVersion.Check(ctx, env, Version);
         int batchSize = ctx.Reader.ReadInt32();
-        var options = new AnswerOptions { BatchSize = batchSize,
-            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)! };
-        if (ctx.Header.ModelVerWritten >= Version.VerWrittenCur)                                    // version 1 had neither
+        var options = new AnswerOptions
+        {
+            BatchSize = batchSize,
+            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!
+        };
+        if (ModelVersion.IsSince(ctx, FailureSince))
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
+        if (ModelVersion.IsSince(ctx, ColumnsSince))
+            options = options with { InputIdsColumnName = ctx.LoadNonEmptyString(), PromptLengthColumnName = ctx.LoadNonEmptyString() };
         TrainedWeights weights = TrainedWeights.Load(ctx);
         CheckpointText text = CheckpointText.Load(ctx);
-        // Looked for now: a missing checkpoint is an error of loading, not of the first row.
-        return new DiffusionGemmaTransformer(env, weights, DiffusionGemmaCheckpoints.Find(weights.Checkpoint, env), text, options);
+        return new DiffusionGemmaTransformer(env, weights, TryFind(env, weights.Checkpoint), text, options);
     }
+
+    /// <summary>Looks for the checkpoint of a loaded model; a missing one is logged here and thrown at the first use.</summary>
+    private static string? TryFind(IHostEnvironment env, CheckpointReference checkpoint)
+    {
+        try
+        {
+            return DiffusionGemmaCheckpoints.Find(checkpoint, env);
+        }
+        catch (Exception missing) when (missing is FileNotFoundException or HubException)
+        {
+            LoadFault.Report(env, missing);
+            return null;
+        }
+    }
+
+    /// <summary>Looks for the checkpoint now.</summary>
+    /// <exception cref="FileNotFoundException">It is not found; the message says where it was looked for.</exception>
+    internal void RequireCheckpoint() => _ = Folder;
 
     /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
     internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions, AnswerOptions options)
@@ -252,7 +285,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
                 new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
         for (int i = 0; i < asked.Length; i++)
             if (results[i] is { } result)
-                answers[asked[i]] = new Answer(Decode(result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps);
+                answers[asked[i]] = new Answer(Parse(questions[asked[i]].Prompt, result.Ids), result.Ids, (float)result.TokensPerForward,
+                    result.Steps);
         return answers!;
 
         // The engine's messages number the rows of its call; the position names the row here.
@@ -264,11 +298,13 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         };
     }
 
+    private ParsedAnswer Parse(int[] prompt, int[] answer) => ParsedAnswer.Parse(_text.Tokenizer.Tokenizer, prompt, answer);
+
     private string Decode(int[] ids) => _text.Tokenizer.Tokenizer.Decode(ids, skipSpecialTokens: true);
 
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(_folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
+        return _loaded ??= _weights.Load(Folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
     }
 }

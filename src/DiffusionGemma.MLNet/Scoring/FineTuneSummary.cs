@@ -12,6 +12,21 @@ public sealed record FineTuneSummary
     /// <summary>Rows left out because they have no answer: their last message is not the assistant's.</summary>
     public required int UnansweredRows { get; init; }
 
+    /// <summary>Rows left out because the cut took a part of their answer (<see cref="TruncatedRows.Drop"/>).</summary>
+    public int DroppedRows { get; init; }
+
+    /// <summary>Rows left out because their answer is blank.</summary>
+    public int EmptyAnswerRows { get; init; }
+
+    /// <summary>Rows by key, of messages or row, that holds a value which the chat template does not write.</summary>
+    public IReadOnlyDictionary<string, int> IgnoredKeys { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Rows that hold the text of special tokens, which became those tokens.</summary>
+    public int SpecialTokenRows { get; init; }
+
+    /// <summary>Rows whose chat template writes the end of the turn outside the assistant's mask: it is not learned.</summary>
+    public int UnlearnedEndRows { get; init; }
+
     /// <summary>Rows left out because the cut at the maximum length took all of their answer.</summary>
     public required int LostRows { get; init; }
 

@@ -27,4 +27,34 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
         Transformer.Input.CheckIn(inputSchema, Host);
         return TypedColumn.Add(inputSchema, Transformer.Outputs);
     }
+
+    /// <summary>Settings of the step.</summary>
+    public sealed class Options
+    {
+        /// <summary>Vector of int: the token ids.</summary>
+        public string OutputColumnName { get; set; } = ChatColumns.InputIds;
+
+        /// <summary>Vector of bool, as long: true for the assistant's tokens.</summary>
+        public string MaskColumnName { get; set; } = ChatColumns.AssistantMask;
+
+        /// <summary>Vector of text: what training would miss in the row (<see cref="ChatColumns.RowNotes"/>).</summary>
+        public string NotesColumnName { get; set; } = ChatColumns.RowNotes;
+
+        /// <summary>Text: the conversation as JSON.</summary>
+        public string InputColumnName { get; set; } = ChatColumns.Messages;
+
+        /// <summary>
+        /// True: the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, stays text; false, as in transformers: it
+        /// becomes the token.
+        /// </summary>
+        public bool EscapeSpecialTokens { get; set; }
+
+        internal void Validate()
+        {
+            ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(MaskColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(NotesColumnName);
+            ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
+        }
+    }
 }

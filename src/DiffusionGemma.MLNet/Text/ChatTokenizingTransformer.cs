@@ -14,27 +14,27 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
 {
     internal const string LoaderSignature = "DiffusionGemmaTokenize";
 
-    // From this layout on, the saved model says whether special tokens are escaped.
-    private const ushort Layout = 2;
+    private const ushort EscapesSince = 2, NotesSince = 3;
 
     private readonly CheckpointText _text;
     private readonly bool _escapeSpecialTokens;
 
     internal ChatTokenizingTransformer(IHostEnvironment environment, CheckpointText text, string input, string outputIds, string outputMask,
-        bool escapeSpecialTokens)
+        string? outputNotes, bool escapeSpecialTokens)
         : base(environment.Register(nameof(ChatTokenizingTransformer)))
     {
         _text = text;
         _escapeSpecialTokens = escapeSpecialTokens;
-        Input = TypedColumn.Text(input);
-        Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask)];
+        Input = TypedColumn.Text(input, StepNames.Load);
+        Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask), .. outputNotes is null ? []
+            : new[] { TypedColumn.Texts(outputNotes) }];
     }
 
     internal TypedColumn Input { get; }
 
     internal TypedColumn[] Outputs { get; }
 
-    private static VersionInfo Version => ModelVersion.Create("DGM TOKS", Layout, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM TOKS", NotesSince, LoaderSignature);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -45,24 +45,26 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
         ctx.SaveNonEmptyString(Input.Name);
-        foreach (TypedColumn output in Outputs)
+        foreach (TypedColumn output in Outputs[..2])
             ctx.SaveNonEmptyString(output.Name);
         ctx.Writer.Write(_escapeSpecialTokens);
+        ctx.SaveStringOrNull(Outputs.Length > 2 ? Outputs[2].Name : null);
         _text.Save(ctx);
     }
 
     private static ChatTokenizingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        ctx.CheckAtModel(Version);
+        ModelVersion.Check(ctx, env, Version);
         (string input, string ids, string mask) = (ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
-        bool escapes = (ushort)ctx.Header.ModelVerWritten >= Layout && ctx.Reader.ReadBoolean();
-        return new ChatTokenizingTransformer(env, CheckpointText.Load(ctx), input, ids, mask, escapes);
+        bool escapes = ModelVersion.IsSince(ctx, EscapesSince) && ctx.Reader.ReadBoolean();
+        string? notes = ModelVersion.IsSince(ctx, NotesSince) ? ctx.LoadStringOrNull() : null;
+        return new ChatTokenizingTransformer(env, CheckpointText.Load(ctx), input, ids, mask, notes, escapes);
     }
 
     private sealed class Mapper(ChatTokenizingTransformer parent, DataViewSchema schema)
-        : RowMapper<TokenizedChat>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
+        : RowMapper<EncodedRow>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
     {
-        protected override Func<TokenizedChat> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
+        protected override Func<EncodedRow> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
         {
             Func<ReadOnlyMemory<char>> messages = Getters.ReadValue<ReadOnlyMemory<char>>(row, inputs[0]);
             Func<ChatPosition> position = Getters.ReadPosition(row);
@@ -71,16 +73,20 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
             {
                 try
                 {
-                    return tokenizer.Encode(messages().ToString());
+                    return EncodedRow.Encode(messages().ToString(), tokenizer, parent._escapeSpecialTokens);
                 }
                 catch (ChatException error)
                 {
-                    throw new ChatDataException(error.Message, position(), error);
+                    throw TemplateFaults.Describe(error, tokenizer, position());
                 }
             };
         }
 
-        protected override Delegate MakeGetter(int output, Func<TokenizedChat> value) =>
-            output == 0 ? Getters.Vector(() => value().Ids) : Getters.Vector(() => value().AssistantMask);
+        protected override Delegate MakeGetter(int output, Func<EncodedRow> value) => output switch
+        {
+            0 => Getters.Vector(() => value().Chat.Ids),
+            1 => Getters.Vector(() => value().Chat.AssistantMask),
+            _ => Getters.Texts(() => value().Notes),
+        };
     }
 }

@@ -20,10 +20,10 @@ internal sealed class CheckpointText
     private readonly Lazy<ChatTokenizer> _tokenizer;
     private readonly Lazy<ChatTokenizer> _escaping;
 
-    private CheckpointText(FileBundle files)
+    private CheckpointText(FileBundle files, string? folder)
     {
         _files = files;
-        _tokenizer = new Lazy<ChatTokenizer>(() => files.AsFolder(ChatTokenizer.Load));
+        _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder));
         _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template,
             new ChatTokenizerOptions { EscapeSpecialTokens = true }));
     }
@@ -38,6 +38,12 @@ internal sealed class CheckpointText
     public static CheckpointText Read(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (!Directory.Exists(folder))
+        {
+            throw new DirectoryNotFoundException(
+                $"There is no folder {Path.GetFullPath(folder)}: give the folder of a DiffusionGemma checkpoint, or its id on the Hub "
+                    + $"(org/name).");
+        }
         string tokenizer = Path.Combine(folder, FileNames[0]);
         if (!File.Exists(tokenizer))
             throw new FileNotFoundException(
@@ -45,14 +51,14 @@ internal sealed class CheckpointText
         string others = Path.Combine(folder, OtherTemplates);
         IEnumerable<string> templates = Directory.Exists(others)
             ? Directory.EnumerateFiles(others, "*.jinja").Select(path => $"{OtherTemplates}/{Path.GetFileName(path)}") : [];
-        return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]));
+        return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]), folder);
     }
 
-    public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx));
+    public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx), folder: null);
 
     public void Save(ModelSaveContext ctx) => _files.Save(ctx);
 
-    private static CheckpointText Shared(FileBundle files)
+    private static CheckpointText Shared(FileBundle files, string? folder)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach ((string name, byte[] content) in files.Files)
@@ -62,12 +68,26 @@ internal sealed class CheckpointText
             hash.AppendData(content);
         }
         string key = Convert.ToHexString(hash.GetHashAndReset());
-        WeakReference<CheckpointText> reference = Known.GetOrAdd(key, _ => new WeakReference<CheckpointText>(new CheckpointText(files)));
+        WeakReference<CheckpointText> reference = Known.GetOrAdd(key,
+            _ => new WeakReference<CheckpointText>(new CheckpointText(files, folder)));
         lock (reference)
         {
             if (!reference.TryGetTarget(out CheckpointText? text))
-                reference.SetTarget(text = new CheckpointText(files));
+                reference.SetTarget(text = new CheckpointText(files, folder));
             return text;
+        }
+    }
+
+    /// <summary>Parses the files in memory, and names the folder that they were read from in errors.</summary>
+    private static ChatTokenizer Parse(FileBundle files, string? folder)
+    {
+        try
+        {
+            return files.AsFolder(ChatTokenizer.Load);
+        }
+        catch (Exception error) when (folder is not null && error is ChatException or InvalidDataException or FileNotFoundException)
+        {
+            return ChatTokenizer.Load(folder!);
         }
     }
 }

@@ -5,8 +5,10 @@ namespace DiffusionGemma;
 /// <summary>
 /// Reads an answer's ids into text, reasoning and tool calls as they come. The result does not depend on where the ids are split:
 /// <code>
-/// &lt;|channel>thought\nRain?&lt;channel|>  Let me see.  &lt;|tool_call>call:weather{city:&lt;|"|>Oslo&lt;|"|>}&lt;tool_call|>  &lt;|tool_response>
-///      AnswerReasoning            AnswerText                    AnswerToolCall                          end
+/// &lt;|channel>thought\nRain?&lt;channel|>                   AnswerReasoning
+/// Let me see.                                       AnswerText
+/// &lt;|tool_call>call:rain{at:&lt;|"|>Oslo&lt;|"|>}&lt;tool_call|>  AnswerToolCall
+/// &lt;|tool_response>                                  end
 /// </code>
 /// </summary>
 /// <remarks>
@@ -63,7 +65,9 @@ public sealed class AnswerParser
         }
     }
 
-    /// <summary>True once the answer has ended by its own content, such as &lt;turn|&gt; or a stop sequence: later ids are not read.</summary>
+    /// <summary>
+    /// True once the answer has ended by its own content, such as &lt;turn|&gt; or a stop sequence: later ids are not read.
+    /// </summary>
     public bool HasEnded { get; private set; }
 
     /// <summary>True once a tool has been called.</summary>
@@ -219,7 +223,9 @@ public sealed class AnswerParser
             return;
         }
         string opening = _opening.Append(text).ToString();
-        if (opening.StartsWith(ThoughtLabel, StringComparison.Ordinal) || ThoughtLabel.StartsWith(opening, StringComparison.Ordinal)) return;
+        bool mayBeThought = opening.StartsWith(ThoughtLabel, StringComparison.Ordinal)
+            || ThoughtLabel.StartsWith(opening, StringComparison.Ordinal);
+        if (mayBeThought) return;
         _opening = null;
         AddText(opening);
     }

@@ -33,7 +33,7 @@ internal sealed class ChannelText
             string head = _name.Append(text).ToString();
             int end = head.IndexOf('\n', StringComparison.Ordinal);
             if (end < 0 && head.Length <= LongestName) return "";
-            text = end is >= 0 and <= LongestName && head.AsSpan(0, end).ContainsAnyExcept(NameCharacters) is false
+            text = end is >= 0 and <= LongestName && !head.AsSpan(0, end).ContainsAnyExcept(NameCharacters)
                 ? head[(end + 1)..] : head;
             _inName = false;
         }

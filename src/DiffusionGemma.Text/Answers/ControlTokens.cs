@@ -5,11 +5,13 @@ internal static class ControlTokens
 {
     public const string Quote = "<|\"|>";
     public const string CallOpen = "<|tool_call>";
+    public const string ChannelOpen = "<|channel>";
+    public const string ChannelClose = "<channel|>";
 
     public static IReadOnlyDictionary<string, ControlToken> ByText { get; } = new Dictionary<string, ControlToken>
     {
-        ["<|channel>"] = ControlToken.ChannelOpen,
-        ["<channel|>"] = ControlToken.ChannelClose,
+        [ChannelOpen] = ControlToken.ChannelOpen,
+        [ChannelClose] = ControlToken.ChannelClose,
         [CallOpen] = ControlToken.CallOpen,
         ["<tool_call|>"] = ControlToken.CallClose,
         [Quote] = ControlToken.Quote,

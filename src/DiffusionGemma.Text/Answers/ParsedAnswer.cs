@@ -47,8 +47,8 @@ public sealed record ParsedAnswer(
     }
 
     /// <summary>
-    /// The tool calls as JSON in OpenAI's form, fit for a message's <c>tool_calls</c>; malformed ones follow as objects with <c>error</c> and
-    /// <c>text</c>. Empty where there are no calls.
+    /// The tool calls as JSON in OpenAI's form, fit for a message's <c>tool_calls</c>; malformed ones follow as objects with <c>error</c>
+    /// and <c>text</c>. Empty where there are no calls.
     /// </summary>
     /// <example><code>[{"type":"function","function":{"name":"weather","arguments":{"city":"Oslo"}}}]</code></example>
     public string ToolCallsJson()

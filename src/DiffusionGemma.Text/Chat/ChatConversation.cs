@@ -12,9 +12,6 @@ public sealed record ChatConversation
     private const string MessagesKey = "messages";
     private const string ToolsKey = "tools";
     private const string ArgumentsKey = "chat_template_kwargs";
-    private const int DeepestJson = 128;
-
-    private static readonly JsonDocumentOptions JsonOptions = new() { MaxDepth = DeepestJson };
 
     private readonly PySequence _messages;
     private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
@@ -34,6 +31,35 @@ public sealed record ChatConversation
     /// <summary>True if the last message is the assistant's, so that there is an answer to learn from.</summary>
     public bool IsAnswered =>
         _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+
+    /// <summary>True if the last message is the assistant's and says nothing: blank or null content, and no tool calls.</summary>
+    public bool HasBlankAnswer => IsAnswered && string.IsNullOrWhiteSpace(Answer)
+        && !(((PyDict)_messages[^1]!).TryGet("tool_calls", out object? calls) && calls is PySequence { Count: > 0 });
+
+    /// <summary>Keys of messages, other than role and content, and of the row that hold a value.</summary>
+    internal IEnumerable<string> ExtraKeys => _messages.OfType<PyDict>()
+        .SelectMany(message => message.Where(item => item.Key is not ("role" or "content") && HoldsValue(item.Value)))
+        .Select(item => (string)item.Key!)
+        .Concat(_arguments.Where(argument => HoldsValue(argument.Value)).Select(argument => argument.Key))
+        .Distinct();
+
+    /// <summary>The same without these keys in messages and row.</summary>
+    internal ChatConversation WithoutKeys(IReadOnlySet<string> keys)
+    {
+        return new ChatConversation(
+            new PyList([.. _messages.Select(Without)]), [.. _arguments.Where(argument => !keys.Contains(argument.Key))]);
+
+        object? Without(object? message)
+        {
+            PyDict kept = [];
+            foreach ((object? key, object? value) in (PyDict)message!)
+                if (key is not string name || !keys.Contains(name))
+                    kept.Add(key, value);
+            return kept;
+        }
+    }
+
+    private static bool HoldsValue(object? value) => value is not (null or "" or PySequence { Count: 0 } or PyDict { Count: 0 });
 
     /// <summary>True if the row has tools; an empty list counts, as in transformers.</summary>
     internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
@@ -66,7 +92,7 @@ public sealed record ChatConversation
         ArgumentNullException.ThrowIfNull(json);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, JsonOptions);
+            using JsonDocument document = JsonDocument.Parse(json, JsonValues.Reading);
             return Read(document.RootElement);
         }
         // ArgumentException is what the JSON reader throws for half a surrogate pair in the text itself.
@@ -99,6 +125,42 @@ public sealed record ChatConversation
         (PySequence)PyTexts.Change(_messages, change)!,
         [.. _arguments.Select(argument => new KeyValuePair<string, object?>(argument.Key, PyTexts.Change(argument.Value, change)))]);
 
+    /// <summary>All values of the row by their path, outermost first.</summary>
+    internal IEnumerable<(string Path, object? Value)> Values =>
+        RowValues.Walk(MessagesKey, _messages).Concat(_arguments.SelectMany(argument => RowValues.Walk(argument.Key, argument.Value)));
+
+    /// <summary>The message at an index.</summary>
+    internal PyDict Message(int index) => (PyDict)_messages[index]!;
+
+    /// <summary>Keys of the row beside its messages that have a value.</summary>
+    internal IEnumerable<string> ArgumentKeys =>
+        _arguments.Where(argument => !IgnoredKeys.IsEmpty(argument.Value)).Select(argument => argument.Key).Distinct();
+
+    /// <summary>The same without a key beside the messages.</summary>
+    internal ChatConversation WithoutArgument(string key) => new(_messages, [.. _arguments.Where(argument => argument.Key != key)]);
+
+    /// <summary>The same with other messages.</summary>
+    internal ChatConversation WithMessages(Func<PyDict, PyDict> change) =>
+        new(new PyList([.. _messages.Select(message => change((PyDict)message!))]), _arguments);
+
+    /// <summary>The same with every value replaced by what the function makes of it and its path, outermost first.</summary>
+    internal ChatConversation WithValues(Func<string, object?, object?> change) => new(
+        (PySequence)RowValues.Change(MessagesKey, _messages, change)!,
+        [.. _arguments.Select(argument =>
+            new KeyValuePair<string, object?>(argument.Key, RowValues.Change(argument.Key, argument.Value, change)))]);
+
+    /// <summary>The same with every untrusted text changed: messages of users and tools, and the assistant's tool calls.</summary>
+    internal ChatConversation WithUserTexts(Func<string, string> change) => WithMessages(message =>
+    {
+        message.TryGet("role", out object? role);
+        if (role is "system" or "developer") return message;
+        if (role is not ("assistant" or "model")) return (PyDict)PyTexts.Change(message, change)!;
+        if (!message.TryGet("tool_calls", out object? calls)) return message;
+        PyDict copy = message.Copy();
+        copy["tool_calls"] = PyTexts.Change(calls, change);
+        return copy;
+    });
+
     private static ChatConversation Read(JsonElement row)
     {
         switch (row.ValueKind)
@@ -114,7 +176,7 @@ public sealed record ChatConversation
                 return Checked(messages, ReadArguments(values));
             default:
                 throw new ChatException(
-                    $"The row is {Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
+                    $"The row is {JsonValues.Describe(row.ValueKind)}, where a messages array, or an object with 'messages', is expected.");
         }
     }
 
@@ -126,7 +188,7 @@ public sealed record ChatConversation
             throw new ChatException("'messages' is empty: a conversation has at least one message.");
         for (int i = 0; i < list.Count; i++)
             ChatMessageRules.Check(list[i], i);
-        return new ChatConversation(list, arguments);
+        return new ChatConversation(new PyList([.. list.Select((message, i) => ToolArguments.Parse((PyDict)message!, i))]), arguments);
     }
 
     private static List<KeyValuePair<string, object?>> ReadArguments(PyDict row)
@@ -152,12 +214,4 @@ public sealed record ChatConversation
         }
         return arguments;
     }
-
-    private static string Describe(JsonValueKind kind) => kind switch
-    {
-        JsonValueKind.Null => "null",
-        JsonValueKind.String => "a text",
-        JsonValueKind.Number => "a number",
-        _ => "true or false",
-    };
 }

@@ -25,4 +25,12 @@ public sealed class ChatException : FormatException
 
     /// <summary>The index, from 0, of the message at fault; null where no single message is.</summary>
     public int? MessageIndex { get; init; }
+
+    /// <summary>The path of the value at fault in the row, such as <c>messages[1].content</c>; null where no single value is.</summary>
+    public string? Key { get; init; }
+
+    /// <summary>
+    /// True if the template is at fault and not the row: it cannot be read, or fails in the same way on a plain question and answer.
+    /// </summary>
+    public bool IsTemplateFault { get; init; }
 }

@@ -22,12 +22,14 @@ public sealed class ChatTemplate
     private readonly ChatTemplate? _toolUse;
     private readonly IReadOnlyDictionary<string, string> _specialTokens;
     private readonly TimeProvider _clock;
+    private readonly Lazy<(int Line, string Message)?> _plainFault;
 
     private ChatTemplate(
         string source, IReadOnlyDictionary<string, string> specialTokens, TimeProvider? clock, string? path, ChatTemplate? toolUse = null)
     {
         Source = source;
         _toolUse = toolUse;
+        _plainFault = new Lazy<(int Line, string Message)?>(FindPlainFault);
         _specialTokens = specialTokens;
         _clock = clock ?? TimeProvider.System;
         try
@@ -40,7 +42,8 @@ public sealed class ChatTemplate
             string where = path is null ? "" : $"{path}: ";
             throw new ChatException(
                 $"{where}the chat template cannot be read, line {exception.Line}: {exception.Message}.",
-                exception) { TemplateLine = exception.Line };
+                exception)
+            { TemplateLine = exception.Line, IsTemplateFault = true };
         }
     }
 
@@ -96,32 +99,80 @@ public sealed class ChatTemplate
     public RenderedChat Render(ChatConversation conversation, bool addGenerationPrompt)
     {
         ArgumentNullException.ThrowIfNull(conversation);
-        return For(conversation).Render(conversation.TemplateVariables, addGenerationPrompt);
+        return new ConversationRenderer(For(conversation), addGenerationPrompt).Render(conversation);
+    }
+
+    /// <summary>
+    /// Finds the keys of a conversation that have a value and never reach the rendered text: keys of messages, such as
+    /// <c>reasoning_content</c> or <c>weight</c>, and keys beside them, such as <c>tools</c>. Renders once more for each key.
+    /// </summary>
+    /// <param name="conversation">A row's conversation.</param>
+    /// <returns>Names of keys; a name that occurs in several messages is ignored in all of them.</returns>
+    /// <exception cref="ChatException">The template refuses the conversation, or fails; the message has the line.</exception>
+    public IReadOnlyList<string> FindIgnoredKeys(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        return IgnoredKeys.Find(this, conversation);
     }
 
     /// <summary>The template that writes the conversation: this one, or the one beside it for conversations with tools.</summary>
     internal ChatTemplate For(ChatConversation conversation) => conversation.HasTools && _toolUse is not null ? _toolUse : this;
 
-    internal RenderedChat Render(IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt)
+    internal RenderedChat Render(IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt) =>
+        RenderAndWatch(variables, addGenerationPrompt).Chat;
+
+    /// <summary>Renders, and says which values were printed in Python's form.</summary>
+    internal (RenderedChat Chat, IReadOnlyList<object?> Printed) RenderAndWatch(
+        IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt)
+    {
+        Interpreter interpreter = new(_clock);
+        try
+        {
+            return Execute(interpreter, variables, addGenerationPrompt);
+        }
+        catch (TemplateException exception)
+        {
+            int line = exception.Line ?? interpreter.Line;
+            if (exception.IsRaisedByTemplate)
+                throw new ChatException($"The chat template refuses the conversation (line {line}): {exception.Message}", exception)
+                {
+                    TemplateLine = line,
+                    TemplateWords = exception.Message,
+                };
+            throw new ChatException($"The chat template fails at line {line}: {exception.Message}.", exception)
+            {
+                TemplateLine = line,
+                IsTemplateFault = (line, exception.Message) == _plainFault.Value,
+            };
+        }
+    }
+
+    private (RenderedChat Chat, IReadOnlyList<object?> Printed) Execute(
+        Interpreter interpreter, IEnumerable<KeyValuePair<string, object?>> variables, bool addGenerationPrompt)
     {
         List<KeyValuePair<string, object?>> all =
             [.. _specialTokens.Select(token => new KeyValuePair<string, object?>(token.Key, token.Value))];
         all.AddRange(variables);
         all.Add(new("add_generation_prompt", addGenerationPrompt));
+        TextOutput page = interpreter.Render(_template, all);
+        RenderedChat chat = new(page.ToString(), [.. page.Generated.Select(span => new TextSpan(span.Start, span.End))]);
+        return (chat, interpreter.Budget.Printed);
+    }
+
+    /// <summary>Line and message of the failure on a plain question and answer; null where there is none.</summary>
+    private (int Line, string Message)? FindPlainFault()
+    {
         Interpreter interpreter = new(_clock);
         try
         {
-            TextOutput page = interpreter.Render(_template, all);
-            return new RenderedChat(page.ToString(), [.. page.Generated.Select(span => new TextSpan(span.Start, span.End))]);
+            Execute(interpreter, ChatConversation.Of(("user", "Hello"), ("assistant", "Hello")).TemplateVariables,
+                addGenerationPrompt: false);
+            Execute(interpreter, ChatConversation.Of(("user", "Hello")).TemplateVariables, addGenerationPrompt: true);
+            return null;
         }
         catch (TemplateException exception)
         {
-            int line = exception.Line ?? interpreter.Line;
-            string message = exception.IsRaisedByTemplate
-                ? $"The chat template refuses the conversation (line {line}): {exception.Message}"
-                : $"The chat template fails at line {line}: {exception.Message}.";
-            throw new ChatException(
-                message, exception) { TemplateLine = line, TemplateWords = exception.IsRaisedByTemplate ? exception.Message : null };
+            return (exception.Line ?? interpreter.Line, exception.Message);
         }
     }
 

@@ -6,7 +6,9 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class ChatTokenizer
 {
-    private readonly SpecialTextEscape? _escape;
+    private readonly ChatTokenizerOptions _options;
+    private readonly SpecialTextEscape _special;
+    private readonly Lazy<ChatTemplateReport> _report;
 
     /// <summary>Puts the two together.</summary>
     /// <param name="tokenizer">The checkpoint's tokenizer.</param>
@@ -16,9 +18,9 @@ public sealed class ChatTokenizer
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(template);
-        (Tokenizer, Template) = (tokenizer, template);
-        if (options?.EscapeSpecialTokens == true)
-            _escape = new SpecialTextEscape(tokenizer.AddedTokens);
+        (Tokenizer, Template, _options) = (tokenizer, template, options ?? new ChatTokenizerOptions());
+        _special = new SpecialTextEscape(tokenizer.AddedTokens, onlyUserText: !_options.EscapeSpecialTokens);
+        _report = new Lazy<ChatTemplateReport>(() => new TemplateInspector(template, tokenizer).Inspect());
     }
 
     /// <summary>The checkpoint's tokenizer.</summary>
@@ -26,6 +28,12 @@ public sealed class ChatTokenizer
 
     /// <summary>The checkpoint's chat template.</summary>
     public ChatTemplate Template { get; }
+
+    /// <summary>Options that it was made with.</summary>
+    public ChatTokenizerOptions Options => _options;
+
+    /// <summary>Findings about the template that do not depend on any row; made at the first use.</summary>
+    public ChatTemplateReport TemplateReport => _report.Value;
 
     /// <summary>Reads both from a checkpoint's folder.</summary>
     /// <exception cref="FileNotFoundException">A file is missing; the message names it.</exception>
@@ -54,13 +62,37 @@ public sealed class ChatTokenizer
     public TokenizedChat Encode(ChatConversation conversation)
     {
         ArgumentNullException.ThrowIfNull(conversation);
-        bool isAnswered = conversation.IsAnswered;
-        (RenderedChat chat, int[] ids, TextSpan[] spans) = RenderAndEncode(conversation, addGenerationPrompt: !isAnswered);
-        if (!isAnswered)
-            return new TokenizedChat(ids, new bool[ids.Length]);
-        return new TokenizedChat(ids, Template.For(conversation).HasGenerationBlocks
-            ? MaskOf(spans, chat.GeneratedSpans)
-            : MaskAfterPrompt(conversation, chat.Text, ids));
+        if (!conversation.IsAnswered)
+        {
+            int[] prompt = RenderAndEncode(conversation, WithGenerationPrompt).Ids;
+            return new TokenizedChat(prompt, new bool[prompt.Length]);
+        }
+        bool hasBlocks = Template.For(conversation).HasGenerationBlocks;
+        (RenderedChat chat, int[] ids, TextSpan[] spans) = RenderAndEncode(
+            conversation, hasBlocks && _options.TrainOnGenerationPrompt ? BehindGenerationPrompt : AsWritten);
+        bool[] mask = hasBlocks ? MaskOf(spans, chat.GeneratedSpans) : MaskAfterPrompt(conversation, chat.Text, ids);
+        new ReasoningMask(Tokenizer, _options.Reasoning).Apply(ids, mask);
+        return new TokenizedChat(ids, mask);
+    }
+
+    /// <summary>
+    /// Finds the special tokens whose text the row holds, in messages, tools or template arguments: they become control tokens, unless they
+    /// are escaped.
+    /// </summary>
+    public IReadOnlyList<string> FindSpecialTokens(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        return _special.FindSpecialTexts(conversation);
+    }
+
+    /// <summary>
+    /// Reads the answer that a conversation ends with as the model's own answers are read: its content, and the reasoning and tool calls
+    /// that the message has beside it. Null where it waits for an answer.
+    /// </summary>
+    public ParsedAnswer? ParseAnswer(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        return conversation.IsAnswered ? ExpectedAnswer.Read(Tokenizer, conversation) : null;
     }
 
     /// <summary>Ids of the prompt alone: an answered conversation without its answer, and the generation prompt.</summary>
@@ -69,7 +101,7 @@ public sealed class ChatTokenizer
     {
         ArgumentNullException.ThrowIfNull(conversation);
         ChatConversation prompt = conversation.IsAnswered ? conversation.WithoutLast() : conversation;
-        return RenderAndEncode(prompt, addGenerationPrompt: true).Ids;
+        return RenderAndEncode(prompt, WithGenerationPrompt).Ids;
     }
 
     /// <summary>
@@ -87,13 +119,44 @@ public sealed class ChatTokenizer
         return at < 0 ? [] : [.. Tokenizer.EncodeToIds(text[(at + Answer.Length)..])];
     }
 
-    private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(ChatConversation conversation, bool addGenerationPrompt)
+    private (RenderedChat Chat, int[] Ids, TextSpan[] Spans) RenderAndEncode(
+        ChatConversation conversation, Func<ChatConversation, RenderedChat> render)
     {
-        RenderedChat chat = Template.Render(conversation, addGenerationPrompt);
-        HashSet<int>? barred = _escape?.FindBarred(
-            conversation, chat.Text, Template.For(conversation).Source, marked => Template.Render(marked, addGenerationPrompt).Text);
+        RenderedChat chat = render(conversation);
+        HashSet<int>? barred = _options.EscapeSpecialTokens || _options.EscapeUserText
+            ? _special.FindBarred(conversation, chat.Text, Template.For(conversation).Source, marked => render(marked).Text)
+            : null;
         (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text, barred);
         return (chat, ids, spans);
+    }
+
+    private RenderedChat AsWritten(ChatConversation conversation) => Template.Render(conversation, addGenerationPrompt: false);
+
+    private RenderedChat WithGenerationPrompt(ChatConversation conversation) => Template.Render(conversation, addGenerationPrompt: true);
+
+    /// <summary>
+    /// The last answer, as the template writes it, behind the prompt that it is asked with:
+    /// <code>
+    /// written   ...&lt;|turn>model\n                              Yes.&lt;turn|>
+    /// asked     ...&lt;|turn>model\n&lt;|channel>thought\n&lt;channel|>
+    /// result    ...&lt;|turn>model\n&lt;|channel>thought\n&lt;channel|>Yes.&lt;turn|>
+    /// </code>
+    /// </summary>
+    private RenderedChat BehindGenerationPrompt(ChatConversation conversation)
+    {
+        RenderedChat written = AsWritten(conversation);
+        if (conversation.MessageCount < 2) return written;
+        string asked = WithGenerationPrompt(conversation.WithoutLast()).Text;
+        int common = written.Text.AsSpan().CommonPrefixLength(asked);
+        int first = written.GeneratedSpans.TakeWhile(span => span.Length == 0 || span.End <= common).Count();
+        if (first == written.GeneratedSpans.Count) return written;
+        int start = written.GeneratedSpans[first].Start;
+        string answer = written.Text[start..];
+        if (answer.AsSpan().TrimStart().StartsWith(ControlTokens.ChannelOpen)) return written;
+        int moved = asked.Length - start;
+        return new RenderedChat(asked + answer, [
+            .. written.GeneratedSpans.Take(first),
+            .. written.GeneratedSpans.Skip(first).Select(span => new TextSpan(span.Start + moved, span.End + moved))]);
     }
 
     /// <summary>Both lists are in order of the text, so one walk finds which tokens overlap a generated span.</summary>
@@ -112,7 +175,7 @@ public sealed class ChatTokenizer
 
     private bool[] MaskAfterPrompt(ChatConversation conversation, string text, int[] ids)
     {
-        (RenderedChat prompt, int[] promptIds, _) = RenderAndEncode(conversation.WithoutLast(), addGenerationPrompt: true);
+        (RenderedChat prompt, int[] promptIds, _) = RenderAndEncode(conversation.WithoutLast(), WithGenerationPrompt);
         if (!text.StartsWith(prompt.Text, StringComparison.Ordinal))
             throw NoSeam("the text of its prompt does not begin the text of the conversation");
         if (!ids.AsSpan().StartsWith(promptIds))

@@ -10,6 +10,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class JsonValues
 {
+    /// <summary>How deep a row may be nested. As in Python, the last of equal keys counts.</summary>
+    public static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
+
     private const int MostDigits = 4300;        // Python's own limit
 
     /// <exception cref="ChatException">A number is too long, or a text is not Unicode.</exception>
@@ -31,6 +34,16 @@ internal static class JsonValues
             dict[ReadName(property)] = Read(property.Value);
         return dict;
     }
+
+    public static string Describe(JsonValueKind kind) => kind switch
+    {
+        JsonValueKind.Null => "null",
+        JsonValueKind.String => "a text",
+        JsonValueKind.Number => "a number",
+        JsonValueKind.Array => "a list",
+        JsonValueKind.Object => "an object",
+        _ => "true or false",
+    };
 
     private static string ReadText(JsonElement element)
     {

@@ -19,9 +19,11 @@ internal sealed class SpecialTextEscape
 
     private readonly string[] _specialTexts;
     private readonly AddedTokenTrie _special;
+    private readonly bool _onlyUserText;
 
-    public SpecialTextEscape(IEnumerable<AddedToken> addedTokens)
+    public SpecialTextEscape(IEnumerable<AddedToken> addedTokens, bool onlyUserText)
     {
+        _onlyUserText = onlyUserText;
         AddedToken[] special = [.. addedTokens.Where(token => token.IsSpecial)];
         _special = new AddedTokenTrie(special);
         _specialTexts = [.. special.Select(token => token.Content)];
@@ -49,12 +51,29 @@ internal sealed class SpecialTextEscape
         }
         return isMarked ? ReadMarks(render(marked), mark, page) : [];
 
-        ChatConversation Mark() => conversation.WithTexts(text =>
+        ChatConversation Mark() => _onlyUserText ? conversation.WithUserTexts(MarkOne) : conversation.WithTexts(MarkOne);
+
+        string MarkOne(string text)
         {
             string result = MarkText(text, mark);
             isMarked |= result.Length > text.Length;
             return result;
-        });
+        }
+    }
+
+    /// <summary>The special tokens whose text the row holds, in the order of their first occurrence.</summary>
+    public IReadOnlyList<string> FindSpecialTexts(ChatConversation conversation)
+    {
+        List<string> found = [];
+        foreach ((_, object? value) in conversation.Values)
+        {
+            if (value is not string text) continue;
+            for (int at = 0; _special.TryFind(text, at, barred: null, out int start, out int length, out _); at = start + length)
+            {
+                if (text.Substring(start, length) is var special && !found.Contains(special)) found.Add(special);
+            }
+        }
+        return found;
     }
 
     private static HashSet<int> ReadMarks(string marked, char mark, string page)

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace DiffusionGemma.Jinja;
 
-/// <summary>Limits of one rendering: no template can hang the process, fill its memory or overrun its stack.</summary>
+/// <summary>
+/// Limits of one rendering, so that no template can hang the process, fill its memory or overrun its stack; and a record of its printing.
+/// </summary>
 internal sealed class Budget
 {
     /// <summary>UTF-16 units of the longest text that a template may build.</summary>
@@ -12,6 +14,9 @@ internal sealed class Budget
     private const int DeepestCall = 200;
     private const int UnitsPerStep = 16;
 
+    private const int MostPrinted = 10_000;
+
+    private readonly List<object?> _printed = [];
     private long _steps;
     private int _depth;
 
@@ -30,6 +35,16 @@ internal sealed class Budget
         if (length > LongestText)
             throw new TemplateException($"the template builds a text of more than {LongestText:N0} characters");
         Steps(length / UnitsPerStep);
+    }
+
+    /// <summary>Values that were printed in Python's form: None, True and False, lists and dicts, and the texts inside these.</summary>
+    public IReadOnlyList<object?> Printed => _printed;
+
+    /// <summary>Records a value that is printed in Python's form.</summary>
+    public void NotePrinted(object? value)
+    {
+        if (_printed.Count < MostPrinted)
+            _printed.Add(value);
     }
 
     /// <summary>Goes one call deeper; pair with <see cref="Leave"/>.</summary>

@@ -18,6 +18,7 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 {
     private const string FileName = "tokenizer.json";
 
+    private readonly Lazy<AddedTokenTrie> _specialTexts;
     private readonly Vocabulary _vocabulary;
     private readonly BpeEncoder _encoder;
     private readonly bool _marksSpaces;
@@ -30,6 +31,8 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
         _marksSpaces = file.MarksSpaces;
         _bytes = new Lazy<VocabularyBytes>(() => new VocabularyBytes(_vocabulary, _marksSpaces));
         AddedTokens = file.AddedTokens;
+        _specialTexts = new Lazy<AddedTokenTrie>(() => new AddedTokenTrie([.. file.AddedTokens.Where(token => token.IsSpecial)]));
+        Notices = file.Notices;
         BosId = IdOfSpecial(special, "bos_token");
         EosId = IdOfSpecial(special, "eos_token");
         PadId = IdOfSpecial(special, "pad_token");
@@ -51,7 +54,12 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
     /// <summary>The id of the folder's <c>unk_token</c>, if it names one. Encoding never gives it: every character has its bytes.</summary>
     public int? UnknownId { get; }
 
-    /// <summary>The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.</summary>
+    /// <summary>Parts of tokenizer.json that are ignored because ids do not depend on them here, a sentence each; usually none.</summary>
+    public IReadOnlyList<string> Notices { get; }
+
+    /// <summary>
+    /// The UTF-8 bytes that each id adds to a decoded text: what an automaton over bytes sees of a token. Made at the first use.
+    /// </summary>
     public VocabularyBytes VocabularyBytes => _bytes.Value;
 
     /// <summary>Reads tokenizer.json, and the names of special tokens from the tokenizer_config.json beside it.</summary>
@@ -120,6 +128,9 @@ public sealed class DiffusionGemmaTokenizer : Tokenizer
 
     /// <summary>Tokens that are found in the raw text.</summary>
     internal IReadOnlyList<AddedToken> AddedTokens { get; }
+
+    /// <summary>True where the text holds the text of a special token.</summary>
+    internal bool HoldsSpecialToken(string text) => _specialTexts.Value.TryFind(text, 0, barred: null, out _, out _, out _);
 
     /// <summary>A decoder of one text.</summary>
     internal TokenDecoder CreateDecoder(bool skipSpecialTokens) => new(_vocabulary, _marksSpaces, skipSpecialTokens);

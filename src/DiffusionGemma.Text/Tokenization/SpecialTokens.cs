@@ -34,7 +34,8 @@ internal sealed class SpecialTokens
 
         void Add(JsonElement properties)
         {
-            foreach (JsonProperty property in properties.EnumerateObject())
+            // As in Python, the last of equal keys counts.
+            foreach (JsonProperty property in properties.EnumerateObject().GroupBy(property => property.Name).Select(same => same.Last()))
             {
                 // add_bos_token and the like are flags of the same spelling.
                 if (property.Name.EndsWith(Suffix, StringComparison.Ordinal)

@@ -16,6 +16,8 @@ internal sealed class TokenizerFileReader
 
     private readonly Dictionary<string, int> _model = new(300_000, StringComparer.Ordinal);
     private readonly List<AddedToken> _added = [];
+    private readonly List<AddedToken> _normalized = [];
+    private readonly List<string> _notices = [];
     private readonly HashSet<string> _read = [];
     private bool _hasModel;
     private bool _marksSpaces;
@@ -63,8 +65,9 @@ internal sealed class TokenizerFileReader
             throw Bad("the decoder does not undo the normalizer; supported is Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
         CheckBytes();
         CheckAddedTokens();
+        CheckNormalizedTokens();
         Vocabulary vocabulary = new(new Dictionary<string, int>(_model, StringComparer.Ordinal), _added);
-        return new TokenizerFile(vocabulary, ReadMerges(vocabulary), _added, _marksSpaces);
+        return new TokenizerFile(vocabulary, ReadMerges(vocabulary), _added, _marksSpaces, _notices);
     }
 
     private void ReadProperty(ref Utf8JsonReader json, string name)
@@ -77,28 +80,30 @@ internal sealed class TokenizerFileReader
                     throw Bad($"version '{version}' is not supported, only 1.0");
                 break;
             case "post_processor":
-                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                using (JsonDocument document = Parse(ref json))
                     CheckPostProcessor(document.RootElement);
                 break;
             case "truncation":
             case "padding":
                 if (json.TokenType != JsonTokenType.Null)
-                    throw Bad($"'{name}' is not supported: set it to null, rows are cut and padded when they are packed");
+                    _notices.Add($"{_path}: '{name}' is ignored: "
+                        + "rows are cut and padded when they are packed, and ids do not depend on it.");
+                Parse(ref json).Dispose();
                 break;
             case "added_tokens":
-                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                using (JsonDocument document = Parse(ref json))
                     ReadAddedTokens(document.RootElement);
                 break;
             case "normalizer":
-                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                using (JsonDocument document = Parse(ref json))
                     _marksSpaces = ReadNormalizer(document.RootElement);
                 break;
             case "pre_tokenizer":
-                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                using (JsonDocument document = Parse(ref json))
                     _hasPreTokenizer = ReadPreTokenizer(document.RootElement);
                 break;
             case "decoder":
-                using (JsonDocument document = JsonDocument.ParseValue(ref json))
+                using (JsonDocument document = Parse(ref json))
                     _decoderUnmarksSpaces = ReadDecoder(document.RootElement);
                 break;
             case "model":
@@ -116,15 +121,16 @@ internal sealed class TokenizerFileReader
             string content = token.GetProperty("content").GetString() ?? throw Bad("an added token has no content");
             if (content.Length == 0)
                 throw Bad("an added token is empty");
-            foreach (string flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
+            foreach (string flag in (string[])["single_word", "lstrip", "rstrip"])
             {
-                // 'normalized' is true where the file doesn't say otherwise and the token isn't special.
-                bool value = token.TryGetProperty(flag, out JsonElement given)
-                    ? given.GetBoolean() : flag == "normalized" && !IsSpecial(token);
-                if (value)
+                if (token.TryGetProperty(flag, out JsonElement given) && given.GetBoolean())
                     throw Bad($"added token '{content}' has {flag}: true, which is not supported");
             }
-            _added.Add(new AddedToken(ReadId(token.GetProperty("id").GetInt64(), content), content, IsSpecial(token)));
+            AddedToken added = new(ReadId(token.GetProperty("id").GetInt64(), content), content, IsSpecial(token));
+            _added.Add(added);
+            // 'normalized' is true where the file doesn't say otherwise and the token isn't special.
+            if (token.TryGetProperty("normalized", out JsonElement normalized) ? normalized.GetBoolean() : !added.IsSpecial)
+                _normalized.Add(added);
         }
 
         static bool IsSpecial(JsonElement token) => token.TryGetProperty("special", out JsonElement special) && special.GetBoolean();
@@ -134,7 +140,7 @@ internal sealed class TokenizerFileReader
     {
         if (normalizer.ValueKind == JsonValueKind.Null)
             return false;
-        if (IsReplace(normalizer, " ", "▁"))
+        if (IsReplace(OnlyStep(normalizer, "normalizers"), " ", "▁"))
             return true;
         throw Bad($"normalizer {Shorten(normalizer)} is not supported, only Replace ' ' by '▁'");
     }
@@ -144,9 +150,10 @@ internal sealed class TokenizerFileReader
         if (preTokenizer.ValueKind == JsonValueKind.Null)
             return false;
         // Splits at spaces, and the normalizer has left none: it does nothing.
-        bool splitsAtSpaces = TypeOf(preTokenizer) == "Split"
-            && preTokenizer.TryGetProperty("pattern", out JsonElement pattern) && IsString(pattern, "String", " ")
-            && !(preTokenizer.TryGetProperty("invert", out JsonElement invert) && invert.GetBoolean());
+        JsonElement step = OnlyStep(preTokenizer, "pretokenizers");
+        bool splitsAtSpaces = TypeOf(step) == "Split"
+            && step.TryGetProperty("pattern", out JsonElement pattern) && IsString(pattern, "String", " ")
+            && !(step.TryGetProperty("invert", out JsonElement invert) && invert.GetBoolean());
         if (!splitsAtSpaces)
             throw Bad($"pre_tokenizer {Shorten(preTokenizer)} is not supported, only Split at ' '");
         return true;
@@ -167,16 +174,31 @@ internal sealed class TokenizerFileReader
     }
 
     /// <summary>
-    /// One that adds tokens to the text's own, such as &lt;bos&gt;: the chat template writes it, and text alone is encoded without.
+    /// Accepts post-processors that only add tokens around a text (the chat template writes &lt;bos&gt;, and text is encoded without) or
+    /// change offsets. One that would write the text twice, or not at all, is refused.
     /// </summary>
     private void CheckPostProcessor(JsonElement processor)
     {
-        bool addsOnly = processor.ValueKind == JsonValueKind.Null || (TypeOf(processor) == "TemplateProcessing"
-            && processor.TryGetProperty("single", out JsonElement single) && single.ValueKind == JsonValueKind.Array
-            && single.EnumerateArray().Count(
-                piece => piece.ValueKind == JsonValueKind.Object && piece.TryGetProperty("Sequence", out _)) == 1);
-        if (!addsOnly)
-            throw Bad($"post_processor {Shorten(processor)} is not supported, only TemplateProcessing around the text");
+        switch (TypeOf(processor))
+        {
+            case null when processor.ValueKind == JsonValueKind.Null:
+                break;
+            case "Sequence" when processor.TryGetProperty("processors", out JsonElement steps) && steps.ValueKind == JsonValueKind.Array:
+                foreach (JsonElement step in steps.EnumerateArray())
+                    CheckPostProcessor(step);
+                break;
+            case "TemplateProcessing" when processor.TryGetProperty("single", out JsonElement single)
+                && single.ValueKind == JsonValueKind.Array && single.EnumerateArray().Count(IsSequence) == 1:
+                break;
+            case ("BertProcessing" or "RobertaProcessing" or "ByteLevel") and var type:
+                _notices.Add($"{_path}: post_processor '{type}' is ignored: "
+                    + "it adds tokens around a text, or changes offsets; text is encoded without.");
+                break;
+            default:
+                throw Bad($"post_processor {Shorten(processor)} is not supported: it does not write the text once");
+        }
+
+        static bool IsSequence(JsonElement piece) => piece.ValueKind == JsonValueKind.Object && piece.TryGetProperty("Sequence", out _);
     }
 
     private void ReadModel(ref Utf8JsonReader json)
@@ -298,6 +320,51 @@ internal sealed class TokenizerFileReader
                 throw Bad($"added token '{token.Content}' stands twice");
             next = Math.Max(next, token.Id + 1);
         }
+    }
+
+    /// <summary>
+    /// A token with 'normalized' is looked for after the others, in the normalized text. That is the same where it holds no space, and
+    /// where no other token can overlap with it.
+    /// </summary>
+    private void CheckNormalizedTokens()
+    {
+        HashSet<string> normalized = [.. _normalized.Select(token => token.Content)];
+        string[] others = [.. _added.Select(token => token.Content).Where(content => !normalized.Contains(content))];
+        foreach (string content in normalized)
+        {
+            if (_marksSpaces && content.AsSpan().ContainsAny(' ', Vocabulary.SpaceMark))
+                throw Bad($"added token '{content}' has normalized: true and holds a space, which is not supported");
+            if (others.FirstOrDefault(other => Overlap(content, other)) is { } overlapping)
+                throw Bad($"added token '{content}' has normalized: true and may overlap with '{overlapping}', which is not supported");
+        }
+
+        static bool Overlap(string left, string right) =>
+            left.Contains(right, StringComparison.Ordinal) || right.Contains(left, StringComparison.Ordinal)
+            || EndBegins(left, right) || EndBegins(right, left);
+
+        static bool EndBegins(string left, string right)
+        {
+            for (int length = 1; length < Math.Min(left.Length, right.Length); length++)
+            {
+                if (left.AsSpan(left.Length - length).SequenceEqual(right.AsSpan(0, length)))
+                    return true;
+            }
+            return false;
+        }
+    }
+
+    /// <summary>The one step of a Sequence, or the step itself.</summary>
+    private static JsonElement OnlyStep(JsonElement step, string list) =>
+        TypeOf(step) == "Sequence" && step.TryGetProperty(list, out JsonElement steps) && steps.ValueKind == JsonValueKind.Array
+        && steps.GetArrayLength() == 1 ? steps[0] : step;
+
+    /// <summary>Reads the value as a document. As in the reference, a property that occurs twice is an error.</summary>
+    private JsonDocument Parse(ref Utf8JsonReader json)
+    {
+        int start = (int)json.TokenStartIndex + (_json.Length - WithoutByteOrderMark(_json).Length);
+        json.Skip();
+        int end = (int)json.BytesConsumed + (_json.Length - WithoutByteOrderMark(_json).Length);
+        return JsonDocument.Parse(_json.AsMemory(start..end), new JsonDocumentOptions { AllowDuplicateProperties = false });
     }
 
     private static bool IsReplace(JsonElement step, string pattern, string content) =>

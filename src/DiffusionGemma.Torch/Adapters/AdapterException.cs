@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>An adapter folder that cannot be read, does not fit the model, or asks for what this library cannot honour.</summary>
+/// <summary>Thrown for an adapter folder that cannot be read, does not fit the model, or uses settings that are not supported.</summary>
 public sealed class AdapterException : IOException
 {
     /// <summary>An error with its message: the file, the tensor or setting at fault, and what to do.</summary>

@@ -2,15 +2,15 @@ using System.Text.RegularExpressions;
 
 namespace DiffusionGemma;
 
-/// <summary>Between target names, modules, and the regular expression that PEFT stores.</summary>
+/// <summary>Converts between target names, modules, and the regular expression that PEFT stores.</summary>
 internal static partial class LoraTargets
 {
     private const string Decoder = "model.decoder.", SelfConditioning = Decoder + "self_conditioning.";
 
-    /// <summary>Whether the encoder has no such module.</summary>
+    /// <summary>Returns true for modules that the encoder lacks.</summary>
     public static bool IsDecoderOnly(string module) => module.StartsWith(SelfConditioning, StringComparison.Ordinal);
 
-    /// <summary>The projections that the targets name. Every target must name at least one.</summary>
+    /// <summary>Finds the projections that the targets name; every target must name at least one.</summary>
     /// <exception cref="ArgumentException">A target matches nothing.</exception>
     public static IReadOnlyList<string> Match(IReadOnlyList<string> targets, IReadOnlyList<string> modules)
     {
@@ -31,12 +31,12 @@ internal static partial class LoraTargets
     }
 
     /// <summary>
-    /// A regular expression over transformers' module names that hits the adapted projections of both passes and nothing else: plain names
-    /// would hit the vision tower too.
+    /// Builds a regular expression over transformers' module names that matches the adapted projections of both passes and nothing else:
+    /// plain names would match the vision tower too.
     /// </summary>
     /// <param name="adapted">Names of adapted projections, as in the checkpoint.</param>
     /// <param name="modules">Names of all projections of the layers.</param>
-    /// <param name="bothPasses">False: the decoder's alone.</param>
+    /// <param name="bothPasses">False: only the decoder's.</param>
     /// <returns>Null where nothing is adapted.</returns>
     public static string? PeftPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
     {
@@ -44,12 +44,14 @@ internal static partial class LoraTargets
         string[] patterns =
         [
             .. layers.Length == 0 ? Array.Empty<string>() : [LayersPattern(layers, modules, bothPasses)],
-            .. own.Length == 0 ? Array.Empty<string>() : [$@".*decoder\.({string.Join('|', own.Select(m => Regex.Escape(m[Decoder.Length..])))})$"],
+            .. own.Length == 0
+                ? Array.Empty<string>()
+                : [$@".*decoder\.({string.Join('|', own.Select(m => Regex.Escape(m[Decoder.Length..])))})$"],
         ];
         return patterns.Length switch { 0 => null, 1 => patterns[0], _ => $"({string.Join('|', patterns)})" };
     }
 
-    /// <summary>"self_attn.q_proj" of "model.decoder.layers.3.self_attn.q_proj".</summary>
+    /// <summary>Removes the layer's prefix: "self_attn.q_proj" of "model.decoder.layers.3.self_attn.q_proj".</summary>
     public static string Suffix(string module) => LayerPrefix().Replace(module, "");
 
     private static string LayersPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
@@ -61,7 +63,11 @@ internal static partial class LoraTargets
         {
             string letters = string.Concat("qkvo".Where(c => suffixes.Contains($"self_attn.{c}_proj")));
             string dense = string.Join('|', new[] { "gate", "up", "down" }.Where(n => suffixes.Contains($"mlp.{n}_proj")));
-            string[] kinds = [.. letters.Length > 0 ? [$@"self_attn\.[{letters}]_proj"] : Array.Empty<string>(), .. dense.Length > 0 ? [$@"mlp\.({dense})_proj"] : Array.Empty<string>()];
+            string[] kinds =
+            [
+                .. letters.Length > 0 ? [$@"self_attn\.[{letters}]_proj"] : Array.Empty<string>(),
+                .. dense.Length > 0 ? [$@"mlp\.({dense})_proj"] : Array.Empty<string>(),
+            ];
             tail = $@"layers\.\d+\.({string.Join('|', kinds)})$";
         }
         else

@@ -1,23 +1,24 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// The draws of NeMo AutoModel's recipe (D3PM-uniform corruption, Austin et al. 2021): functions of (seed, step, index in the global
-/// batch) alone, so how a batch is spread over devices and micro-batches never matters. PyTorch's CPU generator, one a draw.
+/// Draws by NeMo AutoModel's recipe (D3PM-uniform corruption, Austin et al. 2021): functions of (seed, step, index in the global batch)
+/// alone, so that the split of a batch over devices and micro-batches does not matter. Each draw has a CPU generator of PyTorch's of its
+/// own.
 /// </summary>
 internal static class ExampleDraws
 {
+    /// <summary>Draws corruption, canvas and coin of one example.</summary>
     /// <param name="seed">The run's seed.</param>
     /// <param name="step">Optimiser steps before this one.</param>
     /// <param name="index">The example's index in the global batch.</param>
     /// <param name="globalBatchSize">Examples a step.</param>
     /// <param name="example">The packed row.</param>
     /// <param name="canvasLength">Tokens a canvas.</param>
-    /// <param name="vocabularySize">Replacements are drawn below it.</param>
-    /// <param name="noiseFloor">The least t.</param>
-    /// <param name="selfConditioningProbability">The coin's.</param>
+    /// <param name="vocabularySize">Number of tokens that replacements are drawn from.</param>
+    /// <param name="noiseFloor">The smallest t.</param>
+    /// <param name="selfConditioningProbability">Probability of self-conditioning.</param>
     public static ExampleDraw Draw(
         long seed, long step, int index, int globalBatchSize, TrainingExample example, int canvasLength, int vocabularySize,
         double noiseFloor, double selfConditioningProbability)

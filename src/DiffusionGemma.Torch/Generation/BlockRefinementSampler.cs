@@ -1,16 +1,18 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// Commits positions whose proposal has a probability above a threshold, and the likeliest others up to a quota: after step s of S at least
-/// ⌈(s + 1) C / S⌉ of C are committed, and at least <paramref name="minimumCommits"/> more than before. A committed token stays, unless a
-/// different one is proposed with a probability above the edit threshold (diffusers' BlockRefinementScheduler under uniform corruption).
+/// Commits positions whose proposal has a probability above a threshold, and the most likely others up to a quota: after step s of S at
+/// least ⌈(s + 1) C / S⌉ of C are committed, and at least <paramref name="minimumCommits"/> more than before. A committed token is kept,
+/// unless a different one is proposed with a probability above the edit threshold (diffusers' BlockRefinementScheduler under uniform
+/// corruption).
 /// </summary>
 /// <param name="pinned">[C]: positions that are committed from the start, and never edited.</param>
 /// <param name="steps">S.</param>
 /// <param name="commitThreshold">Probability above which a proposal is committed.</param>
-/// <param name="minimumCommits">At least so many a step, while any are left.</param>
+/// <param name="minimumCommits">Fewest commits a step, while any positions are open.</param>
 /// <param name="editThreshold">Probability above which another token replaces a committed one; null: never.</param>
-internal sealed class BlockRefinementSampler(bool[] pinned, int steps, double commitThreshold, int minimumCommits, double? editThreshold) : ICanvasSampler
+internal sealed class BlockRefinementSampler(
+    bool[] pinned, int steps, double commitThreshold, int minimumCommits, double? editThreshold) : ICanvasSampler
 {
     private readonly bool[] _committed = [.. pinned];
     private bool _edited;

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -7,7 +6,7 @@ namespace DiffusionGemma;
 internal sealed class CanvasDistributions : ICanvasDistributions
 {
     private readonly DiffusionGemmaModel _model;
-    private readonly Tensor _weights;                                                           // [N,V], exp(score - largest): not normalised
+    private readonly Tensor _weights;                                       // [N,V], exp(score - largest): not normalised
     private readonly SoftmaxRows _softmax;
     private readonly long _sliceElements;
 
@@ -96,7 +95,9 @@ internal sealed class CanvasDistributions : ICanvasDistributions
 
         public Tensor ExpectedEmbeddings() => all.ExpectedEmbeddings(row, 1);
 
-        /// <summary>Sorts tokens by weight, descending, with weight 0 for those outside the nucleus; returns the weights and the tokens' ids.</summary>
+        /// <summary>
+        /// Sorts tokens by weight, descending, with weight 0 for those outside the nucleus; returns the weights and the tokens' ids.
+        /// </summary>
         private static (Tensor Weights, Tensor Ids) Nucleus(Tensor weights, int topK, double topP)
         {
             (Tensor sorted, Tensor ids) = topK > 0 && topK < weights.shape[1] ? weights.topk(topK, -1) : weights.sort(-1, descending: true);

@@ -1,17 +1,14 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
 /// Computes the distributions of canvas positions from the decoder's hidden state, a few rows at a time: logits [rows,C,V] of a whole batch
-/// never exist
-/// at once. With s = cap · tanh(x / cap) / temperature they are softmax(s).
+/// never exist at once. With s = cap · tanh(x / cap) / temperature they are softmax(s).
 /// </summary>
 /// <remarks>
 /// tanh(y) = 2σ(2y) - 1, and a constant does not change a softmax: the scores here are (2 cap / T) · σ(2x / cap), of which the largest is
-/// then
-/// subtracted. A sigmoid costs a fifth of a tanh.
+/// then subtracted. A sigmoid costs a fifth of a tanh.
 /// </remarks>
 /// <param name="model">The model.</param>
 /// <param name="chunkElements">Scores held at once, 256 MiB in float32; never less than one row's.</param>
@@ -19,7 +16,7 @@ namespace DiffusionGemma;
 internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements = 1L << 26, long sliceElements = 1L << 19) : IDisposable
 {
     private readonly DiffusionGemmaConfig _config = model.Config;
-    private readonly ScalarType _wide = RotaryEmbedding.AtLeastFloat32(model.DType);
+    private readonly ScalarType _wide = model.DType.AtLeastFloat32();
     private Tensor? _buffer;
 
     /// <summary>Computes the distributions of every row, chunk by chunk, in order. A row with a grammar is a chunk of its own.</summary>
@@ -63,8 +60,8 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
         Tensor table = model.Stack.Embedding;
         long positions = hidden.shape[0], vocabulary = table.shape[0];
         double scale = 2 / _config.FinalLogitSoftcapping;
-        if (model.DType != _wide)
-            return Kernels.Linear(hidden, table).to(_wide).mul_(scale);    // the product's own rounding is part of the model
+        // the product's own rounding is part of the model
+        if (model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);
         if (_buffer is null || _buffer.shape[0] < positions)
         {
             _buffer?.Dispose();

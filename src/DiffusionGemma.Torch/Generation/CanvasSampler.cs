@@ -1,14 +1,16 @@
 namespace DiffusionGemma;
 
-/// <summary>Which way positions of a canvas are settled.</summary>
+/// <summary>Methods of settling positions of a canvas.</summary>
 public enum CanvasSampler
 {
-    /// <summary>The positions of lowest entropy, up to a bound on their joint entropy; the rest is redrawn (transformers' EntropyBoundSampler).</summary>
+    /// <summary>
+    /// Accepts positions of lowest entropy, up to a bound on their joint entropy, and redraws the rest (transformers' EntropyBoundSampler).
+    /// </summary>
     EntropyBound,
 
     /// <summary>
-    /// Positions whose proposal is likely enough are committed, at least so many a step that all are when the steps are used up; committed tokens
-    /// may be edited (diffusers' BlockRefinementScheduler under uniform corruption).
+    /// Commits positions whose proposal is likely enough, and enough of the others that all are committed after the last step; committed
+    /// tokens may be edited (diffusers' BlockRefinementScheduler under uniform corruption).
     /// </summary>
     BlockRefinement,
 }

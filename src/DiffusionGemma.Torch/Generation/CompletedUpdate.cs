@@ -1,5 +1,5 @@
 namespace DiffusionGemma;
 
-/// <summary>The answer is complete.</summary>
-/// <param name="Result">All of it.</param>
+/// <summary>The complete answer.</summary>
+/// <param name="Result">The answer.</param>
 public sealed record CompletedUpdate(GenerationResult Result) : GenerationUpdate;

@@ -1,11 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Rows that are denoised together, with what the model keeps of each: its encoded tokens, and the prediction that conditions its next pass. Rows join and
-/// leave between passes; a row that has left costs nothing more.
+/// Rows that are denoised together, with what the model keeps of each: its encoded tokens, and the prediction that conditions its next
+/// pass. Rows join and leave between passes; a row that has left costs nothing more.
 /// </summary>
 internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
 {
@@ -17,7 +16,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
 
     private readonly KeyValueCache _cache = new(model.Config, model.Device, model.DType);
     private readonly List<DenoisingRow> _rows = [];
-    private Tensor? _expected;                                                                  // [rows,C,H]: expected embeddings under the last pass
+    private Tensor? _expected;                                              // [rows,C,H]: expected embeddings under the last pass
     private (int[] Ids, IReadOnlyList<KeyValues> Layers)? _prefix;
 
     /// <summary>The rows in the batch's own order, which changes as rows leave.</summary>
@@ -25,7 +24,8 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
 
     /// <summary>Encodes the prompts of new rows, and adds the rows in this order.</summary>
     /// <param name="rows">Best of like lengths.</param>
-    /// <param name="sharedPrefix">What these prompts and later ones begin with, to be encoded once; null: the prefix of the admission before.</param>
+    /// <param name="sharedPrefix">What these prompts and later ones begin with, to be encoded once; null: the prefix of the admission
+    /// before.</param>
     public void Admit(IReadOnlyList<DenoisingRow> rows, int[]? sharedPrefix = null)
     {
         if (rows.Count == 0) return;
@@ -33,7 +33,8 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         int first = _rows.Count;
         _rows.AddRange(rows);
         _cache.AddRows(rows.Count);
-        bool isNew = sharedPrefix is { Length: >= SharedPrefix.LeastLength } && !(_prefix?.Ids.AsSpan().SequenceEqual(sharedPrefix) ?? false);
+        bool isNew = sharedPrefix is { Length: >= SharedPrefix.LeastLength }
+            && !(_prefix?.Ids.AsSpan().SequenceEqual(sharedPrefix) ?? false);
         if (isNew) EncodeSharedPrefix(first, sharedPrefix!);
         var unread = new List<int[]>();
         for (int i = 0; i < rows.Count; i++)
@@ -73,8 +74,11 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         for (int first = 0; first < _rows.Count; first++)
         {
             var run = new List<int[]>();
-            for (int i = first; i < _rows.Count && canvases.TryGetValue(_rows[i], out int[]? ids) && _cache.Lengths[i] == _cache.Lengths[first]; i++)
+            for (int i = first; i < _rows.Count && _cache.Lengths[i] == _cache.Lengths[first]; i++)
+            {
+                if (!canvases.TryGetValue(_rows[i], out int[]? ids)) break;
                 run.Add(ids);
+            }
             if (run.Count == 0) continue;
             EncodeRows(first, run);
             first += run.Count - 1;
@@ -155,7 +159,10 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         }
     }
 
-    /// <summary>Encodes tokens of rows whose caches are of one length, padded on the right, in one pass; those of a single row in pieces where they are many.</summary>
+    /// <summary>
+    /// Encodes tokens of rows whose caches are of one length, padded on the right, in one pass; those of a single row in pieces where they
+    /// are many.
+    /// </summary>
     private void EncodeTogether(int first, IReadOnlyList<int[]> unread)
     {
         int width = unread.Max(ids => ids.Length);
@@ -163,11 +170,12 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         {
             using var scope = NewDisposeScope();
             piece = unread.Count == 1 ? Math.Min(EncoderTokens, width - start) : width;
-            long[] padded = [.. unread.SelectMany(ids => Enumerable.Range(start, piece).Select(i => i < ids.Length ? (long)ids[i] : model.Config.PadTokenId))];
-            int past = _cache.Lengths[first], count = piece;
-            Tensor ids = tensor(padded, device: model.Device).view(unread.Count, piece);
+            int past = _cache.Lengths[first], from = start, count = piece;
+            IEnumerable<long> Padded(int[] tokens) =>
+                Enumerable.Range(from, count).Select(i => i < tokens.Length ? (long)tokens[i] : model.Config.PadTokenId);
+            Tensor ids = tensor(unread.SelectMany(Padded).ToArray(), device: model.Device).view(unread.Count, piece);
             Tensor positions = arange(past, past + piece, device: model.Device).unsqueeze(0);
-            _cache.BeginAppend(first, [.. unread.Select(ids => Math.Min(ids.Length - start, piece))]);
+            _cache.BeginAppend(first, [.. unread.Select(tokens => Math.Min(tokens.Length - from, count))]);
             model.Encode(ids, positions, _cache.Layers, kind => _cache.EncoderMask(kind, count), new PassContext(Pass.Encoder));
             _cache.EndAppend();
         }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -14,8 +13,7 @@ namespace DiffusionGemma;
 /// <param name="model">The model.</param>
 /// <param name="noise">
 /// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all
-/// answers are complete.
-/// Null: each row draws its own.
+/// answers are complete. Null: each row draws its own.
 /// </param>
 internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noise = null) : IDisposable
 {
@@ -55,8 +53,9 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         double[] temperatures = [.. _batch.Rows.Select(row => row.Temperature)];
         RowGrammar?[] grammars = [.. _batch.Rows.Select(row => row.Grammar)];
         // A source draws for the whole batch at once, finished rows included; all its rows have the same grammar, or none.
-        double[][]? uniforms = noise is null || grammars.Contains(null) ? null : ToHost(
-            noise, _batch.Rows.Count, model.Config.CanvasLength);
+        double[][]? uniforms = noise is null || grammars.Contains(null)
+            ? null
+            : ToHost(noise, _batch.Rows.Count, model.Config.CanvasLength);
         int[][]? random = uniforms is null ? null : DrawCanvas(_batch.Rows.Count);
         _head.Visit(hidden, temperatures, grammars, whole: noise is not null, chunk =>
         {

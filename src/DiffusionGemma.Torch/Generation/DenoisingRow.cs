@@ -81,7 +81,7 @@ internal sealed class DenoisingRow : IDisposable
         Pin(Tokens);
         Draft = [.. Tokens];
         IsCanvasFinished = !_pinned.Contains(false);
-        _sampler = Options.NewSampler(_pinned);
+        _sampler = Options.CreateSampler(_pinned);
         _stepsPerCanvas.Add(0);
         Grammar?.BeginCanvas(Canvas);
         ShowKnown(_pinned);
@@ -119,8 +119,8 @@ internal sealed class DenoisingRow : IDisposable
         _stableSteps = Step > 0 && draft.AsSpan().SequenceEqual(Draft) ? _stableSteps + 1 : 0;
         Draft = draft;
         double mean = entropies.Sum() / _pinned.Count(p => !p);
-        bool finished = Options.IsFinished(new CanvasState(Prompt, Canvas, Step, draft, entropies, mean,
-            _stableSteps)) | _sampler.IsComplete;
+        var state = new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps);
+        bool finished = Options.IsFinished(state) | _sampler.IsComplete;
         var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
         if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;

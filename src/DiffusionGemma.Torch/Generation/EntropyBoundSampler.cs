@@ -2,7 +2,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Accepts the k positions of lowest entropy with entropy_1 + ... + entropy_k - entropy_k ≤ bound (transformers' EntropyBoundSampler): the
-/// joint uncertainty of what is settled at once is bounded, and the first position past the bound is accepted too. Nothing stays settled.
+/// joint uncertainty of the positions that settle at once is bounded, and the first position beyond the bound is accepted too. Every step
+/// decides anew.
 /// </summary>
 internal sealed class EntropyBoundSampler(double bound) : ICanvasSampler
 {

@@ -3,27 +3,32 @@ using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
-/// <summary>generation_config.json; an absent file or entry is null. Entries that would change answers and cannot be honoured are refused by name.</summary>
+/// <summary>
+/// Reads generation_config.json; an absent file or entry is null. Entries that would change answers and are not supported are refused by
+/// name.
+/// </summary>
 internal sealed class GenerationConfigFile
 {
     private const string SamplerKey = "sampler_config", EntropyBoundKind = "EntropyBoundSamplerConfig";
 
-    /// <summary>Entries of transformers' GenerationConfig that alter what is generated, and the values with which they do nothing.</summary>
+    /// <summary>Entries of transformers' GenerationConfig that change answers, with the values that have no effect.</summary>
     private static readonly Dictionary<string, double[]> Neutral = new()
     {
-        ["bad_words_ids"] = [], ["begin_suppress_tokens"] = [], ["constraints"] = [], ["diversity_penalty"] = [0], ["encoder_no_repeat_ngram_size"] = [0],
-        ["encoder_repetition_penalty"] = [1], ["epsilon_cutoff"] = [0], ["eta_cutoff"] = [0], ["exponential_decay_length_penalty"] = [],
-        ["force_words_ids"] = [], ["forced_bos_token_id"] = [], ["forced_eos_token_id"] = [], ["guidance_scale"] = [1], ["length_penalty"] = [1],
-        ["max_time"] = [], ["min_length"] = [0], ["min_new_tokens"] = [0], ["min_p"] = [0], ["no_repeat_ngram_size"] = [0], ["num_beam_groups"] = [1],
-        ["num_beams"] = [1], ["num_return_sequences"] = [1], ["penalty_alpha"] = [0], ["prompt_lookup_num_tokens"] = [], ["repetition_penalty"] = [1],
-        ["sequence_bias"] = [], ["stop_strings"] = [], ["suppress_tokens"] = [], ["temperature"] = [1], ["typical_p"] = [1], ["watermarking_config"] = [],
+        ["bad_words_ids"] = [], ["begin_suppress_tokens"] = [], ["constraints"] = [], ["diversity_penalty"] = [0],
+        ["encoder_no_repeat_ngram_size"] = [0], ["encoder_repetition_penalty"] = [1], ["epsilon_cutoff"] = [0], ["eta_cutoff"] = [0],
+        ["exponential_decay_length_penalty"] = [], ["force_words_ids"] = [], ["forced_bos_token_id"] = [], ["forced_eos_token_id"] = [],
+        ["guidance_scale"] = [1], ["length_penalty"] = [1], ["max_time"] = [], ["min_length"] = [0], ["min_new_tokens"] = [0],
+        ["min_p"] = [0], ["no_repeat_ngram_size"] = [0], ["num_beam_groups"] = [1], ["num_beams"] = [1], ["num_return_sequences"] = [1],
+        ["penalty_alpha"] = [0], ["prompt_lookup_num_tokens"] = [], ["repetition_penalty"] = [1], ["sequence_bias"] = [],
+        ["stop_strings"] = [], ["suppress_tokens"] = [], ["temperature"] = [1], ["typical_p"] = [1], ["watermarking_config"] = [],
     };
 
     private readonly string _path;
     private readonly JsonObject _root = [];
     private readonly JsonObject _sampler = [];
 
-    /// <exception cref="InvalidDataException">The file is no JSON object, or asks for what is not supported.</exception>
+    /// <summary>Reads the file of a checkpoint folder.</summary>
+    /// <exception cref="InvalidDataException">The file is not a JSON object, or has an entry that is not supported.</exception>
     public GenerationConfigFile(string folder)
     {
         _path = Path.Combine(folder, "generation_config.json");
@@ -37,14 +42,17 @@ internal sealed class GenerationConfigFile
             throw new InvalidDataException($"{_path} is not a JSON object ({e.Message}). Restore the file from the checkpoint.", e);
         }
         foreach ((string key, double[] nothing) in Neutral)
-            if (_root[key] is { } value && !(value is JsonValue number && number.TryGetValue(out double found) && nothing.Contains(found)) && value is not JsonArray { Count: 0 })
-                throw new InvalidDataException($"{_path}: '{key}' is {value.ToJsonString()}, which cannot be honoured here. Remove the entry to go on without it.");
+            if (_root[key] is { } value && !IsNeutral(value, nothing))
+                throw new InvalidDataException(
+                    $"{_path}: '{key}' is {value.ToJsonString()}, which is not supported. Remove the entry to go on without it.");
         if (_root["do_sample"] is JsonValue sample && sample.TryGetValue(out bool samples) && !samples)
-            throw new InvalidDataException($"{_path}: 'do_sample' is false: set t_min and t_max to 0 for the most likely tokens, or remove the entry.");
+            throw new InvalidDataException(
+                $"{_path}: 'do_sample' is false: set t_min and t_max to 0 for the most likely tokens, or remove the entry.");
         if (_root[SamplerKey] is null) return;
         _sampler = _root[SamplerKey] as JsonObject ?? throw Wrong(SamplerKey, _root[SamplerKey]!);
         string? kind = (_sampler["_cls_name"] as JsonValue)?.TryGetValue(out string? name) == true ? name : null;
-        if (kind != EntropyBoundKind) throw new InvalidDataException($"{_path}: the sampler '{kind}' is not supported; only {EntropyBoundKind} is.");
+        if (kind != EntropyBoundKind)
+            throw new InvalidDataException($"{_path}: the sampler '{kind}' is not supported; only {EntropyBoundKind} is.");
     }
 
     public int? Integer(string key) => Value<int>(_root, key);
@@ -57,9 +65,15 @@ internal sealed class GenerationConfigFile
         _root[key] switch
         {
             null => null,
-            JsonArray list => [.. list.Select(item => item is JsonValue value && value.TryGetValue(out int id) ? id : throw Wrong(key, list))],
+            JsonArray list =>
+            [
+                .. list.Select(item => item is JsonValue value && value.TryGetValue(out int id) ? id : throw Wrong(key, list)),
+            ],
             _ => [Integer(key)!.Value],
         };
+
+    private static bool IsNeutral(JsonNode value, double[] neutral) =>
+        value is JsonArray { Count: 0 } || value is JsonValue number && number.TryGetValue(out double found) && neutral.Contains(found);
 
     private T? Value<T>(JsonObject from, string key)
         where T : struct =>
@@ -70,5 +84,6 @@ internal sealed class GenerationConfigFile
             JsonNode other => throw Wrong(key, other),
         };
 
-    private InvalidDataException Wrong(string key, JsonNode found) => new($"{_path}: '{key}' is {found.ToJsonString()}, expected a number.");
+    private InvalidDataException Wrong(string key, JsonNode found) =>
+        new($"{_path}: '{key}' is {found.ToJsonString()}, expected a number.");
 }

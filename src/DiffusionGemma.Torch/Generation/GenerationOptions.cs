@@ -3,65 +3,71 @@ using System.Text.Json.Serialization;
 namespace DiffusionGemma;
 
 /// <summary>
-/// How a run denoises: the entries of generation_config.json, and what only this library has. Null means the checkpoint folder's value, and
-/// where that has none, the default that is given here (the reference's, where it has one).
+/// Options of denoising: the entries of generation_config.json, and this library's own. Null stands for the checkpoint folder's value, and
+/// without one for the default given here (the reference's, where it has one).
 /// </summary>
 public sealed record GenerationOptions
 {
-    /// <summary>New tokens at most. The last canvas is denoised whole, and then cut. 256.</summary>
+    /// <summary>Most new tokens. The last canvas is denoised whole, and then cut. Default: 256.</summary>
     public int? MaxNewTokens { get; init; }
 
-    /// <summary>Decoder passes a canvas at most. 48.</summary>
+    /// <summary>Most decoder passes a canvas. Default: 48.</summary>
     public int? MaxDenoisingSteps { get; init; }
 
-    /// <summary>Which positions a step settles. Entropy bound.</summary>
+    /// <summary>Method of settling positions. Default: entropy bound.</summary>
     public CanvasSampler? Sampler { get; init; }
 
     /// <summary>
-    /// Entropy bound: a step accepts its positions of lowest entropy while the entropies accepted before add up to no more than this, in nats;
-    /// the first beyond it is accepted too. 0.1.
+    /// Entropy bound: a step accepts its positions of lowest entropy while the entropies accepted before add up to no more than this, in
+    /// nats; the first beyond it is accepted too. Default: 0.1.
     /// </summary>
     public double? EntropyBound { get; init; }
 
-    /// <summary>Block refinement: a proposal more likely than this is committed. 0.95.</summary>
+    /// <summary>Block refinement: a proposal more likely than this is committed. Default: 0.95.</summary>
     public double? CommitThreshold { get; init; }
 
-    /// <summary>Block refinement: tokens committed a step at least, beside the quota that the number of steps asks for. 1.</summary>
+    /// <summary>
+    /// Block refinement: fewest tokens committed a step, beside the quota that follows from the number of steps. Default: 1.
+    /// </summary>
     public int? MinimumCommits { get; init; }
 
     /// <summary>Block refinement: a committed token is replaced by another that is more likely than this. Default: never.</summary>
     public double? EditThreshold { get; init; }
 
-    /// <summary>The temperature that the last possible step approaches: step s of S remaining divides logits by TMin + (TMax - TMin) s / S. 0.4.</summary>
+    /// <summary>
+    /// The temperature that the last possible step approaches: step s of S remaining divides logits by TMin + (TMax - TMin) s / S. Default:
+    /// 0.4.
+    /// </summary>
     public double? TMin { get; init; }
 
     /// <summary>
-    /// The temperature of the first step. 0.8. Where both are 0 nothing is drawn: the most likely token is proposed, and entropies and
-    /// probabilities are those of the logits as they are.
+    /// The temperature of the first step. Default: 0.8. Where both are 0 nothing is drawn: the most likely token is proposed, and entropies
+    /// and probabilities are those of the unscaled logits.
     /// </summary>
     public double? TMax { get; init; }
 
-    /// <summary>Proposals are drawn from so many most likely tokens; 0: from all. 0.</summary>
+    /// <summary>The number of most likely tokens that proposals are drawn from; 0: all. Default: 0.</summary>
     public int? TopK { get; init; }
 
     /// <summary>
-    /// Proposals are drawn from the fewest most likely tokens whose probabilities (among those that <see cref="TopK"/> left) add up to this; 1: from all. 1.
+    /// Proposals are drawn from the fewest most likely tokens whose probabilities (among those that <see cref="TopK"/> left) add up to
+    /// this; 1: all. Default: 1.
     /// </summary>
     public double? TopP { get; init; }
 
-    /// <summary>Steps for which the draft must have stayed the same before a row may finish a canvas early. 1.</summary>
+    /// <summary>Steps for which the draft must have stayed the same before a row may finish a canvas early. Default: 1.</summary>
     public int? StabilityThreshold { get; init; }
 
-    /// <summary>Mean entropy in nats below which a stable row finishes a canvas early. 0.005.</summary>
+    /// <summary>Mean entropy in nats below which a stable row finishes a canvas early. Default: 0.005.</summary>
     public double? ConfidenceThreshold { get; init; }
 
-    /// <summary>A rule of your own that also finishes a canvas early. Not saved with an ML.NET model.</summary>
+    /// <summary>A custom rule that also finishes a canvas early. Not saved with an ML.NET model. Default: none.</summary>
     [JsonIgnore]
     public IStopCriterion? StopCriterion { get; init; }
 
     /// <summary>
-    /// The language that the answer must be in; null: it is free. Every answer then is one, from the first draft on, and the distributions are the model's
-    /// own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>.
+    /// The language that the answer must be in; null: it is free. Every answer then is one, from the first draft on, and the distributions
+    /// are the model's own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>.
     /// </summary>
     [JsonIgnore]
     public AnswerGrammar? Grammar { get; init; }
@@ -73,18 +79,19 @@ public sealed record GenerationOptions
     /// <summary>Tokens that end an answer. Default: config.json's.</summary>
     public IReadOnlyList<int>? EosTokenIds { get; init; }
 
-    /// <summary>What follows an end token. Default: config.json's.</summary>
+    /// <summary>The token that fills a canvas after an end token. Default: config.json's.</summary>
     public int? PadTokenId { get; init; }
 
-    /// <summary>Where the draws start when no noise source is given; a row's draws follow from it and the row's prompt. 0.</summary>
+    /// <summary>Seed of the draws without a noise source; a row's draws depend on it and on the row's prompt. Default: 0.</summary>
     public long? Seed { get; init; }
 
     /// <summary>
-    /// A cancelled answer is returned with the canvases that were finished, as <see cref="FinishReason.Cancelled"/>, in place of an exception. False.
+    /// True to return a cancelled answer with its finished canvases, as <see cref="FinishReason.Cancelled"/>, instead of throwing. Default:
+    /// false.
     /// </summary>
     public bool? ReturnOnCancellation { get; init; }
 
-    /// <summary>These options, and where they are null <paramref name="others"/>.</summary>
+    /// <summary>Combines these options with <paramref name="others"/>, which apply where these are null.</summary>
     public GenerationOptions Over(GenerationOptions? others) => others is null ? this : new GenerationOptions
     {
         MaxNewTokens = MaxNewTokens ?? others.MaxNewTokens,
@@ -110,8 +117,8 @@ public sealed record GenerationOptions
     };
 
     /// <summary>
-    /// These options with every value decided: null ones are the folder's generation_config.json's, else the default. Options of a sampler that is not used stay
-    /// null.
+    /// These options with every value decided: null ones are the folder's generation_config.json's, else the default. Options of a sampler
+    /// that is not used stay null.
     /// </summary>
     /// <param name="folder">A checkpoint's folder.</param>
     /// <exception cref="InvalidDataException">generation_config.json cannot be read, or asks for what is not supported.</exception>

@@ -9,8 +9,8 @@ namespace DiffusionGemma;
 /// passes, and leaves with its answer.
 /// </summary>
 /// <remarks>
-/// The queue uses the model exclusively while it lives: no other code may use it, or set its adapter. Disposing ends running answers with an
-/// <see cref="ObjectDisposedException"/>, and does not dispose the model.
+/// The queue uses the model exclusively while it lives: no other code may use it, or set its adapter. Disposing ends running answers with
+/// an <see cref="ObjectDisposedException"/>, and does not dispose the model.
 /// </remarks>
 public sealed class GenerationQueue : IDisposable, IAsyncDisposable
 {
@@ -18,7 +18,8 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private readonly GenerationOptions? _options;
     private readonly GenerationConfigFile _file;
     private readonly int _threads = get_num_threads();
-    private readonly Channel<QueuedRequest> _waiting = Channel.CreateUnbounded<QueuedRequest>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<QueuedRequest> _waiting = Channel.CreateUnbounded<QueuedRequest>(
+        new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _closing = new();
     private readonly RunningRequests _running;
     private readonly Task _worker;
@@ -50,7 +51,8 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
     public async Task<GenerationResult> GenerateAsync(GenerationRequest request, CancellationToken cancellation = default)
     {
-        await foreach (GenerationUpdate update in Enqueue(request, drafts: false, cancellation, cancellation).ReadAllAsync(CancellationToken.None).ConfigureAwait(false))
+        ChannelReader<GenerationUpdate> updates = Enqueue(request, drafts: false, cancellation, cancellation);
+        await foreach (GenerationUpdate update in updates.ReadAllAsync(CancellationToken.None).ConfigureAwait(false))
             if (update is CompletedUpdate completed) return completed.Result;
         throw new InvalidOperationException("The queue ended an answer without a result.");
     }
@@ -59,7 +61,8 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     /// <param name="request">The prompt.</param>
     /// <param name="cancellation">Checked before every decoder pass. To stop reading the stream cancels too.</param>
     /// <inheritdoc cref="GenerateAsync" path="/exception"/>
-    public async IAsyncEnumerable<GenerationUpdate> StreamAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public async IAsyncEnumerable<GenerationUpdate> StreamAsync(
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         ChannelReader<GenerationUpdate> updates = Enqueue(request, drafts: true, abandoned.Token, cancellation);
@@ -95,12 +98,14 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         if (_waiting.Writer.TryComplete()) _closing.Cancel();
     }
 
-    private ChannelReader<GenerationUpdate> Enqueue(GenerationRequest request, bool drafts, CancellationToken cancellation, CancellationToken reported)
+    private ChannelReader<GenerationUpdate> Enqueue(
+        GenerationRequest request, bool drafts, CancellationToken cancellation, CancellationToken reported)
     {
         ArgumentNullException.ThrowIfNull(request);
         ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, this);
         // Options and request are checked here, where the caller gets the exception.
-        ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(request.Options?.Over(_options) ?? _options, _file, _model.Config);
+        ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(
+            request.Options?.Over(_options) ?? _options, _file, _model.Config);
         var row = new DenoisingRow(Interlocked.Increment(ref _count) - 1, request, options, _model.Config);
         var queued = new QueuedRequest(row, request, drafts, cancellation, reported);
         // Before it is queued: a request that completes at once unregisters the callback.

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Refuses a prompt that cannot be answered, and says why.</summary>
+/// <summary>Checks that a request fits the model.</summary>
 internal static class GenerationRequestChecks
 {
     /// <exception cref="GenerationRequestException">No answer of the request's grammar fits its limit and pinned tokens.</exception>
@@ -10,7 +10,8 @@ internal static class GenerationRequestChecks
         int fewest = grammar.Automaton.Distances[grammar.Automaton.Start];
         throw new GenerationRequestException(index, fewest > options.MaxNewTokens
             ? $"has a grammar whose shortest answer takes {fewest} tokens, and MaxNewTokens is {options.MaxNewTokens}: raise it."
-            : $"pins {request.Pinned!.Count} tokens that no answer of its grammar holds at these places within {options.MaxNewTokens} tokens.");
+            : $"pins {request.Pinned!.Count} tokens that no answer of its grammar holds at these places within {options.MaxNewTokens} "
+                + "tokens.");
     }
 
     /// <exception cref="GenerationRequestException">The request does not fit the model.</exception>
@@ -24,9 +25,16 @@ internal static class GenerationRequestChecks
         int canvas = config.CanvasLength, tokens = (options.MaxNewTokens + canvas - 1) / canvas * canvas, length = request.Prompt.Length;
         bool Known(int id) => id >= 0 && id < config.VocabularySize;
         Check(length > 0, "is empty.");
-        Check(length + (long)tokens <= config.MaxPositionEmbeddings, $"has {length} tokens; with {tokens} new ones that is more than the model's {config.MaxPositionEmbeddings} positions. Shorten it, or lower MaxNewTokens.");
-        Check(request.Prompt.All(Known), $"holds an id outside the vocabulary of {config.VocabularySize}: is it tokenized for another checkpoint?");
-        Check(request.SharedPrefixLength >= 0 && request.SharedPrefixLength <= length, $"has a SharedPrefixLength of {request.SharedPrefixLength}, but {length} tokens.");
+        Check(
+            length + (long)tokens <= config.MaxPositionEmbeddings,
+            $"has {length} tokens; with {tokens} new ones that is more than the model's {config.MaxPositionEmbeddings} positions. Shorten "
+            + "it, or lower MaxNewTokens.");
+        Check(
+            request.Prompt.All(Known),
+            $"holds an id outside the vocabulary of {config.VocabularySize}: is it tokenized for another checkpoint?");
+        Check(
+            request.SharedPrefixLength >= 0 && request.SharedPrefixLength <= length,
+            $"has a SharedPrefixLength of {request.SharedPrefixLength}, but {length} tokens.");
         if (request.Draft is { } draft)
         {
             Check(draft.Count <= tokens, $"has a draft of {draft.Count} tokens, more than the {tokens} new ones: raise MaxNewTokens.");
@@ -34,7 +42,9 @@ internal static class GenerationRequestChecks
         }
         if (request.Pinned is { } pinned)
         {
-            Check(pinned.Keys.All(p => p >= 0 && p < options.MaxNewTokens), $"pins a token at a position outside the {options.MaxNewTokens} new ones: raise MaxNewTokens.");
+            Check(
+                pinned.Keys.All(p => p >= 0 && p < options.MaxNewTokens),
+                $"pins a token at a position outside the {options.MaxNewTokens} new ones: raise MaxNewTokens.");
             Check(pinned.Values.All(Known), $"pins an id outside the vocabulary of {config.VocabularySize}.");
         }
     }

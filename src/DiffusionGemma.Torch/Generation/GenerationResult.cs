@@ -1,10 +1,10 @@
 namespace DiffusionGemma;
 
 /// <summary>One prompt's answer.</summary>
-/// <param name="Ids">New tokens, up to and with the first end token; never more than <see cref="GenerationOptions.MaxNewTokens"/>.</param>
+/// <param name="Ids">New tokens up to the first end token, included; never more than <see cref="GenerationOptions.MaxNewTokens"/>.</param>
 /// <param name="Steps">Decoder passes of this row while it was unfinished.</param>
 /// <param name="TokensPerForward">New tokens that are not padding, over <paramref name="Steps"/>; 0 where there was no pass.</param>
-/// <param name="Finish">Why it ended.</param>
+/// <param name="Finish">The reason for its end.</param>
 public sealed record GenerationResult(int[] Ids, int Steps, double TokensPerForward, FinishReason Finish)
 {
     /// <summary>Decoder passes over each canvas.</summary>

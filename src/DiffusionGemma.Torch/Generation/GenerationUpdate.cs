@@ -1,4 +1,4 @@
 namespace DiffusionGemma;
 
-/// <summary>What happened to one answer; a stream of them ends with <see cref="CompletedUpdate"/>.</summary>
+/// <summary>One event of a streamed answer; the last one is a <see cref="CompletedUpdate"/>.</summary>
 public abstract record GenerationUpdate;

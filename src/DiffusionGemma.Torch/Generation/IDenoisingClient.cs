@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>The callers' side of a <see cref="DenoisingLoop"/>: supplies rows, and is called with what becomes of them, on the loop's thread.</summary>
+/// <summary>
+/// The callers' side of a <see cref="DenoisingLoop"/>: supplies rows, and is called with what becomes of them, on the loop's thread.
+/// </summary>
 internal interface IDenoisingClient
 {
     /// <summary>Supplies the rows that join before the next decoder pass; may wait for some while no row is running.</summary>
@@ -24,6 +26,8 @@ internal interface IDenoisingClient
     /// <summary>Called when a row leaves because <see cref="IsCancelled"/> said so.</summary>
     void OnCancelled(DenoisingRow row);
 
-    /// <summary>Called when a row cannot go on: its distributions are not finite, or its stop criterion or observer threw. Rethrowing ends the loop.</summary>
+    /// <summary>
+    /// Called when a row cannot go on: its distributions are not finite, or its stop criterion or observer threw. Rethrowing ends the loop.
+    /// </summary>
     void OnFailed(DenoisingRow row, Exception error);
 }

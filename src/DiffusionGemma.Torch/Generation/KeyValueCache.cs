@@ -1,25 +1,24 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Keys and values of a batch of rows for denoising. Rows join and leave, each with a length of its own. Buffers are allocated once and grow in
-/// blocks; sliding layers keep no more than their window. No gradients.
+/// Keys and values of a batch of rows for denoising. Rows join and leave, each with a length of its own. Buffers are allocated once and
+/// grow in blocks; sliding layers keep no more than their window. No gradients.
 /// </summary>
 /// <remarks>
 /// A layer's buffer [rows, kv, C + positions, D] has the canvas first, so that nothing moves when the cache behind it grows:
 /// <code>
 ///           canvas     cache
 /// row 0     c c c c    k k k k k k .      length 6
-/// row 1     c c c c    k k k . . . .      length 3: the mask hides what is beyond
+/// row 1     c c c c    k k k . . . .      length 3: the mask hides the rest
 /// </code>
-/// The decoder writes the canvas's keys and values in place and attends to one view; nothing is concatenated. On sliding layers the cache part holds
-/// the last window - 1 positions, in any order: the keys' rotation carries their positions.
+/// The decoder writes the canvas's keys and values in place and attends to one view; nothing is concatenated. On sliding layers the cache
+/// part holds the last window - 1 positions, in any order: the keys' rotation carries their positions.
 /// </remarks>
 internal sealed class KeyValueCache : IDisposable
 {
-    /// <summary>Positions by which full-attention layers grow at least.</summary>
+    /// <summary>Fewest positions by which full-attention layers grow.</summary>
     private const int Block = 256;
 
     private readonly DiffusionGemmaConfig _config;
@@ -70,9 +69,12 @@ internal sealed class KeyValueCache : IDisposable
     /// <summary>Removes all positions of a row.</summary>
     public void Clear(int row) => _lengths[row] = 0;
 
-    /// <summary>Begins an encoder pass over rows of one length: <see cref="Layers"/> append to these rows until <see cref="EndAppend"/>.</summary>
+    /// <summary>
+    /// Begins an encoder pass over rows of one length: <see cref="Layers"/> append to these rows until <see cref="EndAppend"/>.
+    /// </summary>
     /// <param name="first">The first row.</param>
-    /// <param name="newLengths">New tokens of each row from there on; fewer than the width of the pass where it is padded on the right.</param>
+    /// <param name="newLengths">New tokens of each row from there on; fewer than the width of the pass where it is padded on the
+    /// right.</param>
     public void BeginAppend(int first, IReadOnlyList<int> newLengths) => _appending = (first, newLengths);
 
     /// <summary>Ends an encoder pass: counts the new tokens, which every layer has appended.</summary>
@@ -84,8 +86,8 @@ internal sealed class KeyValueCache : IDisposable
     }
 
     /// <summary>
-    /// Returns the mask [1,1,S,K] of the encoder pass that was begun: causal, and within the window on sliding layers. Padding on the right lies after every
-    /// real token.
+    /// Returns the mask [1,1,S,K] of the encoder pass that was begun: causal, and within the window on sliding layers. Padding on the right
+    /// lies after every real token.
     /// </summary>
     public Tensor EncoderMask(AttentionKind kind, int width)
     {
@@ -138,8 +140,8 @@ internal sealed class KeyValueCache : IDisposable
             for (int row = 0; row < rows; row++)
             {
                 int total = kept + newLengths[row], keep = Kept(length + newLengths[row]);
-                Write(first + row, new KeyValues(
-                    seen.Keys.narrow(0, row, 1).narrow(2, total - keep, keep), seen.Values.narrow(0, row, 1).narrow(2, total - keep, keep)));
+                Tensor Last(Tensor all) => all.narrow(0, row, 1).narrow(2, total - keep, keep);
+                Write(first + row, new KeyValues(Last(seen.Keys), Last(seen.Values)));
             }
             return seen;
         }
@@ -154,11 +156,12 @@ internal sealed class KeyValueCache : IDisposable
             return View(0, rows, 0, Canvas + Kept(cache.Longest));
         }
 
-        /// <summary>Views [rows,kv,count,D] of the buffers' positions from <paramref name="start"/> on, canvas included.</summary>
+        /// <summary>Returns views [rows,kv,count,D] of the buffers' positions from <paramref name="start"/> on, canvas included.</summary>
         private KeyValues View(int first, int rows, int start, int count)
         {
             Reserve(cache._lengths.Count, start + count);
-            return new KeyValues(_keys!.narrow(0, first, rows).narrow(2, start, count), _values!.narrow(0, first, rows).narrow(2, start, count));
+            return new KeyValues(
+                _keys!.narrow(0, first, rows).narrow(2, start, count), _values!.narrow(0, first, rows).narrow(2, start, count));
         }
 
         public void Copy(int from, int to, int length)
@@ -200,7 +203,7 @@ internal sealed class KeyValueCache : IDisposable
         {
             long haveRows = _keys?.shape[0] ?? 0, have = _keys?.shape[2] ?? 0;
             if (rows <= haveRows && positions <= have) return;
-            // Room for half as much again: as answers grow canvas by canvas, copies stay rare.
+            // Grows by a half, so that copies are rare while answers grow canvas by canvas.
             long wanted = positions <= have ? have : Math.Max(positions, have + (have / 2));
             bool isFull = shape.Kind == AttentionKind.Full;
             long most = isFull ? (wanted + Block - 1) / Block * Block : Canvas + cache._config.SlidingWindow - 1;
@@ -213,7 +216,7 @@ internal sealed class KeyValueCache : IDisposable
         private Tensor Grow(Tensor? old, long[] size)
         {
             using var scope = NewDisposeScope();
-            // Zeros: what a mask hides still takes part in products, where uninitialised memory may hold a NaN.
+            // Zeros: masked positions still enter products, where uninitialised memory may hold a NaN.
             Tensor buffer = zeros(size, dtype: cache._dtype, device: cache._device);
             if (old is not null)
             {

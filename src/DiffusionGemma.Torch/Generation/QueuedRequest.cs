@@ -3,10 +3,12 @@ using System.Threading.Channels;
 namespace DiffusionGemma;
 
 /// <summary>One request of a <see cref="GenerationQueue"/>, from its call to its last update.</summary>
-internal sealed class QueuedRequest(DenoisingRow row, GenerationRequest request, bool drafts, CancellationToken cancellation, CancellationToken reported)
+internal sealed class QueuedRequest(
+    DenoisingRow row, GenerationRequest request, bool drafts, CancellationToken cancellation, CancellationToken reported)
 {
     private const int Queued = 0, Joined = 1, Left = 2;
-    private readonly Channel<GenerationUpdate> _updates = Channel.CreateUnbounded<GenerationUpdate>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<GenerationUpdate> _updates = Channel.CreateUnbounded<GenerationUpdate>(
+        new UnboundedChannelOptions { SingleReader = true });
     private CancellationTokenRegistration _registration;
     private int _state;
 

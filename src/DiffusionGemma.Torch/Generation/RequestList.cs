@@ -19,7 +19,8 @@ internal sealed class RequestList : IDenoisingClient
     /// <param name="callbacks">The caller's callbacks.</param>
     /// <param name="cancellation">Checked before every decoder pass.</param>
     public RequestList(
-        DenoisingRow[] rows, IReadOnlyList<GenerationRequest> requests, int? batchSize, GenerationCallbacks callbacks, CancellationToken cancellation)
+        DenoisingRow[] rows, IReadOnlyList<GenerationRequest> requests, int? batchSize, GenerationCallbacks callbacks,
+        CancellationToken cancellation)
     {
         (_rows, _callbacks, _cancellation) = (rows, callbacks, cancellation);
         (_batchSize, _results) = (batchSize ?? int.MaxValue, new GenerationResult?[requests.Count]);

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Generation options with every value decided: the caller's, else generation_config.json's, else the default.</summary>
+/// <summary>Generation options without null: the caller's, else generation_config.json's, else the default.</summary>
 internal sealed record ResolvedGenerationOptions
 {
     public required int MaxNewTokens { get; init; }
@@ -39,18 +39,20 @@ internal sealed record ResolvedGenerationOptions
 
     public required bool ReturnOnCancellation { get; init; }
 
-    /// <summary>The grammar over the vocabulary's tokens, null: the answer is free.</summary>
+    /// <summary>The grammar over the vocabulary's tokens; null: the answer is free.</summary>
     public TokenAutomaton? Automaton { get; private init; }
 
+    /// <summary>The bytes of the vocabulary's tokens, which the grammar was compiled for.</summary>
     public GrammarVocabulary? Vocabulary { get; private init; }
 
-    /// <summary>Nothing is drawn: the most likely token is proposed.</summary>
+    /// <summary>True where nothing is drawn: the most likely token is proposed.</summary>
     public bool Greedy => TMax == 0;
 
-    /// <summary>The divisor of the logits with <paramref name="remaining"/> steps to go, this one included.</summary>
+    /// <summary>Returns the divisor of the logits with <paramref name="remaining"/> steps to go, this one included.</summary>
     public double Temperature(int remaining) => Greedy ? 1 : TMin + (TMax - TMin) * remaining / MaxDenoisingSteps;
 
-    /// <exception cref="InvalidDataException">generation_config.json cannot be read, or asks for what is not supported.</exception>
+    /// <summary>Resolves options by a checkpoint folder, and checks them.</summary>
+    /// <exception cref="InvalidDataException">generation_config.json cannot be read, or has an entry that is not supported.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     public static ResolvedGenerationOptions Resolve(GenerationOptions? given, string folder, DiffusionGemmaConfig config) =>
         Resolve(given, new GenerationConfigFile(folder), config);
@@ -84,27 +86,31 @@ internal sealed record ResolvedGenerationOptions
         return given.Grammar is null ? resolved : resolved with { Automaton = Compile(given, config), Vocabulary = given.Vocabulary };
     }
 
-    /// <summary>The rules that finish a canvas early.</summary>
+    /// <summary>Applies the rules that finish a canvas early.</summary>
     public bool IsFinished(CanvasState canvas) =>
         new StableAndConfident(StabilityThreshold, ConfidenceThreshold).IsFinished(canvas) | (StopCriterion?.IsFinished(canvas) ?? false);
 
-    /// <summary>A sampler for one canvas.</summary>
+    /// <summary>Creates the sampler of one canvas.</summary>
     /// <param name="pinned">[C]: positions that are settled from the start.</param>
-    public ICanvasSampler NewSampler(bool[] pinned) => Sampler == CanvasSampler.EntropyBound
+    public ICanvasSampler CreateSampler(bool[] pinned) => Sampler == CanvasSampler.EntropyBound
         ? new EntropyBoundSampler(EntropyBound)
         : new BlockRefinementSampler(pinned, MaxDenoisingSteps, CommitThreshold, MinimumCommits, EditThreshold);
 
-    /// <exception cref="ArgumentException">The vocabulary is missing, or not the model's; or the sampler edits, which a grammar does not allow.</exception>
+    /// <exception cref="ArgumentException">The vocabulary is missing, or not the model's; or the sampler edits, which a grammar does not
+    /// allow.</exception>
     /// <exception cref="GrammarException">The vocabulary cannot spell any answer.</exception>
     private static TokenAutomaton Compile(GenerationOptions given, DiffusionGemmaConfig config)
     {
         if (given.Vocabulary is not { } vocabulary)
-            throw new ArgumentException("GenerationOptions.Grammar needs GenerationOptions.Vocabulary: a GrammarVocabulary of the checkpoint's tokenizer.");
+            throw new ArgumentException(
+                "GenerationOptions.Grammar needs GenerationOptions.Vocabulary: a GrammarVocabulary of the checkpoint's tokenizer.");
         if (vocabulary.Size > config.VocabularySize)
             throw new ArgumentException(
-                $"GenerationOptions.Vocabulary has {vocabulary.Size} ids, the model {config.VocabularySize}: it is another checkpoint's tokenizer.");
+                $"GenerationOptions.Vocabulary has {vocabulary.Size} ids, the model {config.VocabularySize}: it is another checkpoint's "
+                + $"tokenizer.");
         if (given.EditThreshold is not null)
-            throw new ArgumentException("GenerationOptions.EditThreshold cannot be used with a Grammar: an edited token would not fit its neighbours.");
+            throw new ArgumentException(
+                "GenerationOptions.EditThreshold cannot be used with a Grammar: an edited token would not fit its neighbours.");
         return vocabulary.Automaton(given.Grammar!);
     }
 
@@ -116,13 +122,17 @@ internal sealed record ResolvedGenerationOptions
         }
 
         void ForBlockRefinement(string option, object? value) =>
-            Require(value is null || Sampler == CanvasSampler.BlockRefinement, option, value, "is of the block refinement sampler: set Sampler to BlockRefinement, or leave it out");
+            Require(
+                value is null || Sampler == CanvasSampler.BlockRefinement, option, value,
+                "is of the block refinement sampler: set Sampler to BlockRefinement, or leave it out");
 
         Require(MaxNewTokens >= 1, nameof(MaxNewTokens), MaxNewTokens, "must be at least 1");
         Require(MaxDenoisingSteps >= 1, nameof(MaxDenoisingSteps), MaxDenoisingSteps, "must be at least 1");
         Require(Enum.IsDefined(Sampler), nameof(Sampler), Sampler, "must be one of the named samplers");
         Require(EntropyBound >= 0, nameof(EntropyBound), EntropyBound, "must not be negative");
-        Require(given.EntropyBound is null || Sampler == CanvasSampler.EntropyBound, nameof(EntropyBound), EntropyBound, "is of the entropy bound sampler: set Sampler to EntropyBound, or leave it out");
+        Require(
+            given.EntropyBound is null || Sampler == CanvasSampler.EntropyBound, nameof(EntropyBound), EntropyBound,
+            "is of the entropy bound sampler: set Sampler to EntropyBound, or leave it out");
         ForBlockRefinement(nameof(CommitThreshold), given.CommitThreshold);
         ForBlockRefinement(nameof(MinimumCommits), given.MinimumCommits);
         ForBlockRefinement(nameof(EditThreshold), given.EditThreshold);
@@ -135,7 +145,11 @@ internal sealed record ResolvedGenerationOptions
         Require(TopP is > 0 and <= 1, nameof(TopP), TopP, "must be in (0,1] (1: all tokens)");
         Require(StabilityThreshold >= 0, nameof(StabilityThreshold), StabilityThreshold, "must not be negative");
         Require(!double.IsNaN(ConfidenceThreshold), nameof(ConfidenceThreshold), ConfidenceThreshold, "must be a number");
-        Require(EosTokenIds.All(id => id >= 0 && id < config.VocabularySize), nameof(EosTokenIds), string.Join(",", EosTokenIds), $"must lie within the vocabulary of {config.VocabularySize}");
-        Require(PadTokenId >= 0 && PadTokenId < config.VocabularySize, nameof(PadTokenId), PadTokenId, $"must lie within the vocabulary of {config.VocabularySize}");
+        Require(
+            EosTokenIds.All(id => id >= 0 && id < config.VocabularySize), nameof(EosTokenIds), string.Join(",", EosTokenIds),
+            $"must lie within the vocabulary of {config.VocabularySize}");
+        Require(
+            PadTokenId >= 0 && PadTokenId < config.VocabularySize, nameof(PadTokenId), PadTokenId,
+            $"must lie within the vocabulary of {config.VocabularySize}");
     }
 }

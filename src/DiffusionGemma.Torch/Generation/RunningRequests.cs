@@ -11,11 +11,13 @@ internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int 
     private readonly Dictionary<DenoisingRow, QueuedRequest> _requests = [];
     private GenerationRequest? _previous;
 
-    /// <summary>Takes waiting requests as far as there is room; waits for one where none is running. Null when the queue is closed.</summary>
+    /// <summary>
+    /// Takes waiting requests as far as there is room; waits for one where none is running. Null when the queue is closed.
+    /// </summary>
     public Admission? Admit(int running)
     {
         if (closing.IsCancellationRequested) return null;
-        if (running == 0 && (!waiting.WaitToReadAsync(CancellationToken.None).AsTask().GetAwaiter().GetResult() || closing.IsCancellationRequested)) return null;
+        if (running == 0 && (!WaitForRequest() || closing.IsCancellationRequested)) return null;
         var joining = new List<QueuedRequest>();
         while (running + joining.Count < batchSize && waiting.TryRead(out QueuedRequest? next))
         {
@@ -24,7 +26,8 @@ internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int 
         if (joining.Count == 0) return new Admission([]);
         joining.Sort((a, b) => b.Row.Prompt.Length.CompareTo(a.Row.Prompt.Length));
         foreach (QueuedRequest request in joining) _requests.Add(request.Row, request);
-        return new Admission([.. joining.Select(request => request.Row)], FindSharedPrefix([.. joining.Select(request => request.Request)]));
+        int[] sharedPrefix = FindSharedPrefix([.. joining.Select(request => request.Request)]);
+        return new Admission([.. joining.Select(request => request.Row)], sharedPrefix);
     }
 
     /// <inheritdoc/>
@@ -56,7 +59,9 @@ internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int 
         _requests.Clear();
     }
 
-    /// <summary>Finds what these requests and the one before them begin with, a system turn for example: later ones are likely to begin with it too.</summary>
+    /// <summary>
+    /// Finds what these requests and the one before them begin with, a system turn for example: later ones are likely to begin with it too.
+    /// </summary>
     private int[] FindSharedPrefix(GenerationRequest[] requests)
     {
         int[] prefix = SharedPrefix.Find(_previous is null ? requests : [.. requests, _previous]);
@@ -64,6 +69,8 @@ internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int 
         _previous = requests[0];
         return prefix;
     }
+
+    private bool WaitForRequest() => waiting.WaitToReadAsync(CancellationToken.None).AsTask().GetAwaiter().GetResult();
 
     private QueuedRequest Take(DenoisingRow row)
     {

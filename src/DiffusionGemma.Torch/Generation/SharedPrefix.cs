@@ -7,8 +7,8 @@ internal static class SharedPrefix
     public const int LeastLength = 64;
 
     /// <summary>
-    /// Returns the longest common beginning of two or more prompts, or the one that a single prompt declares as shared; empty where it is too short to be
-    /// worth a pass.
+    /// Returns the longest common beginning of two or more prompts, or the one that a single prompt declares as shared; empty where it is
+    /// too short to be worth a pass.
     /// </summary>
     public static int[] Find(IReadOnlyList<GenerationRequest> requests)
     {

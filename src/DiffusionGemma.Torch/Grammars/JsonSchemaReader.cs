@@ -53,8 +53,11 @@ internal sealed class JsonSchemaReader
         JsonNode? root;
         try
         {
-            root = JsonNode.Parse(schema, documentOptions: new JsonDocumentOptions { MaxDepth = MostNested, AllowDuplicateProperties =
-                false });
+            root = JsonNode.Parse(schema, documentOptions: new JsonDocumentOptions
+            {
+                MaxDepth = MostNested, AllowDuplicateProperties =
+                false
+            });
         }
         catch (JsonException e)
         {

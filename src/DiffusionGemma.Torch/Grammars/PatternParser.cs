@@ -123,7 +123,8 @@ internal sealed class PatternParser
             case '.': return new Language.Characters(LineTerminators.Complement());
             case '\\': return new Language.Characters(Escape(inClass: false));
             case '^': throw Fault("has a '^' after its beginning: anchors may only stand at the beginning and the end of the pattern");
-            case '*' or '+' or '?': throw Fault(
+            case '*' or '+' or '?':
+                throw Fault(
                 $"has a '{(char)character}' with nothing to repeat: write \\{(char)character} for the character");
             case '{' or '}' or ']': throw Fault($"has a '{(char)character}' by itself: write \\{(char)character} for the character");
             default: return new Language.Characters(CodePointSet.Of((character, character)));
@@ -189,7 +190,8 @@ internal sealed class PatternParser
             case 'S': return Spaces.Complement();
             case 'p' or 'P': return Category(isNegated: character == 'P');
             case 'b' when inClass: return Single('\b');
-            case 'b' or 'B': throw Fault(
+            case 'b' or 'B':
+                throw Fault(
                 $"has a word boundary, \\{(char)character}, which is not supported: spell the language without it");
             case 'k': throw Fault("refers back to a group by name, which no regular language can");
             case >= '1' and <= '9': throw Fault("refers back to a group by number, which no regular language can");

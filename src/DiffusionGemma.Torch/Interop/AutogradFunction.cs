@@ -1,12 +1,12 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Base class of all custom autograd functions. TorchSharp's own has traps that abort the process or leak memory: a managed exception inside a
-/// backward callback, a wrong number of gradients, temporaries that no scope owns (on CUDA the backward runs on a thread of libtorch's own), and
-/// gradients that a collection frees before the engine took them. Here both directions run in scopes, and <see cref="BackwardPass"/> rethrows exceptions.
+/// Base class of all custom autograd functions. TorchSharp's own has traps that abort the process or leak memory: a managed exception
+/// inside a backward callback, a wrong number of gradients, temporaries that no scope owns (on CUDA the backward runs on a thread of
+/// libtorch's own), and gradients that a collection frees before the engine took them. Here both directions run in scopes, and <see
+/// cref="BackwardPass"/> rethrows exceptions.
 /// </summary>
 internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     where T : AutogradFunction<T>, new()
@@ -47,12 +47,13 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
                 scope.Attach(gradient);
                 incoming[i] = gradient;
             }
-            // After a fault the engine still calls the remaining functions: they must not compute, nor take part in collectives of other ranks.
+            // After a fault the engine still calls the remaining functions: they must not compute, nor enter collectives of other ranks.
             gradients = pass.HasFailed ? new Tensor?[inputs] : [null, .. Backward(ctx, incoming)];
             if (gradients.Length != inputs)
                 throw new InvalidOperationException($"{Name} returned {gradients.Length - 1} gradients for {inputs - 1} inputs.");
             foreach (Tensor? gradient in gradients) gradient?.DetachFromDisposeScope();
-            ctx.Dispose();                                                                   // frees saved tensors, which TorchSharp would keep as long as the graph
+            // frees saved tensors, which TorchSharp would keep as long as the graph
+            ctx.Dispose();
         }
         catch (Exception e)
         {
@@ -67,6 +68,8 @@ internal abstract class AutogradFunction<T> : autograd.MultiTensorFunction<T>
     /// <summary>Computes the outputs without gradient, and saves what the backward needs in the context.</summary>
     protected abstract Tensor[] Forward(autograd.AutogradContext context, object[] inputs);
 
-    /// <summary>Computes one gradient an input, null for inputs without; <paramref name="gradients"/> holds null for outputs that were not used.</summary>
+    /// <summary>
+    /// Computes one gradient an input, null for inputs without; <paramref name="gradients"/> holds null for outputs that were not used.
+    /// </summary>
     protected abstract Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients);
 }

@@ -1,12 +1,12 @@
 using System.Runtime.ExceptionServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Runs one backward through custom autograd functions, reports the first exception of their callbacks, and keeps the gradients that they return alive. A
-/// function captures it in its forward, so that its callback finds it on whichever thread libtorch calls: on CUDA that is a thread of libtorch's own.
+/// Runs one backward through custom autograd functions, reports the first exception of their callbacks, and keeps the gradients that they
+/// return alive. A function captures it in its forward, so that its callback finds it on whichever thread libtorch calls: on CUDA that is a
+/// thread of libtorch's own.
 /// </summary>
 internal sealed class BackwardPass
 {
@@ -30,8 +30,8 @@ internal sealed class BackwardPass
     }
 
     /// <summary>
-    /// Roots the gradients that a callback is about to return until the next callback on its thread, or until the backward ends: the engine takes
-    /// references of its own only after the callback has returned.
+    /// Roots the gradients that a callback is about to return until the next callback on its thread, or until the backward ends: the engine
+    /// takes references of its own only after the callback has returned.
     /// </summary>
     public void KeepReturnedGradients(Tensor[] gradients)
     {

@@ -4,21 +4,24 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Finds NCCL and CUDA's runtime for the classes that import from them, on their first call. Libraries that libtorch has already loaded come first,
-/// whatever their file names (packages use names such as libcudart-9335f6a2.so.12); then the common names.
+/// Finds NCCL and CUDA's runtime for the classes that import from them, on their first call. Libraries that libtorch has already loaded
+/// come first, whatever their file names (packages use names such as libcudart-9335f6a2.so.12); then the common names.
 /// </summary>
 internal static class GpuLibraries
 {
     public const string Nccl = "nccl", Runtime = "cudart";
 
+    // Static: an assembly may set its resolver only once.
     private static readonly Lazy<bool> Registered = new(() =>
     {
-        NativeLibrary.SetDllImportResolver(typeof(GpuLibraries).Assembly, (name, assembly, path) => name is Nccl or Runtime ? Find(name, assembly, path) : 0);
+        NativeLibrary.SetDllImportResolver(
+            typeof(GpuLibraries).Assembly, (name, assembly, path) => name is Nccl or Runtime ? Find(name, assembly, path) : 0);
         return true;
     });
 
     /// <summary>Loads both libraries.</summary>
-    /// <exception cref="DllNotFoundException">A library cannot be loaded; the message lists the names that were tried, and what to install.</exception>
+    /// <exception cref="DllNotFoundException">A library cannot be loaded; the message lists the names that were tried, and what to
+    /// install.</exception>
     public static void Require()
     {
         _ = Registered.Value;
@@ -42,10 +45,14 @@ internal static class GpuLibraries
             NativeLibrary.Free(library);
         }
         throw new DllNotFoundException(
-            $"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has {probe}: {advice}.");
+            $"Several GPUs need {(name == Nccl ? "NCCL" : "CUDA's runtime")}, and none of {string.Join(", ", tried)} can be loaded or has "
+            + $"{probe}: {advice}.");
     }
 
     /// <summary>Lists files mapped into this process whose path contains <paramref name="part"/>.</summary>
     private static IEnumerable<string> Mapped(string part) => !OperatingSystem.IsLinux() ? [] :
-        [.. File.ReadLines("/proc/self/maps").Where(line => line.Contains(part, StringComparison.Ordinal)).Select(line => line[line.IndexOf('/')..]).Distinct()];
+    [
+        .. File.ReadLines("/proc/self/maps")
+            .Where(line => line.Contains(part, StringComparison.Ordinal)).Select(line => line[line.IndexOf('/')..]).Distinct(),
+    ];
 }

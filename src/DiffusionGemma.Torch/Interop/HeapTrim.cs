@@ -3,16 +3,17 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Returns free memory of the C library's heap to the system, where there is much of it. glibc (2.36, for one) rarely reuses a freed aligned block for
-/// an aligned block of the same size, so that temporaries leave holes between the activations that are kept, larger than these. Returning them costs the
-/// time of touching the pages again: about 7 % of a LoRA step for 10 % of its memory.
+/// Returns free memory of the C library's heap to the system, where there is much of it. glibc (2.36, for one) rarely reuses a freed
+/// aligned block for an aligned block of the same size, so that temporaries leave holes between the activations that are kept, larger than
+/// these. Returning them costs the time of touching the pages again: about 7 % of a LoRA step for 10 % of its memory.
 /// </summary>
 internal static unsafe partial class HeapTrim
 {
     private const ulong WorthIt = 64 << 20;
 
     private static readonly bool HasGlibc =
-        OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library) && NativeLibrary.TryGetExport(library, "mallinfo2", out _);
+        OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library)
+            && NativeLibrary.TryGetExport(library, "mallinfo2", out _);
 
     /// <summary>Returns free memory to the system; does nothing without glibc.</summary>
     public static void Run()

@@ -1,13 +1,16 @@
 using System.Runtime.InteropServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Native tensor functions that TorchSharp lacks: a data pointer that honours a view's offset, and a tensor over foreign memory.</summary>
+/// <summary>
+/// Native tensor functions that TorchSharp lacks: a data pointer that honours a view's offset, and a tensor over foreign memory.
+/// </summary>
 internal static unsafe partial class NativeTensors
 {
-    /// <summary>Returns the address of a tensor's first element (of a view's, not of its storage's). Valid while the tensor lives.</summary>
+    /// <summary>
+    /// Returns the address of a tensor's first element (of a view's, not of its storage's). Valid while the tensor lives.
+    /// </summary>
     public static void* Data(Tensor tensor)
     {
         void* data = THSTensor_data(tensor.Handle);
@@ -25,8 +28,10 @@ internal static unsafe partial class NativeTensors
         fixed (long* sizes = shape)
         {
             long none = 0;
-            nint handle = THSTensor_new(data, &Nothing, shape.Length == 0 ? &none : sizes, shape.Length, (sbyte)dtype, (sbyte)dtype, 0, -1, 0);
-            if (handle == 0) throw new ExternalException($"No tensor over mapped memory: {Marshal.PtrToStringAnsi(THSTorch_get_and_reset_last_err())}");
+            nint handle = THSTensor_new(
+                data, &Nothing, shape.Length == 0 ? &none : sizes, shape.Length, (sbyte)dtype, (sbyte)dtype, 0, -1, 0);
+            if (handle == 0)
+                throw new ExternalException($"No tensor over mapped memory: {Marshal.PtrToStringAnsi(THSTorch_get_and_reset_last_err())}");
             return Tensor.UnsafeCreateTensor(handle);
         }
     }
@@ -38,7 +43,8 @@ internal static unsafe partial class NativeTensors
 
     [LibraryImport("LibTorchSharp")]
     private static partial nint THSTensor_new(
-        void* data, delegate* unmanaged<void*, void> deleter, long* sizes, int rank, sbyte type, sbyte dtype, int deviceType, int deviceIndex, byte requiresGrad);
+        void* data, delegate* unmanaged<void*, void> deleter, long* sizes, int rank, sbyte type, sbyte dtype, int deviceType,
+        int deviceIndex, byte requiresGrad);
 
     [LibraryImport("LibTorchSharp")]
     private static partial void* THSTensor_data(nint tensor);

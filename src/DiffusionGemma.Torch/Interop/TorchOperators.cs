@@ -39,15 +39,16 @@ internal static class TorchOperators
         def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
                         lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, divisor: Optional[Tensor]):
             unused: List[Tensor] = []
-            torch._fused_adamw_(p, g, m, v, unused, step, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False, grad_scale=divisor)
+            torch._fused_adamw_(p, g, m, v, unused, step, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps,
+                                amsgrad=False, maximize=False, grad_scale=divisor)
 
         """;
 
     private static readonly Lazy<jit.CompilationUnit> Unit = new(() => jit.compile(Source));
 
     /// <summary>
-    /// Calls a function of <see cref="Source"/>. TorchSharp converts a number to a Scalar that nothing roots during the native call, so that a
-    /// collection may free it in use; here every Scalar is rooted by the arguments, and disposed after the call.
+    /// Calls a function of <see cref="Source"/>. TorchSharp converts a number to a Scalar that nothing roots during the native call, so
+    /// that a collection may free it in use; here every Scalar is rooted by the arguments, and disposed after the call.
     /// </summary>
     private static object Invoke(string function, params object?[] arguments)
     {
@@ -62,7 +63,9 @@ internal static class TorchOperators
         return result;
     }
 
-    /// <summary>softmax(q kᵀ · scale + mask) v, heads on dimension 1; key-value heads may be fewer than query heads (each serves a run of them).</summary>
+    /// <summary>
+    /// softmax(q kᵀ · scale + mask) v, heads on dimension 1; key-value heads may be fewer than query heads (each serves a run of them).
+    /// </summary>
     /// <param name="q">[B,h,Q,D].</param>
     /// <param name="k">[B,kv,K,D].</param>
     /// <param name="v">[B,kv,K,D].</param>
@@ -77,7 +80,9 @@ internal static class TorchOperators
     /// <summary>Looks up rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
-    /// <summary>Sums the rows at each run of <paramref name="count"/> places: [N,H] and [T·count] -> [T,H], summed in at least float32.</summary>
+    /// <summary>
+    /// Sums the rows at each run of <paramref name="count"/> places: [N,H] and [T·count] -> [T,H], summed in at least float32.
+    /// </summary>
     public static Tensor SumOfRows(Tensor rows, Tensor places, long count)
     {
         using Tensor offsets = arange(0, places.shape[0], count, dtype: ScalarType.Int64, device: places.device);
@@ -103,12 +108,14 @@ internal static class TorchOperators
     }
 
     /// <summary>
-    /// Runs one AdamW step in place over lists of equal length; step counters are float32 scalars, already incremented. Gradients are divided by
+    /// Runs one AdamW step in place over lists of equal length; step counters are float32 scalars, already incremented. Gradients are
+    /// divided by
     /// <paramref name="divisor"/> (a float32 scalar) where there is one.
     /// </summary>
     public static void FusedAdamW(
         Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
         double learningRate, double beta1, double beta2, double weightDecay, double epsilon, Tensor? divisor) =>
         Invoke(
-            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon, divisor);
+            "fused_adamw", parameters, gradients, firstMoments, secondMoments, steps, learningRate, beta1, beta2, weightDecay, epsilon,
+            divisor);
 }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -24,7 +23,7 @@ internal static partial class Kernels
         foreach ((Tensor part, Tensor of) in z.split(rows).Zip(targets.split(rows)))
         {
             using var inner = NewDisposeScope();
-            Tensor wide = part.to(AtLeastFloat32(part.dtype));
+            Tensor wide = part.to(part.dtype.AtLeastFloat32());
             if (!ReferenceEquals(wide, part) && IsManaged(wide) && Avx512CrossEntropy.TryRun(wide, of, cap, withGradient, out loss))
             {
                 sum.add_(loss);
@@ -55,7 +54,4 @@ internal static partial class Kernels
         }
         return LibTorchKernels.CappedSoftmax(x, cap, temperatures, dtype, sliceElements);
     }
-
-    /// <summary>Float64 for float64, float32 for every narrower dtype.</summary>
-    private static ScalarType AtLeastFloat32(ScalarType dtype) => dtype == ScalarType.Float64 ? dtype : ScalarType.Float32;
 }

@@ -24,17 +24,18 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <summary>The checkpoint's configuration.</summary>
     public DiffusionGemmaConfig Config => _checkpoint.Config;
 
-    /// <summary>Where the weights are.</summary>
+    /// <summary>The device of the weights.</summary>
     public Device Device => _stack.Embedding.device;
 
-    /// <summary>What passes are computed in.</summary>
+    /// <summary>The dtype that passes compute in.</summary>
     public ScalarType DType => _stack.Embedding.dtype;
 
     /// <summary>The folder that the model was loaded from.</summary>
     public string Folder => _checkpoint.Folder;
 
     /// <summary>
-    /// Low-rank deltas that both passes add, or null. The model does not own it: setting another, or null, leaves the former usable.
+    /// Low-rank deltas that both passes add, or null. The model does not own them: setting another adapter, or null, leaves the former
+    /// usable.
     /// </summary>
     public LoraAdapter? Adapter
     {
@@ -48,12 +49,12 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     internal ModelStack Stack => _stack;
 
-    /// <summary>Names of the tensors whose values are no longer the checkpoint's.</summary>
+    /// <summary>Names of the tensors that differ from the checkpoint.</summary>
     internal HashSet<string> Changed { get; } = [];
 
     /// <summary>Loads a Hugging Face folder. Tensors the model does not use (vision) stay on disk.</summary>
     /// <param name="folder">config.json and model.safetensors, or shards with an index.</param>
-    /// <param name="device">Where the weights go; null: the CPU.</param>
+    /// <param name="device">The device of the weights; null: the CPU.</param>
     /// <param name="dtype">float32, float64 or bfloat16; null: the checkpoint's own.</param>
     /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
@@ -71,13 +72,13 @@ public sealed class DiffusionGemmaModel : IDisposable
         }
     }
 
-    /// <summary>One rank's part of a checkpoint: all of it but for the other ranks' experts, of which nothing is read. The checkpoint stays the caller's.</summary>
+    /// <summary>Loads one rank's part of a checkpoint, without the other ranks' experts. The caller keeps the checkpoint.</summary>
     internal static DiffusionGemmaModel LoadShare(Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks) =>
         Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false);
 
     /// <summary>
-    /// One rank's part of this model, which must outlive it: on another device copies; on the same one the very tensors, but for those that train, of
-    /// which each rank needs its own.
+    /// Creates one rank's part of this model, which must outlive it: copies on another device; on the same device the same tensors, except
+    /// for those that train, which each rank needs for itself.
     /// </summary>
     internal DiffusionGemmaModel Share(Device device, IProcessGroup expertRanks, Func<string, bool> trains)
     {
@@ -92,24 +93,26 @@ public sealed class DiffusionGemmaModel : IDisposable
         return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false);
     }
 
-    /// <summary>Whether a checkpoint's tensor is a stack of experts.</summary>
+    /// <summary>Returns true for the name of a stack of experts.</summary>
     internal static bool IsStack(string name) => name.Contains(".experts.", StringComparison.Ordinal);
 
-    /// <summary>The causal pass over clean tokens.</summary>
+    /// <summary>Runs the causal pass over clean tokens.</summary>
     /// <param name="inputIds">[B,S] int64.</param>
-    /// <param name="attentionMask">[B,S] bool for these new tokens only, true = real; null: all real. Padding may stand on either side.</param>
-    /// <param name="past">What is already encoded: the new tokens are appended to it.</param>
-    /// <returns>The cache; with a past, the same object, longer.</returns>
+    /// <param name="attentionMask">[B,S] bool for these new tokens only, true = real; null: all real. Padding may be on either
+    /// side.</param>
+    /// <param name="past">Tokens that are already encoded: the new ones are appended.</param>
+    /// <returns>The cache; with a past, the same object, which has grown.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null) =>
         Encode(inputIds, attentionMask, past, new PassContext(Pass.Encoder));
 
-    /// <summary>The same with the state of the pass.</summary>
+    /// <summary>Runs the causal pass with a given context.</summary>
     internal EncoderCache Encode(Tensor inputIds, Tensor? attentionMask, EncoderCache? past, PassContext context)
     {
         RequireIds(inputIds, nameof(inputIds));
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
-            throw new ArgumentException($"attentionMask is [{string.Join(',', attentionMask.shape)}], inputIds [{string.Join(',', inputIds.shape)}]: one flag a new token.", nameof(attentionMask));
+            throw new ArgumentException(
+                $"attentionMask is [{Shape(attentionMask)}], inputIds [{Shape(inputIds)}]: one flag a new token.", nameof(attentionMask));
         if (past is not null && past.Mask.shape[0] != inputIds.shape[0])
             throw new ArgumentException($"The cache holds {past.Mask.shape[0]} rows, inputIds {inputIds.shape[0]}.", nameof(past));
 
@@ -122,16 +125,17 @@ public sealed class DiffusionGemmaModel : IDisposable
 
         TensorLayerCache[]? grown = past is null ? null : [.. past.Layers.Select(layer => new TensorLayerCache(layer, scope))];
         (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
-            _stack.Embed(ids, context), positions, grown, kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
+            _stack.Embed(ids, context), positions, grown,
+            kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
             real: attentionMask is null ? null : mask);
         if (past is null) return new EncoderCache(fresh, keyMask.alias(), keyPositions, hidden);
         past.Replace([.. grown!.Select(layer => layer.Held)], keyMask, keyPositions, hidden);
         return past;
     }
 
-    /// <summary>The bidirectional pass over a canvas; the cache is only read.</summary>
+    /// <summary>Runs the bidirectional pass over a canvas; the cache is only read.</summary>
     /// <param name="canvasIds">[B,C] int64.</param>
-    /// <param name="cache">What <see cref="Encode(Tensor, Tensor?, EncoderCache?)"/> returned for the same rows.</param>
+    /// <param name="cache">The cache that <see cref="Encode(Tensor, Tensor?, EncoderCache?)"/> returned for the same rows.</param>
     /// <param name="selfConditioningLogits">[B,C,V] of an earlier pass over this canvas, or null.</param>
     /// <param name="selfConditioningMask">[B] bool: rows that are conditioned; null: all, where there are logits.</param>
     /// <param name="starts">[B] int64, the position of each row's canvas; only earlier positions are seen (training). Null: right after the
@@ -139,13 +143,16 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <returns>Logits [B,C,V] after the soft-cap, at least float32.</returns>
     /// <exception cref="ArgumentException">A shape does not fit.</exception>
     public Tensor Decode(
-        Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits = null, Tensor? selfConditioningMask = null, Tensor? starts = null)
+        Tensor canvasIds, EncoderCache cache, Tensor? selfConditioningLogits = null, Tensor? selfConditioningMask = null,
+        Tensor? starts = null)
     {
         using var scope = NewDisposeScope();
         RequirePerRow(selfConditioningMask, canvasIds.shape[0], nameof(selfConditioningMask));
         long[] logitsShape = [.. canvasIds.shape, Config.VocabularySize];
         if (selfConditioningLogits is not null && !selfConditioningLogits.shape.SequenceEqual(logitsShape))
-            throw new ArgumentException($"selfConditioningLogits is [{string.Join(',', selfConditioningLogits.shape)}], expected [{string.Join(',', logitsShape)}].", nameof(selfConditioningLogits));
+            throw new ArgumentException(
+                $"selfConditioningLogits is [{Shape(selfConditioningLogits)}], expected [{string.Join(',', logitsShape)}].",
+                nameof(selfConditioningLogits));
         Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask?.to(Device).nonzero().flatten();
         Tensor? logits = selfConditioningLogits?.to(Device);
         var context = new PassContext(Pass.Decoder);
@@ -153,32 +160,37 @@ public sealed class DiffusionGemmaModel : IDisposable
         return Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Head and soft-cap of an already normed hidden state.</summary>
+    /// <summary>Computes head and soft-cap of an already normed hidden state.</summary>
     /// <param name="hidden">[...,H].</param>
     /// <returns>[...,V], at least float32: cap · tanh(x / cap).</returns>
     public Tensor Logits(Tensor hidden) => Logits(hidden, new PassContext(Pass.Decoder));
 
-    /// <summary>The same with the state of the pass.</summary>
+    /// <summary>Computes head and soft-cap with a given context.</summary>
     internal Tensor Logits(Tensor hidden, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(RotaryEmbedding.AtLeastFloat32(DType));
+        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(DType.AtLeastFloat32());
         return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Writes a Hugging Face folder: changed tensors in the checkpoint's own dtype, every other tensor's bytes as they were.</summary>
-    /// <param name="folder">Created where absent. What it held before stays until the new files are whole.</param>
+    /// <summary>
+    /// Writes a Hugging Face folder: changed tensors in the checkpoint's own dtype, the bytes of all others as they were.
+    /// </summary>
+    /// <param name="folder">Created where absent. Its former contents stay until the new files are complete.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
     public void Save(string folder, long? maxShardBytes = null) => Save(folder, maxShardBytes, null);
 
-    /// <summary>The same with some tensors passed through a function on their way.</summary>
+    /// <summary>Writes a folder with some tensors passed through a function.</summary>
     internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits) =>
-        CheckpointWriter.Save(_checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
+        CheckpointWriter.Save(
+            _checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
 
-    /// <summary>The same of a rank's part: what it has no whole tensor of comes out of <paramref name="gathered"/>.</summary>
+    /// <summary>Writes a folder from a rank's part; <paramref name="gathered"/> returns the tensors that it does not hold whole.</summary>
     internal void SaveGathered(string folder, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> gathered) =>
-        CheckpointWriter.Save(_checkpoint, folder, Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
+        CheckpointWriter.Save(
+            _checkpoint, folder,
+            Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
 
     /// <summary>Decodes canvases against an encoder cache.</summary>
     /// <param name="canvasIds">[B,C] int64.</param>
@@ -201,14 +213,16 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor ids = canvasIds.to(Device), first = starts?.to(Device) ?? cache.NextPositions();
         Tensor positions = first.unsqueeze(-1) + arange(ids.shape[1], device: Device);
         Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
-        Conditioning? conditioning = logits is null || logits.shape[0] == 0 ? null : new Conditioning(_stack.ExpectedEmbedding(logits, context), conditioned);
+        Conditioning? conditioning = logits is null || logits.shape[0] == 0
+            ? null
+            : new Conditioning(_stack.ExpectedEmbedding(logits, context), conditioned);
         return Decode(
             ids, positions, [.. cache.Layers.Select(layer => new TensorLayerCache(layer))], conditioning,
             kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas), context,
             real: canvasMask is null ? null : wholeCanvas).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The bidirectional pass over canvases, of training and of inference.</summary>
+    /// <summary>Runs the bidirectional pass over canvases, in training and in inference.</summary>
     /// <param name="ids">[B,C] int64.</param>
     /// <param name="positions">[B,C] int64.</param>
     /// <param name="pasts">One cache a layer with the encoded tokens of the same rows.</param>
@@ -218,42 +232,47 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="real">[B,C] bool, false = padding, which is routed to no expert; null: none is.</param>
     /// <returns>The hidden state [B,C,H] after the final norm.</returns>
     internal Tensor Decode(
-        Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks, PassContext context,
-        Tensor? real = null)
+        Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks,
+        PassContext context, Tensor? real = null)
     {
         Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids, context), conditioning, context);
         return _stack.Run(embedded, positions, pasts, masks, context, real: real).Hidden;
     }
 
-    /// <summary>The causal pass over new tokens that only appends their keys and values to caches.</summary>
+    /// <summary>Runs the causal pass over new tokens to append their keys and values to caches.</summary>
     /// <param name="ids">[B,S] int64.</param>
     /// <param name="positions">[B,S] or [1,S] int64.</param>
     /// <param name="pasts">One cache a layer.</param>
     /// <param name="masks">[B,1,S,K] bool for each kind of attention, true = may be seen.</param>
     /// <param name="context">The encoder pass.</param>
-    internal void Encode(Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Func<AttentionKind, Tensor?> masks, PassContext context) =>
+    internal void Encode(
+        Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Func<AttentionKind, Tensor?> masks, PassContext context) =>
         _stack.Run(_stack.Embed(ids, context), positions, pasts, masks, context, keysOnly: true);
 
-    /// <summary>Frees the weights and closes the checkpoint's files; the adapter is its owner's.</summary>
+    /// <summary>Frees the weights and closes the checkpoint's files, but not the adapter.</summary>
     public void Dispose()
     {
         _stack.Dispose();
         if (_ownsCheckpoint) _checkpoint.Dispose();
     }
 
-    private static DiffusionGemmaModel Read(Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint)
+    private static DiffusionGemmaModel Read(
+        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
-            throw new ArgumentException($"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
+            throw new ArgumentException(
+                $"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
         Func<Tensor, Tensor>? select = expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null;
         Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) ? select : null);
         return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
     }
 
+    private static string Shape(Tensor tensor) => string.Join(',', tensor.shape);
+
     private static void RequireIds(Tensor ids, string name)
     {
         if (ids.dim() != 2 || ids.shape[1] == 0)
-            throw new ArgumentException($"{name} is [{string.Join(',', ids.shape)}]: expected [rows, tokens], at least one token.", name);
+            throw new ArgumentException($"{name} is [{Shape(ids)}]: expected [rows, tokens], at least one token.", name);
         if (ids.dtype is not (ScalarType.Int64 or ScalarType.Int32))
             throw new ArgumentException($"{name} is {ids.dtype}: expected token ids as int64.", name);
     }
@@ -261,6 +280,6 @@ public sealed class DiffusionGemmaModel : IDisposable
     private static void RequirePerRow(Tensor? values, long rows, string name)
     {
         if (values is not null && !values.shape.SequenceEqual([rows]))
-            throw new ArgumentException($"{name} is [{string.Join(',', values.shape)}], expected [{rows}].", name);
+            throw new ArgumentException($"{name} is [{Shape(values)}], expected [{rows}].", name);
     }
 }

@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What an encoder pass leaves for the decoder: keys and values of every layer, and which of their positions are real. Grows with every
-/// <see cref="DiffusionGemmaModel.Encode(Tensor, Tensor?, EncoderCache?)"/> that is given it as its past. It owns its tensors; never share it between two generations.
+/// Result of encoder passes: keys and values of every layer, with a mask of their real positions. Grows with every <see
+/// cref="DiffusionGemmaModel.Encode(Tensor, Tensor?, EncoderCache?)"/> that gets it as its past. It owns its tensors; never share it
+/// between two generations.
 /// </summary>
 public sealed class EncoderCache : IDisposable
 {
@@ -29,21 +30,22 @@ public sealed class EncoderCache : IDisposable
     /// <summary>[B,Length] bool, true = real token.</summary>
     internal Tensor Mask { get; private set; }
 
-    /// <summary>[B,Length] int64: real tokens before this one in its row.</summary>
+    /// <summary>[B,Length] int64: the number of real tokens before each token in its row.</summary>
     internal Tensor Positions { get; private set; }
 
     /// <summary>[B] int64: the position that follows each row's last real token.</summary>
     internal Tensor NextPositions() => Mask.sum(-1);
 
-    /// <summary>A cache of its own for some of the rows [n]; without gradients.</summary>
+    /// <summary>Copies some of the rows [n] to a cache of their own, without gradients.</summary>
     internal EncoderCache Select(Tensor rows)
     {
         using IDisposable quiet = torch.no_grad();
         Tensor Of(Tensor whole) => whole.index_select(0, rows);
-        return new EncoderCache([.. Layers.Select(l => new KeyValues(Of(l.Keys), Of(l.Values)))], Of(Mask), Of(Positions), Of(LastHiddenState));
+        return new EncoderCache(
+            [.. Layers.Select(l => new KeyValues(Of(l.Keys), Of(l.Values)))], Of(Mask), Of(Positions), Of(LastHiddenState));
     }
 
-    /// <summary>Takes over longer tensors in place of its own.</summary>
+    /// <summary>Replaces the tensors by longer ones, which the cache then owns.</summary>
     internal void Replace(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
     {
         Dispose();

@@ -1,11 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Low-rank deltas for a <see cref="DiffusionGemmaModel"/>: on attention and dense projections, on expert stacks, and on self-conditioning. Encoder and decoder
-/// may share one set of values (what this library trains), have one each, or the encoder may go without. Saved and loaded as a PEFT folder.
+/// Low-rank deltas for a <see cref="DiffusionGemmaModel"/>: on attention and dense projections, on expert stacks, and on self-conditioning.
+/// Encoder and decoder may share one set of values (as this library trains them) or have one each, or only the decoder has one. Saved and
+/// loaded as a PEFT folder.
 /// </summary>
 public sealed class LoraAdapter : IDisposable
 {
@@ -21,24 +21,24 @@ public sealed class LoraAdapter : IDisposable
         AllExperts = experts;
     }
 
-    /// <summary>r, of all that has none of its own.</summary>
+    /// <summary>r, except for modules with a rank of their own.</summary>
     public int Rank => Config.Rank;
 
-    /// <summary>The numerator of the scale, of all that has none of its own.</summary>
+    /// <summary>The numerator of the scale, except for modules with one of their own.</summary>
     public double Alpha => Config.Alpha;
 
     /// <summary>Names of the adapted projections and expert stacks, as in the checkpoint.</summary>
     public IReadOnlyList<string> Modules => [.. Pairs.Keys, .. ExpertStacks.Keys];
 
-    /// <summary>Numbers in A and B together; values that both passes share count once.</summary>
+    /// <summary>The number of elements of all A and B; values that both passes share count once.</summary>
     public long ParameterCount => Parameters().Sum(p => p.Value.numel());
 
     internal PeftConfig Config { get; }
 
-    /// <summary>Projection -> what each pass adds.</summary>
+    /// <summary>The deltas of each pass by projection.</summary>
     internal SortedDictionary<string, (LoraPair? Encoder, LoraPair? Decoder)> Pairs { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Expert stacks' common name -> what each pass adds.</summary>
+    /// <summary>The deltas of each pass by the expert stacks' common name.</summary>
     internal SortedDictionary<string, (ExpertsLora? Encoder, ExpertsLora? Decoder)> ExpertStacks { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Names of all the layers' projections.</summary>
@@ -49,14 +49,15 @@ public sealed class LoraAdapter : IDisposable
 
     /// <summary>Reads the folder that PEFT, or <see cref="Save"/>, wrote.</summary>
     /// <param name="folder">Holds adapter_config.json and adapter_model.safetensors.</param>
-    /// <param name="model">The base model; the adapter is placed on its device but not yet set as its <see cref="DiffusionGemmaModel.Adapter"/>.</param>
+    /// <param name="model">The base model; the adapter is placed on its device but not yet set as its <see
+    /// cref="DiffusionGemmaModel.Adapter"/>.</param>
     /// <exception cref="AdapterException">The folder is unreadable, does not fit the model, or asks for what is not supported.</exception>
     public static LoraAdapter Load(string folder, DiffusionGemmaModel model) => PeftFolder.Read(folder, model);
 
     /// <summary>Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout.</summary>
-    /// <param name="folder">Created where absent. An adapter that it held stays until the new one is whole.</param>
-    /// <param name="baseModelNameOrPath">Stored as it is given: what transformers loads the base from.</param>
-    /// <param name="revision">Stored as it is given: the commit of a base that is named by its id on the Hub.</param>
+    /// <param name="folder">Created where absent. A former adapter stays until the new one is complete.</param>
+    /// <param name="baseModelNameOrPath">Stored as it is given: transformers loads the base model from it.</param>
+    /// <param name="revision">Stored as it is given: the commit of a base model that is named by its id on the Hub.</param>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
     public void Save(string folder, string baseModelNameOrPath, string? revision = null) =>
         PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
@@ -66,7 +67,7 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     public void MergeInto(DiffusionGemmaModel model)
     {
-        IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> merged = Merged(model);
+        IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> merged = Merge(model);
         if (ReferenceEquals(model.Adapter, this)) model.Adapter = null;
         using IDisposable quiet = no_grad();
         foreach ((string name, Func<Func<Tensor>, Tensor> add) in merged)
@@ -79,15 +80,16 @@ public sealed class LoraAdapter : IDisposable
     }
 
     /// <summary>
-    /// Writes a Hugging Face folder with the deltas added to the weights: a model that needs no adapter. The sums are made in float32 at least, from the
-    /// weights as the checkpoint has them, and rounded once to the checkpoint's dtype; a tensor at a time, and the model is not changed.
+    /// Writes a Hugging Face folder with the deltas added to the weights: a model that needs no adapter. Sums are computed in at least
+    /// float32 from the checkpoint's own weights, and rounded once to its dtype, a tensor at a time; the model is not changed.
     /// </summary>
-    /// <param name="model">The model the adapter was made for; whether the adapter is set on it is all one.</param>
-    /// <param name="folder">Created where absent; not the model's own. What it held before stays until the new files are whole.</param>
+    /// <param name="model">The model the adapter was made for, with or without the adapter set.</param>
+    /// <param name="folder">Created where absent; not the model's own. Its former contents stay until the new files are complete.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null) => model.Save(folder, maxShardBytes, Merged(model));
+    public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null) =>
+        model.Save(folder, maxShardBytes, Merge(model));
 
     /// <summary>Frees the deltas. Take the adapter off its model first.</summary>
     public void Dispose()
@@ -95,19 +97,21 @@ public sealed class LoraAdapter : IDisposable
         foreach (Tensor tensor in Parameters().Select(p => p.Value)) tensor.Dispose();
     }
 
-    /// <summary>A new adapter: A drawn, B zero. It trains nothing yet. Of a rank's part of a model it is the part of what the whole model's would be.</summary>
+    /// <summary>
+    /// Creates an adapter with A drawn and B zero; for a rank's part of a model, the same part of the whole model's adapter.
+    /// </summary>
     /// <exception cref="ArgumentException">An option is out of range, or a target matches nothing.</exception>
     internal static LoraAdapter Create(DiffusionGemmaModel model, LoraOptions options, long seed)
     {
         options.Validate();
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(model.DType);
+        ScalarType dtype = model.DType.AtLeastFloat32();
         var linears = model.Stack.Linears.ToDictionary(l => l.Name);
-        static PeftPattern OfStacks(double? value, double common) => value is double own && own != common
+        static PeftPattern StackPattern(double? value, double common) => value is double own && own != common
             ? new PeftPattern([new("experts.down_proj", own), new("experts.gate_up_proj", own)])
             : PeftPattern.None;
         var config = new PeftConfig(options.Rank, options.Alpha, options.RankStabilized, options.Dropout)
         {
-            RankPattern = OfStacks(options.ExpertRank, options.Rank), AlphaPattern = OfStacks(options.ExpertAlpha, options.Alpha),
+            RankPattern = StackPattern(options.ExpertRank, options.Rank), AlphaPattern = StackPattern(options.ExpertAlpha, options.Alpha),
         };
         var adapter = new LoraAdapter(config, model.Stack);
         using var generator = new Generator(Seeds.Adapter(seed));
@@ -116,7 +120,8 @@ public sealed class LoraAdapter : IDisposable
         Tensor DrawA(long rows, long columns, int rank)
         {
             Tensor a = empty(rows, columns, dtype: ScalarType.Float32);
-            if (options.Initialization == LoraInitialization.KaimingUniform) a.uniform_(-1 / Math.Sqrt(columns), 1 / Math.Sqrt(columns), generator);
+            if (options.Initialization == LoraInitialization.KaimingUniform)
+                a.uniform_(-1 / Math.Sqrt(columns), 1 / Math.Sqrt(columns), generator);
             else a.normal_(0, Math.Sqrt(2.0 / (columns + rank)), generator);
             return a.to(dtype).to(model.Device).DetachFromDisposeScope();
         }
@@ -124,13 +129,15 @@ public sealed class LoraAdapter : IDisposable
         LoraPair Pair(string name)
         {
             Tensor weight = linears[name].Weight;
-            return new LoraPair(DrawA(options.Rank, weight.shape[1], options.Rank), ZeroB(weight.shape[0], options.Rank), config.ScaleOf(name));
+            return new LoraPair(
+                DrawA(options.Rank, weight.shape[1], options.Rank), ZeroB(weight.shape[0], options.Rank), config.ScaleOf(name));
         }
         ExpertStackLora Stack(string name, Tensor weight)
         {
             int rank = config.RankOf(name);
             long experts = weight.shape[0];
-            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank), own = ExpertSlice.First.Select(drawn, model.Stack.ExpertRanks);
+            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank);
+            Tensor own = ExpertSlice.First.Select(drawn, model.Stack.ExpertRanks);
             if (!ReferenceEquals(own, drawn))
             {
                 own = own.clone().DetachFromDisposeScope();
@@ -147,7 +154,8 @@ public sealed class LoraAdapter : IDisposable
         if (options.Experts)
             foreach (Experts experts in model.Stack.Layers.Select(l => l.Experts))
             {
-                var stacks = new ExpertsLora(Stack($"{experts.Name}.gate_up_proj", experts.GateUp), Stack($"{experts.Name}.down_proj", experts.Down));
+                var stacks = new ExpertsLora(
+                    Stack($"{experts.Name}.gate_up_proj", experts.GateUp), Stack($"{experts.Name}.down_proj", experts.Down));
                 adapter.ExpertStacks[experts.Name] = (stacks, stacks);
             }
         if (options.SelfConditioning)
@@ -156,44 +164,50 @@ public sealed class LoraAdapter : IDisposable
         return adapter;
     }
 
-    /// <summary>This adapter with other tensors in the places of its own; what both passes share they share there too.</summary>
-    /// <param name="of">A new tensor for one of this adapter's, and which part of it (where ranks own experts between them) it is.</param>
-    /// <param name="experts">Experts that the new stacks hold.</param>
-    internal LoraAdapter Mapped(Func<Tensor, ExpertSlice, Tensor> of, Func<int, int> experts)
+    /// <summary>Copies this adapter with other tensors; values that both passes share are shared in the copy too.</summary>
+    /// <param name="map">Returns the new tensor for one of this adapter's, with the split of the tensor over ranks.</param>
+    /// <param name="experts">Returns the number of experts of a new stack.</param>
+    internal LoraAdapter Map(Func<Tensor, ExpertSlice, Tensor> map, Func<int, int> experts)
     {
         using IDisposable quiet = no_grad();
         var made = new Dictionary<Tensor, Tensor>(ReferenceEqualityComparer.Instance);
         Tensor Once(Tensor tensor, ExpertSlice slice)
         {
-            if (made.TryGetValue(tensor, out Tensor? there)) return there;
+            if (made.TryGetValue(tensor, out Tensor? existing)) return existing;
             using var scope = NewDisposeScope();
-            return made[tensor] = of(tensor.detach(), slice).DetachFromDisposeScope();
+            return made[tensor] = map(tensor.detach(), slice).DetachFromDisposeScope();
         }
         var pairs = new Dictionary<LoraPair, LoraPair>(ReferenceEqualityComparer.Instance);
         LoraPair? Pair(LoraPair? pair)
         {
             if (pair is null) return null;
-            return pairs.TryGetValue(pair, out LoraPair? there) ? there : pairs[pair] = new LoraPair(Once(pair.A, ExpertSlice.None), Once(pair.B, ExpertSlice.None), pair.Scale);
+            if (pairs.TryGetValue(pair, out LoraPair? existing)) return existing;
+            return pairs[pair] = new LoraPair(Once(pair.A, ExpertSlice.None), Once(pair.B, ExpertSlice.None), pair.Scale);
         }
         var stacks = new Dictionary<ExpertsLora, ExpertsLora>(ReferenceEqualityComparer.Instance);
-        ExpertStackLora? Stack(ExpertStackLora? lora) => lora is null ? null : lora with { A = Once(lora.A, ExpertSlice.First), B = Once(lora.B, lora.SliceOfB), Experts = experts(lora.Experts) };
+        ExpertStackLora? Stack(ExpertStackLora? lora) => lora is null
+            ? null
+            : lora with { A = Once(lora.A, ExpertSlice.First), B = Once(lora.B, SliceOfB(lora)), Experts = experts(lora.Experts) };
         ExpertsLora? Stacks(ExpertsLora? lora)
         {
             if (lora is null) return null;
-            return stacks.TryGetValue(lora, out ExpertsLora? there) ? there : stacks[lora] = new ExpertsLora(Stack(lora.GateUp), Stack(lora.Down));
+            if (stacks.TryGetValue(lora, out ExpertsLora? existing)) return existing;
+            return stacks[lora] = new ExpertsLora(Stack(lora.GateUp), Stack(lora.Down));
         }
         var mapped = new LoraAdapter(Config, AllProjections, AllExperts);
         foreach ((string name, (LoraPair? encoder, LoraPair? decoder)) in Pairs) mapped.Pairs[name] = (Pair(encoder), Pair(decoder));
-        foreach ((string name, (ExpertsLora? encoder, ExpertsLora? decoder)) in ExpertStacks) mapped.ExpertStacks[name] = (Stacks(encoder), Stacks(decoder));
+        foreach ((string name, (ExpertsLora? encoder, ExpertsLora? decoder)) in ExpertStacks)
+            mapped.ExpertStacks[name] = (Stacks(encoder), Stacks(decoder));
         return mapped;
     }
 
-    /// <summary>Every distinct tensor, with its part of the experts.</summary>
-    internal IReadOnlyList<TrainedParameter> Trained()
+    /// <summary>Lists every distinct tensor with its split over ranks.</summary>
+    internal IReadOnlyList<TrainedParameter> ListTrained()
     {
         var slices = new Dictionary<Tensor, ExpertSlice>(ReferenceEqualityComparer.Instance);
-        foreach (ExpertStackLora lora in ExpertStacks.Values.SelectMany(s => new[] { s.Encoder, s.Decoder }).SelectMany(s => new[] { s?.GateUp, s?.Down }).OfType<ExpertStackLora>())
-            (slices[lora.A], slices[lora.B]) = (ExpertSlice.First, lora.SliceOfB);
+        IEnumerable<ExpertsLora?> passes = ExpertStacks.Values.SelectMany(s => new[] { s.Encoder, s.Decoder });
+        foreach (ExpertStackLora lora in passes.SelectMany(s => new[] { s?.GateUp, s?.Down }).OfType<ExpertStackLora>())
+            (slices[lora.A], slices[lora.B]) = (ExpertSlice.First, SliceOfB(lora));
         return [.. Parameters().Select(p => new TrainedParameter(p.Key, p.Value, slices.GetValueOrDefault(p.Value)))];
     }
 
@@ -203,17 +217,24 @@ public sealed class LoraAdapter : IDisposable
     {
         adapter?.RequireFits(stack);
         foreach (Linear linear in stack.Linears)
-            (linear.EncoderLora, linear.DecoderLora) = adapter is not null && adapter.Pairs.TryGetValue(linear.Name, out var pair) ? pair : default;
+            (linear.EncoderLora, linear.DecoderLora) = adapter is not null && adapter.Pairs.TryGetValue(linear.Name, out var pair)
+                ? pair
+                : default;
         foreach (Experts stacks in stack.Layers.Select(l => l.Experts))
-            (stacks.EncoderLora, stacks.DecoderLora) = adapter is not null && adapter.ExpertStacks.TryGetValue(stacks.Name, out var pair) ? pair : default;
+            (stacks.EncoderLora, stacks.DecoderLora) = adapter is not null && adapter.ExpertStacks.TryGetValue(stacks.Name, out var pair)
+                ? pair
+                : default;
     }
 
-    /// <summary>Every distinct tensor by its PEFT name, the decoder's where both passes share it.</summary>
+    /// <summary>Lists every distinct tensor by its PEFT name: the decoder's where both passes share it.</summary>
     internal IEnumerable<KeyValuePair<string, Tensor>> Parameters()
     {
         var seen = new HashSet<Tensor>(ReferenceEqualityComparer.Instance);
         return PeftFolder.Tensors(this).Where(t => seen.Add(t.Value));
     }
+
+    /// <summary>The split of a stack's B over ranks that share the experts.</summary>
+    internal static ExpertSlice SliceOfB(ExpertStackLora lora) => new(lora.B.shape[0] * lora.Rank);
 
     private void RequireFits(ModelStack stack)
     {
@@ -222,24 +243,32 @@ public sealed class LoraAdapter : IDisposable
         bool Fits(string module)
         {
             if (linears.TryGetValue(module, out Linear? linear))
-                return Pairs[module] is var (encoder, decoder) && (encoder ?? decoder)!.Fits(linear.Weight) && (decoder ?? encoder)!.Fits(linear.Weight);
+                return Pairs[module] is var (encoder, decoder) && (encoder ?? decoder)!.Fits(linear.Weight)
+                    && (decoder ?? encoder)!.Fits(linear.Weight);
             return experts.TryGetValue(module, out Experts? stacks)
                 && ExpertStacks[module] is var (encoderStacks, decoderStacks)
-                && (encoderStacks ?? decoderStacks)!.Fits(stacks) && (decoderStacks ?? encoderStacks)!.Fits(stacks);
+                && (encoderStacks ?? decoderStacks)!.Fits(stacks.GateUp, stacks.Down)
+                    && (decoderStacks ?? encoderStacks)!.Fits(stacks.GateUp, stacks.Down);
         }
-        if (Modules.FirstOrDefault(module => !Fits(module)) is string stranger)
-            throw new ArgumentException($"The adapter holds {stranger}, which this model does not have, or has in another shape: it was made for another model.");
+        if (Modules.FirstOrDefault(module => !Fits(module)) is string misfit)
+            throw new ArgumentException(
+                $"The adapter holds {misfit}, which this model does not have, or has in another shape: it was made for another model.");
     }
 
-    /// <summary>What becomes of each adapted weight, in at least float32: W + scale · B A.</summary>
-    private Dictionary<string, Func<Func<Tensor>, Tensor>> Merged(DiffusionGemmaModel model)
+    /// <summary>Maps each adapted weight to a function that computes W + scale · B A in at least float32.</summary>
+    private Dictionary<string, Func<Func<Tensor>, Tensor>> Merge(DiffusionGemmaModel model)
     {
         RequireFits(model.Stack);
         IEnumerable<(string, object?, object?)> passes =
-            [.. Pairs.Where(p => !LoraTargets.IsDecoderOnly(p.Key)).Select(p => (p.Key, p.Value.Encoder, p.Value.Decoder)), .. ExpertStacks.Select(s => (s.Key, s.Value.Encoder, s.Value.Decoder))];
+        [
+            .. Pairs.Where(p => !LoraTargets.IsDecoderOnly(p.Key)).Select(p => (p.Key, p.Value.Encoder, p.Value.Decoder)),
+            .. ExpertStacks.Select(s => (s.Key, s.Value.Encoder, s.Value.Decoder)),
+        ];
         foreach ((string name, object? encoder, object? decoder) in passes)
             if (!ReferenceEquals(encoder, decoder))
-                throw new InvalidOperationException($"The adapter holds different values for encoder and decoder on {name}: they cannot be merged into the one stack. Keep the adapter beside the model.");
+                throw new InvalidOperationException(
+                    $"The adapter holds different values for encoder and decoder on {name}: they cannot be merged into the one stack. "
+                    + "Keep the adapter beside the model.");
 
         var merged = new Dictionary<string, Func<Func<Tensor>, Tensor>>();
         void Add(string parameter, Func<Tensor> fullDelta) => merged[parameter] = weight =>

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
-/// <summary>adapter_config.json as PEFT writes it: what of it matters here, and what cannot be honoured.</summary>
+/// <summary>adapter_config.json as PEFT writes it: settings that are supported; others are refused.</summary>
 internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, double Dropout)
 {
     public const string FileName = "adapter_config.json";
@@ -18,17 +18,18 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     /// <summary>Expert stacks that a file names; see <see cref="ExpertTargets"/>.</summary>
     public IReadOnlyList<string> TargetParameters { get; private init; } = [];
 
-    /// <summary>r of a module, or of a parameter of one, by its name in transformers.</summary>
-    public int RankOf(string name) => (int)RankPattern.Of(name, Rank);
+    /// <summary>Returns r of a module, or of a module's parameter, by its name in transformers.</summary>
+    public int RankOf(string name) => (int)RankPattern.Find(name, Rank);
 
-    /// <summary>What B A is multiplied by there.</summary>
-    public double ScaleOf(string name) => AlphaPattern.Of(name, Alpha) / (RankStabilized ? Math.Sqrt(RankOf(name)) : RankOf(name));
+    /// <summary>Returns the factor of B A of a module, or of a module's parameter.</summary>
+    public double ScaleOf(string name) => AlphaPattern.Find(name, Alpha) / (RankStabilized ? Math.Sqrt(RankOf(name)) : RankOf(name));
 
-    // Settings that change what the adapter computes. Absent, null, false, 0 or empty they say nothing; otherwise they are refused by name.
+    // Settings that change what the adapter computes: refused by name unless absent, null, false, 0 or empty.
     private static readonly string[] Refused =
     [
         "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "modules_to_save", "layer_replication",
-        "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config", "megatron_config",
+        "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config",
+        "megatron_config",
         "alora_invocation_tokens", "trainable_token_indices", "ensure_weight_tying",
     ];
 
@@ -42,7 +43,8 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new AdapterException($"{path}: no readable adapter configuration ({e.Message}). Give the folder that PEFT or LoraAdapter.Save wrote.", e);
+            throw new AdapterException(
+                $"{path}: no readable adapter configuration ({e.Message}). Give the folder that PEFT or LoraAdapter.Save wrote.", e);
         }
 
         T Value<T>(string key, T otherwise)
@@ -74,10 +76,16 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         if (Value("bias", "none") != "none")
             throw new AdapterException($"{path}: bias is '{Value("bias", "")}'; adapters with trained biases are not supported.");
         foreach (string key in Refused)
-            if (Says(root[key]))
-                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, which is not supported. Convert or merge the adapter with PEFT first.");
-        if (root["init_lora_weights"] is JsonValue init && init.TryGetValue(out string? how) && how is not ("gaussian" or "orthogonal" or "eva"))
-            throw new AdapterException($"{path}: init_lora_weights is '{how}', which changes the base weights and is not supported. Convert the adapter with PEFT first.");
+            if (IsSet(root[key]))
+                throw new AdapterException(
+                    $"{path}: '{key}' is {root[key]!.ToJsonString()}, which is not supported. Convert or merge the adapter with PEFT "
+                    + "first.");
+        string? initialization = root["init_lora_weights"] is JsonValue init && init.TryGetValue(out string? name) ? name : null;
+        if (initialization is not (null or "gaussian" or "orthogonal" or "eva"))
+            throw new AdapterException(
+                $"{path}: init_lora_weights is '{initialization}', which changes the base weights and is not supported. Convert the "
+                + $"adapter with "
+                + "PEFT first.");
         int rank = Value("r", 0);
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
         return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))
@@ -87,13 +95,15 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             TargetParameters = root["target_parameters"] switch
             {
                 null => [],
-                JsonArray list when list.All(item => item?.GetValueKind() == JsonValueKind.String) => [.. list.Select(item => item!.GetValue<string>())],
-                JsonNode other => throw new AdapterException($"{path}: 'target_parameters' is {other.ToJsonString()}, expected a list of names."),
+                JsonArray list when list.All(item => item?.GetValueKind() == JsonValueKind.String) =>
+                    [.. list.Select(item => item!.GetValue<string>())],
+                JsonNode other => throw new AdapterException(
+                    $"{path}: 'target_parameters' is {other.ToJsonString()}, expected a list of names."),
             },
         };
     }
 
-    /// <summary>The file's text, keys in PEFT's own (alphabetical) order.</summary>
+    /// <summary>Writes the file's text, keys in PEFT's own (alphabetical) order.</summary>
     public string ToJson(string baseModelNameOrPath, string? revision, string? targetModules, IReadOnlyList<string>? targetParameters)
     {
         var root = new JsonObject
@@ -112,14 +122,17 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             ["layers_pattern"] = null,
             ["layers_to_transform"] = null,
             ["lora_alpha"] = Number(Alpha),
-            ["lora_dropout"] = targetParameters is null ? Dropout : 0.0,     // PEFT loads no target_parameters beside a dropout, which is training's alone
+            // PEFT refuses target_parameters beside a dropout, which only training uses
+            ["lora_dropout"] = targetParameters is null ? Dropout : 0.0,
             ["modules_to_save"] = null,
             ["peft_type"] = "LORA",
             ["r"] = Rank,
             ["rank_pattern"] = RankPattern.ToJson(),
             ["revision"] = revision,
             ["target_modules"] = targetModules is null ? new JsonArray() : JsonValue.Create(targetModules),
-            ["target_parameters"] = targetParameters is null ? null : new JsonArray([.. targetParameters.Select(name => JsonValue.Create(name))]),
+            ["target_parameters"] = targetParameters is null
+                ? null
+                : new JsonArray([.. targetParameters.Select(name => JsonValue.Create(name))]),
             ["task_type"] = null,
             ["use_dora"] = false,
             ["use_rslora"] = RankStabilized,
@@ -132,18 +145,20 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         }) + "\n";
     }
 
-    /// <summary>A whole number without a point.</summary>
-    internal static JsonValue Number(double value) => value == Math.Floor(value) && Math.Abs(value) < 1e15 ? JsonValue.Create((long)value) : JsonValue.Create(value);
+    /// <summary>Writes a whole number without a decimal point.</summary>
+    internal static JsonValue Number(double value) =>
+        value == Math.Floor(value) && Math.Abs(value) < 1e15 ? JsonValue.Create((long)value) : JsonValue.Create(value);
 
-    /// <summary>For people.</summary>
+    /// <summary>Describes rank, alpha and dropout, for messages.</summary>
     public override string ToString()
     {
         FormattableString text = $"rank {Rank}, alpha {Alpha}{(RankStabilized ? ", rank-stabilised" : "")}, dropout {Dropout}";
-        string patterns = $"{(RankPattern.ToString() is { Length: > 0 } ranks ? $", ranks {ranks}" : "")}{(AlphaPattern.ToString() is { Length: > 0 } alphas ? $", alphas {alphas}" : "")}";
+        string ranks = RankPattern.ToString(), alphas = AlphaPattern.ToString();
+        string patterns = $"{(ranks.Length > 0 ? $", ranks {ranks}" : "")}{(alphas.Length > 0 ? $", alphas {alphas}" : "")}";
         return text.ToString(CultureInfo.InvariantCulture) + patterns;
     }
 
-    private static bool Says(JsonNode? node) => node switch
+    private static bool IsSet(JsonNode? node) => node switch
     {
         null => false,
         JsonObject o => o.Count > 0,

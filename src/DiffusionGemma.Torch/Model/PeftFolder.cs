@@ -1,21 +1,20 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// The files of a PEFT LoRA folder. In transformers the two passes hold their adapted modules separately over tied weights, so an adapter
-/// for both stands there twice, under model.decoder. and model.encoder.language_model., with equal values.
+/// Reads and writes a PEFT LoRA folder. In transformers the two passes hold their adapted modules separately over tied weights, so an
+/// adapter for both is stored twice, under model.decoder. and model.encoder.language_model., with equal values.
 /// </summary>
 internal static class PeftFolder
 {
     public const string TensorFile = "adapter_model.safetensors";
     private const string Outer = "base_model.model.", Decoder = "model.decoder.", Encoder = "model.encoder.language_model.";
 
-    /// <summary>A module's name in transformers, where each pass has its own; the decoder's is the checkpoint's.</summary>
+    /// <summary>Returns a module's name in transformers, where each pass has its own; the decoder's is the checkpoint's.</summary>
     public static string ModuleName(Pass pass, string module) => pass == Pass.Decoder ? module : Encoder + module[Decoder.Length..];
 
-    /// <summary>Every tensor of an adapter by its PEFT name, decoder first.</summary>
+    /// <summary>Lists every tensor of an adapter by its PEFT name, the decoder's first.</summary>
     public static IEnumerable<KeyValuePair<string, Tensor>> Tensors(LoraAdapter adapter)
     {
         static IEnumerable<KeyValuePair<string, Tensor>> Matrices(string name, Tensor a, Tensor b) =>
@@ -24,7 +23,11 @@ internal static class PeftFolder
         static IEnumerable<KeyValuePair<string, Tensor>> Stacks(string module, ExpertsLora lora)
         {
             (string? gateUp, string? down) = ExpertTargets.Wrappers(lora.GateUp is not null, lora.Down is not null);
-            return [.. gateUp is null ? [] : Matrices(module + gateUp, lora.GateUp!.A, lora.GateUp.B), .. down is null ? [] : Matrices(module + down, lora.Down!.A, lora.Down.B)];
+            return
+            [
+                .. gateUp is null ? [] : Matrices(module + gateUp, lora.GateUp!.A, lora.GateUp.B),
+                .. down is null ? [] : Matrices(module + down, lora.Down!.A, lora.Down.B),
+            ];
         }
 
         foreach (Pass pass in new[] { Pass.Decoder, Pass.Encoder })
@@ -44,7 +47,7 @@ internal static class PeftFolder
         var tensors = Tensors(adapter).ToDictionary(t => t.Key, t => t.Value.detach().to(ScalarType.Float32).cpu());
         bool bothPasses = adapter.Pairs.Values.Any(p => p.Encoder is not null);
         string? pattern = LoraTargets.PeftPattern([.. adapter.Pairs.Keys], adapter.AllProjections, bothPasses);
-        string config = adapter.Config.ToJson(baseModelNameOrPath, revision, pattern, ExpertTargets.Of(adapter));
+        string config = adapter.Config.ToJson(baseModelNameOrPath, revision, pattern, ExpertTargets.List(adapter));
         try
         {
             using var update = new FolderUpdate(folder);
@@ -54,7 +57,10 @@ internal static class PeftFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new AdapterException($"{folder}: the adapter cannot be written there ({e.Message}). What was there before is unchanged. Choose a folder that can be written to.", e);
+            throw new AdapterException(
+                $"{folder}: the adapter cannot be written there ({e.Message}). What was there before is unchanged. Choose a folder that "
+                + "can be written to.",
+                e);
         }
     }
 
@@ -67,7 +73,8 @@ internal static class PeftFolder
         var adapter = new LoraAdapter(config, model.Stack);
         foreach (Linear linear in model.Stack.Linears)
         {
-            LoraPair? encoder = LoraTargets.IsDecoderOnly(linear.Name) ? null : reader.Pair(Pass.Encoder, linear), decoder = reader.Pair(Pass.Decoder, linear);
+            LoraPair? encoder = LoraTargets.IsDecoderOnly(linear.Name) ? null : reader.Pair(Pass.Encoder, linear);
+            LoraPair? decoder = reader.Pair(Pass.Decoder, linear);
             if (encoder is not null || decoder is not null) adapter.Pairs[linear.Name] = (encoder, decoder);
         }
         foreach (Experts experts in model.Stack.Layers.Select(layer => layer.Experts))
@@ -94,7 +101,7 @@ internal static class PeftFolder
         }
     }
 
-    /// <summary>Only if every module's two copies are equal is it one adapter; a single difference makes two.</summary>
+    /// <summary>Shares the two copies of every module where all are equal; a single difference keeps all apart.</summary>
     private static void ShareEqualCopies(LoraAdapter adapter)
     {
         static bool Same(Tensor a, Tensor b)
@@ -104,20 +111,24 @@ internal static class PeftFolder
         }
         static bool SameDelta((Tensor A, Tensor B, double Scale) a, (Tensor A, Tensor B, double Scale) b) =>
             a.Scale == b.Scale && a.A.shape.SequenceEqual(b.A.shape) && Same(a.A, b.A) && Same(a.B, b.B);
-        static bool SamePair(LoraPair? a, LoraPair? b) => a is not null && b is not null && SameDelta((a.A, a.B, a.Scale), (b.A, b.B, b.Scale));
+        static bool SamePair(LoraPair? a, LoraPair? b) =>
+            a is not null && b is not null && SameDelta((a.A, a.B, a.Scale), (b.A, b.B, b.Scale));
         static bool SameStack(ExpertStackLora? a, ExpertStackLora? b) =>
             a is null && b is null || a is not null && b is not null && SameDelta((a.A, a.B, a.Scale), (b.A, b.B, b.Scale));
-        static bool SameStacks(ExpertsLora? a, ExpertsLora? b) => a is not null && b is not null && SameStack(a.GateUp, b.GateUp) && SameStack(a.Down, b.Down);
+        static bool SameStacks(ExpertsLora? a, ExpertsLora? b) =>
+            a is not null && b is not null && SameStack(a.GateUp, b.GateUp) && SameStack(a.Down, b.Down);
 
         string[] projections = [.. adapter.Pairs.Keys.Where(module => !LoraTargets.IsDecoderOnly(module))];
-        if (!projections.All(p => SamePair(adapter.Pairs[p].Encoder, adapter.Pairs[p].Decoder)) || !adapter.ExpertStacks.Values.All(s => SameStacks(s.Encoder, s.Decoder))) return;
+        bool allSame = projections.All(p => SamePair(adapter.Pairs[p].Encoder, adapter.Pairs[p].Decoder))
+            && adapter.ExpertStacks.Values.All(s => SameStacks(s.Encoder, s.Decoder));
+        if (!allSame) return;
         foreach (string module in projections)
             adapter.Pairs[module] = (adapter.Pairs[module].Decoder, adapter.Pairs[module].Decoder);
         foreach (string module in adapter.ExpertStacks.Keys.ToList())
             adapter.ExpertStacks[module] = (adapter.ExpertStacks[module].Decoder, adapter.ExpertStacks[module].Decoder);
     }
 
-    /// <summary>Takes an adapter's matrices out of its file; what it returns belongs to the caller's scope.</summary>
+    /// <summary>Reads an adapter's matrices from its file, into the caller's scope.</summary>
     private sealed class Reader(SafetensorsFile file, string path, PeftConfig config, DiffusionGemmaModel model)
     {
         private readonly HashSet<string> _unread = [.. file.Tensors.Keys];
@@ -128,7 +139,9 @@ internal static class PeftFolder
             long[] shape = linear.Weight.shape;
             string name = ModuleName(pass, linear.Name);
             int rank = config.RankOf(name);
-            return Matrices(name, name, [rank, shape[1]], [shape[0], rank], rank) is (Tensor a, Tensor b) ? new LoraPair(a, b, config.ScaleOf(name)) : null;
+            return Matrices(name, name, [rank, shape[1]], [shape[0], rank], rank) is (Tensor a, Tensor b)
+                ? new LoraPair(a, b, config.ScaleOf(name))
+                : null;
         }
 
         public ExpertsLora? Experts(Pass pass, Experts experts)
@@ -145,11 +158,16 @@ internal static class PeftFolder
         {
             if (_unread.Count > 0)
                 throw new AdapterException(
-                    $"{path}: {_unread.Count} tensors belong to nothing that can be adapted here, the first is '{_unread.Order(StringComparer.Ordinal).First()}'. "
-                    + $"Was the adapter made for another model? (Expert stacks must be named in target_parameters of {PeftConfig.FileName}.)");
-            foreach ((string key, PeftPattern pattern) in new[] { ("rank_pattern", config.RankPattern), ("alpha_pattern", config.AlphaPattern) })
-                if (pattern.Stranger(_adapted) is string stranger)
-                    throw new AdapterException($"{PeftConfig.FileName} beside {path}: '{key}' names '{stranger}', which matches nothing that the adapter changes. Take it out, or convert the adapter with PEFT.");
+                    $"{path}: {_unread.Count} tensors belong to nothing that can be adapted here, the first is "
+                    + $"'{_unread.Order(StringComparer.Ordinal).First()}'. "
+                    + "Was the adapter made for another model? (Expert stacks must be named in target_parameters of "
+                    + $"{PeftConfig.FileName}.)");
+            (string, PeftPattern)[] patterns = [("rank_pattern", config.RankPattern), ("alpha_pattern", config.AlphaPattern)];
+            foreach ((string key, PeftPattern pattern) in patterns)
+                if (pattern.FindUnmatched(_adapted) is string unmatched)
+                    throw new AdapterException(
+                        $"{PeftConfig.FileName} beside {path}: '{key}' names '{unmatched}', which matches nothing that the adapter "
+                        + "changes. Take it out, or convert the adapter with PEFT.");
             if (file.Tensors.Count == 0) throw new AdapterException($"{path} holds no tensors.");
         }
 
@@ -157,12 +175,13 @@ internal static class PeftFolder
         {
             long experts = weight.shape[0];
             int rank = config.RankOf(name);
-            return Matrices(wrapper, name, [experts * rank, weight.shape[2]], [weight.shape[1], rank * experts], rank) is (Tensor a, Tensor b)
+            long[] shapeOfA = [experts * rank, weight.shape[2]], shapeOfB = [weight.shape[1], rank * experts];
+            return Matrices(wrapper, name, shapeOfA, shapeOfB, rank) is (Tensor a, Tensor b)
                 ? new ExpertStackLora(a, b, (int)experts, config.ScaleOf(name))
                 : null;
         }
 
-        // Where the matrices stand, and what patterns know them by: the module, or the parameter that is wrapped.
+        // module: the name of the matrices; name: what patterns match, the module or the wrapped parameter.
         private (Tensor A, Tensor B)? Matrices(string module, string name, long[] shapeOfA, long[] shapeOfB, int rank)
         {
             string a = $"{Outer}{module}.lora_A.weight", b = $"{Outer}{module}.lora_B.weight";
@@ -175,9 +194,12 @@ internal static class PeftFolder
 
         private void Check(string name, long[] expected, int rank)
         {
-            if (!file.Tensors.TryGetValue(name, out TensorInfo? info)) throw new AdapterException($"{path}: '{name}' is missing; its other half is there.");
+            if (!file.Tensors.TryGetValue(name, out TensorInfo? info))
+                throw new AdapterException($"{path}: '{name}' is missing; its other half is there.");
             if (!info.Shape.SequenceEqual(expected))
-                throw new AdapterException($"{path}: '{name}' is [{string.Join(',', info.Shape)}], expected [{string.Join(',', expected)}] for this model and r = {rank}.");
+                throw new AdapterException(
+                    $"{path}: '{name}' is [{string.Join(',', info.Shape)}], expected [{string.Join(',', expected)}] for this model and r "
+                    + $"= {rank}.");
             if (!SafetensorsDTypes.IsFloating(info.DType))
                 throw new AdapterException($"{path}: '{name}' is {info.DType}, expected floating-point numbers.");
         }
@@ -185,7 +207,7 @@ internal static class PeftFolder
         private Tensor Take(string name)
         {
             _unread.Remove(name);
-            return file.Read(name, model.Device, RotaryEmbedding.AtLeastFloat32(model.DType));
+            return file.Read(name, model.Device, model.DType.AtLeastFloat32());
         }
     }
 }

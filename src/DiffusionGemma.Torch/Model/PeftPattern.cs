@@ -6,20 +6,23 @@ using System.Text.RegularExpressions;
 namespace DiffusionGemma;
 
 /// <summary>
-/// PEFT's rank_pattern or alpha_pattern: numbers by regular expressions over names in transformers. The first expression that matches a whole
-/// name, or its last parts, decides (peft.utils.other.get_pattern_key).
+/// PEFT's rank_pattern or alpha_pattern: numbers by regular expressions over names in transformers. The first expression that matches a
+/// whole name, or its last parts, applies (peft.utils.other.get_pattern_key).
 /// </summary>
 internal sealed class PeftPattern
 {
     public static readonly PeftPattern None = new([]);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan MatchTimeout = TimeSpan.FromSeconds(1);
     private readonly (string Key, Regex Regex, double Value)[] _entries;
 
     public PeftPattern(IEnumerable<KeyValuePair<string, double>> entries) =>
-        _entries = [.. entries.Select(e => (e.Key, new Regex($"^(.*\\.)?({e.Key})$", RegexOptions.CultureInvariant, Patience), e.Value))];
+        _entries =
+        [
+            .. entries.Select(e => (e.Key, new Regex($"^(.*\\.)?({e.Key})$", RegexOptions.CultureInvariant, MatchTimeout), e.Value)),
+        ];
 
-    /// <summary>A name's number, or <paramref name="otherwise"/> where no expression matches.</summary>
-    public double Of(string name, double otherwise)
+    /// <summary>Finds a name's number; <paramref name="otherwise"/> where no expression matches.</summary>
+    public double Find(string name, double otherwise)
     {
         foreach ((_, Regex regex, double value) in _entries)
             if (regex.IsMatch(name))
@@ -27,16 +30,19 @@ internal sealed class PeftPattern
         return otherwise;
     }
 
-    /// <summary>An expression that matches none of the names; null where there is none.</summary>
-    public string? Stranger(IReadOnlyCollection<string> names) => _entries.FirstOrDefault(e => !names.Any(e.Regex.IsMatch)).Key;
+    /// <summary>Finds an expression that matches none of the names; null where there is none.</summary>
+    public string? FindUnmatched(IReadOnlyCollection<string> names) => _entries.FirstOrDefault(e => !names.Any(e.Regex.IsMatch)).Key;
 
-    /// <exception cref="FormatException">Not an object of positive numbers by regular expressions; the message goes on a sentence.</exception>
+    /// <summary>Parses a pattern.</summary>
+    /// <exception cref="FormatException">Not an object of positive numbers by regular expressions; the message continues a
+    /// sentence.</exception>
     public static PeftPattern Parse(JsonNode? node, bool whole)
     {
         if (node is null) return None;
         if (node is not JsonObject entries) throw new FormatException("expected numbers by module names");
         double Number(string key, JsonNode? value) =>
-            value is JsonValue v && v.GetValueKind() == JsonValueKind.Number && v.TryGetValue(out double number) && number > 0 && (!whole || number is <= int.MaxValue && number == Math.Floor(number))
+            value is JsonValue v && v.GetValueKind() == JsonValueKind.Number && v.TryGetValue(out double number) && number > 0
+                && (!whole || number is <= int.MaxValue && number == Math.Floor(number))
                 ? number
                 : throw new FormatException($"expected a positive {(whole ? "whole " : "")}number for '{key}'");
         try
@@ -49,8 +55,9 @@ internal sealed class PeftPattern
         }
     }
 
-    /// <summary>In the order in which it was read, on which the choice may depend.</summary>
+    /// <summary>Writes the expressions in the order in which they were read, since the first match applies.</summary>
     public JsonObject ToJson() => new(_entries.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)PeftConfig.Number(e.Value))));
 
-    public override string ToString() => string.Join(", ", _entries.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Key} {e.Value}")));
+    public override string ToString() =>
+        string.Join(", ", _entries.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Key} {e.Value}")));
 }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -8,7 +7,8 @@ namespace DiffusionGemma;
 /// value projection: their values are the raw keys, normed.
 /// </summary>
 internal sealed class Attention(
-    LayerShape shape, int heads, int? window, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm, double epsilon)
+    LayerShape shape, int heads, int? window, Linear query, Linear key, Linear? value, Linear output, Tensor queryNorm, Tensor keyNorm,
+    double epsilon)
 {
     /// <summary>Queries of one block of a causal pass.</summary>
     public const long QueryBlock = 128;
@@ -32,7 +32,9 @@ internal sealed class Attention(
             ? Causal(q, seen, mask)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
         Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), context);
-        return (result.MoveToOuterDisposeScope(), new KeyValues(fresh.Keys.MoveToOuterDisposeScope(), fresh.Values.MoveToOuterDisposeScope()));
+        fresh.Keys.MoveToOuterDisposeScope();
+        fresh.Values.MoveToOuterDisposeScope();
+        return (result.MoveToOuterDisposeScope(), fresh);
     }
 
     /// <summary>Computes x's own keys and values, [B,kv,S,D] each.</summary>
@@ -45,8 +47,9 @@ internal sealed class Attention(
     }
 
     /// <summary>
-    /// Attends block by block of queries, each to the keys that it may see: none after it, and on sliding layers none before the window. Positions of
-    /// a row are consecutive, whatever its padding on either side, so a distance between indices is a distance between positions.
+    /// Attends block by block of queries, each to the keys that it may see: none after it, and on sliding layers none before the window.
+    /// Positions of a row are consecutive, whatever its padding on either side, so a distance between indices is a distance between
+    /// positions.
     /// <code>
     /// window 2, blocks of 2     keys  0 1 2 3 4 5
     /// queries 0 1                     x x . . . .
@@ -61,14 +64,17 @@ internal sealed class Attention(
         var blocks = new List<Tensor>();
         for (long start = 0; start < length; start += QueryBlock)
         {
-            long count = Math.Min(QueryBlock, length - start), from = window is null ? 0 : Math.Max(0, start - window.Value + 1), keys = start + count - from;
+            long count = Math.Min(QueryBlock, length - start), from = window is null ? 0 : Math.Max(0, start - window.Value + 1);
+            long keys = start + count - from;
+            Tensor blockMask = mask.narrow(2, start, count).narrow(3, from, keys);
             blocks.Add(TorchOperators.Attention(
-                q.narrow(2, start, count), seen.Keys.narrow(2, from, keys), seen.Values.narrow(2, from, keys), mask.narrow(2, start, count).narrow(3, from, keys), scale: 1.0));
+                q.narrow(2, start, count), seen.Keys.narrow(2, from, keys), seen.Values.narrow(2, from, keys), blockMask, scale: 1.0));
         }
         return cat(blocks, 2);
     }
 
     /// <summary>Splits [B,S,count·D] into heads [B,count,S,D], and norms each.</summary>
     private Tensor NormedHeads(Tensor projected, long count, Tensor? weight, PassContext context) =>
-        RmsNorm.Normalize(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon, context).transpose(1, 2);
+        RmsNorm.Normalize(projected.view(projected.shape[0], projected.shape[1], count, shape.HeadDim), weight, epsilon, context)
+            .transpose(1, 2);
 }

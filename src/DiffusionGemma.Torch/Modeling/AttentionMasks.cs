@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -31,7 +30,9 @@ internal static class AttentionMasks
         return seen.unsqueeze(1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Builds the decoder's mask: real cached positions before the canvas (on sliding layers the last window - 1), and the whole canvas.</summary>
+    /// <summary>
+    /// Builds the decoder's mask: real cached positions before the canvas (on sliding layers the last window - 1), and the whole canvas.
+    /// </summary>
     /// <param name="kind">The layer's attention.</param>
     /// <param name="window">Positions a sliding layer sees.</param>
     /// <param name="starts">[B], the position of each row's canvas.</param>

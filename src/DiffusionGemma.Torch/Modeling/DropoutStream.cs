@@ -1,11 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Dropout masks of one pass, drawn one after the other by a CPU generator of its own: not by the process's one generator, which ranks and workers would
-/// share.
+/// Dropout masks of one pass, drawn one after the other by a CPU generator of its own: not by the process's one generator, which ranks and
+/// workers would share.
 /// </summary>
 /// <param name="probability">Probability with which an input is dropped, in (0,1).</param>
 /// <param name="seed">Seed of the generator.</param>

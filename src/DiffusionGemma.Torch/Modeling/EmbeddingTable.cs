@@ -1,11 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Looks tokens up in the embedding table [V,H], which is also the tied head, and averages its rows; both times √H. Gradients are added to the table's in
-/// place, where autograd would allocate one of the table's size at each use.
+/// Looks tokens up in the embedding table [V,H], which is also the tied head, and averages its rows; both times √H. Gradients are added to
+/// the table's in place, where autograd would allocate one of the table's size at each use.
 /// </summary>
 internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId)
 {
@@ -21,7 +20,8 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
     /// <returns>[N,H].</returns>
     public Tensor Average(Tensor weights, Tensor? totals, PassContext context)
     {
-        if (IsTrained) return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
+        if (IsTrained)
+            return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
         Tensor sums = Kernels.MatMul(weights, weight);
         return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -29,7 +28,8 @@ internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places,
         long[] counts = flat.bincount(null, experts).cpu().data<long>().ToArray();
         long choices = indices.shape[1];
         return new ExpertRouting(
-            order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(), order.argsort().MoveToOuterDisposeScope(), counts, choices);
+            order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(),
+            order.argsort().MoveToOuterDisposeScope(), counts, choices);
     }
 
     /// <summary>Copies rows of tokens [T,...] to their sorted places [T·K,...].</summary>

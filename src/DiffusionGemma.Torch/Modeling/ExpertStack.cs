@@ -1,12 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// One stack of an experts' layer [E,out,in], with the low-rank delta of a pass: y = W_e x + scale · B_e A_e x for the rows of expert e. One matrix
-/// product a slice of rows, written to its place: on a CPU as fast as <c>_grouped_mm</c> at every measured size (which does the same, without a gradient
-/// in place).
+/// One stack of an experts' layer [E,out,in], with the low-rank delta of a pass: y = W_e x + scale · B_e A_e x for the rows of expert e.
+/// One matrix product a slice of rows, written to its place: on a CPU as fast as <c>_grouped_mm</c> at every measured size (which does the
+/// same, without a gradient in place).
 /// </summary>
 internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
 {
@@ -31,7 +30,9 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
         return y.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes the gradient of x [N,in] from y's [N,out]; gradients of trained parameters are added to <paramref name="sink"/>.</summary>
+    /// <summary>
+    /// Computes the gradient of x [N,in] from y's [N,out]; gradients of trained parameters are added to <paramref name="sink"/>.
+    /// </summary>
     public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts, GradientSink sink)
     {
         using var scope = NewDisposeScope();

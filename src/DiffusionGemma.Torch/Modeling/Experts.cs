@@ -1,12 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
 /// The experts of a layer: gate_up [E,2F,H] (gate rows first) and down [E,H,F]. The (token, choice) pairs are sorted by expert once; every
-/// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the experts,
-/// the stacks are this rank's part, [E/n,...].
+/// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the
+/// experts, the stacks are this rank's part, [E/n,...].
 /// </summary>
 internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRanks ranks)
 {
@@ -33,7 +32,8 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRa
     {
         ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
         return ExpertsFunction.Compute(
-            x, weights, ExpertRouting.Sort(indices, GateUp.shape[0] * ranks.Size), new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
+            x, weights, ExpertRouting.Sort(indices, GateUp.shape[0] * ranks.Size),
+            new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
             context);
     }
 }

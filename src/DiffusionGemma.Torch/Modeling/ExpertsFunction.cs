@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -9,9 +8,8 @@ namespace DiffusionGemma;
 /// <para>
 /// [g;u] = W_gu x, a = gelu(g) · u, y = Σ_k W_d (w a); with d = W_dᵀ dy: dw = d · a, da = w d, dg = da u gelu'(g), du = da gelu(g),
 /// dx = Σ_k W_guᵀ [dg;du], dW_d = dyᵀ (w a), dW_gu = [dg;du]ᵀ x.
-/// </para>
-/// With experts on several ranks (<see cref="ExpertExchange"/>) x and w go to an expert's owner and w y comes back; in the backward dy goes, and x again
-/// where weights train, and dx and dw come back. An expert's own gradient is then complete on its owner.
+/// </para> With experts on several ranks (<see cref="ExpertExchange"/>) x and w go to an expert's owner and w y comes back; in the backward
+/// dy goes, and x again where weights train, and dx and dw come back. An expert's own gradient is then complete on its owner.
 /// </summary>
 internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
 {
@@ -51,14 +49,17 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         return [x, weights, null, .. call.GateUp.Parameters.Select(_ => (Tensor?)null), .. call.Down.Parameters.Select(_ => (Tensor?)null)];
     }
 
-    private sealed record Call(ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, GradientSink Gradients) : IDisposable
+    private sealed record Call(
+        ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, GradientSink Gradients) : IDisposable
     {
         /// <summary>Copies this with references of its own, which outlive the pass's scope.</summary>
         public Call Kept() => this with
         {
             Routing = Routing with
             {
-                Order = Routing.Order.alias().DetachFromDisposeScope(), Tokens = Routing.Tokens.alias().DetachFromDisposeScope(), Places = Routing.Places.alias().DetachFromDisposeScope(),
+                Order = Routing.Order.alias().DetachFromDisposeScope(),
+                Tokens = Routing.Tokens.alias().DetachFromDisposeScope(),
+                Places = Routing.Places.alias().DetachFromDisposeScope(),
             },
         };
 
@@ -68,19 +69,22 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts);
             Tensor[] gateAndUp = projected.chunk(2, -1);
             Tensor activated = Kernels.GatedGelu(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            return (Routing.Summed(Exchange.FromExperts(Down.Forward(activated, Exchange.Counts))).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
+            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Counts));
+            return (Routing.Summed(outputs).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 
         public (Tensor X, Tensor Weights) Backward(Tensor dy, Tensor x, Tensor weights, Tensor projected)
         {
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor inner = Down.Backward(Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Gradients);
+            Tensor inner = Down.Backward(
+                Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Gradients);
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
             Tensor weightGradient = Exchange.FromExperts(dw).index_select(0, Routing.Places).view(weights.shape);
-            Tensor sorted = Exchange.FromExperts(GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
+            Tensor sorted = Exchange.FromExperts(
+                GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
             return (Routing.Summed(sorted), weightGradient);
         }
 
@@ -92,7 +96,10 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Exchange.Dispose();
         }
 
-        /// <summary>Sends the routing weights [N,1] to the experts in their own dtype: in bfloat16 their product with the activation is rounded once.</summary>
+        /// <summary>
+        /// Sends the routing weights [N,1] to the experts in their own dtype: in bfloat16 their product with the activation is rounded
+        /// once.
+        /// </summary>
         private Tensor ExpertsWeights(Tensor weights) => Exchange.ToExperts(weights.flatten().index_select(0, Routing.Order).unsqueeze(-1));
     }
 }

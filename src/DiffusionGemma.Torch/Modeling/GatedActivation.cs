@@ -1,10 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// gelu_tanh(gate) · up, which keeps only its inputs and computes gelu again in the backward: dgate = g · up · gelu'(gate), dup = g · gelu(gate).
+/// gelu_tanh(gate) · up, which keeps only its inputs and computes gelu again in the backward: dgate = g · up · gelu'(gate), dup = g ·
+/// gelu(gate).
 /// </summary>
 internal sealed class GatedActivation : AutogradFunction<GatedActivation>
 {

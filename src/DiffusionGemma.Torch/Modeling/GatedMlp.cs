@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -12,7 +11,8 @@ internal sealed class GatedMlp(Linear gate, Linear up, Linear down)
     public Tensor Forward(Tensor x, PassContext context)
     {
         using var scope = NewDisposeScope();
-        return down.Forward(GatedActivation.Activate(gate.Forward(x, context), up.Forward(x, context), context), context).MoveToOuterDisposeScope();
+        Tensor activated = GatedActivation.Activate(gate.Forward(x, context), up.Forward(x, context), context);
+        return down.Forward(activated, context).MoveToOuterDisposeScope();
     }
 
     public static Tensor GeluTanh(Tensor x) => TorchOperators.GeluTanh(x);

@@ -1,12 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or with dropout x · kept / (1 - p). The backward keeps x where it needs it,
-/// the r numbers scale · A x̃, and the dropout mask; no other tensor of y's size is allocated. Gradients of trained parameters are added to the context's
-/// <see cref="GradientSink"/>:
+/// y = W x, or with a low-rank delta y = W x + scale · B A x̃, where x̃ is x, or with dropout x · kept / (1 - p). The backward keeps x
+/// where it needs it, the r numbers scale · A x̃, and the dropout mask; no other tensor of y's size is allocated. Gradients of trained
+/// parameters are added to the context's <see cref="GradientSink"/>:
 /// <para>dx = Wᵀ dy + Aᵀ d (zero where x was dropped) with d = scale · Bᵀ dy; dW = dy xᵀ, dA = d x̃ᵀ, dB = dy (scale · A x̃)ᵀ.</para>
 /// </summary>
 internal sealed class LinearFunction : AutogradFunction<LinearFunction>
@@ -40,7 +39,8 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         (Tensor weight, LoraPair? lora, GradientSink sink) = (use.Weight, use.Lora, use.Context.Gradients);
         List<Tensor> saved = context.get_saved_variables();
         Tensor dy = gradients[0]!.reshape(-1, weight.shape[0]);
-        Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]), dx = use.ReachesInput ? Kernels.MatMul(dy, weight) : null;
+        Tensor? x = saved.Count == 0 ? null : saved[0].reshape(-1, weight.shape[1]);
+        Tensor? dx = use.ReachesInput ? Kernels.MatMul(dy, weight) : null;
         if (weight.requires_grad) Kernels.AddOuter(sink.BufferOf(weight), dy, x!);
         if (lora is null) return [dx?.view(use.Shape), null, null];
         Tensor dlow = Kernels.Linear(dy, use.Transposed(dy.dtype)).mul_(lora.Scale);
@@ -60,7 +60,8 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
             if (Lora is null) return (Kernels.Linear(x, Weight), null, null);
             using var scope = NewDisposeScope();
             Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
-            Tensor y = Kernels.Linear(x, Weight), low = Kernels.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
+            Tensor y = Kernels.Linear(x, Weight);
+            Tensor low = Kernels.Linear(Dropped(x, kept).reshape(-1, Weight.shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
             Kernels.AddMatMul(y.view(-1, Weight.shape[0]), low, Transposed(x.dtype));
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }

@@ -20,7 +20,7 @@ internal sealed class ModelStack : IDisposable
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
         using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
-            EmbeddingScale = scale.item<double>();                                             // the rounding to the table's dtype is part of the model
+            EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
@@ -78,7 +78,7 @@ internal sealed class ModelStack : IDisposable
     public Tensor ExpectedEmbedding(Tensor logits, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor probabilities = logits.to(RotaryEmbedding.AtLeastFloat32(Embedding.dtype)).softmax(-1).to(Embedding.dtype);
+        Tensor probabilities = logits.to(Embedding.dtype.AtLeastFloat32()).softmax(-1).to(Embedding.dtype);
         Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.shape[0]), null, context);
         return expected.view(logits.shape[0], -1, Embedding.shape[1]).MoveToOuterDisposeScope();
     }
@@ -92,12 +92,13 @@ internal sealed class ModelStack : IDisposable
     /// <param name="past">One cache a layer, or null; activations are recomputed over those of plain tensors only.</param>
     /// <param name="mask">[B,1,S,past+S] for an attention kind, or null: all is seen; asked once a kind.</param>
     /// <param name="context">The pass.</param>
-    /// <param name="keysOnly">True where the hidden state is not read: the last layer then appends keys and values and computes nothing else.</param>
+    /// <param name="keysOnly">True where the hidden state is not read: the last layer then appends keys and values and computes nothing
+    /// else.</param>
     /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
-        Tensor x, Tensor positions, IReadOnlyList<ILayerCache>? past, Func<AttentionKind, Tensor?> mask, PassContext context, bool keysOnly = false,
-        Tensor? real = null)
+        Tensor x, Tensor positions, IReadOnlyList<ILayerCache>? past, Func<AttentionKind, Tensor?> mask, PassContext context,
+        bool keysOnly = false, Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
@@ -139,15 +140,19 @@ internal sealed class ModelStack : IDisposable
         string prefix = $"{Prefix}layers.{n}.", attention = prefix + "self_attn.";
         Tensor Weight(string name) => Parameters[prefix + name];
         LayerShape shape = _config.Layer(n);
+        bool isSliding = shape.Kind == AttentionKind.Sliding;
         return new TransformerLayer(
             shape,
             new Attention(
-                shape, _config.NumAttentionHeads, shape.Kind == AttentionKind.Sliding ? _config.SlidingWindow : null, Project(attention + "q_proj"), Project(attention + "k_proj"),
-                shape.Kind == AttentionKind.Sliding ? Project(attention + "v_proj") : null, Project(attention + "o_proj"),
+                shape, _config.NumAttentionHeads, isSliding
+                    ? _config.SlidingWindow
+                    : null, Project(attention + "q_proj"), Project(attention + "k_proj"),
+                isSliding ? Project(attention + "v_proj") : null, Project(attention + "o_proj"),
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),
             new Router(
-                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts, _config.RmsNormEpsilon),
+                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
+                _config.RmsNormEpsilon),
             new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj"), ExpertRanks),
             new LayerNorms(
                 Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
@@ -157,7 +162,8 @@ internal sealed class ModelStack : IDisposable
             _config.RmsNormEpsilon);
     }
 
-    private GatedMlp Gated(string prefix) => new(Project(prefix + ".gate_proj"), Project(prefix + ".up_proj"), Project(prefix + ".down_proj"));
+    private GatedMlp Gated(string prefix) =>
+        new(Project(prefix + ".gate_proj"), Project(prefix + ".up_proj"), Project(prefix + ".down_proj"));
 
     private Linear Project(string name) => new(name, Parameters[name + ".weight"]);
 }

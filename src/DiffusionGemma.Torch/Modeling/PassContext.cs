@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>State of one pass through the model: travels through every Forward, and each autograd function captures it for its backward.</summary>
+/// <summary>
+/// State of one pass through the model: travels through every Forward, and each autograd function captures it for its backward.
+/// </summary>
 /// <param name="Pass">The pass, which selects layer scalars and adapter values.</param>
 internal sealed record PassContext(Pass Pass)
 {
@@ -11,11 +13,15 @@ internal sealed record PassContext(Pass Pass)
     public BackwardPass Backward { get; init; } = new();
 
     /// <summary>
-    /// True where this rank has no tokens of its own and only takes part in the other ranks' pass (<see cref="ExpertExchange"/>): no token is routed.
+    /// True where this rank has no tokens of its own and only takes part in the other ranks' pass (<see cref="ExpertExchange"/>): no token
+    /// is routed.
     /// </summary>
     public bool IsIdle { get; init; }
 
-    /// <summary>True to keep a layer's input in place of its activations, and to compute these again in the backward (<see cref="LayerCheckpoint"/>).</summary>
+    /// <summary>
+    /// True to keep a layer's input in place of its activations, and to compute these again in the backward (<see
+    /// cref="LayerCheckpoint"/>).
+    /// </summary>
     public bool RecomputesActivations { get; init; }
 
     /// <summary>Draws of the dropout on inputs of low-rank pairs; null: no dropout.</summary>

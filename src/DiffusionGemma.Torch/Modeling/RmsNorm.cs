@@ -1,10 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = r · x · w with r = (mean(x²) + ε)^-½ over the last dimension, computed in at least float32 and rounded once. The backward keeps only x:
+/// y = r · x · w with r = (mean(x²) + ε)^-½ over the last dimension, computed in at least float32 and rounded once. The backward keeps only
+/// x:
 /// <para>dx = r · (g w) - x · r³ · mean(g w x), dw = Σ g r x.</para>
 /// </summary>
 internal sealed class RmsNorm : AutogradFunction<RmsNorm>

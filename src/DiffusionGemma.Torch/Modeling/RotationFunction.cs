@@ -1,10 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = x · cos + rotate_half(x) · sin with rotate_half(x) = [-x2 ; x1] on halves. The backward keeps only the angles: dx = dy · cos + rotate_halfᵀ(dy · sin).
+/// y = x · cos + rotate_half(x) · sin with rotate_half(x) = [-x2 ; x1] on halves. The backward keeps only the angles: dx = dy · cos +
+/// rotate_halfᵀ(dy · sin).
 /// </summary>
 internal sealed class RotationFunction : AutogradFunction<RotationFunction>
 {

@@ -1,20 +1,21 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Selects the experts of each token, in at least float32 also in a bfloat16 model: rounded scores would change the selection.</summary>
+/// <summary>
+/// Selects the experts of each token, in at least float32 also in a bfloat16 model: rounded scores would change the selection.
+/// </summary>
 internal sealed class Router(Tensor projection, Tensor scale, Tensor perExpertScale, int topK, double epsilon)
 {
     /// <summary>
-    /// Computes a softmax over all experts; the K largest weights are divided by their sum and multiplied by the experts' own scales. Gradients reach
-    /// the hidden states through the weights even where the router's parameters are frozen.
+    /// Computes a softmax over all experts; the K largest weights are divided by their sum and multiplied by the experts' own scales.
+    /// Gradients reach the hidden states through the weights even where the router's parameters are frozen.
     /// </summary>
     /// <param name="residual">The layer's raw residual [T,H].</param>
     /// <returns>Weights [T,K], at least float32; indices [T,K], int64.</returns>
     public (Tensor Weights, Tensor Indices) Forward(Tensor residual)
     {
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(residual.dtype);
+        ScalarType dtype = residual.dtype.AtLeastFloat32();
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
         Tensor scores = nn.functional.linear(normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5), projection.to(dtype));
         (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);

@@ -1,10 +1,12 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One layer of the stack: attention, then a dense feed-forward and the experts in parallel, each with norms before and after it.</summary>
-internal sealed class TransformerLayer(LayerShape shape, Attention attention, GatedMlp mlp, Router router, Experts experts, LayerNorms norms, double epsilon)
+/// <summary>
+/// One layer of the stack: attention, then a dense feed-forward and the experts in parallel, each with norms before and after it.
+/// </summary>
+internal sealed class TransformerLayer(
+    LayerShape shape, Attention attention, GatedMlp mlp, Router router, Experts experts, LayerNorms norms, double epsilon)
 {
     public LayerShape Shape => shape;
 
@@ -29,7 +31,9 @@ internal sealed class TransformerLayer(LayerShape shape, Attention attention, Ga
         Tensor dense = Norm(mlp.Forward(Norm(residual, norms.PreFeedForward), context), norms.PostFeedForward1);
 
         Tensor sum = dense + Norm(ExpertOutput(residual, context, real), norms.PostFeedForward2);
-        return ((residual + Norm(sum, norms.PostFeedForward)) * (context.Pass == Pass.Encoder ? norms.EncoderScalar : norms.DecoderScalar), fresh);
+        return (
+            (residual + Norm(sum, norms.PostFeedForward)) * (context.Pass == Pass.Encoder ? norms.EncoderScalar : norms.DecoderScalar),
+            fresh);
     }
 
     /// <summary>Routes the tokens of a residual, and sums the outputs of each token's experts.</summary>

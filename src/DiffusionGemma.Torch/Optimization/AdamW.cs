@@ -1,17 +1,19 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019), over flat buffers: one for gradients, one a moment, one
-/// for the float32 master copies of parameters below float32. A parameter's own part of each is a view. The backward adds gradients up in
-/// place (<see cref="Gradients"/>). A parameter that a step did not reach has gradient zero, not no gradient: its
-/// moments decay and its weights too. Of several ranks each updates a share of what it has in common with others (<see cref="ParameterBucket"/>).
+/// AdamW with decoupled weight decay on every parameter (Loshchilov and Hutter 2019), over flat buffers: one for gradients, one for each
+/// moment, one for the float32 master copies of parameters below float32; a parameter's part of each is a view. The backward accumulates
+/// gradients in place (<see cref="Gradients"/>). A parameter that a step did not reach has gradient zero, not no gradient: its moments and
+/// weights decay. Each of several ranks updates a share of the parameters that it has in common with others (<see
+/// cref="ParameterBucket"/>).
 /// </summary>
 internal sealed class AdamW : IDisposable
 {
-    /// <summary>Numbers of a bucket that ranks share: enough to use a link well, few enough that a copy in flight is small beside the model.</summary>
+    /// <summary>
+    /// Elements of a bucket that ranks share: enough to use a link well, few enough that a copy in flight is small beside the model.
+    /// </summary>
     private const long BucketElements = 1 << 25;
 
     private readonly IProcessGroup _world;
@@ -23,16 +25,20 @@ internal sealed class AdamW : IDisposable
     private double _scale = 1;
 
     public AdamW(IReadOnlyList<Tensor> parameters, double beta1, double beta2, double epsilon, double weightDecay)
-        : this([.. parameters.Select(p => new TrainedParameter("", p, ExpertSlice.None))], RankGroups.Single(parameters[0].device), beta1, beta2, epsilon, weightDecay)
+        : this(
+            [.. parameters.Select(p => new TrainedParameter("", p, ExpertSlice.None))], RankGroups.Single(parameters[0].device),
+            beta1, beta2, epsilon, weightDecay)
     {
     }
 
-    public AdamW(IReadOnlyList<TrainedParameter> parameters, RankGroups ranks, double beta1, double beta2, double epsilon, double weightDecay)
+    public AdamW(
+        IReadOnlyList<TrainedParameter> parameters, RankGroups ranks, double beta1, double beta2, double epsilon, double weightDecay)
     {
         (_world, _beta1, _beta2, _epsilon, _weightDecay) = (ranks.World, beta1, beta2, epsilon, weightDecay);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        List<int>[] buckets = [.. Split([.. parameters.Select(p => (p.Value.numel(), p.Slice != ExpertSlice.None))], ranks.World.Size, ranks.Replicas.Size)];
+        (long, bool)[] sizes = [.. parameters.Select(p => (p.Value.numel(), p.Slice != ExpertSlice.None))];
+        List<int>[] buckets = [.. Split(sizes, ranks.World.Size, ranks.Replicas.Size)];
         _buckets = [.. buckets.Select(bucket => new ParameterBucket(
             [.. bucket.Select(n => parameters[n].Value)], parameters[bucket[0]].Slice == ExpertSlice.None ? ranks.World : ranks.Replicas))];
         _order = new int[parameters.Count];
@@ -55,18 +61,18 @@ internal sealed class AdamW : IDisposable
         return gradients;
     }
 
-    /// <summary>The gradients of all workers and ranks become one. A collective.</summary>
+    /// <summary>Sums the gradients of all workers and ranks. A collective.</summary>
     public void ReduceGradients()
     {
         using IDisposable quiet = no_grad();
         foreach ((int n, ParameterBucket bucket) in _buckets.Index()) bucket.Reduce(_workers.Select(worker => worker.Buffers[n]));
     }
 
-    /// <summary>The 2-norm over all accumulated gradients; the step then takes them times min(1, maximum / (norm + 1e-6)). A collective.</summary>
+    /// <summary>Returns the 2-norm of all gradients; the step scales them by min(1, maximum / (norm + 1e-6)). A collective.</summary>
     public double ClipGradients(double maximum)
     {
         using var scope = NewDisposeScope();
-        // Every number of every gradient is in one share of one rank: experts of several sets are counted once too.
+        // Every element of every gradient is in one share of one rank: experts that several ranks hold are counted once too.
         Tensor squares = tensor(_buckets.Sum(bucket => bucket.SquaredNorm()), dtype: ScalarType.Float64, device: _weights[0].device);
         _world.AllReduce(squares);
         double norm = Math.Sqrt(squares.item<double>()) * _scale;
@@ -74,29 +80,33 @@ internal sealed class AdamW : IDisposable
         return norm;
     }
 
-    /// <summary>One step with the accumulated gradients, which are zero afterwards. A collective.</summary>
+    /// <summary>Takes one step with the accumulated gradients, and sets them to zero. A collective.</summary>
     public void Step(double learningRate)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         foreach (Tensor steps in _steps) steps.add_(1);
-        bool isFloat64 = _gradients[0].dtype == ScalarType.Float64;                             // the operator's divisor is a float32
+        bool isFloat64 = _gradients[0].dtype == ScalarType.Float64;                             // the fused operator's divisor is float32
         if (isFloat64 && _scale < 1)
             foreach (Tensor gradient in _gradients) gradient.mul_(_scale);
         Tensor? divisor = isFloat64 || _scale == 1 ? null : full([], 1 / _scale, dtype: ScalarType.Float32, device: _steps[0].device);
-        TorchOperators.FusedAdamW(_weights, _gradients, _firstMoments, _secondMoments, _steps, learningRate, _beta1, _beta2, _weightDecay, _epsilon, divisor);
+        TorchOperators.FusedAdamW(
+            _weights, _gradients, _firstMoments, _secondMoments, _steps, learningRate, _beta1, _beta2, _weightDecay, _epsilon, divisor);
         Publish();
     }
 
-    /// <summary>What this rank updates of each parameter, in the order in which they were given; owned by this optimiser, but for views, which are the caller's scope's.</summary>
+    /// <summary>
+    /// Lists what this rank updates of each parameter, in the parameters' order. The optimiser owns the tensors; views belong to the
+    /// caller's scope.
+    /// </summary>
     public IReadOnlyList<OptimizerSlice> State()
     {
         OptimizerSlice[] placed = [.. _buckets.SelectMany(bucket => bucket.State())];
         return [.. _order.Select(place => placed[place])];
     }
 
-    /// <summary>Goes on from the state that <see cref="State"/> now holds, after that many steps. A collective.</summary>
-    public void Restored(int steps)
+    /// <summary>Resumes after some steps, from values that were written to <see cref="State"/>. A collective.</summary>
+    public void Resume(int steps)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
@@ -104,7 +114,7 @@ internal sealed class AdamW : IDisposable
         Publish();
     }
 
-    /// <summary>Gives the parameters their masters' values, and throws accumulated gradients away. A collective.</summary>
+    /// <summary>Copies the master weights to the parameters, and sets gradients to zero. A collective.</summary>
     public void Publish()
     {
         using IDisposable quiet = no_grad();
@@ -112,7 +122,7 @@ internal sealed class AdamW : IDisposable
         _scale = 1;
     }
 
-    /// <summary>Throws accumulated gradients away.</summary>
+    /// <summary>Sets all gradients to zero.</summary>
     public void DropGradients()
     {
         using IDisposable quiet = no_grad();
@@ -128,10 +138,10 @@ internal sealed class AdamW : IDisposable
         foreach (WorkerGradients worker in _workers) worker.Dispose();
     }
 
-    /// <summary>Experts' parameters and all others apart; where ranks share them, in buckets of a size to travel.</summary>
-    /// <param name="parameters">As a rank has them.</param>
-    /// <param name="world">Ranks that have the others.</param>
-    /// <param name="replicas">Ranks that have the same experts.</param>
+    /// <summary>Groups parameters into buckets: experts' apart from all others, and of limited size where ranks share them.</summary>
+    /// <param name="parameters">The number of elements of each parameter of a rank.</param>
+    /// <param name="world">The number of all ranks.</param>
+    /// <param name="replicas">The number of ranks that hold the same experts.</param>
     internal static IEnumerable<List<int>> Split(IReadOnlyList<(long Numbers, bool IsExperts)> parameters, int world, int replicas)
     {
         foreach (IGrouping<bool, int> kind in Enumerable.Range(0, parameters.Count).GroupBy(n => world > 1 && parameters[n].IsExperts))

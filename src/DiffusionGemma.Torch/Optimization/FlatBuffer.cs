@@ -1,15 +1,14 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// One piece of memory, zero at first, that holds a tensor for each of some shapes, one behind the other; of a length that may be cut into a number of
-/// equal shares.
+/// One tensor, zero at first, with a view for each of some shapes, one after the other; its length is a multiple of a number of equal
+/// shares.
 /// </summary>
 internal sealed class FlatBuffer : IDisposable
 {
-    /// <summary>Numbers a row of the buffer seen as a matrix: few enough that a sum of their squares in float32 is exact to its last places.</summary>
+    /// <summary>Elements in a row when the buffer is viewed as a matrix: few enough for an accurate sum of squares in float32.</summary>
     private const long RowElements = 1 << 14;
 
     private const long Alignment = 16;
@@ -30,22 +29,23 @@ internal sealed class FlatBuffer : IDisposable
 
     public ScalarType DType => Whole.dtype;
 
-    /// <summary>All of the memory.</summary>
+    /// <summary>The whole buffer, one-dimensional.</summary>
     public Tensor Whole { get; }
 
     /// <summary>The views, in the order of the shapes.</summary>
     public IReadOnlyList<Tensor> Parts { get; }
 
-    /// <summary>Numbers in each share.</summary>
+    /// <summary>The number of elements in a share.</summary>
     public long Share { get; }
 
-    /// <summary>Numbers of a buffer for tensors of so many numbers.</summary>
-    public static long Length(IEnumerable<long> counts, int shares) => RoundUp(counts.Sum(count => RoundUp(count, Alignment)), RowElements * shares);
+    /// <summary>Computes the length of a buffer for tensors of these numbers of elements.</summary>
+    public static long Length(IEnumerable<long> counts, int shares) =>
+        RoundUp(counts.Sum(count => RoundUp(count, Alignment)), RowElements * shares);
 
-    /// <summary>Views of memory that is laid out as this is.</summary>
+    /// <summary>Returns the views of another buffer of the same layout.</summary>
     public IEnumerable<Tensor> PartsOf(Tensor whole) => _shapes.Select((shape, n) => whole.narrow(0, _starts[n], Count(n)).view(shape));
 
-    /// <summary>The numbers of the n-th tensor that lie in a share: which is the first, how many, and where in the share they begin.</summary>
+    /// <summary>Finds the elements of the n-th tensor that lie in a share: index of the first, count, and offset in the share.</summary>
     public (long First, long Count, long At) Overlap(int n, int share)
     {
         long from = Math.Max(_starts[n], share * Share), to = Math.Min(_starts[n] + Count(n), (share + 1) * Share);
@@ -59,12 +59,13 @@ internal sealed class FlatBuffer : IDisposable
         Whole.zero_();
     }
 
-    /// <summary>The sum of the squares of a share, from one look at every number.</summary>
+    /// <summary>Computes the sum of squares of a share, reading it once.</summary>
     public double SquaredNorm(int share)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        return linalg.vector_norm(Whole.narrow(0, share * Share, Share).view(-1, RowElements), 2, [1]).to(ScalarType.Float64).square().sum().item<double>();
+        Tensor rows = Whole.narrow(0, share * Share, Share).view(-1, RowElements);
+        return linalg.vector_norm(rows, 2, [1]).to(ScalarType.Float64).square().sum().item<double>();
     }
 
     public void Dispose()

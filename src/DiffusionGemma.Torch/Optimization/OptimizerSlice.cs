@@ -2,8 +2,8 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What this rank updates of one parameter: <paramref name="Master"/>'s numbers are those of the flattened parameter from <paramref name="First"/> on; there may be none.</summary>
-/// <param name="First">Numbers of the parameter before them.</param>
+/// <summary>This rank's share of one parameter's optimizer state, a range of the flattened parameter; it may be empty.</summary>
+/// <param name="First">Index of the first element.</param>
 /// <param name="Master">Weights in at least float32.</param>
 /// <param name="FirstMoment">AdamW's m.</param>
 /// <param name="SecondMoment">AdamW's v.</param>

@@ -1,18 +1,18 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// Parameters that all ranks of a group have alike, and which they update between them (ZeRO, Rajbhandari et al. 2020, stage 2): every rank adds its own
-/// gradients up, gets the sums of its share of them, steps with the master weights and moments of that share, and gets the other ranks' new weights.
+/// Parameters that are replicated over the ranks of a group, each of which updates a share (ZeRO, Rajbhandari et al. 2020, stage 2): every
+/// rank accumulates its own gradients, receives the sums of its share, steps with the master weights and moments of that share, and
+/// receives the other ranks' new weights.
 /// <code>
 /// 2 ranks, parameters a a a b b        gradients    rank 0   a a a b b      rank 1   a a a b b
 ///                                      summed                a a a                         b b
 ///                                      state of              a a a                         b b
 ///                                      weights               a a a b b               a a a b b
 /// </code>
-/// One rank alone has all shares: weights in at least float32 are then their own masters.
+/// A single rank has all shares: weights in at least float32 are then their own masters.
 /// </summary>
 internal sealed class ParameterBucket : IDisposable
 {
@@ -21,14 +21,14 @@ internal sealed class ParameterBucket : IDisposable
     private readonly FlatBuffer _gradients, _firstMoments, _secondMoments, _masters;
     private readonly Tensor[] _owned;
 
-    /// <param name="parameters">Of one device; whose values are equal on all ranks.</param>
-    /// <param name="ranks">Who has them.</param>
+    /// <param name="parameters">Parameters on one device, equal on all ranks.</param>
+    /// <param name="ranks">The ranks.</param>
     public ParameterBucket(IReadOnlyList<Tensor> parameters, IProcessGroup ranks)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         (_parameters, _ranks) = (parameters, ranks);
-        ScalarType dtype = RotaryEmbedding.AtLeastFloat32(parameters[0].dtype);
+        ScalarType dtype = parameters[0].dtype.AtLeastFloat32();
         Device device = parameters[0].device;
         long[][] shapes = [.. parameters.Select(p => p.shape)];
         _gradients = new FlatBuffer(shapes, dtype, device, ranks.Size);
@@ -54,31 +54,31 @@ internal sealed class ParameterBucket : IDisposable
         }
     }
 
-    /// <summary>What this rank updates.</summary>
+    /// <summary>The weights that this rank updates.</summary>
     public IReadOnlyList<Tensor> Weights { get; }
 
-    /// <summary>Beside each of <see cref="Weights"/>; after <see cref="Reduce"/> the sum over all ranks.</summary>
+    /// <summary>The gradient of each of <see cref="Weights"/>; after <see cref="Reduce"/> the sum over all ranks.</summary>
     public IReadOnlyList<Tensor> Gradients { get; }
 
-    /// <summary>Beside each of <see cref="Weights"/>.</summary>
+    /// <summary>AdamW's m of each of <see cref="Weights"/>.</summary>
     public IReadOnlyList<Tensor> FirstMoments => _firstMoments.Parts;
 
-    /// <summary>Beside each of <see cref="Weights"/>.</summary>
+    /// <summary>AdamW's v of each of <see cref="Weights"/>.</summary>
     public IReadOnlyList<Tensor> SecondMoments => _secondMoments.Parts;
 
     private bool IsShared => _ranks.Size > 1;
 
-    /// <summary>Memory for gradients that are added up apart from the others, beside their parameters.</summary>
+    /// <summary>Allocates a separate buffer of gradients, of the same layout.</summary>
     public FlatBuffer NewGradients() => new([.. _parameters.Select(p => p.shape)], _gradients.DType, _parameters[0].device, _ranks.Size);
 
-    /// <summary>The parameters, in the order of a buffer's parts.</summary>
+    /// <summary>The parameters, in the order of a buffer's views.</summary>
     public IReadOnlyList<Tensor> Parameters => _parameters;
 
-    /// <summary>Beside each of <see cref="Parameters"/>: this rank's own gradient, of the parameter's shape.</summary>
+    /// <summary>This rank's own gradient of each of <see cref="Parameters"/>, of the parameter's shape.</summary>
     public IReadOnlyList<Tensor> ParameterGradients => _gradients.Parts;
 
-    /// <summary>All workers' and all ranks' gradients, summed: of this rank's share. A collective.</summary>
-    /// <param name="workers">What <see cref="NewGradients"/> gave; zero afterwards.</param>
+    /// <summary>Sums this rank's share of the gradients of all workers and all ranks. A collective.</summary>
+    /// <param name="workers">Buffers of <see cref="NewGradients"/>; zero afterwards.</param>
     public void Reduce(IEnumerable<FlatBuffer> workers)
     {
         foreach (FlatBuffer gradients in workers)
@@ -89,10 +89,10 @@ internal sealed class ParameterBucket : IDisposable
         if (IsShared) _ranks.ReduceScatter(_gradients.Whole, Gradients[0]);
     }
 
-    /// <summary>The sum of the squares of this rank's share of the gradients.</summary>
+    /// <summary>Computes the sum of squares of this rank's share of the gradients.</summary>
     public double SquaredNorm() => _gradients.SquaredNorm(_ranks.Rank);
 
-    /// <summary>What this rank updates of each parameter.</summary>
+    /// <summary>Lists this rank's share of each parameter's state.</summary>
     public IEnumerable<OptimizerSlice> State()
     {
         for (int n = 0; n < _parameters.Count; n++)
@@ -103,17 +103,18 @@ internal sealed class ParameterBucket : IDisposable
                 continue;
             }
             (long first, long count, long at) = _gradients.Overlap(n, _ranks.Rank);
-            yield return new OptimizerSlice(first, Weights[0].narrow(0, at, count), FirstMoments[0].narrow(0, at, count), SecondMoments[0].narrow(0, at, count));
+            yield return new OptimizerSlice(
+                first, Weights[0].narrow(0, at, count), FirstMoments[0].narrow(0, at, count), SecondMoments[0].narrow(0, at, count));
         }
     }
 
-    /// <summary>Gives the parameters their masters' values, on all ranks, and throws accumulated gradients away. A collective.</summary>
+    /// <summary>Copies the master weights to the parameters of all ranks, and sets gradients to zero. A collective.</summary>
     public void Publish()
     {
         using var scope = NewDisposeScope();
         if (IsShared)
         {
-            // Gradients are of no more use: where they are as wide as the parameters, their memory takes the weights on their way.
+            // Gradients are no longer needed: where their dtype is the parameters', their memory carries the gathered weights.
             Tensor whole = IsWide(_parameters[0]) ? _gradients.Whole : empty_like(_gradients.Whole, _parameters[0].dtype);
             Tensor own = whole.narrow(0, _ranks.Rank * _gradients.Share, _gradients.Share).copy_(Weights[0]);
             _ranks.AllGather(own, whole);
@@ -127,7 +128,7 @@ internal sealed class ParameterBucket : IDisposable
         _gradients.Zero();
     }
 
-    /// <summary>Throws accumulated gradients away.</summary>
+    /// <summary>Sets all gradients to zero.</summary>
     public void DropGradients() => _gradients.Zero();
 
     public void Dispose()

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace DiffusionGemma;
 
 /// <summary>Gradients of one of several threads that work on micro-batches of one step at once.</summary>

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -55,8 +54,11 @@ internal static class HeldOutEvaluation
         }
         double[] all = ranks.Sum([.. sums, encoderSum, scored, pairs]);
         double[] losses = [.. all.Take(sums.Length).Select(sum => sum / Math.Max(all[^2], 1))];
-        return new EvaluationRecord { Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses,
-            EncoderLoss = all[^3] / Math.Max(all[^1], 1) };
+        return new EvaluationRecord
+        {
+            Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses,
+            EncoderLoss = all[^3] / Math.Max(all[^1], 1)
+        };
     }
 
     /// <summary>

@@ -119,7 +119,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     {
         if (row.LossMask.Length != row.InputIds.Length)
             throw new TrainingException(
-                $"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.") { Row = _offsets.Count };
+                $"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.")
+            { Row = _offsets.Count };
         _offsets.Add(_written + _buffer.Length);
         ReadOnlySpan<int> header = [row.InputIds.Length, row.PrefixLength, row.PaddedLength];
         _buffer.Write(MemoryMarshal.AsBytes(header));

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -78,7 +77,8 @@ internal sealed class RunCheckpoint : IDisposable
             DropHidden();                                                // a partial checkpoint takes room
             throw new TrainingException(
                 $"{target}: the run's checkpoint cannot be written ({e.Message}). Make room, or name another folder in "
-                    + "FineTuneOptions.Checkpoints.", e) { Path = target };
+                    + "FineTuneOptions.Checkpoints.", e)
+            { Path = target };
         }
     }
 
@@ -106,7 +106,8 @@ internal sealed class RunCheckpoint : IDisposable
         if (_options.Resume is null && existing.Length > 0)
             throw new TrainingException(
                 $"{_options.Folder} holds checkpoints of an earlier run: set Checkpoints.Resume to \"{RunCheckpointOptions.Latest}\" to "
-                    + "go on with it, or name another folder.") { Path = _options.Folder, Option = "FineTuneOptions.Checkpoints.Resume" };
+                    + "go on with it, or name another folder.")
+            { Path = _options.Folder, Option = "FineTuneOptions.Checkpoints.Resume" };
         if (_options.Resume is null || _options.Resume == RunCheckpointOptions.Latest && existing.Length == 0) return null;
         (RunState state, string folder) = _options.Resume == RunCheckpointOptions.Latest ? Newest(existing) : Named(existing);
         _ranks.World.Barrier();                                          // no rank is still listing the folder
@@ -141,7 +142,8 @@ internal sealed class RunCheckpoint : IDisposable
             }
         throw new TrainingException(
             $"{damages[0]} No other checkpoint in {_options.Folder} is whole. Name another folder in FineTuneOptions.Checkpoints to "
-                + "start anew.") { Path = _options.Folder };
+                + "start anew.")
+        { Path = _options.Folder };
     }
 
     private (RunState State, string Folder) Named((int Steps, string Folder)[] existing)
@@ -187,7 +189,8 @@ internal sealed class RunCheckpoint : IDisposable
                 throw new TrainingException(
                     $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, "
                         + "or name what may differ in "
-                    + "FineTuneOptions.Checkpoints.AcceptChanged.") { Path = folder, Option = "FineTuneOptions.Checkpoints.AcceptChanged" };
+                    + "FineTuneOptions.Checkpoints.AcceptChanged.")
+                { Path = folder, Option = "FineTuneOptions.Checkpoints.AcceptChanged" };
             using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
             using IDisposable quiet = no_grad();
             using var scope = NewDisposeScope();
@@ -200,7 +203,7 @@ internal sealed class RunCheckpoint : IDisposable
                 using var inner = NewDisposeScope();                     // one tensor of the file at a time
                 slot.Numbers.copy_(Own(file, slot).view(slot.Numbers.shape));
             }
-            _optimizer.Restored(state.Steps);
+            _optimizer.Resume(state.Steps);
             // With other held-out rows or evaluation options, earlier losses cannot be compared with later ones.
             if (state.Identity.GetValueOrDefault(RunIdentity.Evaluation) == _identity[RunIdentity.Evaluation])
                 _best.Resume(

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -22,7 +21,7 @@ internal static class TrainedParts
     /// <param name="keeps">False: null is returned.</param>
     public static LoraAdapter? GatherAdapter(LoraAdapter part, RankGroups ranks, Device device, bool keeps)
     {
-        LoraAdapter whole = part.Mapped(
+        LoraAdapter whole = part.Map(
             (tensor, slice) => Gather(tensor, slice, ranks).to(device).clone(), experts => experts * ranks.Experts.Size);
         if (keeps) return whole;
         whole.Dispose();

@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -115,7 +114,7 @@ internal sealed record TrainingJob(
         if (Options.Lora is null) return null;
         return existing is null
             ? LoraAdapter.Create(share, Options.Lora, Seed)
-            : existing.Mapped(
+            : existing.Map(
                 (tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size);
     }
 
@@ -160,7 +159,7 @@ internal sealed record TrainingJob(
     private (TrainingRun Run, RunEnd End) Train(DiffusionGemmaModel model, RankGroups ranks, bool reports)
     {
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
-        IReadOnlyList<TrainedParameter> trained = adapter?.Trained() ?? TrainedParts.Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
         try
         {
@@ -175,7 +174,7 @@ internal sealed record TrainingJob(
 
     private static FineTuneResult Result(TrainingRun run, RunEnd end, DiffusionGemmaModel model, LoraAdapter? adapter)
     {
-        IReadOnlyList<TrainedParameter> trained = adapter?.Trained() ?? TrainedParts.Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         int owners = adapter is null ? model.Stack.ExpertRanks.Size : 1;
         return new FineTuneResult
         {

@@ -36,7 +36,7 @@ internal sealed record DeviceFigures
     public static DeviceFigures H100 { get; } = new()
     {
         FlopsPerSecond = 0.3 * 989e12, MemoryBytesPerSecond = 0.8 * 3.35e12, LinkBytesPerSecond = 0.8 * 450e9,
-            NetworkBytesPerSecond = 0.8 * 50e9, LatencySeconds = 10e-6, DevicesPerMachine = 8,
+        NetworkBytesPerSecond = 0.8 * 50e9, LatencySeconds = 10e-6, DevicesPerMachine = 8,
     };
 
     /// <exception cref="ArgumentOutOfRangeException">A figure is not a positive number.</exception>

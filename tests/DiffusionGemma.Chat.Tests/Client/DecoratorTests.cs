@@ -66,8 +66,11 @@ public sealed class DecoratorTests
     {
         ScriptedEngine engine = new(Weatherman);
         using IChatClient client = TestChat.Client(engine).AsBuilder().UseFunctionInvocation().Build();
-        ChatOptions options = new() { Tools = [AIFunctionFactory.Create((string city, int days) => "7", "Weather")],
-            ToolMode = ChatToolMode.RequireSpecific("Weather") };
+        ChatOptions options = new()
+        {
+            Tools = [AIFunctionFactory.Create((string city, int days) => "7", "Weather")],
+            ToolMode = ChatToolMode.RequireSpecific("Weather")
+        };
         ChatResponse response = await client.GetResponseAsync(Question, options);
         Assert.Equal([true, false], engine.Requests.Select(request => request.Pinned is not null));
         Assert.EndsWith("Take an umbrella: 7 mm.", response.Text, StringComparison.Ordinal);

@@ -126,8 +126,11 @@ public sealed class DiffusionGemmaChatClientTests
     {
         TaskCompletionSource open = new();
         ScriptedEngine engine = new(
-            _ => TestChat.Ids("one two three four<turn|>").Chunk(2)) { BeforeCanvas = (canvas, cancellation) =>
-            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation) };
+            _ => TestChat.Ids("one two three four<turn|>").Chunk(2))
+        {
+            BeforeCanvas = (canvas, cancellation) =>
+            canvas == 0 ? Task.CompletedTask : open.Task.WaitAsync(cancellation)
+        };
         using DiffusionGemmaChatClient client = TestChat.Client(engine);
         using CancellationTokenSource cancelled = new();
         Task<ChatResponse> first = client.GetResponseAsync(Question, cancellationToken: cancelled.Token),
@@ -147,8 +150,8 @@ public sealed class DiffusionGemmaChatClientTests
             TestChat.Client(new ScriptedEngine(_ => throw new InvalidOperationException("a logit is not finite")));
         Assert.Equal("a logit is not finite",
             (await Assert.ThrowsAsync<InvalidOperationException>(() => client.GetResponseAsync(Question))).Message);
-        Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync((IEnumerable<ChatMessage>)null!); });
-        await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync((IEnumerable<ChatMessage>)null!));
+        Assert.Throws<ArgumentNullException>("messages", () => { client.GetStreamingResponseAsync(null!); });
+        await Assert.ThrowsAsync<ArgumentNullException>("messages", () => client.GetResponseAsync(null!));
     }
 
     [Fact]

@@ -34,7 +34,7 @@ public sealed class LoadedModelTests : IDisposable
         GenerationResult expected = Assert.Single(CanvasGenerator.Generate(_model, [prompt], new GenerationOptions { Seed = 3 }));
         Assert.Equal(chat.Tokenizer.Decode(expected.Ids, skipSpecialTokens: true), response.Text);
         Assert.NotEmpty(response.Text);
-        Assert.Equal(((long)prompt.Length, (long)expected.Ids.Length), (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount));
+        Assert.Equal((prompt.Length, expected.Ids.Length), (response.Usage!.InputTokenCount, response.Usage.OutputTokenCount));
         Assert.Equal(expected.Steps, response.Usage.AdditionalCounts![DiffusionGemmaChatClient.StepCount]);
         Assert.Equal(("tiny-chat", ChatFinishReason.Stop), (response.ModelId, response.FinishReason));
     }
@@ -55,8 +55,11 @@ public sealed class LoadedModelTests : IDisposable
             new(_client.GetRequiredService<GenerationQueue>(), _client.GetRequiredService<ChatTokenizer>()) { StreamsDrafts = true };
         Task<OperationCanceledException> cancelled = Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            ChatOptions endless = new() { RawRepresentationFactory = _ =>
-                new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true } };
+            ChatOptions endless = new()
+            {
+                RawRepresentationFactory = _ =>
+                new GenerationOptions { MaxDenoisingSteps = 100_000, ConfidenceThreshold = -1, ReturnOnCancellation = true }
+            };
             int seen = 0;
             await foreach (ChatResponseUpdate update in drafts.GetStreamingResponseAsync("What is 9 plus 9?", endless, cancellation.Token))
             {

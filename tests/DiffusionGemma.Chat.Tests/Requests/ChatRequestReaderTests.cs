@@ -36,8 +36,11 @@ public sealed class ChatRequestReaderTests
                 TestChat.Read(Question, options).Generation.Options);
         Assert.IsType<DiffusionGemmaChatClient>(told);
         Assert.Equal(0.7, TestChat.Read(
-            Question, new ChatOptions { Temperature = 0.7f, RawRepresentationFactory = _ =>
-            "of another client" }).Generation.Options!.TMax);
+            Question, new ChatOptions
+            {
+                Temperature = 0.7f, RawRepresentationFactory = _ =>
+            "of another client"
+            }).Generation.Options!.TMax);
     }
 
     [Theory]
@@ -68,8 +71,11 @@ public sealed class ChatRequestReaderTests
     [Fact]
     public void WhatSaysNothingIsTaken()
     {
-        ChatOptions options = new() { ModelId = TestChat.Model, FrequencyPenalty = 0, PresencePenalty = 0, AllowBackgroundResponses = true,
-            ResponseFormat = ChatResponseFormat.Text, ToolMode = ChatToolMode.Auto };
+        ChatOptions options = new()
+        {
+            ModelId = TestChat.Model, FrequencyPenalty = 0, PresencePenalty = 0, AllowBackgroundResponses = true,
+            ResponseFormat = ChatResponseFormat.Text, ToolMode = ChatToolMode.Auto
+        };
         Assert.Equal(TestChat.Read(Question).Generation.Prompt, TestChat.Read(Question, options).Generation.Prompt);
     }
 
@@ -165,8 +171,11 @@ public sealed class ChatRequestReaderTests
     [Fact]
     public void OptionsAreNotChanged()
     {
-        ChatOptions options = new() { Instructions = "i", ResponseFormat = ChatResponseFormat.Json, Tools = [Weather],
-            Reasoning = new ReasoningOptions { Effort = ReasoningEffort.High } };
+        ChatOptions options = new()
+        {
+            Instructions = "i", ResponseFormat = ChatResponseFormat.Json, Tools = [Weather],
+            Reasoning = new ReasoningOptions { Effort = ReasoningEffort.High }
+        };
         TestChat.Read(Question, options);
         TestChat.Read(Question, options);
         Assert.Null(options.AdditionalProperties);

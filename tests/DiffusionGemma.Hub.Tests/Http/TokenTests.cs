@@ -1,5 +1,3 @@
-using Microsoft.AspNetCore.Http;
-
 namespace DiffusionGemma;
 
 /// <summary>The token goes to the endpoint alone, and into no message.</summary>

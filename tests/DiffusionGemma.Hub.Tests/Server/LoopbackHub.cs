@@ -132,8 +132,11 @@ internal sealed class LoopbackHub : IAsyncDisposable
         if (Find(repositories, $"{parts[0]}/{parts[1]}") is not { } repository) Fail(context, 404, "RepoNotFound", "Repository not found");
         else if (!Knows(repository, revision)) Fail(context, 404, "RevisionNotFound", $"Invalid rev id: {revision}");
         else if (parts[2] == "revision")
-            await context.Response.WriteAsJsonAsync(new { id = repository.Id, sha = repository.Commit,
-                siblings = repository.Files.Keys.Select(file => new { rfilename = file }) });
+            await context.Response.WriteAsJsonAsync(new
+            {
+                id = repository.Id, sha = repository.Commit,
+                siblings = repository.Files.Keys.Select(file => new { rfilename = file })
+            });
         else
             await TreeAsync(context, repository);
     }

@@ -141,8 +141,11 @@ public sealed class SnapshotTests
         await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
         hub.Tiny.Add("same.json", """{"model_type":"tiny"}""");
         using TemporaryFolder home = Fixtures.Temporary();
-        HubOptions options = hub.Options(home) with { MakeLink = (_, _) =>
-            throw new IOException("A required privilege is not held by the client.") };
+        HubOptions options = hub.Options(home) with
+        {
+            MakeLink = (_, _) =>
+            throw new IOException("A required privilege is not held by the client.")
+        };
         string folder = await HubRepository.DownloadAsync("org/tiny", options);
         foreach ((string file, byte[] bytes) in hub.Tiny.Files)
         {

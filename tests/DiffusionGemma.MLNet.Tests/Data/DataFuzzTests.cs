@@ -42,6 +42,8 @@ public sealed class DataFuzzTests
             .. new[] { "messages_pyarrow", "messages_polars",
                 "messages_json_pyarrow" }.Select(name => (File.ReadAllBytes(ExpectedData.Path(name + ".parquet")), false)),
         ];
+        originals = [.. originals, .. Directory.EnumerateFiles(Fixtures.Path("parquet")).Order()
+            .Select(file => (File.ReadAllBytes(file), false))];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.parquet");
         bool questions = false;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 
 namespace DiffusionGemma.Data;
 
@@ -65,8 +64,11 @@ public sealed class OutcomesTests
     private IDataView Load(string file)
     {
         bool isTable = file.StartsWith("gsm8k", StringComparison.Ordinal) || file.StartsWith("broken", StringComparison.Ordinal);
-        var options = new ChatDataOptions { MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer"
-            : null };
+        var options = new ChatDataOptions
+        {
+            MaxErrors = 100, QuestionColumn = isTable ? "question" : null, AnswerColumn = isTable ? "answer"
+            : null
+        };
         return file.EndsWith(".parquet", StringComparison.Ordinal)
             ? _ml.Data.LoadChatFromParquet(options, ExpectedData.Path(file))
             : _ml.Data.LoadChatFromJsonLines(options, ExpectedData.Path(file));

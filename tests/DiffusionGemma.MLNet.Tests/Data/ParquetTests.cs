@@ -40,6 +40,42 @@ public sealed class ParquetTests
     public void Messages_are_what_was_written(string file) =>
         ExpectedData.AssertChats(ExpectedData.Chats, ExpectedData.Rows(_ml.Data.LoadChatFromParquet(ExpectedData.Path(file))));
 
+    /// <summary>
+    /// One conversation in the forms of different writers: lists of two levels, a bare repeated group, roles as an enumeration.
+    /// </summary>
+    [Theory]
+    [InlineData("messages_two_level_array.parquet")]
+    [InlineData("messages_two_level_tuple.parquet")]
+    [InlineData("messages_repeated_group.parquet")]
+    [InlineData("messages_enum_role.parquet")]
+    public void Messages_of_older_writers_are_read(string file)
+    {
+        IDataView view = _ml.Data.LoadChatFromParquet(new ChatDataOptions { TemplateColumns = ["source"] },
+            Fixtures.Path("parquet", file));
+        Assert.Equal(3, view.GetRowCount());
+        Assert.Equal(
+            [
+                """{"messages":[{"role":"user","content":"What is 2 plus 2?"},{"role":"assistant","content":"4"}],"source":"a"}""",
+                """[{"role":"user","content":"b"}]""",
+                """{"messages":[{"role":"user","content":"c"},{"role":"tool","content":"Gr\u00FC\u00DFe"},"""
+                    + """{"role":"assistant","content":"e"}],"source":"c"}""",
+            ],
+            view.GetColumn<string>("Messages"));
+    }
+
+    [Fact]
+    public void Columns_of_the_logical_type_JSON_are_text()
+    {
+        string path = Fixtures.Path("parquet", "messages_json_duckdb.parquet");
+        Assert.Equal(
+            [
+                """[{"role":"user","content":"What is 2+2?"},{"role":"assistant","content":"4"}]""",
+                """{"messages":[{"role":"user","content":"Grüße \"x\""},{"role":"assistant","content":"a\nb"}]"""
+                    + ""","tools":[{"type":"function","function":{"name":"f"}}]}""",
+            ],
+            _ml.Data.LoadChatFromParquet(path).GetColumn<string>("Messages"));
+    }
+
     [Fact]
     public void A_file_without_rows_gives_none()
     {
@@ -107,8 +143,11 @@ public sealed class ParquetTests
                 new ListField("tool_calls", call))),
             new DataField<string>("tools"));
         Dictionary<string, object?> Call(string name, int? count, double? weight, bool? strict, params string[] tags) =>
-            new() { ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict,
-                ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList() };
+            new()
+            {
+                ["name"] = name, ["count"] = count, ["weight"] = weight, ["strict"] = strict,
+                ["tags"] = tags.Select(tag => (ReadOnlyMemory<char>?)tag.AsMemory()).ToList()
+            };
         Dictionary<string, object?> Message(string role, string? content, params Dictionary<string, object?>[] calls) =>
             new() { ["role"] = role, ["content"] = content, ["tool_calls"] = calls.ToList() };
         List<Dictionary<string, object?>> rows =

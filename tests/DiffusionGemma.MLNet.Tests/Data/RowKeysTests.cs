@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Parquet;
 using Parquet.Schema;
 using Parquet.Serialization;
 
@@ -121,4 +120,19 @@ public sealed class RowKeysTests
         Assert.Contains("'images', and this library is text only",
             Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromParquet(folder.File("images.parquet"))).Message);
     }
+
+    /// <summary>As in Python's json: the last value of a repeated key, in the place of the first.</summary>
+    [Theory]
+    [InlineData("""{"id":1,"messages":[{"role":"user","content":"x"}],"n":2,"id":3}""",
+        """{"messages":[{"role":"user","content":"x"}],"id":3,"n":2}""")]
+    [InlineData("""{"messages":[{"role":"user","content":"x"}],"messages":[{"role":"user","content":"y"}]}""",
+        """[{"role":"user","content":"y"}]""")]
+    [InlineData("""{"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f"}],"tools":null}""",
+        """[{"role":"user","content":"x"}]""")]
+    [InlineData("""{"conversations":[{"from":"gpt","from":"human","value":"x","value":"y","w":1,"w":2}]}""",
+        """[{"role":"user","content":"y","w":2}]""")]
+    [InlineData("""{"instruction":"a","output":"b","output":"c","k":1,"k":2}""",
+        """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"c"}],"k":2}""")]
+    public void The_last_of_equal_keys_wins(string row, string messages) =>
+        Assert.Equal([messages], _ml.Data.LoadChatFromEnumerable([row]).GetColumn<string>("Messages"));
 }

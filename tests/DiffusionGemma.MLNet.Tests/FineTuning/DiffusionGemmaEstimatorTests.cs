@@ -61,7 +61,7 @@ public sealed class DiffusionGemmaEstimatorTests
         IDataView data = TinyChat.Unanswered(_ml, "What is 1 plus 1?", "What is 1 plus 2?");
         var error = Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, data));
         Assert.Contains("None of the 2 rows can be trained on: 2 have no answer", error.Message);
-        Assert.Contains("the data view is empty",
+        Assert.Contains("There are no rows to train on",
             Assert.Throws<TrainingException>(() => Fit(TinyChat.Lora, _ml.Data.LoadChatFromEnumerable(Array.Empty<string>()))).Message);
     }
 
@@ -100,8 +100,11 @@ public sealed class DiffusionGemmaEstimatorTests
         Assert.Contains("OutputFolder",
             Assert.Throws<ArgumentException>(() => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions())).Message);
         Assert.Contains("would be lost", Assert.Throws<ArgumentException>(
-            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions { OutputFolder = TinyChat.Checkpoint
-                + Path.DirectorySeparatorChar })).Message);
+            () => gemma.FineTune(TinyChat.Checkpoint, new FineTuneOptions
+            {
+                OutputFolder = TinyChat.Checkpoint
+                + Path.DirectorySeparatorChar
+            })).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora with { LearningRate = -1 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, batchSize: 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora,

@@ -21,7 +21,7 @@ public sealed class RunTests
         options = options with
         {
             Checkpoints = new RunCheckpointOptions { Folder = folder.File("run"), Resume = RunCheckpointOptions.Latest },
-                OutputFolder = lora ? null : folder.File("resumed"),
+            OutputFolder = lora ? null : folder.File("resumed"),
         };
         Assert.ThrowsAny<OperationCanceledException>(() => Fit(options, cancelAfter: 2));
         Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.File("run")).Select(Path.GetFileName));
@@ -38,8 +38,14 @@ public sealed class RunTests
     public void The_contexts_seed_is_the_runs_and_another_is_refused()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        FineTuneOptions options = Lora with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path,
-            Resume = RunCheckpointOptions.Latest } };
+        FineTuneOptions options = Lora with
+        {
+            Checkpoints = new RunCheckpointOptions
+            {
+                Folder = folder.Path,
+                Resume = RunCheckpointOptions.Latest
+            }
+        };
         Assert.ThrowsAny<OperationCanceledException>(() => Fit(options, cancelAfter: 2));
         Assert.Contains("Seed was 7 and is 8 now", Assert.Throws<TrainingException>(() => Fit(options, seed: 8)).Message,
             StringComparison.Ordinal);
@@ -88,8 +94,13 @@ public sealed class RunTests
         var progress = new Immediate<StepRecord>(step => seen[step.Step] = history.Count);
         FineTuneOptions options = Lora with
         {
-            MaxSteps = 4, History = history, Evaluation = new EvaluationOptions { Examples = heldOut, EverySteps = 2,
-                Progress = new Immediate<EvaluationRecord>(told.Add) },
+            MaxSteps = 4,
+            History = history,
+            Evaluation = new EvaluationOptions
+            {
+                Examples = heldOut, EverySteps = 2,
+                Progress = new Immediate<EvaluationRecord>(told.Add)
+            },
         };
         List<string> lines = Logged(ml);
         using DiffusionGemmaTransformer trained = ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options, progress: progress)

@@ -30,6 +30,7 @@ internal static class Views
         NumberDataViewType type when type == NumberDataViewType.Single => Scalar<float>(row, column),
         VectorDataViewType { ItemType: BooleanDataViewType } => Vector<bool>(row, column),
         VectorDataViewType { ItemType: NumberDataViewType } => Vector<int>(row, column),
+        VectorDataViewType { ItemType: TextDataViewType } => Vector<ReadOnlyMemory<char>>(row, column),
         _ => throw new NotSupportedException($"column {column.Name} of {column.Type}"),
     };
 

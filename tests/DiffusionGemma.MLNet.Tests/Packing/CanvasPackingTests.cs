@@ -97,17 +97,84 @@ public sealed class CanvasPackingTests
         Assert.Contains("InputIds has 2 values and LossMask 1", error.Message);
     }
 
+    /// <summary>A row that was cut has no end, and none is invented: nothing is filled beyond the cut, as in the reference.</summary>
+    [Fact]
+    public void A_row_that_was_cut_learns_no_end()
+    {
+        var options = new PackingOptions(CanvasLength: 16, EosId: 1, MaxLength: 30, PadMultiple: 16);
+        PackedRow cut = PackedRow.Pack(Ids(40), Mask(40, 10), options);
+        Assert.Equal((30, 10), (cut.InputIds.Length, cut.CutTokens));
+        Assert.DoesNotContain(1, cut.InputIds);
+        PackedRow whole = PackedRow.Pack(Ids(29), Mask(29, 10), options);
+        Assert.Equal((30, 0, 1), (whole.InputIds.Length, whole.CutTokens, whole.InputIds[^1]));
+    }
+
+    [Fact]
+    public void Rows_that_are_cut_can_be_dropped()
+    {
+        IDataView view = _ml.Data.LoadFromEnumerable(new[]
+        {
+            new Row { InputIds = Ids(40), LossMask = Mask(40, 10) },
+            new Row { InputIds = Ids(30), LossMask = Mask(30, 10) },
+        });
+        CanvasPackingTransformer transformer = EstimatorAssert.Holds(_ml,
+            _ml.Transforms.DiffusionGemma.PackCanvas(Fixtures.Checkpoint("tiny-chat"), maxLength: 30, truncated: TruncatedRows.Drop), view,
+            "InputIds", "LossMask");
+        Assert.Equal(
+            ["CanvasCount=0 | PaddedLength=0 | CutTokens=10", "CanvasCount=1 | PaddedLength=30 | CutTokens=0"],
+            Views.Dump(transformer.Transform(view), "CanvasCount", "PaddedLength", "CutTokens"));
+    }
+
+    [Fact]
+    public void Dropped_rows_are_counted()
+    {
+        IDataView data = _ml.Data.LoadChatFromEnumerable(
+        [
+            ChatRows.ToJson("2+2?", "4"), ChatRows.ToJson("2+2?", new string('4', 300)), ChatRows.ToJson(new string('4', 300), "4"),
+        ]);
+        DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
+        string checkpoint = Fixtures.Checkpoint("tiny-chat");
+        RowCounts Counts(TruncatedRows truncated)
+        {
+            IDataView packed = gemma.TokenizeChat(checkpoint).Append(gemma.MaskResponse())
+                .Append(gemma.PackCanvas(checkpoint, maxLength: 100, truncated: truncated)).Fit(data).Transform(data);
+            using TrainingRows rows = TrainingRows.Read(packed, ((Microsoft.ML.Runtime.IHostEnvironment)_ml).Register("test"));
+            return rows.Counts;
+        }
+        RowCounts kept = Counts(TruncatedRows.Keep), dropped = Counts(TruncatedRows.Drop);
+        Assert.Equal((2, 1, 0, 1), (kept.Trained, kept.Lost, kept.Dropped, kept.Cut));
+        Assert.Equal((1, 1, 1, 0), (dropped.Trained, dropped.Lost, dropped.Dropped, dropped.Cut));
+        Assert.Contains("1 rows left out: the cut at the maximum length took a part of their answer", dropped.Warnings());
+    }
+
+    [Fact]
+    public void Columns_have_the_names_that_they_are_given()
+    {
+        IDataView view = _ml.Data.LoadFromEnumerable(new[] { new Named { Ids = Ids(20), Mask = Mask(20, 10) } });
+        CanvasPackingTransformer transformer = EstimatorAssert.Holds(_ml,
+            _ml.Transforms.DiffusionGemma.PackCanvas(Fixtures.Checkpoint("tiny-chat"), new CanvasPackingEstimator.Options
+            {
+                InputIdsColumnName = "Ids", LossMaskColumnName = "Mask", CanvasCountColumnName = "C", PaddedLengthColumnName = "P",
+                CutTokensColumnName = "T",
+            }), view, "Ids", "Mask");
+        Assert.Equal(["Ids", "Mask", "C", "P", "T"],
+            transformer.Transform(view).Schema.Where(column => !column.IsHidden).Select(column => column.Name)
+                .OrderBy("Ids Mask C P T".IndexOf));
+    }
+
     [Fact]
     public void Wrong_numbers_and_folders_are_refused_at_once()
     {
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
         string checkpoint = Fixtures.Checkpoint("tiny-chat");
         Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, maxLength: 0));
+        Assert.Contains("1024 positions",
+            Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, maxLength: 1025)).Message);
         Assert.Equal("padMultiple",
             Assert.Throws<ArgumentOutOfRangeException>(() => gemma.PackCanvas(checkpoint, padMultiple: 0)).ParamName);
         Assert.Throws<InvalidConfigurationException>(() => gemma.PackCanvas("nowhere"));
         Assert.Contains("tokenizer.json",
-            Assert.Throws<FileNotFoundException>(() => gemma.PackCanvas(Fixtures.Checkpoint("tiny-2layer"))).Message);
+            Assert.Throws<FileNotFoundException>(() => gemma.PackCanvas(Fixtures.Checkpoint("tiny-2layer"), maxLength: 512)).Message);
     }
 
     internal static void AssertPacked(JsonElement expected, int[] ids, bool[] lossMask, int paddedLength)
@@ -121,6 +188,13 @@ public sealed class CanvasPackingTests
     private static int[] Ids(int length) => [.. Enumerable.Range(100, length)];
 
     private static bool[] Mask(int length, int prompt) => [.. Enumerable.Range(0, length).Select(i => i >= prompt)];
+
+    private sealed class Named
+    {
+        public int[] Ids { get; set; } = [];
+
+        public bool[] Mask { get; set; } = [];
+    }
 
     private sealed class Row
     {

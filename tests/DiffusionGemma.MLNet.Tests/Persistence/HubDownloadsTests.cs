@@ -1,5 +1,5 @@
-using DiffusionGemma.FineTuning;
 using System.Text.Json;
+using DiffusionGemma.FineTuning;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 

@@ -99,8 +99,11 @@ public sealed class BatchAnswersTests : IDisposable
                 Fixtures.Checkpoint("tiny-chat"),
             "--batch-size", "2", "--max-new-tokens", "16", .. more,
         ];
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true,
-            StandardOutputEncoding = Encoding.UTF8 };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+            StandardOutputEncoding = Encoding.UTF8
+        };
         start.Environment["OMP_NUM_THREADS"] = "1";
         return Process.Start(start)!;
     }

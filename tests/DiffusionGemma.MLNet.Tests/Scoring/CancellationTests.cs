@@ -40,8 +40,11 @@ public sealed class CancellationTests
     {
         IDataView rows = _ml.Data.LoadFromEnumerable(new[] { new Prompt { InputIds = [2, 105, 300], PromptLength = 3 } });
         var watch = new Watch(inTheFifthPass);
-        var generation = new GenerationOptions { MaxDenoisingSteps = 24, MaxNewTokens = 64, ConfidenceThreshold = -1, StopCriterion = watch,
-            ReturnOnCancellation = returnOnCancellation };
+        var generation = new GenerationOptions
+        {
+            MaxDenoisingSteps = 24, MaxNewTokens = 64, ConfidenceThreshold = -1, StopCriterion = watch,
+            ReturnOnCancellation = returnOnCancellation
+        };
         return (_ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint,
             new AnswerOptions { Generation = generation, Cancellation = token }).Fit(rows).Transform(rows), watch);
     }

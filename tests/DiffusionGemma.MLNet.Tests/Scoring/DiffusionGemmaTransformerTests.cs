@@ -106,8 +106,11 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         // Objects are read on the thread that asks for them; ML.NET's own row mappers read ahead.
         IDataView data = _ml.Data.LoadFromEnumerable(Rows());
         using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma
-            .Answer(TinyChat.Checkpoint, new AnswerOptions { Generation = TinyChat.Quick, BatchSize = batchSize,
-                BatchesAhead = batchesAhead }).Fit(data);
+            .Answer(TinyChat.Checkpoint, new AnswerOptions
+            {
+                Generation = TinyChat.Quick, BatchSize = batchSize,
+                BatchesAhead = batchesAhead
+            }).Fit(data);
         IDataView scored = model.Transform(data);
         pulled = 0;
         using DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["Response"], scored.Schema["PromptLength"]]);
@@ -125,8 +128,14 @@ public sealed class DiffusionGemmaTransformerTests(TrainedModel trained) : IClas
         var passes = new Passes(slow: 300, of: 10);
         IDataView data = _ml.Data.LoadFromEnumerable(Enumerable.Range(0, 6)
             .Select(i => new Prompt { InputIds = [2, 105, 300 + i], PromptLength = 3 }));
-        var options = new AnswerOptions { Generation = new() { MaxDenoisingSteps = 20, MaxNewTokens = 32, ConfidenceThreshold = -1,
-            StopCriterion = passes }, BatchSize = 2, BatchesAhead = 3 };
+        var options = new AnswerOptions
+        {
+            Generation = new()
+            {
+                MaxDenoisingSteps = 20, MaxNewTokens = 32, ConfidenceThreshold = -1,
+                StopCriterion = passes
+            }, BatchSize = 2, BatchesAhead = 3
+        };
         using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, options).Fit(data);
         Assert.Equal([10, 1, 1, 1, 1, 1], model.Transform(data).GetColumn<int>("Steps"));
         Assert.Equal([300, 301, 300, 302, 300, 303, 300, 304, 300, 305, 300, 300, 300, 300, 300], passes.Seen);

@@ -1,8 +1,7 @@
+using DiffusionGemma.FineTuning;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using TorchSharp;
-
-using DiffusionGemma.FineTuning;
 
 namespace DiffusionGemma.Generation;
 

@@ -80,7 +80,7 @@ public sealed class ChatConversationTests
     public void TheRowReachesTheTemplateWhole()
     {
         ChatTemplate template = ChatTemplate.Parse(
-            "{{ messages[0].n }} {{ messages[0].f }} {{ messages[0].extra.deep }} {{ tools }} {{ source }} {{ flag }} "
+            "{{ messages[0].n }} {{ messages[0].f }} {{ messages[0].extra.deep | tojson }} {{ tools }} {{ source }} {{ flag }} "
             + "{{ enable_thinking }} {{ documents }} {{ messages[1].tool_calls[0].function.arguments.x }}");
         const string Row = """
             {"messages": [{"role": "user", "content": "x", "n": 1, "f": 1.0, "extra": {"deep": [12345678901234567890, -0.0, 1e2]}},

@@ -194,4 +194,25 @@ public sealed class ChatTemplateTests
         string expected = template.Render(Chat, true).Text;
         Parallel.For(0, 200, _ => Assert.Equal(expected, template.Render(Chat, true).Text));
     }
+
+    /// <summary>
+    /// A template that fails on a plain question and answer too is at fault itself; one that fails on a row's values is not.
+    /// </summary>
+    [Theory]
+    [InlineData("{{ messages | nosuch }}", true)]
+    [InlineData("{{ nosuch.attribute }}", true)]
+    [InlineData("\n{{ 1 + 'a' }}", true)]
+    [InlineData("{{ messages[0].n + 1 if messages[0].n }}", false)]
+    [InlineData("{{ messages[2].content.a.b }}", true)]
+    [InlineData("{{ raise_exception('no') }}", false)]
+    public void AFaultOfTheTemplateIsToldFromARows(string source, bool isTemplateFault)
+    {
+        ChatException error = Assert.Throws<ChatException>(() => ChatTemplate.Parse(source).Render(
+            ChatConversation.Parse("""[{"role": "user", "content": "q", "n": "x"}, {"role": "assistant", "content": "a"}]"""), false));
+        Assert.Equal(isTemplateFault, error.IsTemplateFault);
+    }
+
+    [Fact]
+    public void ATemplateThatCannotBeReadIsAtFault() =>
+        Assert.True(Assert.Throws<ChatException>(() => ChatTemplate.Parse("{% if %}")).IsTemplateFault);
 }

@@ -34,8 +34,11 @@ internal static unsafe partial class SparseCheckpoint
         {
             long end = offset + 2 * shape.Aggregate(1L, (a, b) => a * b);
             header[name] =
-                new JsonObject { ["dtype"] = "BF16", ["shape"] = new JsonArray([.. shape.Select(n => (JsonNode)n)]),
-                    ["data_offsets"] = new JsonArray(offset, end) };
+                new JsonObject
+                {
+                    ["dtype"] = "BF16", ["shape"] = new JsonArray([.. shape.Select(n => (JsonNode)n)]),
+                    ["data_offsets"] = new JsonArray(offset, end)
+                };
             offset = end;
         }
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(header);

@@ -64,6 +64,7 @@ public class CanvasPackingTests
         Assert.Contains("canvasLength", Message(() => CanvasPacking.Pack([5], [true], 0, 16, Eos)), StringComparison.Ordinal);
         Assert.Contains("maxLength", Message(() => CanvasPacking.Pack([5], [true], 4, 0, Eos)), StringComparison.Ordinal);
         Assert.Contains("padMultiple", Message(() => CanvasPacking.Pack([5], [true], 4, 16, Eos, 0)), StringComparison.Ordinal);
-        Assert.Equal(2000, CanvasPacking.Pack([5], [true], int.MaxValue, 2000, Eos, int.MaxValue - 1)!.PaddedLength);     // no overflow on the way
+        // no overflow on the way
+        Assert.Equal(2000, CanvasPacking.Pack([5], [true], int.MaxValue, 2000, Eos, int.MaxValue - 1)!.PaddedLength);
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -17,7 +16,9 @@ public class CanvasGeneratorAloneTests : TorchTest
             var drafts = new ImmediateProgress<DenoisingStep>(d => entropies.Add(d.MeanEntropy));
             var options = new GenerationOptions { EosTokenIds = [], MaxNewTokens = 24, MaxDenoisingSteps = 8, ConfidenceThreshold = -1 };
             IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(model, [[2, 30, 31], [2, 40]], options, drafts: drafts);
-            return (string.Join(';', results.Select(r => string.Join(' ', r.Ids))), string.Join(' ', entropies.Select(e => e.ToString("R", System.Globalization.CultureInfo.InvariantCulture))));
+            return (
+                string.Join(';', results.Select(r => string.Join(' ', r.Ids))),
+                string.Join(' ', entropies.Select(e => e.ToString("R", System.Globalization.CultureInfo.InvariantCulture))));
         }
         (string, string) undisturbed = Run();
         using var collecting = new CollectingThread();
@@ -33,7 +34,8 @@ public class CanvasGeneratorAloneTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         using LoraAdapter adapter = LoraAdapter.Load(Fixtures.Path("written", "adapter"), model);
         model.Adapter = adapter;
-        void Run() => CanvasGenerator.Generate(model, [[2, 30, 31], [2, 40]], new GenerationOptions { EosTokenIds = [], MaxDenoisingSteps = 3 });
+        void Run() =>
+            CanvasGenerator.Generate(model, [[2, 30, 31], [2, 40]], new GenerationOptions { EosTokenIds = [], MaxDenoisingSteps = 3 });
         Run();
         long before = Alone.SettledTensors();
         for (int n = 0; n < 8; n++) Run();
@@ -42,7 +44,8 @@ public class CanvasGeneratorAloneTests : TorchTest
         // A run that fails leaves nothing either.
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        for (int n = 0; n < 3; n++) Assert.Throws<OperationCanceledException>(() => CanvasGenerator.Generate(model, [[2, 30]], cancellation: cancelled.Token));
+        for (int n = 0; n < 3; n++)
+            Assert.Throws<OperationCanceledException>(() => CanvasGenerator.Generate(model, [[2, 30]], cancellation: cancelled.Token));
         Alone.AssertNoMoreTensorsThan(before);
     }
 }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -6,7 +5,10 @@ namespace DiffusionGemma;
 public class CanvasGeneratorTests : TorchTest
 {
     private static readonly int[][] Prompts =
-        [[2, 30, 31], [2, 40], [2, 50, 51, 52, 53, 54, 55], [2, 60, 61, 62], [2, 70], [2, 80, 81, 82, 83], [2, 90, 91], [2, 100, 101, 102, 103, 104]];
+    [
+        [2, 30, 31], [2, 40], [2, 50, 51, 52, 53, 54, 55], [2, 60, 61, 62], [2, 70], [2, 80, 81, 82, 83], [2, 90, 91],
+        [2, 100, 101, 102, 103, 104],
+    ];
 
     private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
 
@@ -17,7 +19,8 @@ public class CanvasGeneratorTests : TorchTest
         // No end tokens, so that all three canvases are written; and with them, so that rows end apart.
         foreach (IReadOnlyList<int> ends in new int[][] { [], [1, 3, 20, 21, 22, 23, 24, 25] })
         {
-            var options = new GenerationOptions { MaxNewTokens = 24, MaxDenoisingSteps = 6, Seed = 11, EosTokenIds = ends, EntropyBound = 2 };
+            var options =
+                new GenerationOptions { MaxNewTokens = 24, MaxDenoisingSteps = 6, Seed = 11, EosTokenIds = ends, EntropyBound = 2 };
             IReadOnlyList<GenerationResult> together = CanvasGenerator.Generate(_model, Prompts, options);
             IReadOnlyList<GenerationResult> reversed = CanvasGenerator.Generate(_model, [.. Prompts.Reverse()], options);
             for (int row = 0; row < Prompts.Length; row++)
@@ -32,7 +35,8 @@ public class CanvasGeneratorTests : TorchTest
     [Fact]
     public void A_seed_repeats_and_another_draws_otherwise()
     {
-        int[] Answer(long? seed) => CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { Seed = seed, MaxDenoisingSteps = 4, TMin = 5, TMax = 5 })[0].Ids;
+        int[] Answer(long? seed) => CanvasGenerator.Generate(
+            _model, [Prompts[0]], new GenerationOptions { Seed = seed, MaxDenoisingSteps = 4, TMin = 5, TMax = 5 })[0].Ids;
         Assert.Equal(Answer(1), Answer(1));
         Assert.NotEqual(Answer(1), Answer(2));
         Assert.Equal(Answer(null), Answer(0));
@@ -44,10 +48,12 @@ public class CanvasGeneratorTests : TorchTest
         int[] free = CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { EosTokenIds = [], MaxNewTokens = 16 })[0].Ids;
         Assert.Equal(16, free.Length);
         int end = free[9], first = Array.IndexOf(free, end);
-        GenerationResult ended = CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { EosTokenIds = [end], MaxNewTokens = 16 })[0];
+        GenerationResult ended = CanvasGenerator.Generate(
+            _model, [Prompts[0]], new GenerationOptions { EosTokenIds = [end], MaxNewTokens = 16 })[0];
         Assert.Equal(free[..(first + 1)], ended.Ids);
         Assert.Equal(FinishReason.End, ended.Finish);
-        GenerationResult whole = CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { EosTokenIds = [], MaxNewTokens = 9 })[0];
+        GenerationResult whole = CanvasGenerator.Generate(
+            _model, [Prompts[0]], new GenerationOptions { EosTokenIds = [], MaxNewTokens = 9 })[0];
         Assert.Equal(free[..9], whole.Ids);                                                     // denoised whole, then cut
         Assert.Equal(FinishReason.Length, whole.Finish);
     }
@@ -57,8 +63,11 @@ public class CanvasGeneratorTests : TorchTest
     {
         var drafts = new List<DenoisingStep>();
         GenerationResult result = CanvasGenerator.Generate(
-            _model, [Prompts[0]], new GenerationOptions { EosTokenIds = [], MaxNewTokens = 16, MaxDenoisingSteps = 5, ConfidenceThreshold = -1 }, drafts: new ImmediateProgress<DenoisingStep>(drafts.Add))[0];
-        Assert.Equal([(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)], drafts.Select(d => (d.Canvas, d.Step)));
+            _model, [Prompts[0]],
+            new GenerationOptions { EosTokenIds = [], MaxNewTokens = 16, MaxDenoisingSteps = 5, ConfidenceThreshold = -1 },
+            drafts: new ImmediateProgress<DenoisingStep>(drafts.Add))[0];
+        Assert.Equal(
+            [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)], drafts.Select(d => (d.Canvas, d.Step)));
         Assert.Equal(result.Ids, drafts[4].Draft.Concat(drafts[9].Draft));
         Assert.Equal(10, result.Steps);
         Assert.Equal(result.Ids.Count(id => id != 0) / 10.0, result.TokensPerForward, 1e-12);
@@ -72,7 +81,10 @@ public class CanvasGeneratorTests : TorchTest
     public void A_draft_must_have_stood_for_the_threshold(int threshold)
     {
         var drafts = new List<DenoisingStep>();
-        var options = new GenerationOptions { EosTokenIds = [], MaxNewTokens = 8, StabilityThreshold = threshold, ConfidenceThreshold = 1e9, MaxDenoisingSteps = 40 };
+        var options = new GenerationOptions
+        {
+            EosTokenIds = [], MaxNewTokens = 8, StabilityThreshold = threshold, ConfidenceThreshold = 1e9, MaxDenoisingSteps = 40,
+        };
         CanvasGenerator.Generate(_model, [Prompts[0]], options, drafts: new ImmediateProgress<DenoisingStep>(drafts.Add));
         int stood = drafts.AsEnumerable().Reverse().TakeWhile(d => d.Draft.SequenceEqual(drafts[^1].Draft)).Count();
         Assert.True(drafts.Count == 40 || drafts[^1].Finished && stood >= threshold + 1);
@@ -89,7 +101,9 @@ public class CanvasGeneratorTests : TorchTest
             passes++;
             if (d is { Canvas: 0, Step: 1, Row: 0 }) cancellation.Cancel();
         });
-        Assert.Throws<OperationCanceledException>(() => CanvasGenerator.Generate(_model, Prompts, new GenerationOptions { ConfidenceThreshold = -1 }, drafts: drafts, cancellation: cancellation.Token));
+        Assert.Throws<OperationCanceledException>(
+            () => CanvasGenerator.Generate(
+                _model, Prompts, new GenerationOptions { ConfidenceThreshold = -1 }, drafts: drafts, cancellation: cancellation.Token));
         Assert.Equal(2 * Prompts.Length, passes);
         Assert.NotEmpty(CanvasGenerator.Generate(_model, [Prompts[0]]));
     }
@@ -97,7 +111,10 @@ public class CanvasGeneratorTests : TorchTest
     /// <summary>The reference refuses equal temperatures; nothing needs that.</summary>
     [Fact]
     public void One_temperature_for_all_steps_is_a_schedule_too() =>
-        Assert.Equal(16, CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { TMin = 0.7, TMax = 0.7, EosTokenIds = [] })[0].Ids.Length);
+        Assert.Equal(
+            16,
+            CanvasGenerator.Generate(
+                _model, [Prompts[0]], new GenerationOptions { TMin = 0.7, TMax = 0.7, EosTokenIds = [] })[0].Ids.Length);
 
     [Fact]
     public void No_prompts_no_answers() => Assert.Empty(CanvasGenerator.Generate(_model, []));

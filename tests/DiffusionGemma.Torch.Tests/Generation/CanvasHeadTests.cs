@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -6,7 +5,8 @@ namespace DiffusionGemma;
 /// <summary>Against the model's own logits, whatever the chunks.</summary>
 public class CanvasHeadTests : TorchTest
 {
-    // Float32: scores reach cap / temperature = 75, whose last bit is 8e-6. Bfloat16: the product is rounded alike on both sides, what is summed after it is not.
+    // Float32: scores reach cap / temperature = 75, whose last bit is 8e-6. Bfloat16: the product is rounded alike on both sides, what is
+    // summed after it is not.
     [Theory]
     [InlineData(ScalarType.Float64, 1e-10, 1e-10)]
     [InlineData(ScalarType.Float32, 1e-4, 1e-4)]
@@ -18,7 +18,8 @@ public class CanvasHeadTests : TorchTest
         Tensor hidden = (randn(5, 8, model.Config.HiddenSize, generator: generator) * 3).to(dtype);
         double[] temperatures = [0.4, 0.8, 1, 0.5, 2];
         Tensor logits = model.Logits(hidden) / tensor(temperatures).view(-1, 1, 1).to(model.Logits(hidden).dtype);
-        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64), expected = model.Stack.ExpectedEmbedding(logits.to(dtype), new PassContext(Pass.Decoder));
+        Tensor probabilities = logits.softmax(-1).to(ScalarType.Float64);
+        Tensor expected = model.Stack.ExpectedEmbedding(logits.to(dtype), new PassContext(Pass.Decoder));
         double[] entropies = (-(probabilities * probabilities.clamp_min(1e-300).log()).sum(-1)).data<double>().ToArray();
 
         foreach ((long chunk, long slice) in new[] { (1L << 26, 1L << 21), (1, 1), (2 * 8 * 128, 3 * 128) })
@@ -43,8 +44,8 @@ public class CanvasHeadTests : TorchTest
     }
 
     /// <summary>
-    /// Chi-square over 40 000 draws of each of two distributions, whole and cut to a nucleus. With 5 degrees of freedom it exceeds 20.5 once in a
-    /// thousand seeds; these are fixed.
+    /// Chi-square over 40 000 draws of each of two distributions, whole and cut to a nucleus. With 5 degrees of freedom it exceeds 20.5
+    /// once in a thousand seeds; these are fixed.
     /// </summary>
     [Theory]
     [InlineData(0, 1.0, 128)]
@@ -87,7 +88,9 @@ public class CanvasHeadTests : TorchTest
         });
     }
 
-    /// <summary>Weights add up to more or less than their sum in float32, and the last tokens may be impossible: neither may be drawn.</summary>
+    /// <summary>
+    /// Weights add up to more or less than their sum in float32, and the last tokens may be impossible: neither may be drawn.
+    /// </summary>
     [Theory]
     [InlineData(0.0)]
     [InlineData(0.999999999999)]

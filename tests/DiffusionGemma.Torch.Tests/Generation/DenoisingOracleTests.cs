@@ -1,16 +1,20 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The engine against <see cref="PlainDenoising"/>, in float64: equal tokens, whatever is in the batch, joins late or is shared.</summary>
+/// <summary>
+/// The engine against <see cref="PlainDenoising"/>, in float64: equal tokens, whatever is in the batch, joins late or is shared.
+/// </summary>
 public class DenoisingOracleTests : TorchTest
 {
     // tiny-6layer: canvas 16, window 8, so that sliding layers forget; tiny-2layer: canvas 8, full attention within the window.
     public static TheoryData<string, string, GenerationOptions> Ways()
     {
         var data = new TheoryData<string, string, GenerationOptions>();
-        var common = new GenerationOptions { MaxDenoisingSteps = 5, MaxNewTokens = 40, EosTokenIds = [1, 3, 20, 29, 38], EntropyBound = 3, Seed = 5 };
+        var common = new GenerationOptions
+        {
+            MaxDenoisingSteps = 5, MaxNewTokens = 40, EosTokenIds = [1, 3, 20, 29, 38], EntropyBound = 3, Seed = 5,
+        };
         GenerationOptions refining = common with { EntropyBound = null, Sampler = CanvasSampler.BlockRefinement };
         foreach (string checkpoint in new[] { "tiny-2layer", "tiny-6layer" })
         {
@@ -47,8 +51,14 @@ public class DenoisingOracleTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
         int room = model.Config.MaxPositionEmbeddings - 32;
         var random = new Random(3);
-        int[][] prompts = [.. new[] { room, 3, 200, 190, room - 7, 1 }.Select(n => Enumerable.Range(0, n).Select(_ => random.Next(4, model.Config.VocabularySize)).ToArray())];
-        Compare(model, [.. prompts.Select(p => new GenerationRequest(p))], new() { MaxDenoisingSteps = 3, MaxNewTokens = 20, EosTokenIds = [] }, batchSize: 4);
+        int[][] prompts =
+        [
+            .. new[] { room, 3, 200, 190, room - 7, 1 }.Select(
+                n => Enumerable.Range(0, n).Select(_ => random.Next(4, model.Config.VocabularySize)).ToArray()),
+        ];
+        Compare(
+            model, [.. prompts.Select(p => new GenerationRequest(p))], new() { MaxDenoisingSteps = 3, MaxNewTokens = 20, EosTokenIds = [] },
+            batchSize: 4);
     }
 
     /// <summary>A common beginning is encoded once; those who do not have it are not disturbed.</summary>
@@ -78,8 +88,12 @@ public class DenoisingOracleTests : TorchTest
     public void Pinned_tokens_stand_and_a_draft_is_where_it_starts(CanvasSampler sampler)
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
-        var options = new GenerationOptions { MaxDenoisingSteps = 6, MaxNewTokens = 30, Sampler = sampler, EosTokenIds = [.. Enumerable.Range(20, 60)] };
-        // The second canvas is pinned whole: no pass is spent on it. Nearly every token would end the answer; it must not before the last pin.
+        var options = new GenerationOptions
+        {
+            MaxDenoisingSteps = 6, MaxNewTokens = 30, Sampler = sampler, EosTokenIds = [.. Enumerable.Range(20, 60)],
+        };
+        // The second canvas is pinned whole: no pass is spent on it. Nearly every token would end the answer; it must not before the last
+        // pin.
         var pinned = Enumerable.Range(8, 8).Append(2).Append(21).ToDictionary(p => p, p => 90 + p);
         GenerationRequest[] requests =
         [
@@ -99,7 +113,8 @@ public class DenoisingOracleTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
         int[] Answer(int[]? draft) => CanvasGenerator.Generate(
-            model, [new GenerationRequest([2, 30]) { Draft = draft }], new() { MaxDenoisingSteps = 1, MaxNewTokens = 8, EosTokenIds = [] })[0].Ids;
+            model, [new GenerationRequest([2, 30]) { Draft = draft }],
+            new() { MaxDenoisingSteps = 1, MaxNewTokens = 8, EosTokenIds = [] })[0].Ids;
         Assert.NotEqual(Answer(null), Answer([5, 6, 7]));
         Assert.NotEqual(Answer([5, 6, 8]), Answer([5, 6, 7]));
         Assert.Equal(Answer([5, 6, 7]), Answer([5, 6, 7]));
@@ -109,8 +124,11 @@ public class DenoisingOracleTests : TorchTest
     public void A_stop_criterion_of_ones_own_ends_a_canvas()
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
-        GenerationResult result = CanvasGenerator.Generate(
-            model, [[2, 30]], new() { MaxNewTokens = 24, MaxDenoisingSteps = 30, EosTokenIds = [], ConfidenceThreshold = -1, StopCriterion = new AfterSteps() })[0];
+        var options = new GenerationOptions
+        {
+            MaxNewTokens = 24, MaxDenoisingSteps = 30, EosTokenIds = [], ConfidenceThreshold = -1, StopCriterion = new AfterSteps(),
+        };
+        GenerationResult result = CanvasGenerator.Generate(model, [[2, 30]], options)[0];
         Assert.Equal([2, 3, 4], result.StepsPerCanvas);
     }
 
@@ -122,12 +140,18 @@ public class DenoisingOracleTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         var request = new GenerationRequest([2, 30])
         {
-            Draft = draft is int n ? [.. Enumerable.Repeat(5, n)] : null, Pinned = pin is int p ? new Dictionary<int, int> { [p] = 5 } : null,
+            Draft = draft is int n ? [.. Enumerable.Repeat(5, n)] : null,
+            Pinned = pin is int p ? new Dictionary<int, int> { [p] = 5 } : null,
         };
-        Assert.Contains(message, Assert.Throws<GenerationRequestException>(() => CanvasGenerator.Generate(model, [request], new() { MaxNewTokens = 20 })).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message,
+            Assert.Throws<GenerationRequestException>(
+                () => CanvasGenerator.Generate(model, [request], new() { MaxNewTokens = 20 })).Message,
+            StringComparison.Ordinal);
     }
 
-    private static IReadOnlyList<GenerationResult> Compare(DiffusionGemmaModel model, GenerationRequest[] requests, GenerationOptions options, int batchSize)
+    private static IReadOnlyList<GenerationResult> Compare(
+        DiffusionGemmaModel model, GenerationRequest[] requests, GenerationOptions options, int batchSize)
     {
         IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(model, requests, options, batchSize);
         for (int i = 0; i < requests.Length; i++)

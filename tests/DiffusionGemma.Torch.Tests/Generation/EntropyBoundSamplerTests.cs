@@ -4,18 +4,21 @@ namespace DiffusionGemma;
 
 public class EntropyBoundSamplerTests
 {
-    /// <summary>Entropies in eighths, so that sums are exact and ties occur; among equals the sort's order is free, so only their number counts.</summary>
+    /// <summary>
+    /// Entropies in eighths, so that sums are exact and ties occur; among equals the sort's order is free, so only their number counts.
+    /// </summary>
     [Fact]
     public void Accepts_the_surest_positions_up_to_the_bound_and_one_more() =>
         Property.Holds(Gen.Select(Gen.Int[0, 24].Array[1, 12], Gen.Int[0, 40]), 500, drawn =>
         {
             (int[] eighths, int bound) = drawn;
-bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e => e / 8.0).ToArray());
+            bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e => e / 8.0).ToArray());
 
             int count = 0, before = 0;
             foreach (int entropy in eighths.Order())
             {
-                if (before > bound) break;                                                      // sum of the surer ones, this one not included
+                // sum of the surer ones, this one not included
+                if (before > bound) break;
                 before += entropy;
                 count++;
             }
@@ -32,6 +35,8 @@ bool[] got = new EntropyBoundSampler(bound / 8.0).Candidates(eighths.Select(e =>
         Assert.Equal([11, 12, 13, 94], tokens);
         Assert.Equal([true, true, true, false], settled);
         Assert.Equal([5, 6, 7, 8], sampler.Draft([5, 6, 7, 8], tokens));
-        Assert.Equal([false, false, true, false], new EntropyBoundSampler(0.0).Candidates([0.05, 0.06, 0.0, 3.0]).Select((a, i) => a && i != 0).ToArray());
+        Assert.Equal(
+            [false, false, true, false],
+            new EntropyBoundSampler(0.0).Candidates([0.05, 0.06, 0.0, 3.0]).Select((a, i) => a && i != 0).ToArray());
     }
 }

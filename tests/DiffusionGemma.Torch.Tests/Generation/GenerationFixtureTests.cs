@@ -1,5 +1,4 @@
 using System.Text.Json;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -23,15 +22,18 @@ public class GenerationFixtureTests : TorchTest
     {
         JsonElement run = Cases(checkpoint).GetProperty(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(checkpoint), CPU, dtype);
-        int[][] sequences = Rows(run.GetProperty("sequences")), masks = Rows(run.GetProperty("prompt_mask")), padded = Rows(run.GetProperty("prompt_ids"));
+        int[][] sequences = Rows(run.GetProperty("sequences")), masks = Rows(run.GetProperty("prompt_mask"));
+        int[][] padded = Rows(run.GetProperty("prompt_ids"));
         int[][] prompts = [.. padded.Zip(masks, (ids, mask) => ids.Where((_, i) => mask[i] == 1).ToArray())];
         var noise = new RecordedNoise(run);
         var seen = new List<DenoisingStep>();
         var steps = new ImmediateProgress<DenoisingStep>(seen.Add);
-        IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(model, prompts, Options(run.GetProperty("options"), model.Config.CanvasLength), noise, steps);
+        IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(
+            model, prompts, Options(run.GetProperty("options"), model.Config.CanvasLength), noise, steps);
 
         JsonElement[] canvases = [.. run.GetProperty("canvases").EnumerateArray()];
-        var recorded = canvases.SelectMany((c, canvas) => c.GetProperty("steps").EnumerateArray().Select((s, step) => (canvas, step, s))).ToList();
+        var recorded = canvases.SelectMany(
+            (c, canvas) => c.GetProperty("steps").EnumerateArray().Select((s, step) => (canvas, step, s))).ToList();
         Assert.True(noise.IsUsedUp);
         foreach ((int canvas, int step, JsonElement expected) in recorded)
         {
@@ -39,12 +41,14 @@ public class GenerationFixtureTests : TorchTest
             for (int row = 0; row < prompts.Length; row++)
             {
                 // A row that is done with its canvas is silent; what is recorded of it then is what it was.
-                if (Enumerable.Range(0, step).Any(s => canvases[canvas].GetProperty("steps")[s].GetProperty("stops")[row].GetInt32() == 1)) continue;
+                if (Enumerable.Range(0, step).Any(s => canvases[canvas].GetProperty("steps")[s].GetProperty("stops")[row].GetInt32() == 1))
+                    continue;
                 DenoisingStep got = Assert.Single(seen, s => (s.Row, s.Canvas, s.Step) == (row, canvas, step));
                 Assert.Equal(accepted[row], got.Settled.Select(a => a ? 1 : 0));
                 Assert.Equal(best[row], got.Draft);
                 Assert.Equal(expected.GetProperty("stops")[row].GetInt32() == 1, got.Finished);
-                Assert.Equal(expected.GetProperty("mean_entropy")[row].GetDouble(), got.MeanEntropy, 2e-4);   // recorded with 6 decimals, in float32
+                // recorded with 6 decimals, in float32
+                Assert.Equal(expected.GetProperty("mean_entropy")[row].GetDouble(), got.MeanEntropy, 2e-4);
                 seen.Remove(got);
             }
         }
@@ -71,15 +75,22 @@ public class GenerationFixtureTests : TorchTest
         double? Number(string key) => options.TryGetProperty(key, out JsonElement v) ? v.GetDouble() : null;
         return new GenerationOptions
         {
-            MaxNewTokens = (Integer("max_new_tokens") + canvas - 1) / canvas * canvas,             // the reference rounds up to whole canvases
+            // the reference rounds up to whole canvases
+            MaxNewTokens = (Integer("max_new_tokens") + canvas - 1) / canvas * canvas,
             MaxDenoisingSteps = Integer("max_denoising_steps"), TMin = Number("t_min"), TMax = Number("t_max"),
-            StabilityThreshold = Integer("stability_threshold"), ConfidenceThreshold = Number("confidence_threshold"), PadTokenId = Integer("pad_token_id"),
-            EosTokenIds = options.TryGetProperty("eos_token_id", out JsonElement ends) ? [.. ends.EnumerateArray().Select(e => e.GetInt32())] : null,
-            EntropyBound = options.TryGetProperty("sampler_config", out JsonElement sampler) ? sampler.GetProperty("entropy_bound").GetDouble() : null,
+            StabilityThreshold = Integer("stability_threshold"), ConfidenceThreshold = Number("confidence_threshold"),
+            PadTokenId = Integer("pad_token_id"),
+            EosTokenIds = options.TryGetProperty("eos_token_id", out JsonElement ends)
+                ? [.. ends.EnumerateArray().Select(e => e.GetInt32())]
+                : null,
+            EntropyBound = options.TryGetProperty("sampler_config", out JsonElement sampler)
+                ? sampler.GetProperty("entropy_bound").GetDouble()
+                : null,
         };
     }
 
-    private static int[][] Rows(JsonElement rows) => [.. rows.EnumerateArray().Select(row => row.EnumerateArray().Select(v => v.GetInt32()).ToArray())];
+    private static int[][] Rows(JsonElement rows) =>
+        [.. rows.EnumerateArray().Select(row => row.EnumerateArray().Select(v => v.GetInt32()).ToArray())];
 
     /// <summary>Start, then a sample and a replacement canvas a step, canvas after canvas.</summary>
     private sealed class RecordedNoise : INoiseSource

@@ -6,13 +6,17 @@ public class GenerationOptionsTests
 
     public static TheoryData<string, GenerationOptions> OutOfRange() => new()
     {
-        { "MaxNewTokens", new() { MaxNewTokens = 0 } }, { "MaxDenoisingSteps", new() { MaxDenoisingSteps = 0 } }, { "EntropyBound", new() { EntropyBound = -1 } },
+        { "MaxNewTokens", new() { MaxNewTokens = 0 } }, { "MaxDenoisingSteps", new() { MaxDenoisingSteps = 0 } },
+        { "EntropyBound", new() { EntropyBound = -1 } },
         { "EntropyBound", new() { EntropyBound = double.NaN } }, { "TMin", new() { TMin = -0.1 } }, { "TMin", new() { TMin = double.NaN } },
         { "TMax", new() { TMin = 0.5, TMax = 0.4 } }, { "TMax", new() { TMax = double.PositiveInfinity } },
         { "StabilityThreshold", new() { StabilityThreshold = -1 } }, { "ConfidenceThreshold", new() { ConfidenceThreshold = double.NaN } },
-        { "TopK", new() { TopK = -1 } }, { "TopP", new() { TopP = 0 } }, { "TopP", new() { TopP = 1.1 } }, { "TopP", new() { TopP = double.NaN } },
-        { "Sampler", new() { Sampler = (CanvasSampler)7 } }, { "CommitThreshold", new() { CommitThreshold = 0.9 } }, { "MinimumCommits", new() { MinimumCommits = 1 } },
-        { "EditThreshold", new() { EditThreshold = 0.9 } }, { "EntropyBound", new() { EntropyBound = 1, Sampler = CanvasSampler.BlockRefinement } },
+        { "TopK", new() { TopK = -1 } }, { "TopP", new() { TopP = 0 } }, { "TopP", new() { TopP = 1.1 } },
+        { "TopP", new() { TopP = double.NaN } },
+        { "Sampler", new() { Sampler = (CanvasSampler)7 } }, { "CommitThreshold", new() { CommitThreshold = 0.9 } },
+        { "MinimumCommits", new() { MinimumCommits = 1 } },
+        { "EditThreshold", new() { EditThreshold = 0.9 } },
+        { "EntropyBound", new() { EntropyBound = 1, Sampler = CanvasSampler.BlockRefinement } },
         { "CommitThreshold", new() { CommitThreshold = -1, Sampler = CanvasSampler.BlockRefinement } },
         { "MinimumCommits", new() { MinimumCommits = -1, Sampler = CanvasSampler.BlockRefinement } },
         { "EditThreshold", new() { EditThreshold = double.NaN, Sampler = CanvasSampler.BlockRefinement } },
@@ -23,15 +27,19 @@ public class GenerationOptionsTests
     [MemberData(nameof(OutOfRange))]
     public void An_option_out_of_range_is_named(string name, GenerationOptions options)
     {
-        var error = Assert.Throws<ArgumentOutOfRangeException>(() => ResolvedGenerationOptions.Resolve(options, Fixtures.Checkpoint("tiny-2layer"), Config));
+        var error = Assert.Throws<ArgumentOutOfRangeException>(
+            () => ResolvedGenerationOptions.Resolve(options, Fixtures.Checkpoint("tiny-2layer"), Config));
         Assert.Matches($"GenerationOptions.{name} (must|is of)", error.Message);
     }
 
     [Fact]
     public void The_folder_decides_what_the_caller_does_not()
     {
-        ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(new GenerationOptions { TMin = 0.1 }, Fixtures.Checkpoint("tiny-2layer"), Config);
-        Assert.Equal((16, 12, 0.1, 0.1, 0.8), (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
+        ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(
+            new GenerationOptions { TMin = 0.1 }, Fixtures.Checkpoint("tiny-2layer"), Config);
+        Assert.Equal(
+            (16, 12, 0.1, 0.1, 0.8),
+            (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
         Assert.Equal([1, 3], resolved.EosTokenIds);
         Assert.Equal(0.8, resolved.Temperature(12), 1e-12);                                     // the first step's
         Assert.Equal(0.1 + 0.7 / 12, resolved.Temperature(1), 1e-12);
@@ -44,7 +52,9 @@ public class GenerationOptionsTests
     public void The_references_defaults_fill_the_rest(string? json)
     {
         ResolvedGenerationOptions resolved = Resolve(json);
-        Assert.Equal((256, 48, 0.1, 0.4, 0.8), (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
+        Assert.Equal(
+            (256, 48, 0.1, 0.4, 0.8),
+            (resolved.MaxNewTokens, resolved.MaxDenoisingSteps, resolved.EntropyBound, resolved.TMin, resolved.TMax));
         Assert.Equal((1, 0.005, 0, 0L), (resolved.StabilityThreshold, resolved.ConfidenceThreshold, resolved.PadTokenId, resolved.Seed));
         Assert.Equal(Config.EosTokenIds, resolved.EosTokenIds);
     }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -6,9 +5,13 @@ namespace DiffusionGemma;
 public class GenerationQueueTests : TorchTest
 {
     private static readonly int[][] Prompts =
-        [[2, 30, 31], [2, 40], [2, 50, 51, 52, 53, 54, 55], [2, 60, 61, 62], [2, 70], [2, 80, 81, 82, 83], [2, 90, 91], [2, 100, 101, 102, 103, 104]];
+    [
+        [2, 30, 31], [2, 40], [2, 50, 51, 52, 53, 54, 55], [2, 60, 61, 62], [2, 70], [2, 80, 81, 82, 83], [2, 90, 91],
+        [2, 100, 101, 102, 103, 104],
+    ];
 
-    private static readonly GenerationOptions Options = new() { MaxNewTokens = 24, MaxDenoisingSteps = 6, Seed = 11, EosTokenIds = [1, 3, 20, 21, 22], EntropyBound = 2 };
+    private static readonly GenerationOptions Options =
+        new() { MaxNewTokens = 24, MaxDenoisingSteps = 6, Seed = 11, EosTokenIds = [1, 3, 20, 21, 22], EntropyBound = 2 };
 
     private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
 
@@ -31,10 +34,13 @@ public class GenerationQueueTests : TorchTest
     public async Task What_requests_begin_with_alike_changes_no_answer()
     {
         int[] system = [.. Enumerable.Range(0, SharedPrefix.LeastLength + 5).Select(i => 4 + (i * 7 % 100))];
-        int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : (int[])[.. system, .. p])];
+        int[][] prompts = [.. Prompts.Select((p, i) => i == 4 ? p : [.. system, .. p])];
         await using var queue = new GenerationQueue(_model, Options);
         foreach (int[] prompt in prompts)
-            Assert.Equal(CanvasGenerator.Generate(_model, [prompt], Options)[0].Ids, (await queue.GenerateAsync(new GenerationRequest(prompt) { SharedPrefixLength = prompt.Length > system.Length ? system.Length : 0 })).Ids);
+        {
+            var request = new GenerationRequest(prompt) { SharedPrefixLength = prompt.Length > system.Length ? system.Length : 0 };
+            Assert.Equal(CanvasGenerator.Generate(_model, [prompt], Options)[0].Ids, (await queue.GenerateAsync(request)).Ids);
+        }
     }
 
     [Fact]
@@ -42,7 +48,8 @@ public class GenerationQueueTests : TorchTest
     {
         await using var queue = new GenerationQueue(_model, Options with { EosTokenIds = [] });
         var updates = new List<GenerationUpdate>();
-        await foreach (GenerationUpdate update in queue.StreamAsync(new GenerationRequest(Prompts[0]) { Options = new() { MaxNewTokens = 20, ConfidenceThreshold = -1 } })) updates.Add(update);
+        var request = new GenerationRequest(Prompts[0]) { Options = new() { MaxNewTokens = 20, ConfidenceThreshold = -1 } };
+        await foreach (GenerationUpdate update in queue.StreamAsync(request)) updates.Add(update);
         GenerationResult result = Assert.IsType<CompletedUpdate>(updates[^1]).Result;
         CanvasUpdate[] canvases = [.. updates.OfType<CanvasUpdate>()];
         Assert.Equal([0, 1, 2], canvases.Select(c => c.Canvas));
@@ -64,7 +71,8 @@ public class GenerationQueueTests : TorchTest
         int drafts = 0;
         var error = await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (GenerationUpdate _ in queue.StreamAsync(new GenerationRequest(Prompts[0]) { Options = new() { MaxDenoisingSteps = 10_000, ConfidenceThreshold = -1 } }, cancellation.Token))
+            var request = new GenerationRequest(Prompts[0]) { Options = new() { MaxDenoisingSteps = 10_000, ConfidenceThreshold = -1 } };
+            await foreach (GenerationUpdate _ in queue.StreamAsync(request, cancellation.Token))
                 if (++drafts == 3) await cancellation.CancelAsync();
         });
         Assert.Equal(cancellation.Token, error.CancellationToken);
@@ -78,7 +86,8 @@ public class GenerationQueueTests : TorchTest
         using var first = new CancellationTokenSource();
         using var second = new CancellationTokenSource();
         var endless = new GenerationOptions { MaxDenoisingSteps = 1_000_000, ConfidenceThreshold = -1 };
-        Task<GenerationResult> running = queue.GenerateAsync(new GenerationRequest(Prompts[0]) { Options = endless with { ReturnOnCancellation = true } }, first.Token);
+        Task<GenerationResult> running = queue.GenerateAsync(
+            new GenerationRequest(Prompts[0]) { Options = endless with { ReturnOnCancellation = true } }, first.Token);
         Task<GenerationResult> waiting = queue.GenerateAsync(new GenerationRequest(Prompts[1]) { Options = endless }, second.Token);
         await second.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
@@ -102,7 +111,8 @@ public class GenerationQueueTests : TorchTest
     {
         await using var queue = new GenerationQueue(_model);
         await Assert.ThrowsAsync<GenerationRequestException>(() => queue.GenerateAsync(new GenerationRequest([])));
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => queue.GenerateAsync(new GenerationRequest([2]) { Options = new() { TopP = 2 } }));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+            () => queue.GenerateAsync(new GenerationRequest([2]) { Options = new() { TopP = 2 } }));
         Assert.NotEmpty((await queue.GenerateAsync(new GenerationRequest([2, 30]))).Ids);
     }
 
@@ -120,7 +130,8 @@ public class GenerationQueueTests : TorchTest
     public async Task Disposing_ends_what_is_running()
     {
         var queue = new GenerationQueue(_model);
-        Task<GenerationResult> running = queue.GenerateAsync(new GenerationRequest(Prompts[0]) { Options = new() { MaxDenoisingSteps = 1_000_000, ConfidenceThreshold = -1 } });
+        Task<GenerationResult> running = queue.GenerateAsync(
+            new GenerationRequest(Prompts[0]) { Options = new() { MaxDenoisingSteps = 1_000_000, ConfidenceThreshold = -1 } });
         queue.Dispose();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => running);
         await Assert.ThrowsAsync<ObjectDisposedException>(() => queue.GenerateAsync(new GenerationRequest(Prompts[0])));

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -50,8 +49,11 @@ public class GrammarGenerationTests : TorchTest
     public void Neighbours_with_and_without_a_grammar_change_nothing()
     {
         GenerationOptions Options(int seed, AnswerGrammar? grammar) =>
-            new() { Seed = seed, MaxNewTokens = 64, MaxDenoisingSteps = 8, Grammar = grammar, Vocabulary = grammar is null ? null
-                : Vocabulary };
+            new()
+            {
+                Seed = seed, MaxNewTokens = 64, MaxDenoisingSteps = 8, Grammar = grammar, Vocabulary = grammar is null ? null
+                : Vocabulary
+            };
         AnswerGrammar number = AnswerGrammar.Regex(@"\d{1,3}"), word = AnswerGrammar.OneOf("one", "two", "fifteen");
         GenerationRequest[] requests = [.. Enumerable.Range(0, 9).Select(seed => new GenerationRequest(Prompts[seed % 2])
         {
@@ -92,8 +94,14 @@ public class GrammarGenerationTests : TorchTest
         int Id(char letter) => Enumerable.Range(0, Vocabulary.Size).First(id => Vocabulary.BytesOf(id).Span.SequenceEqual([(byte)letter]));
         (int seven, int letter) = (Id('7'), Id('a'));
         var options = new GenerationOptions { Grammar = grammar, Vocabulary = Vocabulary, MaxNewTokens = 32, MaxDenoisingSteps = 4 };
-        var request = new GenerationRequest(Prompts[0]) { Options = options, Pinned = new Dictionary<int, int> { [1] = seven, [4] =
-            seven } };
+        var request = new GenerationRequest(Prompts[0])
+        {
+            Options = options, Pinned = new Dictionary<int, int>
+            {
+                [1] = seven, [4] =
+            seven
+            }
+        };
         string text = Text(CanvasGenerator.Generate(_model, new[] { request })[0].Ids);
         Assert.True(grammar.Accepts(text) && text[1] == '7' && text[4] == '7', text);
         foreach ((int at, int id) in new[] { (1, letter), (7, seven) })
@@ -112,8 +120,11 @@ public class GrammarGenerationTests : TorchTest
             option, Assert.ThrowsAny<ArgumentException>(() => CanvasGenerator.Generate(_model, [Prompts[0]], options)).Message,
                 StringComparison.Ordinal);
         Refused("Vocabulary", new GenerationOptions { Grammar = grammar });
-        Refused("EditThreshold", new GenerationOptions { Grammar = grammar, Vocabulary = Vocabulary, Sampler =
-            CanvasSampler.BlockRefinement, EditThreshold = 0.9 });
+        Refused("EditThreshold", new GenerationOptions
+        {
+            Grammar = grammar, Vocabulary = Vocabulary, Sampler =
+            CanvasSampler.BlockRefinement, EditThreshold = 0.9
+        });
         Refused("Vocabulary", new GenerationOptions
         {
             Grammar = grammar, Vocabulary = new GrammarVocabulary(new ReadOnlyMemory<byte>[300_000], new AnswerEnding(1)),

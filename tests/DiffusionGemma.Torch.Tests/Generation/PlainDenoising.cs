@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -22,7 +21,11 @@ internal static class PlainDenoising
             int Absolute(int i) => (number * canvas) + i;
             bool IsPinned(int i) => request.Pinned?.ContainsKey(Absolute(i)) ?? false;
             int Fixed(int i, int token) => IsPinned(i) ? request.Pinned![Absolute(i)] : token;
-            int[] tokens = [.. noise.Canvas(canvas, vocabulary).Select((r, i) => Fixed(i, Absolute(i) < (request.Draft?.Count ?? 0) ? request.Draft![Absolute(i)] : r))];
+            int[] tokens =
+            [
+                .. noise.Canvas(canvas, vocabulary).Select(
+                    (r, i) => Fixed(i, Absolute(i) < (request.Draft?.Count ?? 0) ? request.Draft![Absolute(i)] : r)),
+            ];
             int[] draft = tokens;
             bool[] committed = [.. tokens.Select((_, i) => IsPinned(i))];
             int stable = 0;
@@ -36,7 +39,10 @@ internal static class PlainDenoising
                 int[] best = [.. p.Select(row => Array.IndexOf(row, row.Max()))];
                 double[] uniforms = noise.Uniforms(canvas);
                 int[] random = noise.Canvas(canvas, vocabulary);
-                (int Token, double Probability)[] proposals = [.. p.Select((row, i) => o.TMax == 0 ? (best[i], row[best[i]]) : Draw(row, uniforms[i], o.TopK, o.TopP))];
+                (int Token, double Probability)[] proposals =
+                [
+                    .. p.Select((row, i) => o.TMax == 0 ? (best[i], row[best[i]]) : Draw(row, uniforms[i], o.TopK, o.TopP)),
+                ];
 
                 var next = new int[canvas];
                 bool complete = false;
@@ -51,15 +57,20 @@ internal static class PlainDenoising
                 }
                 else
                 {
-                    int before = committed.Count(c => c), target = Math.Max((int)Math.Ceiling((step + 1.0) * canvas / o.MaxDenoisingSteps), before + o.MinimumCommits);
+                    int before = committed.Count(c => c);
+                    int target = Math.Max((int)Math.Ceiling((step + 1.0) * canvas / o.MaxDenoisingSteps), before + o.MinimumCommits);
                     bool edited = false;
                     for (int i = 0; i < canvas; i++)
                     {
-                        bool edit = committed[i] && !IsPinned(i) && o.EditThreshold is double e && proposals[i].Token != tokens[i] && proposals[i].Probability > e;
+                        bool edit = committed[i] && !IsPinned(i) && o.EditThreshold is double e && proposals[i].Token != tokens[i]
+                            && proposals[i].Probability > e;
                         edited |= edit;
                         next[i] = edit ? proposals[i].Token : committed[i] ? tokens[i] : random[i];
                     }
-                    int[] open = [.. Enumerable.Range(0, canvas).Where(i => !committed[i]).OrderByDescending(i => proposals[i].Probability)];
+                    int[] open =
+                    [
+                        .. Enumerable.Range(0, canvas).Where(i => !committed[i]).OrderByDescending(i => proposals[i].Probability),
+                    ];
                     for (int rank = 0; rank < open.Length; rank++)
                     {
                         int i = open[rank];

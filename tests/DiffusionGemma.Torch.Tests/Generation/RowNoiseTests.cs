@@ -7,7 +7,8 @@ public class RowNoiseTests : TorchTest
     {
         using var noise = new RowNoise([1, 2], seed: 4);
         int[] drawn = noise.Canvas(40_000, 10);
-        Assert.All(Enumerable.Range(0, 10), token => Assert.InRange(drawn.Count(d => d == token), 3700, 4300));    // 4000 ± 5 standard deviations
+        // 4000 ± 5 standard deviations
+        Assert.All(Enumerable.Range(0, 10), token => Assert.InRange(drawn.Count(d => d == token), 3700, 4300));
     }
 
     [Fact]

@@ -15,7 +15,7 @@ public class GrammarStepTests
         {
             int[][] next = one.GetProperty("next").Deserialize<int[][]>()!;
             double[][] p = one.GetProperty("p").Deserialize<double[][]>()!, marginals = one.GetProperty("marginals").Deserialize<double[][
-                ]>()!;
+]>()!;
             bool[] final = one.GetProperty("final").Deserialize<bool[]>()!;
             var automaton = TokenAutomaton.Create(next, one.GetProperty("start").GetInt32(), [.. final.Select(f => f ? 0 : -1)]);
             double[][] logits = [.. p.Select(row => Array.ConvertAll(row, Math.Log))];

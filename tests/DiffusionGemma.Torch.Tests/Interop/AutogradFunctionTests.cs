@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -106,7 +105,9 @@ public class AutogradFunctionTests : TorchTest
     private static (Tensor A, Tensor B) Leaves()
     {
         using var generator = new Generator(7);
-        return (rand(3, 5, ScalarType.Float64, generator: generator).requires_grad_(true), rand(3, 5, ScalarType.Float64, generator: generator).requires_grad_(true));
+        return (
+            rand(3, 5, ScalarType.Float64, generator: generator).requires_grad_(true),
+            rand(3, 5, ScalarType.Float64, generator: generator).requires_grad_(true));
     }
 
     private sealed class ProductAndSum : AutogradFunction<ProductAndSum>
@@ -160,6 +161,7 @@ public class AutogradFunctionTests : TorchTest
     {
         protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs) => [(Tensor)inputs[0] * 2.0];
 
-        protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients) => throw new NotSupportedException("no backward today");
+        protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients) =>
+            throw new NotSupportedException("no backward today");
     }
 }

@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 public class BannedSymbolsTests
 {
     private static readonly string[] Banned =
-        [.. File.ReadLines(Path.Combine(Fixtures.Root, "build", "BannedSymbols.txt")).Where(line => line.Length > 0).Select(line => line.Split(';')[0])];
+        [.. File.ReadLines(
+            Path.Combine(Fixtures.Root, "build", "BannedSymbols.txt")).Where(line => line.Length > 0).Select(line => line.Split(';')[0])];
 
     private static readonly HashSet<string> Known = [.. typeof(torch).Assembly.GetExportedTypes().SelectMany(Ids)];
 
@@ -30,11 +31,15 @@ public class BannedSymbolsTests
     public void Every_ban_says_what_to_do()
     {
         Assert.True(Banned.Length >= 8);
-        Assert.All(File.ReadLines(Path.Combine(Fixtures.Root, "build", "BannedSymbols.txt")), line => Assert.Matches(@"^[TM]:[^;]+;.{20,}$", line));
+        Assert.All(
+            File.ReadLines(
+                Path.Combine(Fixtures.Root, "build", "BannedSymbols.txt")), line => Assert.Matches(@"^[TM]:[^;]+;.{20,}$", line));
     }
 
     private static IEnumerable<string> Ids(Type type) =>
-        [$"T:{Name(type)}", .. type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly).Where(m => !m.IsGenericMethod).Select(Id)];
+        [$"T:{Name(type)}", .. type.GetMethods(
+            BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly).Where(m => !m
+                .IsGenericMethod).Select(Id)];
 
     private static string Id(MethodInfo method)
     {

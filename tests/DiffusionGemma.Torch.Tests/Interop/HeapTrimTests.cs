@@ -6,11 +6,16 @@ namespace DiffusionGemma;
 [Collection(Alone.Name)]
 public sealed class HeapTrimTests
 {
-    /// <summary>2 000 blocks of 100 kB, below what the C library maps singly; every other one goes, and leaves a hole that only a trim gives back.</summary>
+    /// <summary>
+    /// 2 000 blocks of 100 kB, below what the C library maps singly; every other one goes, and leaves a hole that only a trim gives back.
+    /// </summary>
     [Fact]
     public void Holes_between_what_stays_are_given_back()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library) && NativeLibrary.TryGetExport(library, "mallinfo2", out _), "The C library is not glibc.");
+        Assert.SkipUnless(
+            OperatingSystem.IsLinux() && NativeLibrary.TryLoad("libc.so.6", out nint library)
+                && NativeLibrary.TryGetExport(library, "mallinfo2", out _),
+            "The C library is not glibc.");
         const int Count = 2000, Size = 100_000;
         nint[] blocks = [.. Enumerable.Range(0, Count).Select(_ => Marshal.AllocHGlobal(Size))];
         byte[] ones = [.. Enumerable.Repeat((byte)1, Size)];

@@ -1,6 +1,5 @@
 using System.Runtime.Intrinsics.X86;
 using CsCheck;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -50,7 +49,8 @@ public class AdapterFixtureTests : TorchTest
         adapter.MergeInto(model);
         string[] merged = [.. expected.Tensors.Keys.Where(k => k.StartsWith("merged.", StringComparison.Ordinal))];
         Assert.Equal(adapter.Modules.Count, merged.Length);
-        foreach (string key in merged)                                                          // one product of rank 4, one sum: a few units in the last place
+        // one product of rank 4, one sum: a few units in the last place
+        foreach (string key in merged)
             Assert.True(Largest(model.Stack.Parameters[key["merged.".Length..]], expected.Read(key)) <= 1e-6, key);
     }
 
@@ -91,7 +91,8 @@ public class AdapterFixtureTests : TorchTest
     [InlineData("separate", ScalarType.Float32)]
     [InlineData("decoder-only", ScalarType.Float32)]
     [InlineData("experts", ScalarType.Float32)]
-    [InlineData("experts", ScalarType.BFloat16)]                                                // deltas stay in float32 beside a bfloat16 model
+    // deltas stay in float32 beside a bfloat16 model
+    [InlineData("experts", ScalarType.BFloat16)]
     public void What_is_saved_is_what_PEFT_wrote(string kind, ScalarType dtype)
     {
         string source = Fixtures.Path("adapters", kind);
@@ -100,16 +101,21 @@ public class AdapterFixtureTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         adapter.Save(folder.Path, Checkpoint);
 
-        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Directory.EnumerateFileSystemEntries(folder.Path).Select(p => Path.GetFileName(p)).Order());
-        Assert.Equal(File.ReadAllBytes(Path.Combine(source, "adapter_model.safetensors")), File.ReadAllBytes(folder.File("adapter_model.safetensors")));
+        Assert.Equal(
+            ["adapter_config.json", "adapter_model.safetensors"],
+            Directory.EnumerateFileSystemEntries(folder.Path).Select(p => Path.GetFileName(p)).Order());
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(source, "adapter_model.safetensors")),
+            File.ReadAllBytes(folder.File("adapter_model.safetensors")));
         JsonObject expected = Config(source), written = Config(folder.Path);
         foreach ((string key, JsonNode? value) in written)
         {
             Assert.True(expected.ContainsKey(key), key);
             Assert.True(JsonNode.DeepEquals(expected[key], value), $"{key}: {value} in place of {expected[key]}");
         }
-        foreach (string key in new[] { "r", "lora_alpha", "target_modules", "target_parameters", "bias", "peft_type", "use_rslora", "base_model_name_or_path" })
-            Assert.True(written.ContainsKey(key), key);
+        string[] keys =
+            ["r", "lora_alpha", "target_modules", "target_parameters", "bias", "peft_type", "use_rslora", "base_model_name_or_path"];
+        Assert.All(keys, key => Assert.True(written.ContainsKey(key), key));
     }
 
     [Fact]
@@ -118,7 +124,8 @@ public class AdapterFixtureTests : TorchTest
         using var model = Load(ScalarType.Float32);
         using LoraAdapter shared = LoraAdapter.Load(Fixtures.Path("adapters", "shared"), model);
         using LoraAdapter separate = LoraAdapter.Load(Fixtures.Path("adapters", "separate"), model);
-        Assert.Equal(41, shared.Modules.Count);                                                 // six layers of seven projections, but for one v_proj
+        // six layers of seven projections, but for one v_proj
+        Assert.Equal(41, shared.Modules.Count);
         Assert.Equal((4, 8.0), (shared.Rank, shared.Alpha));
         Assert.Equal(2 * shared.ParameterCount, separate.ParameterCount);
         using LoraAdapter experts = LoraAdapter.Load(Fixtures.Path("adapters", "experts"), model);
@@ -127,5 +134,6 @@ public class AdapterFixtureTests : TorchTest
 
     private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), CPU, dtype);
 
-    private static JsonObject Config(string folder) => (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!;
+    private static JsonObject Config(string folder) =>
+        (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!;
 }

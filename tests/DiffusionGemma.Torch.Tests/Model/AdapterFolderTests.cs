@@ -47,7 +47,8 @@ public class AdapterFolderTests : TorchTest
         Refused(folder.Path, "adapter_config.json");
         File.WriteAllText(folder.File("adapter_config.json"), "r = 4");
         Refused(folder.Path, "no readable adapter configuration");
-        File.Copy(Path.Combine(Fixtures.Path("adapters", "shared"), "adapter_config.json"), folder.File("adapter_config.json"), overwrite: true);
+        File.Copy(
+            Path.Combine(Fixtures.Path("adapters", "shared"), "adapter_config.json"), folder.File("adapter_config.json"), overwrite: true);
         Refused(folder.Path, "adapter_model.safetensors does not exist");
         File.WriteAllText(folder.File("adapter_model.safetensors"), "not safetensors at all");
         Refused(folder.Path, "adapter_model.safetensors");
@@ -94,7 +95,8 @@ public class AdapterFolderTests : TorchTest
             foreach (string name in tensors.Keys.Where(k => k.Contains(".base_layer.", StringComparison.Ordinal)).ToList())
                 if (tensors.Remove(name, out Tensor? tensor)) tensors[Outer(name)] = tensor;
         });
-        using LoraAdapter both = LoraAdapter.Load(Fixtures.Path("adapters", "experts"), _model), one = LoraAdapter.Load(folder.Path, _model);
+        using var both = LoraAdapter.Load(Fixtures.Path("adapters", "experts"), _model);
+        using var one = LoraAdapter.Load(folder.Path, _model);
         foreach ((string module, (_, ExpertsLora? stacks)) in one.ExpertStacks)
         {
             ExpertsLora reference = both.ExpertStacks[module].Decoder!;
@@ -104,7 +106,8 @@ public class AdapterFolderTests : TorchTest
 
         using TemporaryFolder again = Fixtures.Temporary();
         one.Save(again.Path, "tiny-6layer");
-        Assert.Equal(File.ReadAllBytes(folder.File("adapter_model.safetensors")), File.ReadAllBytes(again.File("adapter_model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(folder.File("adapter_model.safetensors")), File.ReadAllBytes(again.File("adapter_model.safetensors")));
         Assert.Equal([target], PeftConfig.Load(again.Path).TargetParameters);
 
         using TemporaryFolder unnamed = Changed("experts", config => config["target_parameters"] = null);
@@ -117,8 +120,9 @@ public class AdapterFolderTests : TorchTest
         const string Target = "decoder.layers.3.experts.down_proj", Whole = "model.decoder.layers.3.experts.down_proj";
         using TemporaryFolder folder = Changed("experts", config => config["target_parameters"] = new JsonArray(Target), tensors =>
         {
-            foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal) && !k.Contains(Whole[..^".down_proj".Length] + ".lora", StringComparison.Ordinal)).ToList())
-                tensors.Remove(name);
+            string kept = Whole[..^".down_proj".Length] + ".lora";
+            foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal)).ToList())
+                if (!name.Contains(kept, StringComparison.Ordinal)) tensors.Remove(name);
         });
         using LoraAdapter adapter = LoraAdapter.Load(folder.Path, _model);
         (ExpertsLora? encoder, ExpertsLora? decoder) = Assert.Single(adapter.ExpertStacks).Value;
@@ -152,7 +156,8 @@ public class AdapterFolderTests : TorchTest
     {
         using LoraAdapter adapter = LoraAdapter.Load(Fixtures.Path("adapters", "shared"), _model);
         using var other = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        Assert.Contains("model.decoder.layers.0.", Assert.Throws<ArgumentException>(() => other.Adapter = adapter).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "model.decoder.layers.0.", Assert.Throws<ArgumentException>(() => other.Adapter = adapter).Message, StringComparison.Ordinal);
         Assert.Null(other.Adapter);
     }
 
@@ -162,10 +167,12 @@ public class AdapterFolderTests : TorchTest
     {
         using var tiny = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         using var nemo = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-nemo"), CPU, ScalarType.Float32);
-        foreach (LoraOptions options in new[] { new LoraOptions { Targets = ["mlp.up_proj"] }, new LoraOptions { Targets = [], Experts = true } })
+        LoraOptions[] kinds = [new() { Targets = ["mlp.up_proj"] }, new() { Targets = [], Experts = true }];
+        foreach (LoraOptions options in kinds)
         {
             using LoraAdapter adapter = LoraAdapter.Create(tiny, options, seed: 1);
-            Assert.Contains("another model", Assert.Throws<ArgumentException>(() => nemo.Adapter = adapter).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "another model", Assert.Throws<ArgumentException>(() => nemo.Adapter = adapter).Message, StringComparison.Ordinal);
             Assert.Null(nemo.Adapter);
         }
     }
@@ -180,7 +187,8 @@ public class AdapterFolderTests : TorchTest
         Assert.Contains(message, Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder, _model)).Message, StringComparison.Ordinal);
 
     /// <summary>A copy of a fixture folder with changes.</summary>
-    private static TemporaryFolder Changed(string kind, Action<JsonObject>? config = null, Action<Dictionary<string, Tensor>>? tensors = null)
+    private static TemporaryFolder Changed(
+        string kind, Action<JsonObject>? config = null, Action<Dictionary<string, Tensor>>? tensors = null)
     {
         TemporaryFolder folder = Fixtures.Temporary();
         var root = (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(Fixtures.Path("adapters", kind), "adapter_config.json")))!;

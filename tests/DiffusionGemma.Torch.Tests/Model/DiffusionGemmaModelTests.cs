@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What holds between passes, whatever the weights: in float64, where rounding leaves 1e-12. tiny-6layer: its window of 8 is shorter than the rows.</summary>
+/// <summary>
+/// What holds between passes, whatever the weights: in float64, where rounding leaves 1e-12. tiny-6layer: its window of 8 is shorter than
+/// the rows.
+/// </summary>
 public class DiffusionGemmaModelTests : TorchTest
 {
     private const double Rounding = 1e-12;
@@ -39,7 +42,8 @@ public class DiffusionGemmaModelTests : TorchTest
         Tensor other = Ids(1, left + 13 + right);
         using EncoderCache batch = _model.Encode(cat([padded, other], 0), cat([mask, ones_like(mask)], 0));
         Assert.True(Largest(batch.LastHiddenState[0].narrow(0, left, 13), alone.LastHiddenState[0]) <= Rounding);
-        Tensor expected = _model.Decode(canvas, alone, sc), got = _model.Decode(cat([canvas, Ids(1, 16)], 0), batch, cat([sc, Random(1, 16, 320)], 0));
+        Tensor expected = _model.Decode(canvas, alone, sc);
+        Tensor got = _model.Decode(cat([canvas, Ids(1, 16)], 0), batch, cat([sc, Random(1, 16, 320)], 0));
         Assert.True(Largest(got[0], expected[0]) <= Rounding);
 
         // And what is appended goes on from the row's own last position.
@@ -53,7 +57,8 @@ public class DiffusionGemmaModelTests : TorchTest
     [Fact]
     public void Padding_is_routed_to_no_expert()
     {
-        Tensor ids = cat([zeros(1, 4, dtype: ScalarType.Int64), Ids(1, 5), zeros(1, 3, dtype: ScalarType.Int64)], 1), mask = tensor(Enumerable.Range(0, 12).Select(i => i is >= 4 and < 9).ToArray()).unsqueeze(0);
+        Tensor ids = cat([zeros(1, 4, dtype: ScalarType.Int64), Ids(1, 5), zeros(1, 3, dtype: ScalarType.Int64)], 1);
+        Tensor mask = tensor(Enumerable.Range(0, 12).Select(i => i is >= 4 and < 9).ToArray()).unsqueeze(0);
         Experts last = _model.Stack.Layers[^1].Experts;
         last.GateUp.fill_(double.NaN);
         using EncoderCache cache = _model.Encode(ids, mask);
@@ -94,7 +99,8 @@ public class DiffusionGemmaModelTests : TorchTest
     {
         using EncoderCache cache = _model.Encode(Ids(2, 12));
         Tensor canvas = Ids(2, 16), sc = Random(2, 16, 320);
-        Tensor without = _model.Decode(canvas, cache), with = _model.Decode(canvas, cache, sc), one = _model.Decode(canvas, cache, sc, tensor(new[] { true, false }));
+        Tensor without = _model.Decode(canvas, cache), with = _model.Decode(canvas, cache, sc);
+        Tensor one = _model.Decode(canvas, cache, sc, tensor(new[] { true, false }));
         Assert.True(Largest(one[0], with[0]) <= Rounding);
         Assert.True(Largest(one[1], without[1]) <= Rounding);
         Assert.True(Largest(with, without) > 0.01);
@@ -117,7 +123,9 @@ public class DiffusionGemmaModelTests : TorchTest
         Refused("canvasIds", "expected [rows, tokens]", () => _model.Decode(Ids(1, 16)[0], cache));
         Refused("cache", "holds 2 rows, canvasIds 1", () => _model.Decode(Ids(1, 16), cache));
         Refused("selfConditioningLogits", "[2,16,319], expected [2,16,320]", () => _model.Decode(Ids(2, 16), cache, Random(2, 16, 319)));
-        Refused("selfConditioningMask", "[3], expected [2]", () => _model.Decode(Ids(2, 16), cache, Random(2, 16, 320), ones(3, dtype: ScalarType.Bool)));
+        Refused(
+            "selfConditioningMask", "[3], expected [2]",
+            () => _model.Decode(Ids(2, 16), cache, Random(2, 16, 320), ones(3, dtype: ScalarType.Bool)));
         Refused("starts", "[3], expected [2]", () => _model.Decode(Ids(2, 16), cache, starts: zeros(3, dtype: ScalarType.Int64)));
         Refused("inputIds", "is Float32", () => _model.Encode(ones(2, 4)));
         Refused("canvasIds", "is Float32", () => _model.Decode(ones(2, 16), cache));
@@ -125,7 +133,9 @@ public class DiffusionGemmaModelTests : TorchTest
         _model.Decode(Ids(2, 16), cache);                                                       // nothing of this hurt the cache
     }
 
-    /// <summary>Two layers in bfloat16 (8 bits) beside float32: logits lie within ±30, and differ by 0.1 at most where experts are the same.</summary>
+    /// <summary>
+    /// Two layers in bfloat16 (8 bits) beside float32: logits lie within ±30, and differ by 0.1 at most where experts are the same.
+    /// </summary>
     [Theory]
     [InlineData("tiny-2layer")]
     public void Bfloat16_stays_near_float32(string name)

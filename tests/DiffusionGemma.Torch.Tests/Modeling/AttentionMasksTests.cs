@@ -1,5 +1,4 @@
 using CsCheck;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -18,7 +17,9 @@ public class AttentionMasksTests : TorchTest
         (Tensor mask, Tensor positions) = Tensors(real);
         foreach (AttentionKind kind in Enum.GetValues<AttentionKind>())
         {
-            bool[] got = Flat(AttentionMasks.Encoder(kind, window, positions.narrow(1, keys - queries, queries), positions, mask), [rows.Length, 1, queries, keys]);
+            bool[] got = Flat(
+                AttentionMasks.Encoder(kind, window, positions.narrow(1, keys - queries, queries), positions, mask),
+                [rows.Length, 1, queries, keys]);
             for (int b = 0, at = 0; b < rows.Length; b++)
                 for (int q = keys - queries; q < keys; q++)
                     for (int k = 0; k < keys; k++, at++)
@@ -31,14 +32,16 @@ public class AttentionMasksTests : TorchTest
     });
 
     [Fact]
-    public void Decoder_masks() => Property.Holds(Gen.Select(Row.Array[1, 3], Gen.Int[1, 6], Gen.Int[0, 14].Array[3], Gen.Int[0, 4].Array[3]), 300, drawn =>
+    public void Decoder_masks() => Property.Holds(Gen.Select(
+        Row.Array[1, 3], Gen.Int[1, 6], Gen.Int[0, 14].Array[3], Gen.Int[0, 4].Array[3]), 300, drawn =>
     {
         ((int Left, int Real, int Right)[] rows, int window, int[] start, int[] canvasSize) = drawn;
         bool[][] real = Padded(rows);
         int keys = real[0].Length, canvas = 4, count = rows.Length;
         (Tensor mask, Tensor positions) = Tensors(real);
         Tensor starts = tensor(start.Take(count).Select(s => (long)s).ToArray());
-        Tensor inCanvas = tensor(Enumerable.Range(0, count * canvas).Select(i => i % canvas < canvasSize[i / canvas]).ToArray()).view(count, canvas);
+        Tensor inCanvas = tensor(
+            Enumerable.Range(0, count * canvas).Select(i => i % canvas < canvasSize[i / canvas]).ToArray()).view(count, canvas);
         foreach (AttentionKind kind in Enum.GetValues<AttentionKind>())
         {
             bool[] got = Flat(AttentionMasks.Decoder(kind, window, starts, positions, mask, inCanvas), [count, 1, canvas, keys + canvas]);
@@ -47,7 +50,8 @@ public class AttentionMasksTests : TorchTest
                     for (int k = 0; k < keys + canvas; k++, at++)
                     {
                         bool expected = k >= keys ? k - keys < canvasSize[b]
-                            : real[b][k] && Position(real[b], k) < start[b] && (kind == AttentionKind.Full || Position(real[b], k) >= start[b] - window + 1);
+                            : real[b][k] && Position(real[b], k) < start[b]
+                                && (kind == AttentionKind.Full || Position(real[b], k) >= start[b] - window + 1);
                         Assert.Equal(expected, got[at]);
                     }
         }

@@ -1,12 +1,11 @@
 using System.Runtime.ExceptionServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>
-/// A backward on another thread than its forward, as on CUDA, where libtorch calls the functions on a thread of its own: on a CPU it calls them on the thread
-/// that starts the backward. The results equal those of one thread to the last bit.
+/// A backward on another thread than its forward, as on CUDA, where libtorch calls the functions on a thread of its own: on a CPU it calls
+/// them on the thread that starts the backward. The results equal those of one thread to the last bit.
 /// </summary>
 [Collection(Alone.Name)]
 public class BackwardOnAnotherThreadTests : TorchTest
@@ -22,12 +21,14 @@ public class BackwardOnAnotherThreadTests : TorchTest
     {
         using LoraAdapter adapter = LoraAdapter.Create(_model, new LoraOptions { Rank = 4, Experts = true, Dropout = Dropout }, seed: 3);
         using (no_grad())
-            foreach (Tensor b in adapter.Parameters().Select(p => p.Value)) b.add_(0.01);                  // B is zero at first, and A would get no gradient
+            // B is zero at first, and A would get no gradient
+            foreach (Tensor b in adapter.Parameters().Select(p => p.Value)) b.add_(0.01);
         _model.Adapter = adapter;
         foreach (Tensor parameter in adapter.Parameters().Select(p => p.Value)) parameter.requires_grad_(true);
         try
         {
-            Tensor[] expected = Gradients(adapter, recompute, drop, OnThisThread), got = Gradients(adapter, recompute, drop, OnAnotherThread);
+            Tensor[] expected = Gradients(adapter, recompute, drop, OnThisThread);
+            Tensor[] got = Gradients(adapter, recompute, drop, OnAnotherThread);
             Assert.Equal(expected.Length, got.Length);
             Assert.All(expected, gradient => Assert.True(gradient.abs().max().item<double>() > 0));
             foreach ((Tensor a, Tensor b) in expected.Zip(got)) Assert.Equal(0, Largest(b, a));
@@ -61,10 +62,13 @@ public class BackwardOnAnotherThreadTests : TorchTest
         Tensor loss = Short.Run(backward, x, x)[0].sum();
         Exception? fault = null;
         OnAnotherThread(() => fault = Record.Exception(() => backward.Run(loss)));
-        Assert.Contains("Short returned 1 gradients for 2 inputs", Assert.IsType<InvalidOperationException>(fault).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Short returned 1 gradients for 2 inputs", Assert.IsType<InvalidOperationException>(fault).Message, StringComparison.Ordinal);
     }
 
-    /// <summary>Returned gradients are let go when their backward ends, whichever thread ran it, and outlive a collection until then.</summary>
+    /// <summary>
+    /// Returned gradients are let go when their backward ends, whichever thread ran it, and outlive a collection until then.
+    /// </summary>
     [Fact]
     public void Returned_gradients_are_freed_with_their_backward()
     {
@@ -95,14 +99,15 @@ public class BackwardOnAnotherThreadTests : TorchTest
     private Tensor[] Gradients(LoraAdapter adapter, bool recompute, bool drop, Action<Action> run)
     {
         Tensor[] parameters = [.. adapter.Parameters().Select(p => p.Value)], buffers = [.. parameters.Select(p => zeros_like(p))];
-        using DropoutStream? encoderDropout = drop ? new DropoutStream(Dropout, 1) : null, decoderDropout = drop ? new DropoutStream(Dropout, 2) : null;
+        using DropoutStream? encoderDropout = drop ? new(Dropout, 1) : null, decoderDropout = drop ? new(Dropout, 2) : null;
         PassContext encoder = new(Pass.Encoder)
         {
             Gradients = new GradientSink(parameters.Zip(buffers)), RecomputesActivations = recompute, Dropout = encoderDropout,
         };
         PassContext decoder = encoder with { Pass = Pass.Decoder, Dropout = decoderDropout };
         using var generator = new Generator(9);
-        Tensor prompt = randint(4, _model.Config.VocabularySize, [2, 20], generator: generator), canvas = randint(4, _model.Config.VocabularySize, [2, 8], generator: generator);
+        Tensor prompt = randint(4, _model.Config.VocabularySize, [2, 20], generator: generator);
+        Tensor canvas = randint(4, _model.Config.VocabularySize, [2, 8], generator: generator);
         using EncoderCache cache = _model.Encode(prompt, null, null, encoder);
         Tensor decoded = _model.Decode(canvas, cache, null, null, null, null, decoder);
         Tensor loss = decoded.square().sum() + cache.LastHiddenState.square().sum();

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -11,9 +10,12 @@ public class EmbeddingTableTests : TorchTest
     {
         using var generator = new Generator(2);
         Tensor weight = randn(9, 4, dtype: ScalarType.Float64, generator: generator).requires_grad_(true);
-        Tensor ids = tensor(new long[,] { { 3, 0, 3 }, { 8, 0, 1 } }), logits = randn(2, 3, 9, dtype: ScalarType.Float64, generator: generator) * 3;
-        Tensor rowsGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator), softGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator);
-        Tensor plainRows = TorchOperators.Embedding(weight, ids, 0) * 2.5, plainSoft = nn.functional.linear(logits.softmax(-1), weight.t()) * 2.5;
+        Tensor ids = tensor(new long[,] { { 3, 0, 3 }, { 8, 0, 1 } });
+        Tensor logits = randn(2, 3, 9, dtype: ScalarType.Float64, generator: generator) * 3;
+        Tensor rowsGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator);
+        Tensor softGradient = randn(2, 3, 4, dtype: ScalarType.Float64, generator: generator);
+        Tensor plainRows = TorchOperators.Embedding(weight, ids, 0) * 2.5;
+        Tensor plainSoft = nn.functional.linear(logits.softmax(-1), weight.t()) * 2.5;
         (plainRows * rowsGradient).sum().backward();
         (plainSoft * softGradient).sum().backward();
         Tensor expected = weight.grad!.clone();

@@ -1,9 +1,11 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Experts that ranks own between them against all of them on one rank, in float64: results, and every gradient, to the rounding of sums in another order.</summary>
+/// <summary>
+/// Experts that ranks own between them against all of them on one rank, in float64: results, and every gradient, to the rounding of sums in
+/// another order.
+/// </summary>
 public class ExpertsOnRanksTests : TorchTest
 {
     private const double Tolerance = 1e-10;
@@ -29,7 +31,9 @@ public class ExpertsOnRanksTests : TorchTest
         ExpertStackLora downLora = new(Numbers(experts * Rank, Inner), Numbers(Hidden, Rank * experts), experts, 0.3);
         Tensor indices = toOneExpert
             ? full([total, choices], 5, dtype: ScalarType.Int64)
-            : total == 0 ? zeros(0, choices, dtype: ScalarType.Int64) : stack(Enumerable.Range(0, total).Select(_ => randperm(experts, generator: generator).narrow(0, 0, choices)));
+            : total == 0
+                ? zeros(0, choices, dtype: ScalarType.Int64)
+                : stack(Enumerable.Range(0, total).Select(_ => randperm(experts, generator: generator).narrow(0, 0, choices)));
 
         Tensor[] expected = Run(new SingleRank(), 0, total);
         var got = new Tensor[ranks][];
@@ -52,16 +56,19 @@ public class ExpertsOnRanksTests : TorchTest
         Tensor[] Run(IProcessGroup group, int first, int count)
         {
             Tensor Leaf(Tensor whole, ExpertSlice slice) => slice.Select(whole, group).detach().clone().requires_grad_(true);
-            Tensor own = x.narrow(0, first, count).clone().requires_grad_(true), w = weights.narrow(0, first, count).clone().requires_grad_(true);
+            Tensor own = x.narrow(0, first, count).clone().requires_grad_(true);
+            Tensor w = weights.narrow(0, first, count).clone().requires_grad_(true);
             Tensor up = Leaf(gateUp, ExpertSlice.First), low = Leaf(down, ExpertSlice.First);
-            ExpertStackLora Part(ExpertStackLora l) => l with { A = Leaf(l.A, ExpertSlice.First), B = Leaf(l.B, l.SliceOfB), Experts = experts / group.Size };
+            ExpertStackLora Part(ExpertStackLora l) =>
+                l with { A = Leaf(l.A, ExpertSlice.First), B = Leaf(l.B, LoraAdapter.SliceOfB(l)), Experts = experts / group.Size };
             (ExpertStackLora a, ExpertStackLora b) = (Part(upLora), Part(downLora));
             var layer = new Experts("experts", up, low, group) { DecoderLora = lora ? new ExpertsLora(a, b) : null };
             var context = new PassContext(Pass.Decoder);
             Tensor y = layer.Forward(own, w, indices.narrow(0, first, count), context);
             context.Backward.Run([(y, dy.narrow(0, first, count))]);
             Tensor Gradient(Tensor leaf) => leaf.grad ?? zeros_like(leaf);
-            return [y.detach(), Gradient(own), Gradient(w), Gradient(up), Gradient(low), .. lora ? new[] { Gradient(a.A), Gradient(a.B), Gradient(b.A), Gradient(b.B) } : []];
+            Tensor[] deltas = lora ? [Gradient(a.A), Gradient(a.B), Gradient(b.A), Gradient(b.B)] : [];
+            return [y.detach(), Gradient(own), Gradient(w), Gradient(up), Gradient(low), .. deltas];
         }
     }
 }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -27,11 +26,13 @@ public class ForwardFixtureTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, dtype);
         using SafetensorsFile fixture = SafetensorsFile.Open(Fixtures.Path("forward", $"{name}.safetensors"));
         Tensor F(string key) => fixture.Read(key);
-        void Close(string key, Tensor got, Tensor? mask = null) => Assert.True(Largest(got, F(key), mask) <= tolerance, $"{key}: {Largest(got, F(key), mask):e1}");
+        void Close(string key, Tensor got, Tensor? mask = null) =>
+            Assert.True(Largest(got, F(key), mask) <= tolerance, $"{key}: {Largest(got, F(key), mask):e1}");
 
         foreach (string scenario in new[] { "plain", "padded", "long", "long_padded" })
         {
-            Tensor mask = F($"{scenario}.prompt_mask").to(ScalarType.Bool), canvas = F($"{scenario}.canvas_ids"), sc = F($"{scenario}.sc_logits").to(dtype);
+            Tensor mask = F($"{scenario}.prompt_mask").to(ScalarType.Bool), canvas = F($"{scenario}.canvas_ids");
+            Tensor sc = F($"{scenario}.sc_logits").to(dtype);
             using EncoderCache cache = model.Encode(F($"{scenario}.prompt_ids"), mask);
             Close($"{scenario}.encoder_hidden", cache.LastHiddenState, mask);
             Close($"{scenario}.encoder_logits", model.Logits(cache.LastHiddenState), mask);
@@ -41,7 +42,8 @@ public class ForwardFixtureTests : TorchTest
             foreach (string key in fixture.Tensors.Keys.Where(k => k.StartsWith($"{scenario}.keys.", StringComparison.Ordinal)))
             {
                 int layer = int.Parse(key.Split('.')[^1]);
-                Tensor keys = F(key);                                                          // sliding layers: the window's positions only
+                // sliding layers: the window's positions only
+                Tensor keys = F(key);
                 long first = cache.Length - keys.shape[2];
                 Close(key, cache.Layers[layer].Keys.narrow(2, first, keys.shape[2]));
                 Close(key.Replace(".keys.", ".values."), cache.Layers[layer].Values.narrow(2, first, keys.shape[2]));
@@ -68,8 +70,10 @@ public class ForwardFixtureTests : TorchTest
         Tensor prompt = fixture.Read("plain.prompt_ids");
         PassContext encoder = new(Pass.Encoder), decoder = encoder with { Pass = Pass.Decoder };
         using EncoderCache cache = model.Encode(prompt, null, null, encoder);
-        Tensor hidden = model.Decode(fixture.Read("plain.canvas_ids"), cache, fixture.Read("plain.sc_logits").to(dtype), null, null, null, decoder);
-        Tensor decoded = model.Logits(hidden, decoder), encoded = model.Logits(cache.LastHiddenState, decoder).narrow(1, 0, prompt.shape[1] - 1);
+        Tensor hidden = model.Decode(
+            fixture.Read("plain.canvas_ids"), cache, fixture.Read("plain.sc_logits").to(dtype), null, null, null, decoder);
+        Tensor decoded = model.Logits(hidden, decoder);
+        Tensor encoded = model.Logits(cache.LastHiddenState, decoder).narrow(1, 0, prompt.shape[1] - 1);
         Tensor loss = nn.functional.cross_entropy(decoded.flatten(0, 1), fixture.Read("grad.target").flatten())
             + nn.functional.cross_entropy(encoded.flatten(0, 1), prompt.narrow(1, 1, prompt.shape[1] - 1).flatten());
         decoder.Backward.Run(loss);

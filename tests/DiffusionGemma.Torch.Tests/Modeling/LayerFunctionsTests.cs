@@ -1,9 +1,10 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Functions with a backward of their own against autograd over the plain expressions, in float64: 1e-10 of the largest value.</summary>
+/// <summary>
+/// Functions with a backward of their own against autograd over the plain expressions, in float64: 1e-10 of the largest value.
+/// </summary>
 public class LayerFunctionsTests : TorchTest
 {
     private readonly Generator _generator = new(17);
@@ -33,11 +34,14 @@ public class LayerFunctionsTests : TorchTest
     [Fact]
     public void Rms_norm_in_bfloat16_rounds_once()
     {
-        Tensor narrow = Numbers(4, 64).to(ScalarType.BFloat16).requires_grad_(true), wide = narrow.detach().to(ScalarType.Float64).requires_grad_(true);
+        Tensor narrow = Numbers(4, 64).to(ScalarType.BFloat16).requires_grad_(true);
+        Tensor wide = narrow.detach().to(ScalarType.Float64).requires_grad_(true);
         Tensor weight = Numbers(64).to(ScalarType.BFloat16), dy = Numbers(4, 64).to(ScalarType.BFloat16);
         _context.Backward.Run([(RmsNorm.Normalize(narrow, weight, 1e-6, _context), dy)]);
         _context.Backward.Run([(TorchOperators.RmsNorm(wide, weight.to(ScalarType.Float64), 1e-6), dy.to(ScalarType.Float64))]);
-        Assert.Equal(0, Largest(narrow.grad!, wide.grad!.to(ScalarType.Float32).to(ScalarType.BFloat16)), 0.01 * wide.grad!.abs().max().item<double>());
+        Assert.Equal(
+            0, Largest(narrow.grad!, wide.grad!.to(ScalarType.Float32).to(ScalarType.BFloat16)),
+            0.01 * wide.grad!.abs().max().item<double>());
     }
 
     [Fact]
@@ -87,8 +91,8 @@ public class LayerFunctionsTests : TorchTest
     }
 
     /// <summary>
-    /// Encoder rows longer than a block of queries, with and without padding on either side: block by block is the whole, for keys and gradients
-    /// too. Padding itself may see nothing in its block; what it gets nobody reads.
+    /// Encoder rows longer than a block of queries, with and without padding on either side: block by block is the whole, for keys and
+    /// gradients too. Padding itself may see nothing in its block; what it gets nobody reads.
     /// </summary>
     [Theory]
     [InlineData(AttentionKind.Full, 0, 0)]
@@ -103,13 +107,17 @@ public class LayerFunctionsTests : TorchTest
         var shape = new LayerShape(kind, 4, 1, new RopeParameters(10_000, 1));
         Tensor x = Leaf(1, length, Width), one = eye(Width, dtype: ScalarType.Float64), norm = ones(4, dtype: ScalarType.Float64);
         Linear Identity(string name) => new(name, one);
-        Attention Layer(int? window) => new(shape, 1, window, Identity("q"), Identity("k"), kind == AttentionKind.Sliding ? Identity("v") : null, Identity("o"), norm, norm, 1e-6);
+        Attention Layer(int? window) =>
+            new(
+                shape, 1, window, Identity("q"), Identity("k"), kind == AttentionKind.Sliding ? Identity("v") : null, Identity("o"), norm,
+                norm, 1e-6);
         Tensor real = tensor(Enumerable.Range(0, length).Select(i => i >= left && i < left + Real).ToArray()).unsqueeze(0);
         Tensor positions = (real.cumsum(-1) - 1).clamp_min(0), mask = AttentionMasks.Encoder(kind, Window, positions, positions, real);
         using var rotary = new RotaryEmbedding(shape, CPU, ScalarType.Float64);
         (Tensor, Tensor) angles = rotary.Angles(positions, ScalarType.Float64);
 
-        Tensor Blocks(Attention attention) => attention.Forward(x, null, angles, mask, new PassContext(Pass.Encoder)).Output.masked_fill(real.logical_not().unsqueeze(-1), 0);
+        Tensor Blocks(Attention attention) =>
+            attention.Forward(x, null, angles, mask, new PassContext(Pass.Encoder)).Output.masked_fill(real.logical_not().unsqueeze(-1), 0);
         Tensor Whole()
         {
             // The decoder's way: one product over all keys.
@@ -136,7 +144,9 @@ public class LayerFunctionsTests : TorchTest
         Assert.True(Largest(got, expected) < 1e-12);
         foreach ((Tensor leaf, Tensor gradient) in leaves.Zip(gradients))
         {
-            Assert.True(Largest(leaf.grad!, gradient) < 1e-10 * Math.Max(1, gradient.abs().max().item<double>()), $"{Largest(leaf.grad!, gradient):e1}");
+            Assert.True(
+                Largest(leaf.grad!, gradient) < 1e-10 * Math.Max(1, gradient.abs().max().item<double>()),
+                $"{Largest(leaf.grad!, gradient):e1}");
             leaf.grad = null;
         }
     }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -57,9 +56,11 @@ public class AdamWTests : TorchTest
         for (int step = 0; step < 100; step++)
         {
             optimizer.Gradients.BufferOf(parameter).add_(1);
-            optimizer.Step(1e-4);                                                               // a unit in the last place below 1 is 0.0039
+            // a unit in the last place below 1 is 0.0039
+            optimizer.Step(1e-4);
         }
-        Assert.Equal(0, Largest(parameter, full(4, 0.99).to(ScalarType.BFloat16)));             // a constant gradient moves by the rate a step
+        // a constant gradient moves by the rate a step
+        Assert.Equal(0, Largest(parameter, full(4, 0.99).to(ScalarType.BFloat16)));
     }
 
     [Fact]

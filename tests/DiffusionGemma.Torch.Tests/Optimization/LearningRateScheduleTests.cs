@@ -35,5 +35,6 @@ public class LearningRateScheduleTests
     [InlineData(LearningRateDecay.WarmupStableDecay, 12, 0.1)]
     [InlineData(LearningRateDecay.WarmupStableDecay, 20, 0.1)]
     public void Other_ways_down(LearningRateDecay decay, int step, double rate) =>
-        Assert.Equal(rate, new LearningRateSchedule(0, 1, 0.1, WarmupSteps: 4, TotalSteps: 12, decay, DecayFraction: 0.25).Rate(step), 1e-12);
+        Assert.Equal(
+            rate, new LearningRateSchedule(0, 1, 0.1, WarmupSteps: 4, TotalSteps: 12, decay, DecayFraction: 0.25).Rate(step), 1e-12);
 }

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -136,8 +135,13 @@ public class LoraOptionsTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
         var lora =
             new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
-        FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 40, LearningRate = 1e-2,
-            Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 } };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = lora,
+            MaxSteps = 40,
+            LearningRate = 1e-2,
+            Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 }
+        };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), options);
         using LoraAdapter start = LoraAdapter.Create(model, lora, Seeds.Default);
         Assert.Equal(2 * 4 + 3 * 2, result.Adapter!.Parameters().Count());

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -35,8 +34,12 @@ public class EvaluationTests : TorchTest
     {
         using DiffusionGemmaModel model = Load();
         double before = FineTuner.Evaluate(model, HeldOut).DiffusionLoss;
-        FineTuneOptions options = TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 20,
-            Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 8 } };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = new LoraOptions(),
+            MaxSteps = 20,
+            Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 8 }
+        };
         using FineTuneResult with = FineTuner.Fit(model, TinyRows.Make(24), options);
         Assert.Equal([8, 16, 20], with.Evaluations.Select(e => e.Step));
         Assert.True(with.Evaluations[^1].DiffusionLoss < before);
@@ -58,7 +61,9 @@ public class EvaluationTests : TorchTest
         // A rate this high soon makes things worse.
         FineTuneOptions options = TinyRows.Options with
         {
-            Lora = lora ? new LoraOptions() : null, LearningRate = lora ? 0.3 : 0.05, MaxSteps = 60,
+            Lora = lora ? new LoraOptions() : null,
+            LearningRate = lora ? 0.3 : 0.05,
+            MaxSteps = 60,
             Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 2, KeepBest = true, Patience = 3 },
         };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);

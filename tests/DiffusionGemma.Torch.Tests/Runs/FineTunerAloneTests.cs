@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -18,8 +17,12 @@ public class FineTunerAloneTests : TorchTest
     [InlineData(false)]
     public void Collections_on_another_thread_change_no_bit(bool lora)
     {
-        FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 20,
-            Run = Options.Run with { MicroBatchSize = 1 } };
+        FineTuneOptions options = Options with
+        {
+            Lora = lora ? new LoraOptions { Experts = true } : null,
+            MaxSteps = 20,
+            Run = Options.Run with { MicroBatchSize = 1 }
+        };
         double[] undisturbed = Losses(options);
 
         using var collecting = new CollectingThread();
@@ -52,8 +55,13 @@ public class FineTunerAloneTests : TorchTest
         void Run(LoraOptions? lora, bool recompute = false, int workers = 1)
         {
             using (FineTuner.Fit(model, TinyRows.Make(8),
-                Options with { Lora = lora, MaxSteps = 2, Run = Options.Run with { ActivationCheckpointing = recompute },
-                    Parallel = Options.Parallel with { Workers = workers } })) model.Adapter = null;
+                Options with
+                {
+                    Lora = lora,
+                    MaxSteps = 2,
+                    Run = Options.Run with { ActivationCheckpointing = recompute },
+                    Parallel = Options.Parallel with { Workers = workers }
+                })) model.Adapter = null;
         }
         long before = 0;
         for (int n = 0; n < 6; n++)

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -101,8 +100,11 @@ public class FineTunerErrorTests : TorchTest
         using (no_grad()) _model.Stack.Parameters[broken][0] = double.NaN;
         var before = _model.Stack.Embedding.clone();
         FineTuneOptions options =
-            TinyRows.Options with { Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 },
-                Run = TinyRows.Options.Run with { Shuffle = false } };
+            TinyRows.Options with
+            {
+                Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 },
+                Run = TinyRows.Options.Run with { Shuffle = false }
+            };
         TrainingException error = Refused("Step 0: the", TinyRows.Make(40), options);
         Assert.Equal(0, error.Step);
         Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", error.Message, StringComparison.Ordinal);
@@ -115,8 +117,11 @@ public class FineTunerErrorTests : TorchTest
     public void A_gradient_that_is_no_number_is_named()
     {
         var before = _model.Stack.Embedding.clone();
-        FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
-            Run = TinyRows.Options.Run with { Shuffle = false } };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
+            Run = TinyRows.Options.Run with { Shuffle = false }
+        };
         string message = Refused("Step 0: the", TinyRows.Make(40), options).Message;
         Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
@@ -125,8 +130,12 @@ public class FineTunerErrorTests : TorchTest
     [Fact]
     public void A_run_that_diverges_names_its_step()
     {
-        FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30,
-            Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 }, MaxSteps = 10 };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            LearningRate = 1e30,
+            Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 },
+            MaxSteps = 10
+        };
         string message = Refused("is not a finite number", TinyRows.Make(40), options).Message;
         Assert.Matches(@"^Step [1-9]: the (diffusion loss|encoder loss|gradient norm) ", message);
     }

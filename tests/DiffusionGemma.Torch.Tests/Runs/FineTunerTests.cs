@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -24,8 +23,11 @@ public class FineTunerTests : TorchTest
             using var scope = NewDisposeScope();
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
             using FineTuneResult result = fixture.Train(model, kind,
-                fixture.Options with { MaxSteps = 6,
-                    Run = fixture.Options.Run with { MicroBatchSize = microBatch, MicroBatchTokens = tokens } });
+                fixture.Options with
+                {
+                    MaxSteps = 6,
+                    Run = fixture.Options.Run with { MicroBatchSize = microBatch, MicroBatchTokens = tokens }
+                });
             IEnumerable<Tensor> trained = result.Adapter?.Parameters().Select(p => p.Value)
                 ?? result.TrainedTensors.Select(t => model.Stack.Parameters[t]);
             return ([.. result.History.Select(h => h.Loss)], [.. trained.Select(t => t.data<double>().ToArray())]);
@@ -69,9 +71,13 @@ public class FineTunerTests : TorchTest
     {
         IReadOnlyList<TrainingExample> rows = TinyRows.Make(12);
         var told = new List<StepRecord>();
-        FineTuneOptions options = TinyRows.Options with { WarmupSteps = 2,
-            Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 }, MaxSteps = 7,
-            Run = TinyRows.Options.Run with { Shuffle = false } };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            WarmupSteps = 2,
+            Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 },
+            MaxSteps = 7,
+            Run = TinyRows.Options.Run with { Shuffle = false }
+        };
         using FineTuneResult result = FineTuner.Fit(_model, rows, options, new ImmediateProgress<StepRecord>(told.Add));
         Assert.Equal(result.History, told);
         Assert.Equal(Enumerable.Range(0, 7), told.Select(t => t.Step));

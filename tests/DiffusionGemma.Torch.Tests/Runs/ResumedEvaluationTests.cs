@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -52,8 +51,11 @@ public class ResumedEvaluationTests : TorchTest
             return result;
         }
         using (FineTuneResult first = Run(options)) Assert.Empty(first.Notices);                 // every checkpoint was written
-        FineTuneOptions changed = options with { Evaluation = options.Evaluation with { Examples = TinyRows.Make(6, seed: 8) },
-            Checkpoints = checkpoints with { Resume = "step-000008" } };
+        FineTuneOptions changed = options with
+        {
+            Evaluation = options.Evaluation with { Examples = TinyRows.Make(6, seed: 8) },
+            Checkpoints = checkpoints with { Resume = "step-000008" }
+        };
         Assert.Contains("Evaluation was 6 rows (", Assert.Throws<TrainingException>(() => Run(changed)).Message, StringComparison.Ordinal);
         using FineTuneResult accepted = Run(changed with { Checkpoints = changed.Checkpoints with { AcceptChanged = ["Evaluation"] } });
         Assert.Equal([2, 4, 6, 8, 10], accepted.Evaluations.Select(e => e.Step));
@@ -64,8 +66,14 @@ public class ResumedEvaluationTests : TorchTest
     private static Outcome Train(bool lora, RunCheckpointOptions? checkpoints, CancellationTokenSource? cancel = null, int stop = -1)
     {
         using DiffusionGemmaModel model = Load();
-        FineTuneOptions options = TinyRows.Options with { Lora = lora ? new LoraOptions() : null, LearningRate = lora ? 0.3 : 0.05,
-            MaxSteps = 60, Evaluation = HeldOut, Checkpoints = checkpoints };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = lora ? new LoraOptions() : null,
+            LearningRate = lora ? 0.3 : 0.05,
+            MaxSteps = 60,
+            Evaluation = HeldOut,
+            Checkpoints = checkpoints
+        };
         var progress = new ImmediateProgress<StepRecord>(record =>
         {
             if (record.Step == stop) cancel!.Cancel();

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -81,7 +80,9 @@ public class RunCheckpointTests : TorchTest
         using DiffusionGemmaModel accepted = Load(ScalarType.Float32);
         FineTuneOptions longer = TinyRows.Options with
         {
-            Lora = new LoraOptions(), MaxSteps = 12, Checkpoints = resume with { AcceptChanged = ["Steps"] },
+            Lora = new LoraOptions(),
+            MaxSteps = 12,
+            Checkpoints = resume with { AcceptChanged = ["Steps"] },
         };
         using FineTuneResult result = FineTuner.Fit(accepted, TinyRows.Make(24), longer);
         Assert.Equal(12, result.History.Count);

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -247,8 +246,11 @@ public class RunCheckpointTroubleTests : TorchTest
     {
         set_num_threads(1);
         using DiffusionGemmaModel model = Load();
-        FineTuneOptions all = (options ?? Options) with { Checkpoints = checkpoints,
-            Run = (options ?? Options).Run with { Notices = notices is null ? null : new ImmediateProgress<string>(notices.Add) } };
+        FineTuneOptions all = (options ?? Options) with
+        {
+            Checkpoints = checkpoints,
+            Run = (options ?? Options).Run with { Notices = notices is null ? null : new ImmediateProgress<string>(notices.Add) }
+        };
         using FineTuneResult result =
             FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new ImmediateProgress<StepRecord>(told), cancellation);
         if (notices is not null) Assert.Equal(notices, result.Notices);

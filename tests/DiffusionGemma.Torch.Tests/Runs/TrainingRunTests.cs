@@ -1,6 +1,5 @@
 using System.Collections;
 using System.Diagnostics;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -72,8 +71,12 @@ public class TrainingRunTests : TorchTest
             var watched = new Watched(rows);
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, watched,
-                TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 3,
-                    Run = TinyRows.Options.Run with { Shuffle = false, DryRun = dry, MicroBatchSize = 1 } });
+                TinyRows.Options with
+                {
+                    Lora = new LoraOptions(),
+                    MaxSteps = 3,
+                    Run = TinyRows.Options.Run with { Shuffle = false, DryRun = dry, MicroBatchSize = 1 }
+                });
             model.Adapter = null;
             return (watched.Reads, [.. result.History.Select(h => h.Loss)]);
         }

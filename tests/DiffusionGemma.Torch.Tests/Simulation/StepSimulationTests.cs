@@ -34,9 +34,14 @@ public class StepSimulationTests : TorchTest
         {
             Lora = !kind.Contains("lora", StringComparison.Ordinal) ? null
                 : new LoraOptions { Rank = 3, Experts = kind.Contains("experts", StringComparison.Ordinal), SelfConditioning = true },
-            Run = TinyRows.Options.Run with { ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal),
-                MicroBatchSize = micro, DryRun = false },
-            GlobalBatchSize = batch, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
+            Run = TinyRows.Options.Run with
+            {
+                ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal),
+                MicroBatchSize = micro,
+                DryRun = false
+            },
+            GlobalBatchSize = batch,
+            Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
             Parallel = TinyRows.Options.Parallel with { ExpertParallel = expertParallel },
         };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), dtype: dtype);
@@ -73,8 +78,11 @@ public class StepSimulationTests : TorchTest
     [InlineData(true, true)]
     public void Arithmetic_is_the_plans(bool isFull, bool checkpointing)
     {
-        var options = new FineTuneOptions { Lora = isFull ? null : new LoraOptions(),
-            Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64 };
+        var options = new FineTuneOptions
+        {
+            Lora = isFull ? null : new LoraOptions(),
+            Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64
+        };
         double planned = 8 * TrainingPlan.Compute(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
         Assert.Equal(planned, Simulate(options, 8).StepFlops, 1e-9 * planned);
     }
@@ -105,8 +113,11 @@ public class StepSimulationTests : TorchTest
             Assert.True(Seconds(usual with { MemoryBytesPerSecond = 2 * usual.MemoryBytesPerSecond }) < before);
             Assert.True(
                 Seconds(
-                    usual with { NetworkBytesPerSecond = usual.NetworkBytesPerSecond / 2,
-                        LinkBytesPerSecond = usual.LinkBytesPerSecond / 2 }) > before);
+                    usual with
+                    {
+                        NetworkBytesPerSecond = usual.NetworkBytesPerSecond / 2,
+                        LinkBytesPerSecond = usual.LinkBytesPerSecond / 2
+                    }) > before);
             Assert.True(Seconds(usual with { AtOnce = devices / 2 }) > before);
             Assert.Equal(before, Seconds(usual with { AtOnce = devices }));
         }

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -31,8 +30,10 @@ public class ActivationCheckpointingTests : TorchTest
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), dtype: ScalarType.Float64);
             FineTuneOptions options = fixture.Options with
             {
-                Run = fixture.Options.Run with { ActivationCheckpointing = checkpointing, MicroBatchSize = microBatch }, MaxSteps = 5,
-                WarmupSteps = 2, Lora = lora ? new LoraOptions { Experts = true } : null,
+                Run = fixture.Options.Run with { ActivationCheckpointing = checkpointing, MicroBatchSize = microBatch },
+                MaxSteps = 5,
+                WarmupSteps = 2,
+                Lora = lora ? new LoraOptions { Experts = true } : null,
             };
             using FineTuneResult result = FineTuner.Fit(model, fixture.Examples, options);
             var parameters = (lora ? result.Adapter!.Parameters() : model.Stack.Parameters).ToDictionary(p => p.Key, p => p.Value.clone());
@@ -47,8 +48,11 @@ public class ActivationCheckpointingTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
         var error = Assert.Throws<ArgumentException>(() => FineTuner.Fit(
             model, TinyRows.Make(8),
-            TinyRows.Options with { Run = TinyRows.Options.Run with { ActivationCheckpointing = true },
-                Lora = new LoraOptions { Dropout = 0.1 } }));
+            TinyRows.Options with
+            {
+                Run = TinyRows.Options.Run with { ActivationCheckpointing = true },
+                Lora = new LoraOptions { Dropout = 0.1 }
+            }));
         Assert.Contains("dropout", error.Message, StringComparison.Ordinal);
         Assert.Null(model.Adapter);
     }

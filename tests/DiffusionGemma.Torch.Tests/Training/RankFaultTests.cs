@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -110,8 +109,14 @@ public class RankFaultTests : TorchTest
             int kind = random.Next(20), rank = random.Next(2), at = random.Next(1, 420), calls = 0;
             using var cancel = new CancellationTokenSource();
             using var release = new ManualResetEventSlim();
-            Exception? fault = kind switch { 0 => null, 1 => new OperationCanceledException(), < 11 =>
-                new InvalidDataException("a fault"), _ => new ExternalException("out of memory") };
+            Exception? fault = kind switch
+            {
+                0 => null,
+                1 => new OperationCanceledException(),
+                < 11 =>
+                new InvalidDataException("a fault"),
+                _ => new ExternalException("out of memory")
+            };
             Exception? error = Record.Exception(() => Fit(
                 model, (group, _) =>
                 {
@@ -153,8 +158,11 @@ public class RankFaultTests : TorchTest
 
     private static readonly FineTuneOptions Options = TinyRows.Options with
     {
-        MaxSteps = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, Lora = new LoraOptions { Rank = 2, Experts = true },
-        Devices = Device.Cpu(2), Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = Timeout },
+        MaxSteps = 6,
+        Run = TinyRows.Options.Run with { MicroBatchSize = 1 },
+        Lora = new LoraOptions { Rank = 2, Experts = true },
+        Devices = Device.Cpu(2),
+        Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = Timeout },
     };
 
     private static FineTuneResult Fit(

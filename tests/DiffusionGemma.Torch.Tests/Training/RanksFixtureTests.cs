@@ -1,5 +1,4 @@
 using System.Text.Json;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -21,8 +20,11 @@ public class RanksFixtureTests : TorchTest
         var fixture = new TrainingFixture(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, dtype);
         using FineTuneResult result = fixture.Train(model, kind,
-            fixture.Options with { Devices = Device.Cpu(ranks),
-                Parallel = fixture.Options.Parallel with { ExpertParallel = expertParallel } });
+            fixture.Options with
+            {
+                Devices = Device.Cpu(ranks),
+                Parallel = fixture.Options.Parallel with { ExpertParallel = expertParallel }
+            });
         IReadOnlyList<JsonElement> steps = fixture.Steps(kind);
         Assert.Equal(steps.Count, result.History.Count);
         foreach ((StepRecord got, JsonElement expected) in result.History.Zip(steps))

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -163,8 +162,12 @@ public class RanksTests : TorchTest
         int experts = model.Config.NumExperts;
         var notices = new List<string>();
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8),
-            TinyRows.Options with { MaxSteps = 1, Devices = Device.Cpu(2),
-                Run = TinyRows.Options.Run with { Notices = new ImmediateProgress<string>(notices.Add) } });
+            TinyRows.Options with
+            {
+                MaxSteps = 1,
+                Devices = Device.Cpu(2),
+                Run = TinyRows.Options.Run with { Notices = new ImmediateProgress<string>(notices.Add) }
+            });
         Assert.Contains(notices, n =>
             n.Contains($"rank 1 on cpu owns experts {experts / 2}-{experts - 1} of every layer", StringComparison.Ordinal));
 
@@ -177,8 +180,11 @@ public class RanksTests : TorchTest
             TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 3 } }, "experts");
         Refused(TinyRows.Options with { Devices = [] }, "Devices");
         Refused(
-            TinyRows.Options with { Devices = Device.Cpu(2),
-                Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.Zero } }, "CollectiveTimeout");
+            TinyRows.Options with
+            {
+                Devices = Device.Cpu(2),
+                Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.Zero }
+            }, "CollectiveTimeout");
         Assert.Throws<ArgumentOutOfRangeException>(() => Device.Cpu(0));
         Assert.Contains("OutputFolder",
             Assert.Throws<ArgumentException>(() => FineTuner.Fit(model.Folder, TinyRows.Make(8), TinyRows.Options)).Message,
@@ -223,8 +229,11 @@ public class RanksTests : TorchTest
             "one layer" => options with { Lora = new LoraOptions { Targets = ["layers.1.self_attn.q_proj"] } },
             "dropout" => options with { Lora = new LoraOptions { Rank = 4, Dropout = 0.2 } },
             "best" =>
-            options with { LearningRate = 0.01,
-                Evaluation = new EvaluationOptions { Examples = TinyRows.Make(5, seed: 9), EverySteps = 2, KeepBest = true } },
+            options with
+            {
+                LearningRate = 0.01,
+                Evaluation = new EvaluationOptions { Examples = TinyRows.Make(5, seed: 9), EverySteps = 2, KeepBest = true }
+            },
             _ => throw new ArgumentException(what),
         };
     }

@@ -30,7 +30,7 @@ internal static class SmallDisk
         var start = new ProcessStartInfo("unshare", ["-rm", "sh", "-c", script, folder.File("disk"), Environment.ProcessPath!])
         {
             RedirectStandardOutput = true, RedirectStandardError = true,
-                Environment = { [Folder] = folder.File("disk"), [Mark] = folder.File("mark") },
+            Environment = { [Folder] = folder.File("disk"), [Mark] = folder.File("mark") },
         };
         try
         {

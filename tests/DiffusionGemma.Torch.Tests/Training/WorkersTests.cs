@@ -77,8 +77,11 @@ public class WorkersTests : TorchTest
     [InlineData(8, 1, true, 16, 4, 8)]
     public void How_many_there_are(int batch, int micro, bool lora, int? asked, int threads, int expected)
     {
-        var options = new FineTuneOptions { GlobalBatchSize = batch, Run = new() { MicroBatchSize = micro },
-            Lora = lora ? new LoraOptions() : null, Parallel = new() { Workers = asked } };
+        var options = new FineTuneOptions
+        {
+            GlobalBatchSize = batch, Run = new() { MicroBatchSize = micro },
+            Lora = lora ? new LoraOptions() : null, Parallel = new() { Workers = asked }
+        };
         Assert.Equal(expected, Workers.CountFor(options, CPU, threads));
         Assert.Equal(1, Workers.CountFor(options, new Device(DeviceType.CUDA, 0), threads));
         Assert.Equal(1, Workers.CountFor(options, CPU, threads, ranks: 2, expertParallel: 2));

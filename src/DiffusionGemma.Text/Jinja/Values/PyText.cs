@@ -27,6 +27,8 @@ internal static class PyText
         budget.Step();
         if (text.Length > Budget.LongestText)
             budget.Text(text.Length);
+        if (value is null or bool or string or PyList or PyTuple or PyDict)
+            budget.NotePrinted(value);
         switch (value)
         {
             case null: text.Append("None"); break;
@@ -109,7 +111,7 @@ internal static class PyText
                 case '\t': text.Append("\\t"); break;
                 case '\\': text.Append("\\\\"); break;
                 case int character when character == quote: text.Append('\\').Append(quote); break;
-                case int character when PyString.IsPrintable(rune): text.Append(rune.ToString()); break;
+                case int when PyString.IsPrintable(rune): text.Append(rune.ToString()); break;
                 case < 0x100: text.Append(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"); break;
                 case < 0x10000: text.Append(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}"); break;
                 default: text.Append(CultureInfo.InvariantCulture, $"\\U{rune.Value:x8}"); break;

@@ -1,8 +1,7 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using TorchSharp;
-using static DiffusionGemma.MpiLibrary;
 using static DiffusionGemma.CollectiveTensors;
+using static DiffusionGemma.MpiLibrary;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using TorchSharp;
-using static DiffusionGemma.NcclLibrary;
 using static DiffusionGemma.CollectiveTensors;
+using static DiffusionGemma.NcclLibrary;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;

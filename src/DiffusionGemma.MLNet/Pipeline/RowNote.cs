@@ -1,0 +1,15 @@
+namespace DiffusionGemma;
+
+/// <summary>The values of the column <see cref="ChatColumns.RowNotes"/>.</summary>
+internal static class RowNote
+{
+    public const string EmptyAnswer = "empty answer", SpecialToken = "special token", EndOfTurn = "end of turn not learned";
+
+    private const string IgnoredKeyStart = "ignored key: ";
+
+    public static string IgnoredKey(string key) => IgnoredKeyStart + key;
+
+    /// <summary>The key of a note about an ignored key; null for other notes.</summary>
+    public static string? ReadIgnoredKey(string note) =>
+        note.StartsWith(IgnoredKeyStart, StringComparison.Ordinal) ? note[IgnoredKeyStart.Length..] : null;
+}

@@ -1,0 +1,48 @@
+namespace DiffusionGemma;
+
+/// <summary>Counts of rows by their notes.</summary>
+internal sealed class RowNoteCounts
+{
+    private readonly SortedDictionary<string, int> _ignoredKeys = new(StringComparer.Ordinal);
+
+    public int EmptyAnswers { get; private set; }
+
+    public int SpecialTokens { get; private set; }
+
+    public int UnlearnedEnds { get; private set; }
+
+    /// <summary>Rows by key that holds a value which the chat template does not write.</summary>
+    public IReadOnlyDictionary<string, int> IgnoredKeys => _ignoredKeys;
+
+    public void Add(IEnumerable<string> notes)
+    {
+        foreach (string note in notes)
+        {
+            EmptyAnswers += note == RowNote.EmptyAnswer ? 1 : 0;
+            SpecialTokens += note == RowNote.SpecialToken ? 1 : 0;
+            UnlearnedEnds += note == RowNote.EndOfTurn ? 1 : 0;
+            if (RowNote.ReadIgnoredKey(note) is { } key)
+                _ignoredKeys[key] = _ignoredKeys.GetValueOrDefault(key) + 1;
+        }
+    }
+
+    /// <summary>Sentences about what training would miss; none where there is nothing to say.</summary>
+    public IEnumerable<string> Warnings()
+    {
+        if (_ignoredKeys.Count > 0)
+        {
+            yield return "the chat template does not write these keys, so that nothing is learned from them: "
+                + string.Join(", ", _ignoredKeys.Select(key => $"'{key.Key}' of {key.Value} rows"));
+        }
+        if (UnlearnedEnds > 0)
+        {
+            yield return $"the model will not learn to end its turn: in {UnlearnedEnds} rows the chat template writes the end of the turn "
+                + "outside {% generation %}";
+        }
+        if (SpecialTokens > 0)
+        {
+            yield return $"{SpecialTokens} rows hold the text of special tokens, which become those tokens; "
+                + "TokenizeChat(escapeSpecialTokens: true) keeps them text";
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using System.Text.RegularExpressions;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Rules of the source text that no analyser of the SDK checks: the length of lines (.editorconfig) and the order of usings.
+/// </summary>
+public partial class SourceTextTests
+{
+    private const int MaxLength = 140;
+
+    [Fact]
+    public void No_line_is_too_long()
+    {
+        string[] files = [.. SourceFiles()];
+        Assert.True(files.Length > 300, $"{files.Length} files");
+        KnownViolations.Check(
+            "length", from file in files
+                      from line in File.ReadLines(Path.Combine(Fixtures.Root, file)).Select((text, n) => (Text: text, Number: n + 1))
+                      where line.Text.Length > MaxLength
+                      select (FolderOf(file), $"{file}:{line.Number}: {line.Text.Length} characters"));
+    }
+
+    /// <summary>Namespaces first, those of System before others, then static usings, then aliases; each by name.</summary>
+    [Fact]
+    public void Usings_are_sorted()
+    {
+        foreach (string file in SourceFiles())
+        {
+            string[] usings =
+            [
+                .. File.ReadLines(Path.Combine(Fixtures.Root, file))
+                    .TakeWhile(line => !line.StartsWith("namespace ", StringComparison.Ordinal))
+                    .Where(line => Using().IsMatch(line)),
+            ];
+            string[] sorted = [.. usings.OrderBy(SortKey, StringComparer.OrdinalIgnoreCase)];
+            Assert.True(usings.SequenceEqual(sorted), $"{file}: the order of usings is {string.Join(" ", sorted)}");
+        }
+    }
+
+    private static string SortKey(string line)
+    {
+        Match match = Using().Match(line);
+        string name = match.Groups["name"].Value.Replace('.', '\0');
+        if (match.Groups["alias"].Success) return "3" + match.Groups["alias"].Value;
+        if (match.Groups["static"].Success) return "2" + name;
+        return (name.Split('\0')[0] == "System" ? "0" : "1") + name;
+    }
+
+    [GeneratedRegex(@"^using (?<static>static )?((?<alias>\w+) = )?(?<name>[^=(]+);$")]
+    private static partial Regex Using();
+
+    private static IEnumerable<string> SourceFiles() => new[] { "src", "tests", "samples" }.SelectMany(top =>
+        Directory.EnumerateFiles(Path.Combine(Fixtures.Root, top), "*.cs", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(Fixtures.Root, file).Replace('\\', '/'))
+            .Where(file => !file.Split('/').Any(part => part is "obj" or "bin"))
+            .Order(StringComparer.Ordinal));
+
+    /// <summary>
+    /// The folder that a line of known-violations.txt excuses, such as src/DiffusionGemma.Torch/Runs or tests/DiffusionGemma.Ranks.
+    /// </summary>
+    private static string FolderOf(string file) => string.Join('/', file.Split('/')[..^1].Take(3));
+}

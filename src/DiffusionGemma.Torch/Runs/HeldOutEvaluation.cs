@@ -14,7 +14,6 @@ internal static class HeldOutEvaluation
         CancellationToken cancellation)
     {
         using IDisposable quiet = no_grad();
-        using IDisposable? threads = KernelThreads.Take(model.Device, model.DType);
         DiffusionGemmaConfig config = model.Config;
         double[] sums = new double[EvaluationRecord.NoiseLevels];
         double encoderSum = 0;

@@ -12,15 +12,11 @@ internal sealed class Workers : IDisposable
 {
     private readonly BlockingCollection<Action>[] _queues;
     private readonly Thread[] _threads;
-    private readonly torch.Device _device;
-    private readonly torch.ScalarType _dtype;
 
     /// <param name="count">Workers, which divide the caller's torch threads; a single one runs on the caller's thread.</param>
-    /// <param name="device">The device of the passes.</param>
-    /// <param name="dtype">The dtype of the passes.</param>
-    public Workers(int count, torch.Device device, torch.ScalarType dtype)
+    public Workers(int count)
     {
-        (Count, _device, _dtype) = (count, device, dtype);
+        Count = count;
         int own = torch.get_num_threads(), threads = Math.Max(1, own / count);
         _queues = [.. Enumerable.Range(0, count == 1 ? 0 : count).Select(_ => new BlockingCollection<Action>())];
         _threads = [
@@ -37,7 +33,7 @@ internal sealed class Workers : IDisposable
     /// <param name="model">The model that trains.</param>
     /// <param name="ranks">The ranks that train together.</param>
     public Workers(FineTuneOptions options, DiffusionGemmaModel model, RankGroups ranks)
-        : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size), model.Device, model.DType)
+        : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size))
     {
     }
 
@@ -67,7 +63,6 @@ internal sealed class Workers : IDisposable
     {
         if (Count == 1)
         {
-            using IDisposable? threads = KernelThreads.Take(_device, _dtype);
             body(0);
             return;
         }
@@ -106,7 +101,6 @@ internal sealed class Workers : IDisposable
     private void Work(BlockingCollection<Action> queue, int threads)
     {
         TorchThreads.SetHere(threads);
-        KernelThreads.TryKeep(_device, _dtype);
         foreach (Action work in queue.GetConsumingEnumerable()) work();
     }
 }

@@ -62,9 +62,9 @@ internal static class ParallelBenchmark
         foreach (int devices in SimulateCommand.Devices)
         {
             double Seconds(int? expertParallel) =>
-                StepSimulation.Of(released, SimulateCommand.Options(devices), torch.ScalarType.BFloat16, SimulateCommand.RowTokens, devices, expertParallel, DeviceFigures.H100).Seconds;
+                StepSimulation.Simulate(released, SimulateCommand.Options(devices), torch.ScalarType.BFloat16, SimulateCommand.RowTokens, devices, expertParallel, DeviceFigures.H100).Seconds;
             Figure.Print($"parallel.simulated.devices{devices}.seconds", Seconds(null), "s");
-            Figure.Print($"parallel.simulated.devices{devices}.widest.seconds", Seconds(TrainingPlan.Owners(released, devices, null)), "s");
+            Figure.Print($"parallel.simulated.devices{devices}.widest.seconds", Seconds(TrainingPlan.ExpertOwners(released, devices, null)), "s");
         }
     }
 
@@ -77,7 +77,7 @@ internal static class ParallelBenchmark
     {
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(BenchmarkShape.Checkpoint(c.Quick));
         int tokens = BenchmarkShape.DefaultPrompt + BenchmarkShape.DefaultResponse;
-        StepSimulation Simulate(int ranks, DeviceFigures figures) => StepSimulation.Of(config, c.Options, torch.ScalarType.Float32, tokens, ranks, null, figures);
+        StepSimulation Simulate(int ranks, DeviceFigures figures) => StepSimulation.Simulate(config, c.Options, torch.ScalarType.Float32, tokens, ranks, null, figures);
         double bytes = Math.Min(links.AllToAll, links.ReduceScatter);
         var figures = new DeviceFigures
         {

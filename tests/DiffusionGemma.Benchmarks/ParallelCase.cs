@@ -50,7 +50,7 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * Steps, model.Config);
         List<ObservedCollective>[] logs = [.. Enumerable.Range(0, Ranks).Select(_ => new List<ObservedCollective>())];
         var ends = new List<(long Time, TimeSpan Processor)>();
-        var progress = new Told<StepRecord>(_ => ends.Add((Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime)));
+        var progress = new ImmediateProgress<StepRecord>(_ => ends.Add((Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime)));
         using FineTuneResult result = FineTuner.Fit(model, rows, Options, group => new ObservedGroup(group, logs[group.Rank]), progress);
         model.Adapter = null;
         // The first step is a warm-up. One rank alone has no group, and no collective.

@@ -17,6 +17,6 @@ internal static class PlanCommand
             GlobalBatchSize = Number("--batch", 8),
         };
         torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
-        Console.Write(TrainingPlan.Of(DiffusionGemmaConfig.Load(folder), options, dtype, Number("--tokens", 1024), Number("--devices", 1)));
+        Console.Write(TrainingPlan.Compute(DiffusionGemmaConfig.Load(folder), options, dtype, Number("--tokens", 1024), Number("--devices", 1)));
     }
 }

@@ -41,7 +41,7 @@ internal static class SimulateCommand
                 GlobalBatchSize = Number("--batch") ?? options.GlobalBatchSize,
             };
             torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
-            Console.WriteLine(StepSimulation.Of(config, options, dtype, Number("--tokens") ?? RowTokens, devices, Number("--expert-parallel"), figures));
+            Console.WriteLine(StepSimulation.Simulate(config, options, dtype, Number("--tokens") ?? RowTokens, devices, Number("--expert-parallel"), figures));
         }
     }
 }

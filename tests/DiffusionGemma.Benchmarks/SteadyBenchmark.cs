@@ -17,7 +17,7 @@ internal static class SteadyBenchmark
             using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick: true));
             IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(Rows, model.Config, prompt: 16, response: BenchmarkShape.Canvas);
             var options = new FineTuneOptions { Lora = kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = 2, Epochs = steps, MaxSteps = steps, LearningRate = 1e-5, Optimizer = new() { MinLearningRate = 0 } };
-            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told<StepRecord>(record =>
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, new ImmediateProgress<StepRecord>(record =>
             {
                 int done = record.Step + 1;
                 if (done % (steps / 4) != 0) return;

@@ -60,7 +60,7 @@ internal sealed record TrainingCase(
         double waited = 0;
         if (Algorithm == "ours")
         {
-            using FineTuneResult result = FineTuner.Fit(model, rows, options, new Told<StepRecord>(_ => processor.Add(Processor())));
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, new ImmediateProgress<StepRecord>(_ => processor.Add(Processor())));
             times.AddRange(result.History.Select(s => s.Seconds));
             waited = result.History.Skip(1).Sum(s => s.WaitSeconds) / result.History.Skip(1).Sum(s => s.Seconds);
             model.Adapter = null;
@@ -78,7 +78,7 @@ internal sealed record TrainingCase(
             }
         }
         long peak = WorkingSet(p => p.PeakWorkingSet64);
-        long planned = TrainingPlan.Of(model.Config, options, DType, rows.Max(r => r.InputIds.Length), workers: Workers.CountFor(options, model.Device, Threads)).TotalBytes;
+        long planned = TrainingPlan.Compute(model.Config, options, DType, rows.Max(r => r.InputIds.Length), workers: Workers.CountFor(options, model.Device, Threads)).TotalBytes;
         double cpu = processor.Zip(processor.Skip(1), (from, to) => (to - from).TotalSeconds).Skip(1).Min();
         return new TrainingMeasure(times.Skip(1).Min(), cpu, peak / (double)(1 << 30), planned / (double)(peak - before), waited);
     }

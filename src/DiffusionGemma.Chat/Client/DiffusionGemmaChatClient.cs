@@ -103,7 +103,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         device ??= DiffusionGemmaRuntime.DefaultDevice;
         // What is quickly read, and quickly found missing, comes first.
         ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
-        dtype ??= device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
+        dtype ??= DiffusionGemmaRuntime.DefaultPrecision(device);
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
         LoraAdapter? lora = null;
         try

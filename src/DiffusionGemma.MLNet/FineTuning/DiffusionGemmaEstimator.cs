@@ -1,7 +1,6 @@
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -43,8 +42,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
-        _options.Validate();
-        CheckOutputFolder(checkpoint, options);
+        FineTuner.Validate(checkpoint, _options);
         answers.Validate(checkpoint);
         rows.Validate();
         _text = CheckpointText.Read(checkpoint);
@@ -77,79 +75,55 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation.ThrowIfCancellationRequested();
         using TrainingRows rows = TrainingRows.Read(input, _host, _rows);
         LogRows(log, rows.Counts);
-        if (_options.Lora is null)
-            CheckWritable(_options.OutputFolder!);
-
-        DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(_checkpoint);
-        var layout = RankLayout.Of(_options, config);
-        torch.Device device = layout.Devices[0];
-        torch.ScalarType precision = _options.Run.Precision ?? TrainedWeights.DefaultPrecision(device);
-        _ = FineTuner.WithinMemory(config, _options, precision, rows.LongestRow, layout);
-        FineTuneOptions options = _options with
-        {
-            Run = _options.Run with
-            {
-                Notices =
-                new Told<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices)
-            },
-            Evaluation = _options.Evaluation is { } evaluation
-                ? evaluation with { Progress = new Told<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress) }
-                : null,
-        };
-        if (layout.World == 1) return FitOne(log, rows, options, device, precision);
-        using FineTuneResult result =
-            FineTuner.Fit(_checkpoint, rows.Examples, options with { Run = options.Run with { Precision = precision } },
-            new StepLog(log, _host, _progress), _cancellation);
-        if (result.Adapter is not null) LogAdapter(log, result.Adapter);
-        return new DiffusionGemmaTransformer(_host, Keep(result.Adapter, out string folder), folder, _text, _answers, device, loaded: null,
-            Summary(rows, result));
-    }
-
-    /// <summary>On one device the model that was trained is the one that answers.</summary>
-    private DiffusionGemmaTransformer FitOne(IChannel log, TrainingRows rows, FineTuneOptions options, torch.Device device,
-        torch.ScalarType precision)
-    {
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(_checkpoint, device, precision);
-        var loaded = new LoadedModel(model, Adapter: null);
+        FineTuneResult result = FineTuner.Fit(
+            _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, _progress), _cancellation);
         try
         {
-            if (_options.Lora is { } lora)
-            {
-                loaded = loaded with { Adapter = LoraAdapter.Create(model, lora, _options.Seed ?? FineTuneOptions.DefaultSeed) };
-                model.Adapter = loaded.Adapter;
-                LogAdapter(log, loaded.Adapter!);
-            }
-            FineTuneResult result = FineTuner.Fit(model, rows.Examples, options, new StepLog(log, _host, _progress), _cancellation);
-            if (loaded.Adapter is null) model.Save(Path.GetFullPath(_options.OutputFolder!));
-            TrainedWeights weights = Keep(loaded.Adapter, out string folder);
-            LoadedModel? ready = loaded;
-            if (loaded.Adapter is null && model.DType != model.Config.DType)
-            {
-                // The folder's weights are rounded to the checkpoint's dtype. What answers now must answer as what will be loaded.
-                loaded.Dispose();
-                ready = null;
-            }
-            return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, device, ready, Summary(rows, result));
+            if (result.Adapter is not null) LogAdapter(log, result.Adapter);
+            return Wrap(result, rows.Counts);
         }
         catch
         {
-            loaded.Dispose();
+            result.Dispose();
             throw;
         }
     }
 
-    private static FineTuneSummary Summary(TrainingRows rows, FineTuneResult result) => new()
+    /// <summary>The options, with notices and evaluations logged too.</summary>
+    private FineTuneOptions WithLog(IChannel log)
     {
-        Rows = rows.Counts.All,
-        TrainedRows = rows.Counts.Trained,
-        UnansweredRows = rows.Counts.Unanswered,
-        DroppedRows = rows.Counts.Dropped,
-        EmptyAnswerRows = rows.Counts.Notes.EmptyAnswers,
-        IgnoredKeys = rows.Counts.Notes.IgnoredKeys,
-        SpecialTokenRows = rows.Counts.Notes.SpecialTokens,
-        UnlearnedEndRows = rows.Counts.Notes.UnlearnedEnds,
-        LostRows = rows.Counts.Lost,
-        CutRows = rows.Counts.Cut,
+        var notices = new ForwardingProgress<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices);
+        FineTuneOptions options = _options with { Run = _options.Run with { Notices = notices } };
+        if (_options.Evaluation is not { } evaluation) return options;
+        var evaluations = new ForwardingProgress<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress);
+        return options with { Evaluation = evaluation with { Progress = evaluations } };
+    }
+
+    /// <summary>The trained model as a transformer; a model that is still loaded answers as it is.</summary>
+    private DiffusionGemmaTransformer Wrap(FineTuneResult result, RowCounts rows)
+    {
+        string folder = Path.GetFullPath(result.Adapter is null ? _options.OutputFolder! : _checkpoint);
+        var reference = CheckpointReference.Create(folder);
+        FileBundle? adapter = result.Adapter is null ? null : TrainedWeights.SaveToMemory(result.Adapter, reference);
+        var weights = new TrainedWeights(reference, adapter, _options.Run.Precision);
+        LoadedModel? loaded = null;
+        if (result.Model is { } model) loaded = new LoadedModel(model, result.Adapter);
+        else result.Dispose();
+        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _answers, result.Device, loaded, Summary(result, rows));
+    }
+
+    private static FineTuneSummary Summary(FineTuneResult result, RowCounts rows) => new()
+    {
+        Rows = rows.All,
+        TrainedRows = rows.Trained,
+        UnansweredRows = rows.Unanswered,
+        DroppedRows = rows.Dropped,
+        EmptyAnswerRows = rows.Notes.EmptyAnswers,
+        IgnoredKeys = rows.Notes.IgnoredKeys,
+        SpecialTokenRows = rows.Notes.SpecialTokens,
+        UnlearnedEndRows = rows.Notes.UnlearnedEnds,
+        LostRows = rows.Lost,
+        CutRows = rows.Cut,
         TrainedTensors = result.TrainedTensors,
         TrainedParameterCount = result.TrainedParameterCount,
         History = result.History,
@@ -157,46 +131,6 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Notices = result.Notices,
         End = result.End,
     };
-
-    /// <summary>Where a saved model will find the trained weights: an adapter in memory, a whole model in its folder.</summary>
-    private TrainedWeights Keep(LoraAdapter? trained, out string folder)
-    {
-        folder = Path.GetFullPath(trained is null ? _options.OutputFolder! : _checkpoint);
-        var checkpoint = CheckpointReference.Create(folder);
-        FileBundle? adapter = trained is null ? null : TrainedWeights.SaveToMemory(trained, checkpoint);
-        return new TrainedWeights(checkpoint, adapter, _options.Run.Precision);
-    }
-
-    private static void CheckOutputFolder(string checkpoint, FineTuneOptions options)
-    {
-        if (options.Lora is not null)
-            return;
-        if (string.IsNullOrEmpty(options.OutputFolder))
-            throw new ArgumentException("Full fine-tuning needs FineTuneOptions.OutputFolder: the trained checkpoint goes there, as it "
-                + "is too large for a saved model. Or set FineTuneOptions.Lora.", nameof(options));
-        if (FullPath(options.OutputFolder) == FullPath(checkpoint))
-            throw new ArgumentException($"FineTuneOptions.OutputFolder is the checkpoint itself ({checkpoint}), which would be lost: "
-                + "name another folder.", nameof(options));
-
-        static string FullPath(string folder) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-    }
-
-    /// <summary>Found out before the training, not after it.</summary>
-    private static void CheckWritable(string folder)
-    {
-        string probe = Path.Combine(folder, $".write-{Guid.NewGuid():N}");
-        try
-        {
-            Directory.CreateDirectory(folder);
-            File.WriteAllBytes(probe, []);
-            File.Delete(probe);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new IOException($"FineTuneOptions.OutputFolder {folder} cannot be written to ({error.Message}): name another folder.",
-                error);
-        }
-    }
 
     private static void LogRows(IChannel log, RowCounts rows)
     {
@@ -218,27 +152,4 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
 
     internal static void Info(IChannel log, FormattableString message) =>
         log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));
-
-    /// <summary>Acts at once, then tells another.</summary>
-    private sealed class Told<T>(Action<T> act, IProgress<T>? next) : IProgress<T>
-    {
-        public void Report(T value)
-        {
-            act(value);
-            next?.Report(value);
-        }
-    }
-
-    /// <summary>One line a step. Called where the training runs, so that a cancelled MLContext ends it.</summary>
-    private sealed class StepLog(IChannel log, IHost host, IProgress<StepRecord>? next) : IProgress<StepRecord>
-    {
-        public void Report(StepRecord step)
-        {
-            FormattableString losses = $"loss {step.Loss:F4} (diffusion {step.DiffusionLoss:F4}, encoder {step.EncoderLoss:F4})";
-            FormattableString speed = $"{step.Seconds:F2} s  {step.TokensPerSecond:F0} tok/s";
-            Info(log, $"step {step.Step}  {losses}  norm {step.GradientNorm:F3}  lr {step.LearningRate:E2}  {speed}");
-            next?.Report(step);
-            host.CheckAlive();
-        }
-    }
 }

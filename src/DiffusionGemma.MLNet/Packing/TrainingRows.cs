@@ -6,9 +6,8 @@ namespace DiffusionGemma;
 
 /// <summary>The packed rows of a data view, read once, with counts of those that are left out.</summary>
 /// <param name="Examples">The rows.</param>
-/// <param name="LongestRow">Tokens of the longest.</param>
 /// <param name="Counts">Counts of the rows by what became of them.</param>
-internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, RowCounts Counts) : IDisposable
+internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) : IDisposable
 {
     /// <param name="input">Packed rows.</param>
     /// <param name="host">Asked whether to go on.</param>
@@ -38,7 +37,7 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
         // Pipelines that were saved by earlier versions make no notes.
         DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(options.NotesColumnName) is { } found
             && found.Type is VectorDataViewType { ItemType: TextDataViewType } ? found : null;
-        int unanswered = 0, lost = 0, dropped = 0, cut = 0, longest = 0;
+        int unanswered = 0, lost = 0, dropped = 0, cut = 0;
         var counts = new RowNoteCounts();
         using DataViewRowCursor cursor = input.GetRowCursor([.. columns, .. notes is { } wanted ? [wanted]
             : Array.Empty<DataViewSchema.Column>()]);
@@ -56,7 +55,6 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
             {
                 var example = new TrainingExample(ids(), lossMask(), promptLength, paddedLength);
                 examples.Add(example);
-                longest = Math.Max(longest, example.InputIds.Length);
                 cut += cutTokens > 0 ? 1 : 0;
             }
             else if (cutTokens > 0)
@@ -82,6 +80,6 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
                     + $"{counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
                     + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
         }
-        return new TrainingRows(examples, longest, result);
+        return new TrainingRows(examples, result);
     }
 }

@@ -22,14 +22,10 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
         return FileBundle.Read(scratch.Path, AdapterFiles);
     }
 
-    /// <summary>The default compute type of a device.</summary>
-    public static torch.ScalarType DefaultPrecision(torch.Device device) =>
-        device.type == DeviceType.CUDA ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32;
-
     /// <summary>Loads the checkpoint's weights and sets the adapter.</summary>
     public LoadedModel Load(string folder, torch.Device device)
     {
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, Precision ?? DefaultPrecision(device));
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, Precision ?? DiffusionGemmaRuntime.DefaultPrecision(device));
         LoraAdapter? adapter = null;
         try
         {

@@ -50,6 +50,6 @@ public sealed record AnswerOptions
         ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
         if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
             "AnswerOptions.OnFailure must be one of the named ways.");
-        ResolvedGenerationOptions.Resolve(Generation, checkpoint, DiffusionGemmaConfig.Load(checkpoint));
+        _ = Generation.Resolve(checkpoint);
     }
 }

@@ -51,7 +51,7 @@ public sealed partial class DiffusionGemmaTransformer
         ChatConversation chat = Waiting(conversation);
         GenerationOptions asked = options?.Over(Generation) ?? Generation;
         int[] ids = [.. _text.Tokenizer.Tokenizer.EncodeToIds(draft)];
-        ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(asked, Folder, DiffusionGemmaConfig.Load(Folder));
+        GenerationOptions resolved = asked.Resolve(Folder);
         // The end is no part of the draft: it is there where there is room.
         if (End(chat, asked) is { } end && ids.Length < resolved.MaxNewTokens) ids = [.. ids, end];
         return Answer(new GenerationRequest(_text.Tokenizer.Encode(chat).Ids) { Draft = ids }, asked, cancellation);
@@ -69,7 +69,7 @@ public sealed partial class DiffusionGemmaTransformer
     /// </summary>
     private int? End(ChatConversation chat, GenerationOptions options)
     {
-        IReadOnlyList<int> ends = ResolvedGenerationOptions.Resolve(options, Folder, DiffusionGemmaConfig.Load(Folder)).EosTokenIds;
+        IReadOnlyList<int> ends = options.Resolve(Folder).EosTokenIds!;
         foreach (int id in _text.Tokenizer.EncodeAnswerEnd(chat))
             if (ends.Contains(id)) return id;
         return ends is [var first, ..] ? first : null;

@@ -12,12 +12,13 @@ namespace DiffusionGemma;
 /// bytes, sampled evenly (all of them if there are fewer). The folder's path does not matter. A change of bytes that are not sampled is
 /// not detected: two fine-tunings of one base differ nearly everywhere and get different hashes, a single changed element may not.
 /// </remarks>
-internal static class CheckpointFingerprint
+public static class CheckpointFingerprint
 {
     private const int SampleBytes = 1 << 20;
     private const int BlockBytes = 4096;
 
-    /// <summary>Computes the fingerprint of a folder.</summary>
+    /// <summary>Computes the fingerprint of a checkpoint.</summary>
+    /// <param name="folder">A Hugging Face folder.</param>
     /// <returns>64 hexadecimal digits.</returns>
     /// <exception cref="InvalidConfigurationException">config.json is missing or invalid.</exception>
     /// <exception cref="CheckpointException">A weight file is missing or broken.</exception>

@@ -25,10 +25,9 @@ internal static class ExampleDraws
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        long sample = step * globalBatchSize + index, micro = seed + 7919 * step + index;
 
         int length = example.InputIds.Length, padded = example.PaddedLength;
-        using var corruption = new Generator(unchecked((ulong)((seed + (2L << 42) + 2654435761L * sample) & long.MaxValue)));
+        using var corruption = new Generator(Seeds.Corruption(seed, step, index, globalBatchSize));
         Tensor t = rand(1, 1, generator: corruption) * (1 - noiseFloor) + noiseFloor;
         bool[] hit = (rand(1, padded, generator: corruption) < t).data<bool>().ToArray();
         long[] noise = randint(0, vocabularySize, [1, padded], generator: corruption).data<long>().ToArray();
@@ -36,9 +35,9 @@ internal static class ExampleDraws
         for (int i = 0; i < length; i++)
             corrupted[i] = hit[i] && example.LossMask[i] ? (int)noise[i] : example.InputIds[i];
 
-        using var blocks = new Generator(unchecked((ulong)(micro + (1L << 42))));
+        using var blocks = new Generator(Seeds.Canvas(seed, step, index));
         int block = (int)(rand(1, generator: blocks) * example.CanvasCount(canvasLength)).floor().item<float>();
-        using var coins = new Generator(unchecked((ulong)micro));
+        using var coins = new Generator(Seeds.SelfConditioning(seed, step, index));
         return new ExampleDraw(corrupted, block, rand(1, generator: coins).item<float>() < (float)selfConditioningProbability);
     }
 }

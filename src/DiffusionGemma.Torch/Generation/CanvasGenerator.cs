@@ -57,7 +57,13 @@ public static class CanvasGenerator
     /// <summary>
     /// As above, with callbacks for a caller that goes on without requests that cannot be answered: their results are null.
     /// </summary>
-    internal static IReadOnlyList<GenerationResult?> Generate(
+    /// <param name="model">The model.</param>
+    /// <param name="requests">The requests.</param>
+    /// <param name="options">Where a request's own are null.</param>
+    /// <param name="batchSize">Rows denoised together.</param>
+    /// <param name="callbacks">Called on the calling thread.</param>
+    /// <param name="cancellation">Checked before every decoder pass.</param>
+    public static IReadOnlyList<GenerationResult?> Generate(
         DiffusionGemmaModel model, IReadOnlyList<GenerationRequest> requests, GenerationOptions? options, int batchSize,
         GenerationCallbacks callbacks, CancellationToken cancellation)
     {

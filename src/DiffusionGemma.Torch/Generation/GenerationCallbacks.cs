@@ -1,7 +1,7 @@
 namespace DiffusionGemma;
 
 /// <summary>Callbacks of one call that answers a list of requests.</summary>
-internal sealed record GenerationCallbacks
+public sealed record GenerationCallbacks
 {
     /// <summary>Called with the index of a request that cannot be answered, and the error; null: the error is thrown.</summary>
     public Action<int, Exception>? Failed { get; init; }

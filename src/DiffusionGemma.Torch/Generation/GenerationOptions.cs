@@ -115,4 +115,36 @@ public sealed record GenerationOptions
         Seed = Seed ?? others.Seed,
         ReturnOnCancellation = ReturnOnCancellation ?? others.ReturnOnCancellation,
     };
+
+    /// <summary>
+    /// These options with every value decided: null ones are the folder's generation_config.json's, else the default. Options of a sampler
+    /// that is not used stay null.
+    /// </summary>
+    /// <param name="folder">A checkpoint's folder.</param>
+    /// <exception cref="InvalidDataException">generation_config.json cannot be read, or asks for what is not supported.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    public GenerationOptions Resolve(string folder)
+    {
+        var resolved = ResolvedGenerationOptions.Resolve(this, folder, DiffusionGemmaConfig.Load(folder));
+        bool isBlockRefinement = resolved.Sampler == CanvasSampler.BlockRefinement;
+        return this with
+        {
+            MaxNewTokens = resolved.MaxNewTokens,
+            MaxDenoisingSteps = resolved.MaxDenoisingSteps,
+            Sampler = resolved.Sampler,
+            EntropyBound = isBlockRefinement ? null : resolved.EntropyBound,
+            CommitThreshold = isBlockRefinement ? resolved.CommitThreshold : null,
+            MinimumCommits = isBlockRefinement ? resolved.MinimumCommits : null,
+            TMin = resolved.TMin,
+            TMax = resolved.TMax,
+            TopK = resolved.TopK,
+            TopP = resolved.TopP,
+            StabilityThreshold = resolved.StabilityThreshold,
+            ConfidenceThreshold = resolved.ConfidenceThreshold,
+            EosTokenIds = resolved.EosTokenIds,
+            PadTokenId = resolved.PadTokenId,
+            Seed = resolved.Seed,
+            ReturnOnCancellation = resolved.ReturnOnCancellation,
+        };
+    }
 }

@@ -114,7 +114,7 @@ public sealed class LoraAdapter : IDisposable
             RankPattern = StackPattern(options.ExpertRank, options.Rank), AlphaPattern = StackPattern(options.ExpertAlpha, options.Alpha),
         };
         var adapter = new LoraAdapter(config, model.Stack);
-        using var generator = new Generator(unchecked((ulong)seed));
+        using var generator = new Generator(Seeds.Adapter(seed));
         using var scope = NewDisposeScope();
 
         Tensor DrawA(long rows, long columns, int rank)

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>A request for a checkpoint out of turn.</summary>
+/// <summary>A request for a checkpoint between those that are due.</summary>
 public sealed class CheckpointRequest
 {
     private int _asked;

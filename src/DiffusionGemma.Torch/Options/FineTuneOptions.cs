@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>How a run trains. The defaults are those of NeMo AutoModel's DiffusionGemma recipes.</summary>
+/// <summary>Options of a fine-tuning run. The defaults are those of NeMo AutoModel's DiffusionGemma recipes.</summary>
 public sealed record FineTuneOptions
 {
     /// <summary>
@@ -63,10 +63,8 @@ public sealed record FineTuneOptions
     /// <summary>Precision, micro-batches, memory, cancellation.</summary>
     public RunOptions Run { get; init; } = new();
 
-    /// <summary>How the run is spread over devices and threads.</summary>
+    /// <summary>Ranks and workers that share the work.</summary>
     public ParallelismOptions Parallel { get; init; } = new();
-
-    internal const int DefaultSeed = 42;
 
     internal void Validate()
     {

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>How a new adapter's A is drawn; B starts at zero, so that training starts from the base model.</summary>
+/// <summary>Initialisation of a new adapter's A; B starts at zero, so that training starts from the base model.</summary>
 public enum LoraInitialization
 {
     /// <summary>Uniform within ±1/√in (Kaiming with a = √5): PEFT's.</summary>

@@ -33,7 +33,7 @@ public sealed record LoraOptions
     /// <summary>Also adapts the three projections of self-conditioning, which the decoder alone has.</summary>
     public bool SelfConditioning { get; init; }
 
-    /// <summary>How A is drawn.</summary>
+    /// <summary>Initialisation of A.</summary>
     public LoraInitialization Initialization { get; init; } = LoraInitialization.KaimingUniform;
 
     /// <summary>Probability in [0,1) with which an input of A is dropped while training; expert stacks are never dropped.</summary>

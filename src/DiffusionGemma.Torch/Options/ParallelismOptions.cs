@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>How a run is spread over <see cref="FineTuneOptions.Devices"/> and over the threads of a CPU.</summary>
+/// <summary>Ranks on <see cref="FineTuneOptions.Devices"/>, and workers on the threads of a CPU, that share a run's work.</summary>
 public sealed record ParallelismOptions
 {
     /// <summary>
@@ -18,7 +18,7 @@ public sealed record ParallelismOptions
     public int? Workers { get; init; }
 
     /// <summary>
-    /// How long a rank waits for the others before the run ends with an error: more than the slowest step or writing a checkpoint takes.
+    /// Time that a rank waits for the others before the run ends with an error: more than the slowest step or writing a checkpoint takes.
     /// </summary>
     public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(10);
 

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Where and when a run writes what it can be resumed from.</summary>
+/// <summary>Checkpoints that a run writes and can be resumed from.</summary>
 public sealed record RunCheckpointOptions
 {
     /// <summary>
@@ -15,11 +15,11 @@ public sealed record RunCheckpointOptions
 
     /// <summary>
     /// Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>. One that cannot be written
-    /// ends no run but is told to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws.
+    /// ends no run but is reported to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws.
     /// </summary>
     public int EverySteps { get; init; } = 100;
 
-    /// <summary>How many of the newest are kept.</summary>
+    /// <summary>Number of the newest checkpoints that are kept.</summary>
     public int Keep { get; init; } = 2;
 
     /// <summary>

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>How a run goes through its steps: precision, micro-batches, memory, cancellation.</summary>
+/// <summary>Options of a run's steps: precision, micro-batches, memory, cancellation.</summary>
 public sealed record RunOptions
 {
     /// <summary>

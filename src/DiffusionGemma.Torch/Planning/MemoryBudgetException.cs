@@ -5,12 +5,14 @@ public sealed class MemoryBudgetException : TrainingException
 {
     internal MemoryBudgetException(TrainingPlan plan, long budget)
         : base(
-            $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.Run.MemoryBudget of {budget / 1e9:F1} GB: lower MicroBatchSize or PackCanvas' "
-            + $"maxLength, set ActivationCheckpointing, compute in bfloat16, or train with LoRA.\n{plan}") => (Plan, Budget) = (plan, budget);
+            $"The run needs about {plan.TotalBytes / 1e9:F1} GB, more than FineTuneOptions.Run.MemoryBudget of {budget / 1e9:F1} GB: "
+                + "lower MicroBatchSize or PackCanvas' "
+            + $"maxLength, set ActivationCheckpointing, compute in bfloat16, or train with LoRA.\n{plan}") =>
+                (Plan, Budget) = (plan, budget);
 
-    /// <summary>What the run would need.</summary>
+    /// <summary>The memory that the run needs.</summary>
     public TrainingPlan Plan { get; }
 
-    /// <summary>Bytes that it was to keep within.</summary>
+    /// <summary>The budget in bytes.</summary>
     public long Budget { get; }
 }

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What one optimiser step did.</summary>
+/// <summary>Figures of one optimiser step.</summary>
 public sealed record StepRecord
 {
     /// <summary>Counted from 0 over the run.</summary>
@@ -27,7 +27,7 @@ public sealed record StepRecord
     /// <summary>Tokens of the rows of the global batch (prompt, response, fill).</summary>
     public required long Tokens { get; init; }
 
-    /// <summary>Of <see cref="Seconds"/>, the time that the step waited for its rows and draws to be made ready.</summary>
+    /// <summary>The part of <see cref="Seconds"/> that the step waited for its rows and draws.</summary>
     public double WaitSeconds { get; init; }
 
     /// <summary>Wall-clock time of the step.</summary>

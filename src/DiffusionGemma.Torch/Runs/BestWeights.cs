@@ -2,25 +2,27 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Remembers the evaluation with the lowest diffusion loss, and the weights it was made with.</summary>
+/// <summary>The evaluation with the lowest diffusion loss so far, and its weights.</summary>
 internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) : IDisposable
 {
     private double _lowest = double.PositiveInfinity;
     private int _sinceLowest;
 
-    /// <summary>What this rank has of the weights then, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.</summary>
+    /// <summary>
+    /// This rank's part of those weights, on the CPU, in the optimiser's order; empty where they are not kept or there was no evaluation.
+    /// </summary>
     public IReadOnlyList<Tensor> Copies { get; private set; } = [];
 
-    /// <summary>Whether the run has waited long enough for a lower loss.</summary>
-    public bool Stopped => options is not null && _sinceLowest >= (options.Patience ?? int.MaxValue);
+    /// <summary>True after <see cref="EvaluationOptions.Patience"/> evaluations without a lower loss.</summary>
+    public bool IsPatienceExhausted => options is not null && _sinceLowest >= (options.Patience ?? int.MaxValue);
 
-    /// <summary>Takes note of an evaluation of the weights as they are now.</summary>
-    public void Note(EvaluationRecord record)
+    /// <summary>Adds an evaluation of the current weights.</summary>
+    public void Add(EvaluationRecord record)
     {
         if (Count(record) && options!.KeepBest) Copy();
     }
 
-    /// <summary>Goes on after the evaluations of a run that stopped.</summary>
+    /// <summary>Continues after the evaluations of a resumed run.</summary>
     /// <param name="evaluations">In their order.</param>
     /// <param name="copies">The weights of the best of them; this object's from now on.</param>
     public void Resume(IEnumerable<EvaluationRecord> evaluations, IReadOnlyList<Tensor> copies)
@@ -29,7 +31,7 @@ internal sealed class BestWeights(EvaluationOptions? options, AdamW optimizer) :
         Copies = copies;
     }
 
-    /// <summary>Puts the best weights back, where they were to be kept. A collective.</summary>
+    /// <summary>Puts the best weights back into the model, where they were kept. A collective.</summary>
     public void Restore()
     {
         if (Copies.Count == 0) return;

@@ -1,54 +1,57 @@
+using static TorchSharp.torch;
+
 namespace DiffusionGemma;
 
-/// <summary>Why a run ended.</summary>
-public enum RunEnd
-{
-    /// <summary>All of its steps are done.</summary>
-    Finished,
-
-    /// <summary>Held-out losses no longer fell.</summary>
-    StoppedEarly,
-
-    /// <summary>Cancelled, with <see cref="RunOptions.ReturnOnCancellation"/>.</summary>
-    Cancelled,
-}
-
-/// <summary>What a run leaves beside the model that it trained in place.</summary>
+/// <summary>The outcome of a run.</summary>
 public sealed class FineTuneResult : IDisposable
 {
-    internal FineTuneResult(IReadOnlyList<StepRecord> history, LoraAdapter? adapter, IReadOnlyList<string> trained, long trainedParameters,
-        IReadOnlyList<EvaluationRecord> evaluations, IReadOnlyList<string> notices, RunEnd end)
+    internal FineTuneResult()
     {
-        Notices = notices;
-        Evaluations = evaluations;
-        End = end;
-        History = history;
-        Adapter = adapter;
-        TrainedTensors = trained;
-        TrainedParameterCount = trainedParameters;
     }
 
     /// <summary>One record a step.</summary>
-    public IReadOnlyList<StepRecord> History { get; }
+    public required IReadOnlyList<StepRecord> History { get; init; }
 
     /// <summary>One record an evaluation.</summary>
-    public IReadOnlyList<EvaluationRecord> Evaluations { get; }
+    public required IReadOnlyList<EvaluationRecord> Evaluations { get; init; }
 
-    /// <summary>What was told to <see cref="RunOptions.Notices"/>.</summary>
-    public IReadOnlyList<string> Notices { get; }
+    /// <summary>Messages that <see cref="RunOptions.Notices"/> received from the run.</summary>
+    public required IReadOnlyList<string> Notices { get; init; }
 
-    /// <summary>Why the run ended.</summary>
-    public RunEnd End { get; }
+    /// <summary>The reason why the run ended.</summary>
+    public required RunEnd End { get; init; }
 
     /// <summary>The trained adapter, set on the model; null after full fine-tuning.</summary>
-    public LoraAdapter? Adapter { get; }
+    public required LoraAdapter? Adapter { get; init; }
 
-    /// <summary>What was trained: adapted modules, or the names of the model's tensors.</summary>
-    public IReadOnlyList<string> TrainedTensors { get; }
+    /// <summary>
+    /// The trained model, where a checkpoint's folder was trained on one device; null where a model was trained in place or on several
+    /// devices, and after full fine-tuning in another dtype than the checkpoint's (load <see cref="FineTuneOptions.OutputFolder"/>, whose
+    /// weights are rounded).
+    /// </summary>
+    public DiffusionGemmaModel? Model { get; private set; }
 
-    /// <summary>How many numbers were trained.</summary>
-    public long TrainedParameterCount { get; }
+    /// <summary>The device of this process's first rank.</summary>
+    public required Device Device { get; init; }
 
-    /// <summary>Frees the adapter: take it off the model, or dispose the model, first.</summary>
-    public void Dispose() => Adapter?.Dispose();
+    /// <summary>Names of the adapted modules, or of the trained tensors.</summary>
+    public required IReadOnlyList<string> TrainedTensors { get; init; }
+
+    /// <summary>Numbers that were trained.</summary>
+    public required long TrainedParameterCount { get; init; }
+
+    internal FineTuneResult With(DiffusionGemmaModel model)
+    {
+        Model = model;
+        return this;
+    }
+
+    /// <summary>
+    /// Frees <see cref="Model"/> and the adapter: take the adapter off a model that was trained in place, or dispose that model, first.
+    /// </summary>
+    public void Dispose()
+    {
+        Model?.Dispose();
+        Adapter?.Dispose();
+    }
 }

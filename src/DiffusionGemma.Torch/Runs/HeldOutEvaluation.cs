@@ -4,12 +4,14 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Losses at fixed noise levels: every example's drawn canvas is corrupted at t = 0.05, 0.15, ... 0.95 and decoded once at each. The draws
-/// depend on the seed and the example's index alone, so that two evaluations differ by the weights and nothing else. Ranks take examples in turn.
+/// depend on the seed and the example's index alone, so that two evaluations differ by the weights and nothing else. Ranks take examples in
+/// turn.
 /// </summary>
 internal static class HeldOutEvaluation
 {
     public static EvaluationRecord Run(
-        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, long seed, int step, RankGroups ranks, CancellationToken cancellation)
+        DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, long seed, int step, RankGroups ranks,
+        CancellationToken cancellation)
     {
         using IDisposable quiet = no_grad();
         DiffusionGemmaConfig config = model.Config;
@@ -33,8 +35,10 @@ internal static class HeldOutEvaluation
                 {
                     cache ??= model.Encode(batch.InputIds, batch.AttentionMask, null, new PassContext(Pass.Encoder) { IsIdle = isIdle });
                     Tensor hidden = model.Decode(
-                        batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, new PassContext(Pass.Decoder) { IsIdle = isIdle });
-                    sums[level] += HeadLoss.Sum(hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
+                        batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask,
+                        new PassContext(Pass.Decoder) { IsIdle = isIdle });
+                    sums[level] += HeadLoss.Sum(
+                        hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
                     if (level > 0) continue;
                     (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
                     encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping);
@@ -49,13 +53,20 @@ internal static class HeldOutEvaluation
         }
         double[] all = ranks.Sum([.. sums, encoderSum, scored, pairs]);
         double[] losses = [.. all.Take(sums.Length).Select(sum => sum / Math.Max(all[^2], 1))];
-        return new EvaluationRecord { Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses, EncoderLoss = all[^3] / Math.Max(all[^1], 1) };
+        return new EvaluationRecord
+        {
+            Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses,
+            EncoderLoss = all[^3] / Math.Max(all[^1], 1)
+        };
     }
 
-    /// <summary>An example's drawn canvas at every noise level. The same chances at all: what is corrupted at one is corrupted at all above it.</summary>
-    private static IEnumerable<MicroBatch> Corrupted(TrainingExample example, int index, long seed, int levels, DiffusionGemmaConfig config, Device device)
+    /// <summary>
+    /// An example's drawn canvas at every noise level. The same chances at all: what is corrupted at one is corrupted at all above it.
+    /// </summary>
+    private static IEnumerable<MicroBatch> Corrupted(
+        TrainingExample example, int index, long seed, int levels, DiffusionGemmaConfig config, Device device)
     {
-        using var generator = new Generator(unchecked((ulong)((seed + (3L << 42) + 2654435761L * index) & long.MaxValue)));
+        using var generator = new Generator(Seeds.HeldOut(seed, index));
         int block = (int)(rand(1, generator: generator) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
         int length = example.InputIds.Length;
         float[] chances = rand(length, generator: generator).data<float>().ToArray();
@@ -64,7 +75,8 @@ internal static class HeldOutEvaluation
         {
             double t = (level + 0.5) / levels;
             int[] corrupted = [.. example.InputIds.Select((id, i) => example.LossMask[i] && chances[i] < t ? (int)noise[i] : id)];
-            yield return MicroBatch.Build([example], [new ExampleDraw(corrupted, block, false)], config.CanvasLength, config.PadTokenId, device);
+            yield return MicroBatch.Build(
+                [example], [new ExampleDraw(corrupted, block, false)], config.CanvasLength, config.PadTokenId, device);
         }
     }
 }

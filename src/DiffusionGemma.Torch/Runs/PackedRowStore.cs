@@ -6,8 +6,8 @@ using Microsoft.Win32.SafeHandles;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Packed rows, written once and then read in any order by any thread: in memory, or beyond a limit in a temporary file that is mapped. The file
-/// goes with the store; on Unix it has no name from the start, so that not even a killed process leaves it behind.
+/// Packed rows, written once and then read in any order by any thread: in memory, or beyond a limit in a temporary file that is mapped. The
+/// file goes with the store; on Unix it has no name from the start, so that not even a killed process leaves it behind.
 /// </summary>
 public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
 {
@@ -41,7 +41,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     /// <inheritdoc/>
     public int Count => IsSpilled ? _offsets.Count : _rows.Count;
 
-    /// <summary>Whether the rows are in a file.</summary>
+    /// <summary>True when the rows are in a file.</summary>
     public bool IsSpilled => _file is not null;
 
     /// <summary>A row; one in the file is read anew each time.</summary>
@@ -58,7 +58,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     }
 
     /// <summary>Puts a row at the end.</summary>
-    /// <exception cref="TrainingException">The temporary file cannot be written: the disk is full, or the folder may not be written to. The store is of no more use.</exception>
+    /// <exception cref="TrainingException">The temporary file cannot be written: the disk is full, or the folder may not be written to. The
+    /// store cannot be used any more.</exception>
     public void Add(TrainingExample row)
     {
         ArgumentNullException.ThrowIfNull(row);
@@ -92,7 +93,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
         _map?.Dispose();
         _file?.Dispose();
         _rows.Clear();
-        if (OperatingSystem.IsWindows() && _path.Length > 0) File.Delete(_path);                          // a mapped file's name cannot go before
+        // a mapped file's name cannot go before
+        if (OperatingSystem.IsWindows() && _path.Length > 0) File.Delete(_path);
     }
 
     private void Spill()
@@ -101,7 +103,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
         Guarded(() =>
         {
             Directory.CreateDirectory(_folder);
-            _file = File.OpenHandle(_path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess);
+            _file = File.OpenHandle(
+                _path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess);
             if (!OperatingSystem.IsWindows()) File.Delete(_path);
         });
         foreach (TrainingExample row in _rows) Write(row);
@@ -109,11 +112,15 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
         _rows.Capacity = 0;
     }
 
-    /// <summary>Three numbers (tokens, first canvas, padded length), the ids, and the mask a byte a token; rows start at multiples of four.</summary>
+    /// <summary>
+    /// Three numbers (tokens, first canvas, padded length), the ids, and the mask a byte a token; rows start at multiples of four.
+    /// </summary>
     private void Write(TrainingExample row)
     {
         if (row.LossMask.Length != row.InputIds.Length)
-            throw new TrainingException($"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.");
+            throw new TrainingException(
+                $"Row {_offsets.Count} has {row.InputIds.Length} ids but {row.LossMask.Length} mask values.")
+            { Row = _offsets.Count };
         _offsets.Add(_written + _buffer.Length);
         ReadOnlySpan<int> header = [row.InputIds.Length, row.PrefixLength, row.PaddedLength];
         _buffer.Write(MemoryMarshal.AsBytes(header));
@@ -135,7 +142,11 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     private TrainingExample Read(long offset)
     {
         if (_buffer.Length > 0) Flush();
-        if (_map is null) Guarded(() => _map = MappedFile.FromMapping(_path, MemoryMappedFile.CreateFromFile(_file!, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true), _written));
+        if (_map is null)
+            Guarded(
+                () => _map = MappedFile.FromMapping(_path,
+                    MemoryMappedFile.CreateFromFile(
+                        _file!, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true), _written));
         ReadOnlySpan<int> header = MemoryMarshal.Cast<byte, int>(_map!.Bytes(offset, HeaderNumbers * sizeof(int)));
         int length = header[0];
         offset += HeaderNumbers * sizeof(int);
@@ -144,7 +155,8 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
             MemoryMarshal.Cast<byte, bool>(_map.Bytes(offset + length * sizeof(int), length)).ToArray(), header[1], header[2]);
         if ((_touched += 5L * length) > ForgetAfter)
         {
-            _map.ReleasePages(0, _written);                                                                     // pages that were read would count as this process's memory
+            // pages that were read would count as this process's memory
+            _map.ReleasePages(0, _written);
             _touched = 0;
         }
         return row;
@@ -160,8 +172,12 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
         {
             Dispose();
             throw new TrainingException(
-                $"{_path}: the packed rows do not fit into {_limit} bytes of memory, and cannot be put into a temporary file ({e.Message}). Make room there, name another "
-                + "scratchFolder, or raise maxBytesInMemory.", e);
+                $"{_path}: the packed rows do not fit into {_limit} bytes of memory, and cannot be put into a temporary file "
+                    + $"({e.Message}). Make room there, name another "
+                + "scratchFolder, or raise maxBytesInMemory.", e)
+            {
+                Path = _path,
+            };
         }
     }
 }

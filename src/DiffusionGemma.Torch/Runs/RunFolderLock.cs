@@ -1,6 +1,9 @@
 namespace DiffusionGemma;
 
-/// <summary>Keeps a second run, in this process or another, out of a run's folder. The system takes it back when the process ends, however it ends.</summary>
+/// <summary>
+/// Keeps a second run, in this process or another, out of a run's folder. The operating system releases it when the process ends, however
+/// it ends.
+/// </summary>
 internal sealed class RunFolderLock : IDisposable
 {
     private readonly FileStream _file;
@@ -19,8 +22,13 @@ internal sealed class RunFolderLock : IDisposable
         {
             throw new TrainingException(
                 e is IOException && File.Exists(path)
-                    ? $"{folder} is in use by another run that is going on ({e.Message}). Wait for it or stop it, or name another folder in FineTuneOptions.Checkpoints."
-                    : $"{folder} cannot hold the run's checkpoints ({e.Message}). Name a folder that can be written to in FineTuneOptions.Checkpoints.", e);
+                    ? $"{folder} is in use by another run that is going on ({e.Message}). Wait for it or stop it, or name another folder "
+                        + "in FineTuneOptions.Checkpoints."
+                    : $"{folder} cannot hold the run's checkpoints ({e.Message}). Name a folder that can be written to in "
+                        + "FineTuneOptions.Checkpoints.", e)
+            {
+                Path = folder,
+            };
         }
     }
 

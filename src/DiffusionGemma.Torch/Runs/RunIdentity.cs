@@ -5,15 +5,16 @@ using System.Security.Cryptography;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What must be the same for a resumed run to give the losses of one that was never stopped: base, rows, and every option that enters the
-/// arithmetic, by the name that the user knows it by.
+/// Everything that a resumed run must share with the run it continues, to give the losses of one that was never stopped: base, rows, and
+/// every option that enters the arithmetic. Options are named without their group, as run checkpoints have always named them.
 /// </summary>
 internal static class RunIdentity
 {
-    /// <summary>The entry that enters no loss, but which weights are the best and when a run ends early.</summary>
+    /// <summary>The entry that changes no loss, but the choice of the best weights and the early stop.</summary>
     public const string Evaluation = nameof(FineTuneOptions.Evaluation);
 
-    public static SortedDictionary<string, string> Of(DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions o, int steps, long seed)
+    public static SortedDictionary<string,
+        string> Describe(DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions o, int steps, long seed)
     {
         static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
         var identity = new SortedDictionary<string, string>(StringComparer.Ordinal)
@@ -43,24 +44,35 @@ internal static class RunIdentity
             [nameof(o.Objective.SelfConditioningProbability)] = Text(o.Objective.SelfConditioningProbability),
             [nameof(o.Objective.NoiseFloor)] = Text(o.Objective.NoiseFloor),
             [nameof(o.Lora)] = model.Adapter is { } adapter && o.Lora is not null ? $"{adapter.Config} on {Modules(adapter)}" : "none",
-            [Evaluation] = o.Evaluation is { } e ? Text($"{e.Examples.Count} rows ({Fingerprint(e.Examples)[..16]}) every {e.EverySteps} steps, {(e.KeepBest ? "best kept" : "none kept")}, patience {e.Patience}") : "none",
+            [Evaluation] = o.Evaluation is { } evaluation ? Describe(evaluation) : "none",
         };
         return identity;
     }
 
     /// <summary>The options that differ and are not accepted, with both values.</summary>
-    public static IEnumerable<string> Differences(IReadOnlyDictionary<string, string> was, IReadOnlyDictionary<string, string> now, IReadOnlyList<string> accepted) =>
+    public static IEnumerable<string> Differences(
+        IReadOnlyDictionary<string, string> was, IReadOnlyDictionary<string, string> now, IReadOnlyList<string> accepted) =>
         from name in now.Keys.Union(was.Keys).Except(accepted)
         let before = was.GetValueOrDefault(name, "absent")
         let after = now.GetValueOrDefault(name, "absent")
         where before != after
         select $"{name} was {before} and is {after} now";
 
-    /// <exception cref="TrainingException">A name is of no option that can differ.</exception>
+    /// <exception cref="TrainingException">A name is not one of an option that may differ.</exception>
     public static void RequireKnown(IReadOnlyList<string> accepted, IReadOnlyDictionary<string, string> identity)
     {
         if (accepted.FirstOrDefault(name => !identity.ContainsKey(name)) is string stranger)
-            throw new TrainingException($"FineTuneOptions.Checkpoints.AcceptChanged names '{stranger}'; what may differ is {string.Join(", ", identity.Keys)}.");
+            throw new TrainingException(
+                $"FineTuneOptions.Checkpoints.AcceptChanged names '{stranger}'; what may differ is {string.Join(", ", identity.Keys)}.")
+            {
+                Option = "FineTuneOptions.Checkpoints.AcceptChanged",
+            };
+    }
+
+    private static string Describe(EvaluationOptions e)
+    {
+        string rows = $"{e.Examples.Count} rows ({Fingerprint(e.Examples)[..16]})", best = e.KeepBest ? "best kept" : "none kept";
+        return string.Create(CultureInfo.InvariantCulture, $"{rows} every {e.EverySteps} steps, {best}, patience {e.Patience}");
     }
 
     private static string Modules(LoraAdapter adapter) =>

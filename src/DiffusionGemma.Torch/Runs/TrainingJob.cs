@@ -3,22 +3,23 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>One call of <see cref="FineTuner"/>: the run that every rank makes, and how what the ranks have trained becomes one model.</summary>
+/// <summary>One call of <see cref="FineTuner"/>: the run of every rank, and one result made of the parts that ranks have trained.</summary>
 /// <param name="Examples">The rows.</param>
-/// <param name="Lengths">Tokens of each.</param>
+/// <param name="Lengths">Tokens of each row.</param>
 /// <param name="Options">How to train.</param>
 /// <param name="Steps">Steps of the whole run.</param>
-/// <param name="Progress">Told after every step.</param>
-/// <param name="Cancellation">Looked at between micro-batches.</param>
+/// <param name="Progress">Receives a record after every step.</param>
+/// <param name="Cancellation">Checked between micro-batches.</param>
 internal sealed record TrainingJob(
-    IReadOnlyList<TrainingExample> Examples, int[] Lengths, FineTuneOptions Options, int Steps, IProgress<StepRecord>? Progress, CancellationToken Cancellation)
+    IReadOnlyList<TrainingExample> Examples, int[] Lengths, FineTuneOptions Options, int Steps, IProgress<StepRecord>? Progress,
+    CancellationToken Cancellation)
 {
     /// <summary>Wraps each rank's group of all ranks, to count or to disturb its collectives; null: the group itself.</summary>
     public Func<IProcessGroup, IProcessGroup>? Observe { get; init; }
 
-    private long Seed => Options.Seed ?? FineTuneOptions.DefaultSeed;
+    private long Seed => Options.Seed ?? Seeds.Default;
 
-    /// <summary>One rank: the model itself is trained.</summary>
+    /// <summary>Trains a model in place, on one rank.</summary>
     public FineTuneResult InPlace(DiffusionGemmaModel model)
     {
         LoraAdapter? created = Options.Lora is not null && model.Adapter is null ? LoraAdapter.Create(model, Options.Lora, Seed) : null;
@@ -36,7 +37,32 @@ internal sealed record TrainingJob(
         }
     }
 
-    /// <summary>Ranks train parts of the model, and it gets what they have trained.</summary>
+    /// <summary>
+    /// Loads a checkpoint and trains it on one rank. The model is in the result where it answers as what was trained and saved.
+    /// </summary>
+    public FineTuneResult OnOneRank(string folder, Device device, ScalarType precision)
+    {
+        var model = DiffusionGemmaModel.Load(folder, device, precision);
+        try
+        {
+            FineTuneResult result = InPlace(model);
+            if (Options.Lora is not null) return result.With(model);
+            model.Save(Path.GetFullPath(Options.OutputFolder!));
+            if (model.DType == model.Config.DType) return result.With(model);
+            // the folder's weights are rounded to the checkpoint's dtype
+            model.Dispose();
+            return result;
+        }
+        catch
+        {
+            LoraAdapter? adapter = model.Adapter;
+            model.Dispose();
+            adapter?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Trains parts of a model on several ranks and copies the trained values back.</summary>
     public FineTuneResult OnRanks(RankLayout layout, DiffusionGemmaModel model)
     {
         FineTuneResult? result = null;
@@ -46,46 +72,57 @@ internal sealed record TrainingJob(
         Run(layout, model.Config, model.DType, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = model.Share(ranks.Device, ranks.Experts, trains);
-            using LoraAdapter? adapter = Options.Lora is null ? null
-                : model.Adapter is { } existing ? existing.Map((tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size)
-                : LoraAdapter.Create(share, Options.Lora, Seed);
+            using LoraAdapter? adapter = AdapterOf(share, model.Adapter, ranks);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
             ranks.World.Activity = "collecting what was trained";
-            if (adapter is not null)
+            if (adapter is null)
             {
-                if (Whole(adapter, ranks, model.Device, reports) is { } whole) (collected, finish) = (whole, kept => Result(run, end, model, kept));
-            }
-            else
-            {
-                Deliver(share, ranks, reports ? model : null);
+                TrainedParts.CopyTo(share, ranks, reports ? model : null);
                 if (reports) result = Result(run, end, model, null);
             }
+            else if (TrainedParts.GatherAdapter(adapter, ranks, model.Device, reports) is { } whole)
+            {
+                (collected, finish) = (whole, kept => Result(run, end, model, kept));
+            }
         }, () => collected?.Dispose());
-        return result ?? finish!(Take(collected!, model));                                     // the model changes when all ranks are done
+        // the model changes when all ranks are done
+        return result ?? finish!(TrainedParts.SetAdapter(collected!, model));
     }
 
-    /// <summary>Ranks read and train their parts of a checkpoint; what they have trained is one adapter, or one folder.</summary>
+    /// <summary>Trains a checkpoint on several ranks, which each read their part, into one adapter or one folder.</summary>
     public FineTuneResult OnRanks(RankLayout layout, Checkpoint checkpoint, ScalarType precision)
     {
         FineTuneResult? result = null;
         Run(layout, checkpoint.Config, precision, (ranks, reports) =>
         {
             using DiffusionGemmaModel share = DiffusionGemmaModel.LoadShare(checkpoint, ranks.Device, precision, ranks.Experts);
-            using LoraAdapter? adapter = Options.Lora is null ? null : LoraAdapter.Create(share, Options.Lora, Seed);
+            using LoraAdapter? adapter = AdapterOf(share, null, ranks);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
             ranks.World.Activity = "collecting what was trained";
-            LoraAdapter? whole = adapter is null ? null : Whole(adapter, ranks, CPU, reports);
-            if (adapter is null) Save(share, ranks);
+            LoraAdapter? whole = adapter is null ? null : TrainedParts.GatherAdapter(adapter, ranks, CPU, reports);
+            if (adapter is null) TrainedParts.Save(share, ranks, Options.OutputFolder!);
             if (reports) result = Result(run, end, share, whole);
         }, () => result?.Dispose());
         return result!;
     }
 
+    /// <summary>A rank's part of a given adapter, or of a new one; null in full fine-tuning.</summary>
+    private LoraAdapter? AdapterOf(DiffusionGemmaModel share, LoraAdapter? existing, RankGroups ranks)
+    {
+        if (Options.Lora is null) return null;
+        return existing is null
+            ? LoraAdapter.Create(share, Options.Lora, Seed)
+            : existing.Map(
+                (tensor, slice) => slice.Select(tensor, ranks.Experts).to(ranks.Device).clone(), experts => experts / ranks.Experts.Size);
+    }
+
     private void Run(RankLayout layout, DiffusionGemmaConfig config, ScalarType dtype, Action<RankGroups, bool> body, Action? failed = null)
     {
-        if (layout.First == 0) Options.Run.Notices?.Report(layout.Describe(TrainingPlan.Of(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
+        if (layout.First == 0)
+            Options.Run.Notices?.Report(
+                layout.Describe(TrainingPlan.Compute(config, Options, dtype, Lengths.Max(), layout.World, layout.ExpertParallel)));
         IReadOnlyList<IProcessGroup> groups = layout.Connect(Options.Parallel.CollectiveTimeout);
         if (Observe is { } observe) groups = [.. groups.Select(observe)];
         ExceptionDispatchInfo? together = null;
@@ -122,7 +159,7 @@ internal sealed record TrainingJob(
     private (TrainingRun Run, RunEnd End) Train(DiffusionGemmaModel model, RankGroups ranks, bool reports)
     {
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
-        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
         try
         {
@@ -135,71 +172,20 @@ internal sealed record TrainingJob(
         }
     }
 
-    private static IReadOnlyList<TrainedParameter> Parameters(DiffusionGemmaModel model) =>
-        [.. model.Stack.Parameters.Where(p => FullFineTuning.Trains(p.Key)).Select(p => new TrainedParameter(p.Key, p.Value, DiffusionGemmaModel.IsStack(p.Key) ? ExpertSlice.First : ExpertSlice.None))];
-
     private static FineTuneResult Result(TrainingRun run, RunEnd end, DiffusionGemmaModel model, LoraAdapter? adapter)
     {
-        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? Parameters(model);
+        IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         int owners = adapter is null ? model.Stack.ExpertRanks.Size : 1;
-        return new FineTuneResult(
-            [.. run.History], adapter, adapter?.Modules ?? [.. trained.Select(p => p.Name)],
-            trained.Sum(p => p.Value.numel() * (p.Slice == ExpertSlice.None ? 1 : owners)), run.History.Evaluations, run.Notices, end);
-    }
-
-    /// <summary>The adapter of which ranks have parts, for the rank that keeps it. A collective.</summary>
-    private static LoraAdapter? Whole(LoraAdapter adapter, RankGroups ranks, Device device, bool keeps)
-    {
-        LoraAdapter whole = adapter.Map((tensor, slice) => Whole(tensor, slice, ranks).to(device).clone(), experts => experts * ranks.Experts.Size);
-        if (keeps) return whole;
-        whole.Dispose();
-        return null;
-    }
-
-    /// <summary>A model's new adapter; or its old one, with the new values.</summary>
-    private static LoraAdapter Take(LoraAdapter whole, DiffusionGemmaModel model)
-    {
-        if (model.Adapter is not { } existing) return model.Adapter = whole;
-        using IDisposable quiet = no_grad();
-        using var scope = NewDisposeScope();
-        foreach ((Tensor to, Tensor from) in existing.Parameters().Zip(whole.Parameters(), (a, b) => (a.Value, b.Value))) to.copy_(from);
-        whole.Dispose();
-        return existing;
-    }
-
-    /// <summary>A model takes over, a tensor at a time, what ranks have trained. A collective.</summary>
-    private static void Deliver(DiffusionGemmaModel share, RankGroups ranks, DiffusionGemmaModel? model)
-    {
-        using IDisposable quiet = no_grad();
-        foreach (TrainedParameter parameter in Parameters(share))
+        return new FineTuneResult
         {
-            using var scope = NewDisposeScope();
-            Tensor whole = Whole(parameter.Value.detach(), parameter.Slice, ranks);
-            model?.Stack.Parameters[parameter.Name].copy_(whole);
-        }
-        model?.Changed.UnionWith(share.Changed);
-    }
-
-    /// <summary>A Hugging Face folder with the trained weights, written by the first rank a tensor at a time. A collective.</summary>
-    private void Save(DiffusionGemmaModel share, RankGroups ranks)
-    {
-        TrainedParameter[] stacks = [.. Parameters(share).Where(p => p.Slice != ExpertSlice.None && share.Changed.Contains(p.Name))];
-        ParameterGather.Run(
-            ranks,
-            // One set of experts is enough.
-            n => (ranks.FirstRankOfExpertSet == 0 ? stacks[n].Value.detach().flatten() : empty(0, dtype: share.DType, device: ranks.Device), 0, stacks[n]),
-            whole => share.SaveGathered(Options.OutputFolder!, stacks.Index().ToDictionary(s => s.Item.Name, s => (Func<Func<Tensor>, Tensor>)(_ => whole(s.Index)))));
-    }
-
-    /// <summary>A tensor of which ranks have parts, on every rank. A collective.</summary>
-    private static Tensor Whole(Tensor part, ExpertSlice slice, RankGroups ranks)
-    {
-        if (slice == ExpertSlice.None || ranks.Experts.Size == 1) return part;
-        using var scope = NewDisposeScope();
-        int owners = ranks.Experts.Size;
-        Tensor parts = empty([owners, .. part.shape], dtype: part.dtype, device: part.device), whole = empty(slice.WholeShape(part.shape, owners), dtype: part.dtype, device: part.device);
-        ranks.Experts.AllGather(part.contiguous(), parts);
-        for (int owner = 0; owner < owners; owner++) slice.CopyTo(parts[owner], whole, owner, owners);
-        return whole.MoveToOuterDisposeScope();
+            History = [.. run.History],
+            Evaluations = run.History.Evaluations,
+            Notices = run.Notices,
+            End = end,
+            Adapter = adapter,
+            Device = model.Device,
+            TrainedTensors = adapter?.Modules ?? [.. trained.Select(p => p.Name)],
+            TrainedParameterCount = trained.Sum(p => p.Value.numel() * (p.Slice == ExpertSlice.None ? 1 : owners)),
+        };
     }
 }

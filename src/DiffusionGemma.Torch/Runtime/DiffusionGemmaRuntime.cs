@@ -7,11 +7,12 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What this process computes with, and whether it is safe to.</summary>
+/// <summary>The libtorch that this process computes with, its devices, and checks that it is safe to use.</summary>
 public static class DiffusionGemmaRuntime
 {
     private const string Mend =
-        "The build mends TorchSharp through the targets that come with the DiffusionGemma.Torch package: reference the package from the application "
+        "The build mends TorchSharp through the targets that come with the DiffusionGemma.Torch package: reference the package from the "
+            + "application "
         + "(not a copied assembly), leave the property MendTorchSharp unset, and build or publish anew.";
 
     private static readonly Lock Gate = new();
@@ -20,7 +21,8 @@ public static class DiffusionGemmaRuntime
     /// <summary>
     /// The device that a run takes where none is named: the first CUDA device, or the CPU where the machine has no NVIDIA GPU.
     /// </summary>
-    /// <exception cref="PlatformNotSupportedException">There is a GPU, but the loaded backend cannot use it: nothing falls back to the CPU in silence.</exception>
+    /// <exception cref="PlatformNotSupportedException">There is a GPU, but the loaded backend cannot use it: nothing falls back to the CPU
+    /// in silence.</exception>
     public static Device DefaultDevice
     {
         get
@@ -29,17 +31,23 @@ public static class DiffusionGemmaRuntime
             if (CudaReady(out _)) return CUDA;
             if (!HasNvidiaGpu()) return CPU;
             throw new PlatformNotSupportedException(
-                $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU all the same, name it: torch.CPU as the device, or FineTuneOptions.Devices = [torch.CPU].");
+                $"This machine has an NVIDIA GPU, but the loaded backend computes on the CPU only. {CudaAdvice} To compute on the CPU "
+                    + "all the same, name it: torch.CPU as the device, or FineTuneOptions.Devices = [torch.CPU].");
         }
     }
 
+    /// <summary>The compute dtype where none is named: bfloat16 on CUDA, float32 elsewhere.</summary>
+    public static ScalarType DefaultPrecision(Device device) => device.type == DeviceType.CUDA ? ScalarType.BFloat16 : ScalarType.Float32;
+
     private const string CudaAdvice = "Reference TorchSharp-cuda-linux or TorchSharp-cuda-windows (0.107.0) in place of TorchSharp-cpu.";
 
-    /// <summary>What was found, and what is missing, in words: versions, whether TorchSharp is mended, backend, devices, threads.</summary>
+    /// <summary>Describes what was found and what is missing: versions, TorchSharp's patch, backend, devices, threads.</summary>
     public static string Describe()
     {
         var text = new StringBuilder();
-        text.AppendLine($"DiffusionGemma {Version(typeof(DiffusionGemmaRuntime).Assembly)} on .NET {Environment.Version}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores");
+        text.AppendLine(
+            $"DiffusionGemma {Version(typeof(DiffusionGemmaRuntime).Assembly)} on .NET {Environment.Version}, "
+                + $"{RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores");
         text.AppendLine($"TorchSharp {Version(typeof(torch).Assembly)}: {(IsMended ? "mended" : $"NOT mended, unusable. {Mend}")}");
         Exception? failure = LoadFailure();
         if (failure is not null)
@@ -53,7 +61,9 @@ public static class DiffusionGemmaRuntime
         return text.ToString();
     }
 
-    /// <summary>Throws, with what to do, where TorchSharp is unmended, its native library does not load, or a device is not there.</summary>
+    /// <summary>
+    /// Throws, with what to do, where TorchSharp is unmended, its native library does not load, or a device is not there.
+    /// </summary>
     /// <param name="device">Null: the CPU. (Even to name torch.CPU loads the native library.)</param>
     internal static void EnsureUsable(Device? device = null)
     {
@@ -62,7 +72,9 @@ public static class DiffusionGemmaRuntime
             if (!_cpuReady)
             {
                 if (!IsMended)
-                    throw new PlatformNotSupportedException($"The TorchSharp that was loaded is as released: a garbage collection may free tensors in use and corrupt memory. {Mend}");
+                    throw new PlatformNotSupportedException(
+                        "The TorchSharp that was loaded is as released: a garbage collection may free tensors in use and corrupt "
+                            + $"memory. {Mend}");
                 if (LoadFailure() is { } failure) throw new DllNotFoundException(LoadAdvice(failure), failure);
                 _cpuReady = true;
             }
@@ -83,15 +95,18 @@ public static class DiffusionGemmaRuntime
             InitializeDeviceType(DeviceType.CPU);
             return null;
         }
-        catch (Exception e) when (e is NotSupportedException or DllNotFoundException or TypeInitializationException or BadImageFormatException)
+        catch (Exception e) when (
+            e is NotSupportedException or DllNotFoundException or TypeInitializationException or BadImageFormatException)
         {
             return e;
         }
     }
 
     private static string LoadAdvice(Exception failure) =>
-        $"TorchSharp's native library cannot be loaded ({failure.GetBaseException().Message.Trim().Split('\n')[0].Trim()}) Reference a backend package from the application: TorchSharp-cpu 0.107.0, or "
-        + "TorchSharp-cuda-linux / TorchSharp-cuda-windows. On Linux the library also fails to load where it was not mended and libstdc++ is older than GCC 13's. " + Mend;
+        $"TorchSharp's native library cannot be loaded ({failure.GetBaseException().Message.Trim().Split('\n')[0].Trim()}) Reference a "
+            + "backend package from the application: TorchSharp-cpu 0.107.0, or "
+        + "TorchSharp-cuda-linux / TorchSharp-cuda-windows. On Linux the library also fails to load where it was not mended and "
+        + "libstdc++ is older than GCC 13's. " + Mend;
 
     private static bool CudaReady(out string reason)
     {
@@ -104,7 +119,8 @@ public static class DiffusionGemmaRuntime
         {
             reason = e.Message.Trim() + " ";
         }
-        reason += HasNvidiaGpu() ? $"there is an NVIDIA GPU, but this backend cannot use it. {CudaAdvice}" : "no NVIDIA GPU or driver was found.";
+        reason += HasNvidiaGpu() ? $"there is an NVIDIA GPU, but this backend cannot use it. {CudaAdvice}"
+            : "no NVIDIA GPU or driver was found.";
         return false;
     }
 
@@ -112,5 +128,6 @@ public static class DiffusionGemmaRuntime
         File.Exists("/dev/nvidia0") || OperatingSystem.IsWindows() && File.Exists(Path.Combine(Environment.SystemDirectory, "nvcuda.dll"));
 
     private static string Version(Assembly assembly) =>
-        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? assembly.GetName().Version?.ToString() ?? "?";
+        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]
+            ?? assembly.GetName().Version?.ToString() ?? "?";
 }

@@ -3,19 +3,20 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The threads that operators use, which are a thread's own setting: but it is also what threads begin with that use torch for the first time
-/// afterwards, and a thread's first use overwrites what was set on it before.
+/// Number of threads of libtorch's operators. It is a setting of each thread, but also the initial setting of threads that use torch for
+/// the first time afterwards, and a thread's first use overwrites an earlier setting of its own.
 /// </summary>
 internal static class TorchThreads
 {
-    /// <summary>Sets the calling thread's, for good.</summary>
+    /// <summary>Sets the number of the calling thread.</summary>
     public static void SetHere(int threads)
     {
-        _ = get_num_threads();                                                                   // the first use, before another thread's setting could come in between
+        // the first use, before another thread's setting could come in between
+        _ = get_num_threads();
         set_num_threads(threads);
     }
 
-    /// <summary>Sets the calling thread's, and what other threads will begin with.</summary>
+    /// <summary>Sets the number of the calling thread, and the number that new threads begin with.</summary>
     public static void SetHere(int threads, int elsewhere)
     {
         SetHere(threads);

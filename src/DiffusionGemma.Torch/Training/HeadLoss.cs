@@ -3,22 +3,22 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Summed cross-entropy of softcap(h Wᵀ) against targets, a chunk of tokens at a time: of the logits [N,V], which for one row of the real
-/// model are a gigabyte in float32, no more than a chunk is ever there. Gradients are computed with the loss, from the same logits: what
-/// follows the sum is a factor that is known beforehand. Not a function of autograd's, then: a backward starts from the hidden state's
-/// gradient, and the head's is added to its buffer as it comes.
+/// Summed cross-entropy of softcap(h Wᵀ) against targets, in chunks of tokens: the logits [N,V] of one row of the real model are a gigabyte
+/// in float32, and only one chunk of them exists at a time. Gradients are computed together with the loss, from the same logits, because
+/// the factor of the sum in the total loss is known beforehand; there is no autograd function. The hidden state's gradient starts the
+/// backward, the head's is added to its buffer.
 /// <para>
 /// z = h Wᵀ, s = c · tanh(z / c), loss = Σ logsumexp(s) - s_target; dz = (softmax(s) - onehot) · (1 - (s / c)²), dh = dz W, dW = dzᵀ h.
 /// </para>
 /// </summary>
 internal static class HeadLoss
 {
-    /// <summary>Numbers in a chunk's logits, where that is not too few tokens for a product of matrices to be worth its reading of W.</summary>
+    /// <summary>Logits of a chunk, but at least <see cref="LeastChunk"/> tokens: fewer would not be worth reading W.</summary>
     private const long ChunkElements = 1 << 23;
 
     private const long LeastChunk = 128;
 
-    /// <summary>Tokens whose logits are there at once, at most.</summary>
+    /// <summary>Most tokens of a chunk.</summary>
     public static long Chunk(long vocabulary) => Math.Max(LeastChunk, ChunkElements / vocabulary);
 
     /// <summary>The sum alone.</summary>
@@ -27,18 +27,19 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) => Run(hidden, weight, targets, mask, cap, null, null).Sum;
+    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) =>
+        Run(hidden, weight, targets, mask, cap, null, null).Sum;
 
     /// <summary>
-    /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none), while the
-    /// head's, where it trains, is added up.
+    /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none),
+    /// while the head's, where it trains, is added up.
     /// </summary>
     /// <param name="hidden">[...,H].</param>
     /// <param name="weight">The head [V,H].</param>
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    /// <param name="factor">What the sum is multiplied by in the loss.</param>
+    /// <param name="factor">Factor of the sum in the loss.</param>
     /// <param name="gradients">Where the head's gradient is added.</param>
     public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
         Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>
@@ -57,7 +58,8 @@ internal static class HeadLoss
         foreach (Tensor part in Parts(chosen, Chunk(weight.shape[0])))
         {
             using var inner = NewDisposeScope();
-            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight), target = targets.index_select(0, part).unsqueeze(-1);
+            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight),
+                target = targets.index_select(0, part).unsqueeze(-1);
             bool withGradient = gradient is not null || buffer is not null;
             sum.add_(Kernels.CappedCrossEntropy(logits, target, cap, withGradient));
             gradient?.index_copy_(0, part, Kernels.MatMul(logits, weight).mul_(factor!.Value));

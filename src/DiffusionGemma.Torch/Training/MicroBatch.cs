@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The tensors of some rows of a global batch, rows padded on the right, of each only the drawn canvas.
+/// The tensors of some rows of a global batch, padded on the right; of each row only the drawn canvas is decoded.
 /// <code>
 /// canvas 4, block 1 drawn     clean    p p p r r r r R R R R     InputIds, seen by the encoder
 ///                             noised   . . . . . . . R x R y     CanvasIds, seen by the decoder from Starts = 7 on
@@ -13,18 +13,19 @@ internal sealed record MicroBatch(
     Tensor InputIds, Tensor AttentionMask, Tensor Starts, Tensor CanvasIds, Tensor CanvasTargets, Tensor CanvasMask, Tensor Supervised,
     Tensor? ConditionedRows)
 {
-    /// <summary>What a rank without rows runs beside the others: a row of one pad token and a canvas of one, of which nothing is scored.</summary>
+    /// <summary>The micro-batch of a rank without rows: one pad token and a canvas of one, unscored.</summary>
     public static MicroBatch Idle(int padId, Device device)
     {
         Tensor ids = full([1, 1], padId, dtype: ScalarType.Int64, device: device), all = ones(1, 1, dtype: ScalarType.Bool, device: device);
         return new MicroBatch(
-            ids, all, ones(1, dtype: ScalarType.Int64, device: device), ids, ids, all, zeros_like(all), empty(0, dtype: ScalarType.Int64, device: device));
+            ids, all, ones(1, dtype: ScalarType.Int64, device: device), ids, ids, all, zeros_like(all),
+            empty(0, dtype: ScalarType.Int64, device: device));
     }
 
     /// <param name="examples">The micro-batch's rows.</param>
     /// <param name="draws">Their draws.</param>
     /// <param name="canvasLength">Tokens a canvas.</param>
-    /// <param name="padId">What fills shorter rows; never seen.</param>
+    /// <param name="padId">The token that fills shorter rows; masked.</param>
     /// <param name="device">Where the tensors go.</param>
     public static MicroBatch Build(
         IReadOnlyList<TrainingExample> examples, IReadOnlyList<ExampleDraw> draws, int canvasLength, int padId, Device device)
@@ -56,6 +57,7 @@ internal sealed record MicroBatch(
         return new MicroBatch(
             tensor(ids, device: device), tensor(attended, device: device), tensor(Array.ConvertAll(starts, s => (long)s), device: device),
             tensor(canvasIds, device: device), tensor(targets, device: device), tensor(inCanvas, device: device),
-            tensor(supervised, device: device), conditioned.Length == rows ? null : tensor(conditioned, dtype: ScalarType.Int64, device: device));
+            tensor(supervised, device: device),
+            conditioned.Length == rows ? null : tensor(conditioned, dtype: ScalarType.Int64, device: device));
     }
 }

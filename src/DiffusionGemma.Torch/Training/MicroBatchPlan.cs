@@ -1,7 +1,7 @@
 namespace DiffusionGemma;
 
 /// <summary>
-/// How a global batch is split into micro-batches: rows of like length together, so that little is padded. Draws and denominators belong to
+/// Splits a global batch into micro-batches: rows of similar length together, so that little is padded. Draws and denominators belong to
 /// the global batch, so the split changes nothing but the order in which gradients are added up.
 /// <code>
 /// lengths 30 90 31 88, at most 2 rows     as they come  [30 90] [31 88]   62 + 57 = 119 padded tokens
@@ -21,7 +21,8 @@ internal static class MicroBatchPlan
         foreach (int row in Enumerable.Range(0, lengths.Count).OrderByDescending(row => lengths[row]))
         {
             // Sorted, so the first row of a micro-batch is the longest: all are padded to it.
-            if (batches.Count == 0 || batches[^1].Count == maxRows || (long)(batches[^1].Count + 1) * lengths[batches[^1][0]] > (maxTokens ?? long.MaxValue))
+            if (batches.Count == 0 || batches[^1].Count == maxRows
+                || (long)(batches[^1].Count + 1) * lengths[batches[^1][0]] > (maxTokens ?? long.MaxValue))
                 batches.Add([]);
             batches[^1].Add(row);
         }
@@ -29,8 +30,8 @@ internal static class MicroBatchPlan
     }
 
     /// <summary>
-    /// What each rank works on at the same time: [round][rank] are indices of rows, none where a rank has nothing to do. Micro-batches of like size are
-    /// side by side, so that ranks wait little for each other.
+    /// The micro-batches that ranks work on at the same time: [round][rank] are indices of rows, none where a rank has no micro-batch.
+    /// Micro-batches of similar size share a round, so that ranks wait little for each other.
     /// </summary>
     /// <param name="lengths">Tokens of each row.</param>
     /// <param name="maxRows">Rows a micro-batch at most; fewer where that would leave ranks without any.</param>

@@ -6,4 +6,5 @@ namespace DiffusionGemma;
 /// <param name="Rows">Their indices.</param>
 /// <param name="Examples">The rows, in the global batch's order.</param>
 /// <param name="Draws">One a row.</param>
-internal sealed record PreparedStep(int Step, int Epoch, IReadOnlyList<int> Rows, IReadOnlyList<TrainingExample> Examples, IReadOnlyList<ExampleDraw> Draws);
+internal sealed record PreparedStep(
+    int Step, int Epoch, IReadOnlyList<int> Rows, IReadOnlyList<TrainingExample> Examples, IReadOnlyList<ExampleDraw> Draws);

@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 internal sealed class StepProducer : IDisposable
 {
     private const int Ahead = 2;
-    private readonly Channel<PreparedStep> _channel = Channel.CreateBounded<PreparedStep>(new BoundedChannelOptions(Ahead) { SingleReader = true, SingleWriter = true });
+    private readonly Channel<PreparedStep> _channel =
+        Channel.CreateBounded<PreparedStep>(new BoundedChannelOptions(Ahead) { SingleReader = true, SingleWriter = true });
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _work;
 
@@ -15,7 +16,8 @@ internal sealed class StepProducer : IDisposable
     /// <param name="end">The step after the last.</param>
     /// <param name="make">Makes one; called on the producer's thread, in order.</param>
     public StepProducer(int first, int end, Func<int, PreparedStep> make) =>
-        _work = Task.Factory.StartNew(() => Produce(first, end, make), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        _work = Task.Factory.StartNew(() =>
+            Produce(first, end, make), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <summary>The next step, and how long it was waited for.</summary>
     public (PreparedStep Step, TimeSpan Waited) Next()

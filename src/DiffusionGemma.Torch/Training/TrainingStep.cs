@@ -1,45 +1,107 @@
+using System.Diagnostics;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The losses of a step: means over the whole global batch.</summary>
-internal sealed record StepLosses(double Diffusion, double Encoder, long Tokens);
-
 /// <summary>
-/// Gradients of one global batch, after NeMo AutoModel's DiffusionGemma recipe: encode the clean row; where a coin asks for it decode the
-/// drawn canvas once without gradient; decode it with gradient; score it, and the encoder's next-token prediction. Unlike the recipe only
-/// the drawn canvas is decoded: canvases never see each other, and the others would be scored with weight zero.
+/// One optimiser step, after NeMo AutoModel's DiffusionGemma recipe. A micro-batch: encode the clean rows; where a self-conditioning coin
+/// asks for it decode the drawn canvases once without gradient; decode them with gradient; score them, and the encoder's next-token
+/// prediction. Unlike the recipe only the drawn canvas is decoded: canvases never see each other, and the others would be scored with
+/// weight zero.
 /// <para>
-/// On several ranks each takes its rows of every round; those that own the experts between them go through the same passes together, with rows or without:
-/// which passes there are follows from the draws of all rows, which every rank knows.
+/// On several ranks each takes its rows of every round. Ranks that share a set of experts make the same passes together, with rows or
+/// without: the draws of all rows, which every rank knows, decide which passes there are.
 /// </para>
-/// <para>On a CPU several workers of a rank may take a micro-batch each; what they add up is summed in their order, so that a step has one result.</para>
+/// <para>On a CPU several workers of a rank may take a micro-batch each; their gradients are summed in the workers' order, so that a step
+/// has one result.</para>
 /// </summary>
-internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions options, long seed, RankGroups ranks, AdamW optimizer, Workers workers)
+/// <param name="model">This rank's part of the model.</param>
+/// <param name="trained">The parameters that train.</param>
+/// <param name="options">How to train.</param>
+/// <param name="steps">Steps of the whole run.</param>
+/// <param name="seed">The run's seed.</param>
+/// <param name="ranks">The groups that this rank trains in.</param>
+/// <param name="optimizer">Holds the gradients and updates the weights.</param>
+/// <param name="workers">Threads that work on micro-batches.</param>
+internal sealed class TrainingStep(
+    DiffusionGemmaModel model, IReadOnlyList<TrainedParameter> trained, FineTuneOptions options, int steps, long seed, RankGroups ranks,
+    AdamW optimizer, Workers workers)
 {
-    private readonly WorkerGradients?[] _gradients = [.. Enumerable.Range(0, workers.Count).Select(worker => worker == 0 ? null : optimizer.AddWorker())];
+    private readonly LearningRateSchedule _schedule = new(
+        options.Optimizer.InitialLearningRate, options.LearningRate, options.Optimizer.MinLearningRate, options.WarmupSteps, steps,
+        options.Optimizer.Decay, options.Optimizer.DecayFraction);
 
-    /// <summary>Micro-batches that are worked on at once.</summary>
-    private int Places => ranks.World.Size * workers.Count;
+    private readonly WorkerGradients?[] _gradients =
+        [.. Enumerable.Range(0, workers.Count).Select(worker => worker == 0 ? null : optimizer.AddWorker())];
 
-    /// <summary>Adds the step's gradients up in the optimiser. A collective.</summary>
-    /// <param name="prepared">The global batch and its draws.</param>
-    /// <param name="cancellation">Looked at between micro-batches.</param>
-    public StepLosses Run(PreparedStep prepared, CancellationToken cancellation) =>
-        Run(prepared, MicroBatchPlan.Rounds([.. prepared.Examples.Select(e => e.InputIds.Length)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Places), cancellation);
+    /// <summary>Micro-batches that are worked on at the same time, by all ranks.</summary>
+    private int Parallelism => ranks.World.Size * workers.Count;
 
-    /// <summary>The same with every row of the batch in one micro-batch, which every worker of every rank takes at once.</summary>
-    public void RunEverywhere(PreparedStep prepared, CancellationToken cancellation) =>
-        Run(prepared, [[.. Enumerable.Repeat<int[]>([.. Enumerable.Range(0, prepared.Examples.Count)], Places)]], cancellation);
-
-    private StepLosses Run(PreparedStep prepared, IReadOnlyList<int[][]> rounds, CancellationToken cancellation)
+    /// <summary>Trains on a global batch. A collective.</summary>
+    /// <param name="batch">The global batch and its draws.</param>
+    /// <param name="waited">How long the batch was waited for.</param>
+    /// <param name="cancellation">Checked between micro-batches; the weights are then as before.</param>
+    /// <exception cref="TrainingException">A loss or the gradient norm is not a finite number; the weights are as before.</exception>
+    public StepRecord Run(PreparedStep batch, TimeSpan waited, CancellationToken cancellation)
     {
-        DiffusionGemmaConfig config = model.Config;
-        IReadOnlyList<TrainingExample> examples = prepared.Examples;
+        var clock = Stopwatch.StartNew();
+        using var scope = NewDisposeScope();
 
-        // Denominators are counted over the global batch before any backward: gradients of micro-batches then simply add up.
-        long scored = examples.Zip(prepared.Draws, (e, d) => (long)Canvas(e, d).Count(supervised => supervised)).Sum(), pairs = examples.Sum(e => e.InputIds.Length - 1L);
+        // The losses' denominators are counted over the global batch before any backward: gradients of micro-batches then simply add up.
+        var counts = TokenCounts.Count(batch, model.Config.CanvasLength);
+        int[] lengths = [.. batch.Examples.Select(e => e.InputIds.Length)];
+        IReadOnlyList<int[][]> rounds =
+            MicroBatchPlan.Rounds(lengths, options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Parallelism);
+        (double diffusion, double encoder) = RunMicroBatches(batch, rounds, counts, cancellation);
+
+        Announce(batch, "summing gradients");
+        optimizer.ReduceGradients();
+        double[] losses = ranks.Sum(diffusion, encoder);
+        (diffusion, encoder) = (losses[0], losses[1]);
+        double norm = optimizer.ClipGradients(options.Optimizer.MaxGradientNorm);
+        ThrowIfNotFinite(batch, diffusion, encoder, norm);
+
+        double rate = _schedule.Rate(batch.Step);
+        Announce(batch, "optimiser");
+        optimizer.Step(rate);
+        if (options.Lora is null) model.Changed.UnionWith(trained.Select(p => p.Name));
+        return new StepRecord
+        {
+            Step = batch.Step,
+            Epoch = batch.Epoch,
+            Loss = diffusion + options.Objective.EncoderLossWeight * encoder,
+            DiffusionLoss = diffusion,
+            EncoderLoss = encoder,
+            GradientNorm = norm,
+            LearningRate = rate,
+            Tokens = counts.Tokens,
+            WaitSeconds = waited.TotalSeconds,
+            Seconds = (waited + clock.Elapsed).TotalSeconds,
+            PeakBytes = PeakMemory(),
+        };
+    }
+
+    /// <summary>
+    /// Forward and backward of a whole batch as one micro-batch, on every worker of every rank at the same time, without an optimiser step.
+    /// A collective.
+    /// </summary>
+    /// <param name="batch">The rows and their draws.</param>
+    /// <param name="cancellation">Checked before the passes.</param>
+    public void RunEverywhere(PreparedStep batch, CancellationToken cancellation)
+    {
+        int[] rows = [.. Enumerable.Range(0, batch.Examples.Count)];
+        int[][] round = [.. Enumerable.Repeat(rows, Parallelism)];
+        _ = RunMicroBatches(batch, [round], TokenCounts.Count(batch, model.Config.CanvasLength), cancellation);
+        Announce(batch, "summing gradients");
+        optimizer.ReduceGradients();
+    }
+
+    /// <summary>Adds up the gradients of this rank's micro-batches.</summary>
+    /// <returns>This rank's parts of both mean losses.</returns>
+    private (double Diffusion, double Encoder) RunMicroBatches(
+        PreparedStep batch, IReadOnlyList<int[][]> rounds, TokenCounts counts, CancellationToken cancellation)
+    {
         var means = new (double Diffusion, double Encoder)[workers.Count];
         foreach (int[][] round in rounds)
         {
@@ -47,20 +109,17 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
             workers.Run(worker =>
             {
                 int[] rows = round[ranks.World.Rank * workers.Count + worker];
-                int[] ofSet = ranks.Experts.Size == 1 ? rows : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
+                int[] ofSet = ranks.Experts.Size == 1
+                    ? rows
+                    : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
                 if (ofSet.Length == 0) return;
                 GradientSink sink = _gradients[worker]?.Sink ?? optimizer.Gradients;
-                (double diffusion, double encoder) = RunMicroBatch(prepared, rows, ofSet, sink, Math.Max(scored, 1), Math.Max(pairs, 1));
+                (double diffusion, double encoder) =
+                    RunMicroBatch(batch, rows, ofSet, sink, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
                 means[worker] = (means[worker].Diffusion + diffusion, means[worker].Encoder + encoder);
             });
         }
-        At(prepared, "summing gradients");
-        optimizer.ReduceGradients();
-        double[] losses = ranks.Sum(means.Sum(m => m.Diffusion), means.Sum(m => m.Encoder));
-        return new StepLosses(losses[0], losses[1], examples.Sum(e => (long)e.InputIds.Length));
-
-        IEnumerable<bool> Canvas(TrainingExample example, ExampleDraw draw) =>
-            example.LossMask.Skip(example.PrefixLength + draw.Block * config.CanvasLength).Take(config.CanvasLength);
+        return (means.Sum(m => m.Diffusion), means.Sum(m => m.Encoder));
     }
 
     /// <summary>A micro-batch forward and backward: its parts of both means.</summary>
@@ -70,7 +129,8 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
     /// <param name="sink">Memory that gradients are added to.</param>
     /// <param name="scored">Canvas positions of the global batch that are scored.</param>
     /// <param name="pairs">Next tokens of the global batch that are scored.</param>
-    private (double Diffusion, double Encoder) RunMicroBatch(PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
+    private (double Diffusion, double Encoder) RunMicroBatch(
+        PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
     {
         using IDisposable gradients = enable_grad();
         using var scope = NewDisposeScope();
@@ -79,21 +139,25 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         MicroBatch batch = isIdle
             ? MicroBatch.Idle(config.PadTokenId, model.Device)
             : MicroBatch.Build(
-                [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength, config.PadTokenId, model.Device);
+                [.. rows.Select(r => prepared.Examples[r])], [.. rows.Select(r => prepared.Draws[r])], config.CanvasLength,
+                config.PadTokenId, model.Device);
         var context = new PassContext(Pass.Encoder)
         {
             Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing,
         };
 
-        At(prepared, "encoding");
-        using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1), decoderDropout = Dropout(prepared, rows, 2);
+        Announce(prepared, "encoding");
+        using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1),
+            decoderDropout = Dropout(prepared, rows, 2);
         using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask, null, context with { Dropout = encoderDropout });
-        At(prepared, "first pass");
+        Announce(prepared, "first pass");
         context = context with { Pass = Pass.Decoder };
-        Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned) ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
-        At(prepared, "decoding");
+        Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned)
+            ? FirstPass(batch, cache, context with { Dropout = firstDropout }) : null;
+        Announce(prepared, "decoding");
         Tensor decoded = model.Decode(
-            batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask, context with { Dropout = decoderDropout });
+            batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask,
+            context with { Dropout = decoderDropout });
         firstLogits?.Dispose();
 
         (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
@@ -102,29 +166,35 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
         (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
             encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink);
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
-        At(prepared, "backward");
+        Announce(prepared, "backward");
         context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);
         return (diffusionSum / scored, encoderSum / pairs);
     }
 
-    /// <summary>What the encoder is scored on: of each row's hidden states all but the last [B,S-1,H], the tokens that follow, and which are real.</summary>
+    /// <summary>
+    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], the tokens that follow them, and the
+    /// mask of real ones.
+    /// </summary>
     public static (Tensor Hidden, Tensor Targets, Tensor Mask) NextTokens(EncoderCache cache, MicroBatch batch)
     {
         long length = batch.InputIds.shape[1] - 1;
         return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
     }
 
-    /// <summary>The dropout masks of one pass over some rows; each pass draws its own, so they do not depend on the passes a rank makes in between.</summary>
+    /// <summary>
+    /// The dropout masks of one pass over some rows; each pass draws its own, so they do not depend on the passes a rank makes in between.
+    /// </summary>
     private DropoutStream? Dropout(PreparedStep step, int[] rows, int pass) =>
         options.Lora is not null && model.Adapter is { Config.Dropout: > 0 and double probability }
-            ? new DropoutStream(probability, unchecked(seed + 104_729L * step.Step + rows.FirstOrDefault() + ((long)pass << 40)))
+            ? new DropoutStream(probability, Seeds.Dropout(seed, step.Step, rows.FirstOrDefault(), pass))
             : null;
 
-    private void At(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
+    /// <summary>Names the phase for the error of a rank that the others wait for.</summary>
+    private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
 
     /// <summary>
-    /// What the scored pass is conditioned on, [n,C,V]: the canvases of those rows whose coin asks for it, decoded without gradient and without
-    /// conditioning. Null where none does; the rank then only takes part in the others' pass.
+    /// Logits [n,C,V] that the scored pass is conditioned on: the canvases of the rows whose coin is true, decoded without gradient and
+    /// without conditioning. Null where no coin is; the rank then only takes part in the others' pass.
     /// </summary>
     private Tensor? FirstPass(MicroBatch batch, EncoderCache cache, PassContext context)
     {
@@ -144,4 +214,29 @@ internal sealed class TrainingStep(DiffusionGemmaModel model, FineTuneOptions op
 
     private Tensor Decode(MicroBatch batch, EncoderCache cache, PassContext context) =>
         model.Decode(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context);
+
+    /// <summary>Throws on every rank alike: all have the same numbers.</summary>
+    private void ThrowIfNotFinite(PreparedStep step, double diffusion, double encoder, double norm)
+    {
+        string? term = !double.IsFinite(diffusion) ? "diffusion loss"
+            : !double.IsFinite(encoder) ? "encoder loss"
+            : !double.IsFinite(norm) ? "gradient norm"
+            : null;
+        if (term is null) return;
+        ranks.EndTogether = true;
+        string rows = string.Join(", ", step.Rows);
+        throw new TrainingException(
+            $"Step {step.Step}: the {term} is not a finite number (rows {rows}). The weights are as of the step before. Lower the "
+                + "learning rate, or "
+            + "look at those rows.")
+        {
+            Step = step.Step,
+        };
+    }
+
+    private static long PeakMemory()
+    {
+        using Process process = Process.GetCurrentProcess();
+        return process.PeakWorkingSet64;
+    }
 }

@@ -13,7 +13,7 @@ public class CanvasGeneratorAloneTests : TorchTest
         {
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
             var entropies = new List<double>();
-            var drafts = new Told<DenoisingStep>(d => entropies.Add(d.MeanEntropy));
+            var drafts = new ImmediateProgress<DenoisingStep>(d => entropies.Add(d.MeanEntropy));
             var options = new GenerationOptions { EosTokenIds = [], MaxNewTokens = 24, MaxDenoisingSteps = 8, ConfidenceThreshold = -1 };
             IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(model, [[2, 30, 31], [2, 40]], options, drafts: drafts);
             return (

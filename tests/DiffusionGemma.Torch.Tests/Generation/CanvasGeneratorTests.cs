@@ -65,7 +65,7 @@ public class CanvasGeneratorTests : TorchTest
         GenerationResult result = CanvasGenerator.Generate(
             _model, [Prompts[0]],
             new GenerationOptions { EosTokenIds = [], MaxNewTokens = 16, MaxDenoisingSteps = 5, ConfidenceThreshold = -1 },
-            drafts: new Told<DenoisingStep>(drafts.Add))[0];
+            drafts: new ImmediateProgress<DenoisingStep>(drafts.Add))[0];
         Assert.Equal(
             [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)], drafts.Select(d => (d.Canvas, d.Step)));
         Assert.Equal(result.Ids, drafts[4].Draft.Concat(drafts[9].Draft));
@@ -85,7 +85,7 @@ public class CanvasGeneratorTests : TorchTest
         {
             EosTokenIds = [], MaxNewTokens = 8, StabilityThreshold = threshold, ConfidenceThreshold = 1e9, MaxDenoisingSteps = 40,
         };
-        CanvasGenerator.Generate(_model, [Prompts[0]], options, drafts: new Told<DenoisingStep>(drafts.Add));
+        CanvasGenerator.Generate(_model, [Prompts[0]], options, drafts: new ImmediateProgress<DenoisingStep>(drafts.Add));
         int stood = drafts.AsEnumerable().Reverse().TakeWhile(d => d.Draft.SequenceEqual(drafts[^1].Draft)).Count();
         Assert.True(drafts.Count == 40 || drafts[^1].Finished && stood >= threshold + 1);
         Assert.All(drafts.SkipLast(1), d => Assert.False(d.Finished));
@@ -96,7 +96,7 @@ public class CanvasGeneratorTests : TorchTest
     {
         using var cancellation = new CancellationTokenSource();
         int passes = 0;
-        var drafts = new Told<DenoisingStep>(d =>
+        var drafts = new ImmediateProgress<DenoisingStep>(d =>
         {
             passes++;
             if (d is { Canvas: 0, Step: 1, Row: 0 }) cancellation.Cancel();

@@ -27,7 +27,7 @@ public class GenerationFixtureTests : TorchTest
         int[][] prompts = [.. padded.Zip(masks, (ids, mask) => ids.Where((_, i) => mask[i] == 1).ToArray())];
         var noise = new RecordedNoise(run);
         var seen = new List<DenoisingStep>();
-        var steps = new Told<DenoisingStep>(seen.Add);
+        var steps = new ImmediateProgress<DenoisingStep>(seen.Add);
         IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(
             model, prompts, Options(run.GetProperty("options"), model.Config.CanvasLength), noise, steps);
 

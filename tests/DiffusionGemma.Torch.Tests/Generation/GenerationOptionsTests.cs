@@ -84,4 +84,22 @@ public class GenerationOptionsTests
         if (json is not null) File.WriteAllText(folder.File("generation_config.json"), json);
         return ResolvedGenerationOptions.Resolve(null, folder.Path, Config);
     }
+
+    /// <summary>Resolved options are complete, and resolve to themselves, under either sampler.</summary>
+    [Theory]
+    [InlineData(CanvasSampler.EntropyBound)]
+    [InlineData(CanvasSampler.BlockRefinement)]
+    public void Public_options_resolve_to_the_folders_values(CanvasSampler sampler)
+    {
+        string folder = Fixtures.Checkpoint("tiny-2layer");
+        GenerationOptions given = new() { Sampler = sampler, TopK = 7 };
+        GenerationOptions resolved = given.Resolve(folder);
+        ResolvedGenerationOptions expected = ResolvedGenerationOptions.Resolve(given, folder, Config);
+        Assert.Equal((7, expected.MaxNewTokens, expected.Seed), (resolved.TopK, resolved.MaxNewTokens, resolved.Seed));
+        Assert.Equal(expected.EosTokenIds, resolved.EosTokenIds!);
+        Assert.Equal(sampler == CanvasSampler.EntropyBound ? expected.EntropyBound : null, resolved.EntropyBound);
+        Assert.Equal(sampler == CanvasSampler.BlockRefinement ? expected.CommitThreshold : null, resolved.CommitThreshold);
+        Assert.Equal(resolved, resolved.Resolve(folder));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new GenerationOptions { TopK = -1 }.Resolve(folder));
+    }
 }

@@ -112,7 +112,7 @@ public class KernelThreadsTests : TorchTest
         {
             TorchThreads.SetHere(4);
             int? Chosen(int workers, long less) => FineTuner.WithinMemory(
-                model.Config, options with { Run = options.Run with { MemoryBudget = TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes - less } }, ScalarType.Float32, 26,
+                model.Config, options with { Run = options.Run with { MemoryBudget = TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes - less } }, ScalarType.Float32, 26,
                 new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
             Assert.Equal([4, 3, 3, 2, 1], [Chosen(4, 0), Chosen(4, 1), Chosen(3, 0), Chosen(3, 1), Chosen(1, 0)]);
         }

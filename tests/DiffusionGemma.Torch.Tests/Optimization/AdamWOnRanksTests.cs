@@ -24,7 +24,7 @@ public class AdamWOnRanksTests : TorchTest
         double[] norms = Train(
             RankGroups.Single(CPU), alone,
             step => [.. Shapes.Select((_, n) => Enumerable.Range(0, ranks).Select(r => Gradient(step, n, r)).Aggregate((a, b) => a + b))]);
-        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromSeconds(10)), world =>
+        RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromMinutes(10)), world =>
         {
             Tensor[] own = [.. Shapes.Select((_, n) => Start(n).requires_grad_(true))];
             using var groups = RankGroups.Split(CPU, world, expertParallel: 1);
@@ -59,7 +59,7 @@ public class AdamWOnRanksTests : TorchTest
     {
         var norms = new double[4];
         var ends = new double[4];
-        RankThreads.Succeed(InProcessGroup.Create(4, TimeSpan.FromSeconds(10)), world =>
+        RankThreads.Succeed(InProcessGroup.Create(4, TimeSpan.FromMinutes(10)), world =>
         {
             using var groups = RankGroups.Split(CPU, world, expertParallel: 2);
             Tensor expert = full(4, groups.Experts.Rank, dtype: ScalarType.Float64).requires_grad_(true);

@@ -14,12 +14,14 @@ public class LoraOptionsTests : TorchTest
     [InlineData(LoraInitialization.XavierNormal)]
     public void A_is_drawn_as_asked_and_B_is_zero(LoraInitialization initialization)
     {
-        using LoraAdapter adapter = Create(new LoraOptions { Rank = 16, Experts = true, ExpertRank = 4, SelfConditioning = true, Initialization = initialization });
+        using LoraAdapter adapter =
+            Create(new LoraOptions { Rank = 16, Experts = true, ExpertRank = 4, SelfConditioning = true, Initialization = initialization });
         void Check(Tensor a, Tensor b, int rank)
         {
             Assert.Equal(0, b.abs().max().item<float>());
             double columns = a.shape[1], count = a.numel(), deviation = a.std().item<float>(), largest = a.abs().max().item<float>();
-            double bound = 1 / Math.Sqrt(columns), expected = initialization == LoraInitialization.KaimingUniform ? bound / Math.Sqrt(3) : Math.Sqrt(2 / (columns + rank));
+            double bound = 1 / Math.Sqrt(columns),
+                expected = initialization == LoraInitialization.KaimingUniform ? bound / Math.Sqrt(3) : Math.Sqrt(2 / (columns + rank));
             Assert.Equal(0, a.mean().item<float>(), 5 * expected / Math.Sqrt(count));                       // five standard errors
             Assert.Equal(expected, deviation, 5 * expected / Math.Sqrt(2 * count));
             Assert.Equal(initialization == LoraInitialization.KaimingUniform, largest <= bound);
@@ -40,7 +42,8 @@ public class LoraOptionsTests : TorchTest
             using LoraAdapter adapter = Create(options);
             return adapter.Modules.Count;
         }
-        Assert.Equal(23, Adapted(new LoraOptions { Targets = LoraOptions.AttentionProjections }));           // six layers of four, but for one v_proj
+        // six layers of four, but for one v_proj
+        Assert.Equal(23, Adapted(new LoraOptions { Targets = LoraOptions.AttentionProjections }));
         Assert.Equal(18, Adapted(new LoraOptions { Targets = LoraOptions.DenseProjections }));
         Assert.Equal(41, Adapted(new LoraOptions()));
         Assert.Equal(6, Adapted(new LoraOptions { Targets = [], Experts = true }));
@@ -53,7 +56,8 @@ public class LoraOptionsTests : TorchTest
     [InlineData(true, 32 / 4.0, 24 / 1.4142135623730951)]
     public void Experts_have_a_rank_and_alpha_of_their_own(bool rankStabilized, double scale, double expertScale)
     {
-        var options = new LoraOptions { Rank = 16, Alpha = 32, Experts = true, ExpertRank = 2, ExpertAlpha = 24, RankStabilized = rankStabilized };
+        var options =
+            new LoraOptions { Rank = 16, Alpha = 32, Experts = true, ExpertRank = 2, ExpertAlpha = 24, RankStabilized = rankStabilized };
         using LoraAdapter adapter = Create(options);
         Fill(adapter);
         Assert.All(adapter.Pairs.Values, pair => Assert.Equal((16L, scale), (pair.Decoder!.A.shape[0], pair.Decoder.Scale)));
@@ -73,10 +77,12 @@ public class LoraOptionsTests : TorchTest
     [Fact]
     public void One_rank_for_all_needs_no_pattern_and_experts_no_dropout()
     {
-        using LoraAdapter adapter = Create(new LoraOptions { Rank = 4, Experts = true, ExpertRank = 4, Dropout = 0.25 }), dense = Create(new LoraOptions { Dropout = 0.25 });
+        using LoraAdapter adapter = Create(new LoraOptions { Rank = 4, Experts = true, ExpertRank = 4, Dropout = 0.25 }),
+            dense = Create(new LoraOptions { Dropout = 0.25 });
         JsonObject config = AssertSavedAndLoaded(adapter);
         Assert.Equal("{}", config["rank_pattern"]!.ToJsonString());
-        Assert.Equal(0, config["lora_dropout"]!.GetValue<double>());                                        // PEFT refuses target_parameters with any
+        // PEFT refuses target_parameters with any
+        Assert.Equal(0, config["lora_dropout"]!.GetValue<double>());
         Assert.Equal(0.25, AssertSavedAndLoaded(dense)["lora_dropout"]!.GetValue<double>());
     }
 
@@ -87,7 +93,8 @@ public class LoraOptionsTests : TorchTest
         Fill(adapter);
         JsonObject config = AssertSavedAndLoaded(adapter);
         Assert.Equal(
-            @"(.*(language_model|decoder)\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)$|.*decoder\.(self_conditioning\.down_proj|self_conditioning\.gate_proj|self_conditioning\.up_proj)$)",
+            @"(.*(language_model|decoder)\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)$|"
+                + @".*decoder\.(self_conditioning\.down_proj|self_conditioning\.gate_proj|self_conditioning\.up_proj)$)",
             config["target_modules"]!.GetValue<string>());
 
         using LoraAdapter alone = Create(new LoraOptions { Rank = 4, Targets = [], SelfConditioning = true });
@@ -116,7 +123,8 @@ public class LoraOptionsTests : TorchTest
         File.WriteAllText(file, config.ToJsonString());
         using LoraAdapter loaded = LoraAdapter.Load(folder.Path, _model);
         (LoraPair? encoder, LoraPair? decoder) = loaded.Pairs["model.decoder.layers.1.self_attn.q_proj"];
-        Assert.Equal((4.5 / 2, 8.0 / 2), (encoder!.Scale, decoder!.Scale));                                 // equal matrices, but not one adapter
+        // equal matrices, but not one adapter
+        Assert.Equal((4.5 / 2, 8.0 / 2), (encoder!.Scale, decoder!.Scale));
         Assert.Equal(2.0 / 2, loaded.Pairs["model.decoder.layers.4.self_attn.o_proj"].Decoder!.Scale);
         AssertSavedAndLoaded(loaded);
     }
@@ -125,15 +133,23 @@ public class LoraOptionsTests : TorchTest
     public void Experts_of_their_own_rank_and_self_conditioning_train()
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        var lora = new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
-        FineTuneOptions options = TinyRows.Options with { Lora = lora, MaxSteps = 40, LearningRate = 1e-2, Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 } };
+        var lora =
+            new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = lora,
+            MaxSteps = 40,
+            LearningRate = 1e-2,
+            Objective = TinyRows.Options.Objective with { SelfConditioningProbability = 1 }
+        };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), options);
-        using LoraAdapter start = LoraAdapter.Create(model, lora, FineTuneOptions.DefaultSeed);
+        using LoraAdapter start = LoraAdapter.Create(model, lora, Seeds.Default);
         Assert.Equal(2 * 4 + 3 * 2, result.Adapter!.Parameters().Count());
-        foreach ((KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter.Parameters().Zip(start.Parameters()))
+        foreach (
+            (KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter.Parameters().Zip(start.Parameters()))
             Assert.True(Largest(got.Value, drawn.Value) > 1e-3, got.Key);
         Assert.True(result.History.TakeLast(5).Average(h => h.Loss) < 0.95 * result.History[0].Loss);
-        Assert.Equal(result.TrainedParameterCount, TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26).TrainedParameters);
+        Assert.Equal(result.TrainedParameterCount, TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26).TrainedParameters);
         model.Adapter = null;
     }
 

@@ -22,7 +22,8 @@ public class EvaluationTests : TorchTest
             Tensor ids = tensor(Array.ConvertAll(row.InputIds, id => (long)id)).unsqueeze(0);
             using EncoderCache cache = model.Encode(ids);
             Tensor logits = model.Logits(cache.LastHiddenState)[0].narrow(0, 0, row.InputIds.Length - 1);
-            nats += nn.functional.cross_entropy(logits, ids[0].narrow(0, 1, row.InputIds.Length - 1), reduction: nn.Reduction.Sum).item<double>();
+            nats += nn.functional.cross_entropy(logits, ids[0].narrow(0, 1, row.InputIds.Length - 1), reduction: nn.Reduction.Sum)
+                .item<double>();
             pairs += row.InputIds.Length - 1;
         }
         Assert.Equal(nats / pairs, record.EncoderLoss, 1e-9);
@@ -33,7 +34,12 @@ public class EvaluationTests : TorchTest
     {
         using DiffusionGemmaModel model = Load();
         double before = FineTuner.Evaluate(model, HeldOut).DiffusionLoss;
-        FineTuneOptions options = TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 20, Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 8 } };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = new LoraOptions(),
+            MaxSteps = 20,
+            Evaluation = new EvaluationOptions { Examples = HeldOut, EverySteps = 8 }
+        };
         using FineTuneResult with = FineTuner.Fit(model, TinyRows.Make(24), options);
         Assert.Equal([8, 16, 20], with.Evaluations.Select(e => e.Step));
         Assert.True(with.Evaluations[^1].DiffusionLoss < before);

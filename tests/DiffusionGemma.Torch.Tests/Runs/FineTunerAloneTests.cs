@@ -17,7 +17,12 @@ public class FineTunerAloneTests : TorchTest
     [InlineData(false)]
     public void Collections_on_another_thread_change_no_bit(bool lora)
     {
-        FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 20, Run = Options.Run with { MicroBatchSize = 1 } };
+        FineTuneOptions options = Options with
+        {
+            Lora = lora ? new LoraOptions { Experts = true } : null,
+            MaxSteps = 20,
+            Run = Options.Run with { MicroBatchSize = 1 }
+        };
         double[] undisturbed = Losses(options);
 
         using var collecting = new CollectingThread();
@@ -35,7 +40,7 @@ public class FineTunerAloneTests : TorchTest
         using var model = Load();
         FineTuneOptions options = Options with { Lora = lora ? new LoraOptions { Experts = true } : null, MaxSteps = 40 };
         long before = 0;
-        var progress = new Told<StepRecord>(record =>
+        var progress = new ImmediateProgress<StepRecord>(record =>
         {
             if (record.Step == 9) before = Alone.SettledTensors();
             if (record.Step == 39) Alone.AssertNoMoreTensorsThan(before);
@@ -49,7 +54,14 @@ public class FineTunerAloneTests : TorchTest
         using var model = Load();
         void Run(LoraOptions? lora, bool recompute = false, int workers = 1)
         {
-            using (FineTuner.Fit(model, TinyRows.Make(8), Options with { Lora = lora, MaxSteps = 2, Run = Options.Run with { ActivationCheckpointing = recompute }, Parallel = Options.Parallel with { Workers = workers } })) model.Adapter = null;
+            using (FineTuner.Fit(model, TinyRows.Make(8),
+                Options with
+                {
+                    Lora = lora,
+                    MaxSteps = 2,
+                    Run = Options.Run with { ActivationCheckpointing = recompute },
+                    Parallel = Options.Parallel with { Workers = workers }
+                })) model.Adapter = null;
         }
         long before = 0;
         for (int n = 0; n < 6; n++)
@@ -68,7 +80,8 @@ public class FineTunerAloneTests : TorchTest
     [Fact]
     public void Dropout_follows_the_seed()
     {
-        FineTuneOptions With(double dropout, int seed) => Options with { Lora = new LoraOptions { Dropout = dropout }, Seed = seed, MaxSteps = 6 };
+        FineTuneOptions With(double dropout, int seed) =>
+            Options with { Lora = new LoraOptions { Dropout = dropout }, Seed = seed, MaxSteps = 6 };
         double[] first = Losses(With(0.5, 3));
         Assert.Equal(first, Losses(With(0.5, 3)));
         Assert.NotEqual(first, Losses(With(0, 3)));
@@ -80,7 +93,8 @@ public class FineTunerAloneTests : TorchTest
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         FineTuneOptions options = Options with { Lora = new LoraOptions { Dropout = 0.5 }, MaxSteps = 8 };
-        FineTuneOptions Stored(string? resume) => options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
+        FineTuneOptions Stored(string? resume) =>
+            options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
         double[] whole = Losses(options);
         Assert.Equal(whole, Losses(Stored(null)));
         Assert.Equal(whole, Losses(Stored("step-000003")));
@@ -91,7 +105,8 @@ public class FineTunerAloneTests : TorchTest
     public void Dropout_is_off_outside_training()
     {
         using var model = Load();
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), Options with { Lora = new LoraOptions { Dropout = 0.5 }, MaxSteps = 3 });
+        using FineTuneResult result =
+            FineTuner.Fit(model, TinyRows.Make(40), Options with { Lora = new LoraOptions { Dropout = 0.5 }, MaxSteps = 3 });
         Assert.Equal(0, Largest(new PlainCase("tiny-2layer").Run(model).Logits, new PlainCase("tiny-2layer").Run(model).Logits));
         double[] Further()
         {
@@ -100,7 +115,9 @@ public class FineTunerAloneTests : TorchTest
             using var other = Load();
             using LoraAdapter adapter = LoraAdapter.Load(folder.Path, other);
             other.Adapter = adapter;
-            return [.. FineTuner.Fit(other, TinyRows.Make(40), Options with { Lora = new LoraOptions(), MaxSteps = 3 }).History.Select(h => h.Loss)];
+            return [
+                .. FineTuner.Fit(other, TinyRows.Make(40), Options with { Lora = new LoraOptions(), MaxSteps = 3 })
+                .History.Select(h => h.Loss)];
         }
         Assert.Equal(Further(), Further());
     }

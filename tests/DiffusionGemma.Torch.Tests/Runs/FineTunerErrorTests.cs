@@ -9,13 +9,18 @@ public class FineTunerErrorTests : TorchTest
 
     public static TheoryData<string, string> Options() => new()
     {
-        { "MaxSteps", "0" }, { "Epochs", "0" }, { "GlobalBatchSize", "0" }, { "LearningRate", "0" }, { "LearningRate", "NaN" }, { "WarmupSteps", "-1" },
+        { "MaxSteps", "0" }, { "Epochs", "0" }, { "GlobalBatchSize", "0" }, { "LearningRate", "0" }, { "LearningRate", "NaN" },
+            { "WarmupSteps", "-1" },
         { "Optimizer.InitialLearningRate", "-1" }, { "Optimizer.InitialLearningRate", "1" }, { "Optimizer.MinLearningRate", "1" },
-        { "Optimizer.MinLearningRate", "NaN" }, { "Optimizer.DecayFraction", "0" }, { "Optimizer.DecayFraction", "1.5" }, { "Optimizer.Beta1", "1" },
-        { "Optimizer.Beta2", "-0.1" }, { "Optimizer.AdamEpsilon", "0" }, { "Optimizer.AdamEpsilon", "Infinity" }, { "Optimizer.WeightDecay", "-1" },
+        { "Optimizer.MinLearningRate", "NaN" }, { "Optimizer.DecayFraction", "0" }, { "Optimizer.DecayFraction", "1.5" },
+        { "Optimizer.Beta1", "1" },
+        { "Optimizer.Beta2", "-0.1" }, { "Optimizer.AdamEpsilon", "0" }, { "Optimizer.AdamEpsilon", "Infinity" },
+        { "Optimizer.WeightDecay", "-1" },
         { "Optimizer.WeightDecay", "Infinity" }, { "Optimizer.MaxGradientNorm", "0" }, { "Optimizer.MaxGradientNorm", "NaN" },
-        { "Objective.EncoderLossWeight", "-1" }, { "Objective.EncoderLossWeight", "Infinity" }, { "Objective.SelfConditioningProbability", "1.5" },
-        { "Objective.NoiseFloor", "NaN" }, { "Run.MicroBatchSize", "-1" }, { "Run.MicroBatchTokens", "0" }, { "Parallel.ExpertParallel", "0" },
+        { "Objective.EncoderLossWeight", "-1" }, { "Objective.EncoderLossWeight", "Infinity" },
+        { "Objective.SelfConditioningProbability", "1.5" },
+        { "Objective.NoiseFloor", "NaN" }, { "Run.MicroBatchSize", "-1" }, { "Run.MicroBatchTokens", "0" },
+        { "Parallel.ExpertParallel", "0" },
         { "Parallel.Workers", "0" },
     };
 
@@ -54,7 +59,7 @@ public class FineTunerErrorTests : TorchTest
         {
             List<TrainingExample> rows = [.. TinyRows.Make(8)];
             rows[5] = change(rows[5]);
-            Refused($"Row 5 {message}", rows);
+            Assert.Equal(5, Refused($"Row 5 {message}", rows).Row);
         }
         RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [.. r.InputIds[..^1], 128] });
         RefusedRow("has an id outside the vocabulary of 128", r => r with { InputIds = [-1, .. r.InputIds[1..]] });
@@ -64,14 +69,16 @@ public class FineTunerErrorTests : TorchTest
         RefusedRow("has its first canvas at 999", r => r with { PrefixLength = 999 });
         RefusedRow("has a padded length of 2", r => r with { PaddedLength = 2 });
         RefusedRow("has 1 tokens, too few", _ => new TrainingExample([5], [true], 0, 8));
-        RefusedRow("has 513 tokens, more than the model's 512 positions", _ => new TrainingExample(new int[513], [.. Enumerable.Repeat(true, 513)], 0, 513));
+        RefusedRow("has 513 tokens, more than the model's 512 positions", _ =>
+            new TrainingExample(new int[513], [.. Enumerable.Repeat(true, 513)], 0, 513));
     }
 
     [Fact]
     public void A_target_that_matches_nothing_is_named_and_leaves_no_adapter()
     {
         var options = TinyRows.Options with { Lora = new LoraOptions { Targets = ["q_proj", "query"] } };
-        Assert.Contains("'query'", Assert.Throws<ArgumentException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options)).Message, StringComparison.Ordinal);
+        Assert.Contains("'query'", Assert.Throws<ArgumentException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options)).Message,
+            StringComparison.Ordinal);
         Assert.Null(_model.Adapter);
     }
 
@@ -92,9 +99,15 @@ public class FineTunerErrorTests : TorchTest
     {
         using (no_grad()) _model.Stack.Parameters[broken][0] = double.NaN;
         var before = _model.Stack.Embedding.clone();
-        FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 }, Run = TinyRows.Options.Run with { Shuffle = false } };
-        string message = Refused("Step 0: the", TinyRows.Make(40), options);
-        Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
+        FineTuneOptions options =
+            TinyRows.Options with
+            {
+                Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 },
+                Run = TinyRows.Options.Run with { Shuffle = false }
+            };
+        TrainingException error = Refused("Step 0: the", TinyRows.Make(40), options);
+        Assert.Equal(0, error.Step);
+        Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", error.Message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
         Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
     }
@@ -104,16 +117,26 @@ public class FineTunerErrorTests : TorchTest
     public void A_gradient_that_is_no_number_is_named()
     {
         var before = _model.Stack.Embedding.clone();
-        FineTuneOptions options = TinyRows.Options with { Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 }, Run = TinyRows.Options.Run with { Shuffle = false } };
-        Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", Refused("Step 0: the", TinyRows.Make(40), options), StringComparison.Ordinal);
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
+            Run = TinyRows.Options.Run with { Shuffle = false }
+        };
+        string message = Refused("Step 0: the", TinyRows.Make(40), options).Message;
+        Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding, before));
     }
 
     [Fact]
     public void A_run_that_diverges_names_its_step()
     {
-        FineTuneOptions options = TinyRows.Options with { LearningRate = 1e30, Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 }, MaxSteps = 10 };
-        string message = Refused("is not a finite number", TinyRows.Make(40), options);
+        FineTuneOptions options = TinyRows.Options with
+        {
+            LearningRate = 1e30,
+            Optimizer = TinyRows.Options.Optimizer with { MinLearningRate = 0 },
+            MaxSteps = 10
+        };
+        string message = Refused("is not a finite number", TinyRows.Make(40), options).Message;
         Assert.Matches(@"^Step [1-9]: the (diffusion loss|encoder loss|gradient norm) ", message);
     }
 
@@ -123,10 +146,10 @@ public class FineTunerErrorTests : TorchTest
         base.Dispose();
     }
 
-    private string Refused(string message, IReadOnlyList<TrainingExample> rows, FineTuneOptions? options = null)
+    private TrainingException Refused(string message, IReadOnlyList<TrainingExample> rows, FineTuneOptions? options = null)
     {
-        string got = Assert.Throws<TrainingException>(() => FineTuner.Fit(_model, rows, options ?? TinyRows.Options)).Message;
-        Assert.Contains(message, got, StringComparison.Ordinal);
-        return got;
+        var error = Assert.Throws<TrainingException>(() => FineTuner.Fit(_model, rows, options ?? TinyRows.Options));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+        return error;
     }
 }

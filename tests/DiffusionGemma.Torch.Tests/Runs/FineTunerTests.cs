@@ -6,7 +6,9 @@ public class FineTunerTests : TorchTest
 {
     private readonly DiffusionGemmaModel _model = Load();
 
-    /// <summary>Rows are padded together, but nothing sees padding and the denominators are the whole batch's. Float64, six layers, five steps.</summary>
+    /// <summary>
+    /// Rows are padded together, but nothing sees padding and the denominators are the whole batch's. Float64, six layers, five steps.
+    /// </summary>
     [Theory]
     [InlineData("full")]
     [InlineData("lora")]
@@ -14,13 +16,20 @@ public class FineTunerTests : TorchTest
     {
         var fixture = new TrainingFixture("tiny-6layer");
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(Fixtures.Checkpoint("tiny-6layer"));
-        Assert.Contains(fixture.Examples.Take(20), e => (e.InputIds.Length - e.PrefixLength) % config.CanvasLength != 0);       // a last canvas cut short
+        // a last canvas cut short
+        Assert.Contains(fixture.Examples.Take(20), e => (e.InputIds.Length - e.PrefixLength) % config.CanvasLength != 0);
         (double[] Losses, double[][] Parameters) Train(int microBatch, int? tokens = null)
         {
             using var scope = NewDisposeScope();
             using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
-            using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { MaxSteps = 6, Run = fixture.Options.Run with { MicroBatchSize = microBatch, MicroBatchTokens = tokens } });
-            IEnumerable<Tensor> trained = result.Adapter?.Parameters().Select(p => p.Value) ?? result.TrainedTensors.Select(t => model.Stack.Parameters[t]);
+            using FineTuneResult result = fixture.Train(model, kind,
+                fixture.Options with
+                {
+                    MaxSteps = 6,
+                    Run = fixture.Options.Run with { MicroBatchSize = microBatch, MicroBatchTokens = tokens }
+                });
+            IEnumerable<Tensor> trained = result.Adapter?.Parameters().Select(p => p.Value)
+                ?? result.TrainedTensors.Select(t => model.Stack.Parameters[t]);
             return ([.. result.History.Select(h => h.Loss)], [.. trained.Select(t => t.data<double>().ToArray())]);
         }
         var one = Train(1);
@@ -29,7 +38,8 @@ public class FineTunerTests : TorchTest
         {
             var other = Train(size, tokens);
             Assert.All(one.Losses.Zip(other.Losses), pair => Assert.Equal(pair.First, pair.Second, 1e-9));
-            Assert.All(one.Parameters.Zip(other.Parameters), pair => Assert.True(pair.First.Zip(pair.Second).Max(p => Math.Abs(p.First - p.Second)) <= 1e-6));
+            Assert.All(one.Parameters.Zip(other.Parameters), pair =>
+                Assert.True(pair.First.Zip(pair.Second).Max(p => Math.Abs(p.First - p.Second)) <= 1e-6));
         }
     }
 
@@ -39,17 +49,20 @@ public class FineTunerTests : TorchTest
     public void Training_lowers_the_loss_and_touches_nothing_that_is_frozen(bool lora)
     {
         var before = _model.Stack.Parameters.ToDictionary(p => p.Key, p => p.Value.clone());
-        using FineTuneResult result = FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { MaxSteps = 40, Lora = lora ? new LoraOptions { Rank = 8 } : null });
+        using FineTuneResult result = FineTuner.Fit(
+            _model, TinyRows.Make(40), TinyRows.Options with { MaxSteps = 40, Lora = lora ? new LoraOptions { Rank = 8 } : null });
         Assert.True(result.History.TakeLast(5).Average(h => h.Loss) < 0.8 * result.History[0].Loss);
         foreach ((string name, Tensor value) in _model.Stack.Parameters)
         {
-            bool frozen = lora || name.Contains(".router.", StringComparison.Ordinal) || name.EndsWith("layer_scalar", StringComparison.Ordinal);
+            bool frozen = lora || name.Contains(".router.", StringComparison.Ordinal)
+                || name.EndsWith("layer_scalar", StringComparison.Ordinal);
             Assert.Equal(frozen, Largest(value, before[name]) == 0);
         }
         Assert.Equal(lora, result.Adapter is not null);
         Assert.Same(result.Adapter, _model.Adapter);
         Assert.Equal(lora, _model.Changed.Count == 0);
-        Assert.Equal(lora ? result.Adapter!.ParameterCount : result.TrainedTensors.Sum(t => before[t].numel()), result.TrainedParameterCount);
+        Assert.Equal(
+            lora ? result.Adapter!.ParameterCount : result.TrainedTensors.Sum(t => before[t].numel()), result.TrainedParameterCount);
         Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
     }
 
@@ -58,8 +71,14 @@ public class FineTunerTests : TorchTest
     {
         IReadOnlyList<TrainingExample> rows = TinyRows.Make(12);
         var told = new List<StepRecord>();
-        FineTuneOptions options = TinyRows.Options with { WarmupSteps = 2, Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 }, MaxSteps = 7, Run = TinyRows.Options.Run with { Shuffle = false } };
-        using FineTuneResult result = FineTuner.Fit(_model, rows, options, new Told<StepRecord>(told.Add));
+        FineTuneOptions options = TinyRows.Options with
+        {
+            WarmupSteps = 2,
+            Objective = TinyRows.Options.Objective with { EncoderLossWeight = 0.5 },
+            MaxSteps = 7,
+            Run = TinyRows.Options.Run with { Shuffle = false }
+        };
+        using FineTuneResult result = FineTuner.Fit(_model, rows, options, new ImmediateProgress<StepRecord>(told.Add));
         Assert.Equal(result.History, told);
         Assert.Equal(Enumerable.Range(0, 7), told.Select(t => t.Step));
         Assert.Equal([0, 0, 0, 1, 1, 1, 2], told.Select(t => t.Epoch));
@@ -70,8 +89,8 @@ public class FineTunerTests : TorchTest
     }
 
     /// <summary>
-    /// Twenty steps of the fixture in bfloat16 beside the float32 reference. The losses are about 12 and bfloat16 has 8 bits, so 0.05 at once; and
-    /// rounding flips experts, which parts the curves. Measured: 0.29 at most (0.05 in the mean).
+    /// Twenty steps of the fixture in bfloat16 beside the float32 reference. The losses are about 12 and bfloat16 has 8 bits, so 0.05 at
+    /// once; and rounding flips experts, which parts the curves. Measured: 0.29 at most (0.05 in the mean).
     /// </summary>
     [Theory]
     [InlineData("full")]
@@ -106,9 +125,12 @@ public class FineTunerTests : TorchTest
         Assert.Equal(0, Largest(loadedHidden, hidden));
         Assert.Equal(0, Largest(loadedLogits, logits));
 
-        using SafetensorsFile source = SafetensorsFile.Open(Fixtures.Checkpoint("tiny-2layer")), written = SafetensorsFile.Open(folder.Path);
+        using SafetensorsFile source = SafetensorsFile.Open(Fixtures.Checkpoint("tiny-2layer")),
+            written = SafetensorsFile.Open(folder.Path);
         Assert.Equal(source.Tensors.Keys, written.Tensors.Keys);
-        string[] untouched = [.. source.Tensors.Keys.Where(k => k.Contains("vision", StringComparison.Ordinal) || k.Contains("router", StringComparison.Ordinal) || k.EndsWith("layer_scalar", StringComparison.Ordinal))];
+        string[] untouched = [
+            .. source.Tensors.Keys.Where(k => k.Contains("vision", StringComparison.Ordinal)
+                || k.Contains("router", StringComparison.Ordinal) || k.EndsWith("layer_scalar", StringComparison.Ordinal))];
         Assert.True(untouched.Length > 10);
         foreach (string name in source.Tensors.Keys)
             Assert.Equal(untouched.Contains(name), Largest(written.Read(name), source.Read(name)) == 0);
@@ -138,9 +160,11 @@ public class FineTunerTests : TorchTest
     public void Expert_stacks_train()
     {
         var options = new LoraOptions { Rank = 4, Targets = [], Experts = true };
-        using FineTuneResult result = FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { Lora = options, MaxSteps = 40, LearningRate = 1e-2 });
-        using LoraAdapter start = LoraAdapter.Create(_model, options, FineTuneOptions.DefaultSeed);
-        foreach ((KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter!.Parameters().Zip(start.Parameters()))
+        using FineTuneResult result =
+            FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { Lora = options, MaxSteps = 40, LearningRate = 1e-2 });
+        using LoraAdapter start = LoraAdapter.Create(_model, options, Seeds.Default);
+        foreach (
+            (KeyValuePair<string, Tensor> got, KeyValuePair<string, Tensor> drawn) in result.Adapter!.Parameters().Zip(start.Parameters()))
             Assert.True(Largest(got.Value, drawn.Value) > 1e-3, got.Key);
         Assert.Equal(2 * 4, result.Adapter.Parameters().Count());
         Assert.True(result.History.TakeLast(5).Average(h => h.Loss) < 0.95 * result.History[0].Loss);
@@ -152,7 +176,8 @@ public class FineTunerTests : TorchTest
         double[] Losses(int? seed)
         {
             using var model = Load();
-            using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(40), TinyRows.Options with { Seed = seed, Lora = new LoraOptions(), MaxSteps = 4 });
+            using FineTuneResult result =
+                FineTuner.Fit(model, TinyRows.Make(40), TinyRows.Options with { Seed = seed, Lora = new LoraOptions(), MaxSteps = 4 });
             return [.. result.History.Select(h => h.Loss)];
         }
         double[] first = Losses(7);
@@ -165,7 +190,8 @@ public class FineTunerTests : TorchTest
     [Fact]
     public void A_canvas_without_a_supervised_token_is_no_error()
     {
-        bool[] mask = [false, false, true, .. new bool[19]];                                    // the fill supervises the last of three canvases
+        // the fill supervises the last of three canvases
+        bool[] mask = [false, false, true, .. new bool[19]];
         TrainingExample row = CanvasPacking.Pack([.. Enumerable.Range(20, 22)], mask, TinyRows.Canvas, 32, eosId: 1)!;
         using FineTuneResult result = FineTuner.Fit(_model, [row], TinyRows.Options with { GlobalBatchSize = 1, MaxSteps = 8 });
         Assert.Contains(result.History, h => h.DiffusionLoss == 0);
@@ -180,7 +206,7 @@ public class FineTunerTests : TorchTest
         using var cancellation = new CancellationTokenSource();
         int steps = 0;
         Tensor afterTwoSteps = zeros(0);
-        var progress = new Told<StepRecord>(_ =>
+        var progress = new ImmediateProgress<StepRecord>(_ =>
         {
             if (++steps < 2) return;
             afterTwoSteps = _model.Stack.Embedding.detach().clone().DetachFromDisposeScope();
@@ -204,7 +230,8 @@ public class FineTunerTests : TorchTest
         _model.Adapter = adapter;
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        Assert.Throws<OperationCanceledException>(() => FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { Lora = new LoraOptions() }, cancellation: cancelled.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options with { Lora = new LoraOptions() }, cancellation: cancelled.Token));
         Assert.Same(adapter, _model.Adapter);
         Assert.All(adapter.Parameters(), p => Assert.False(p.Value.requires_grad));
     }

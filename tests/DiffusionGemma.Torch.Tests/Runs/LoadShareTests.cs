@@ -40,10 +40,12 @@ public class LoadShareTests : TorchTest
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
         long before = SparseCheckpoint.BytesInMemory(file);
         using DiffusionGemmaModel share = DiffusionGemmaModel.LoadShare(checkpoint, CPU, ScalarType.BFloat16, new FirstOf(8));
-        long own = share.Stack.Parameters.Values.Sum(p => p.numel() * 2), touched = SparseCheckpoint.BytesInMemory(file) - before, all = new FileInfo(file).Length;
+        long own = share.Stack.Parameters.Values.Sum(p => p.numel() * 2), touched = SparseCheckpoint.BytesInMemory(file) - before,
+            all = new FileInfo(file).Length;
         TestContext.Current.SendDiagnosticMessage("{0:N0} of {1:N0} bytes touched, {2:N0} a rank's own", touched, all, own);
         Assert.True(own < all / 3);
-        Assert.InRange(touched, isLarge ? 0 : (long)(0.98 * own), (long)(1.2 * own));           // of very many the system may have let some go again
+        // of very many the system may have let some go again
+        Assert.InRange(touched, isLarge ? 0 : (long)(0.98 * own), (long)(1.2 * own));
     }
 
     private sealed class FirstOf(int size) : Relayed(new SingleRank())

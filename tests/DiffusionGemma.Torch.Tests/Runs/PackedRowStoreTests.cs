@@ -10,7 +10,8 @@ public class PackedRowStoreTests : TorchTest
         (row, prefix, padded) => new TrainingExample(row.Item1, row.Item2, prefix, padded));
 
     [Fact]
-    public void Rows_come_back_as_they_were_from_memory_and_from_the_file() => Property.Holds(Gen.Select(Rows.Array[0, 40], Gen.Int[0, 8000]), 200, drawn =>
+    public void Rows_come_back_as_they_were_from_memory_and_from_the_file() =>
+        Property.Holds(Gen.Select(Rows.Array[0, 40], Gen.Int[0, 8000]), 200, drawn =>
     {
         (TrainingExample[] rows, int limit) = drawn;
         using var store = new PackedRowStore(limit);
@@ -59,7 +60,8 @@ public class PackedRowStoreTests : TorchTest
             Assert.Equal(7, store[7].InputIds[0]);
             if (OperatingSystem.IsLinux())
             {
-                Assert.Empty(Directory.EnumerateFileSystemEntries(folder.File("scratch")));      // without a name: a killed process leaves nothing
+                // without a name: a killed process leaves nothing
+                Assert.Empty(Directory.EnumerateFileSystemEntries(folder.File("scratch")));
                 Assert.NotEmpty(Open(folder.Path));
             }
         }
@@ -79,7 +81,8 @@ public class PackedRowStoreTests : TorchTest
     }
 
     [Fact]
-    public void A_full_disk_is_named_with_what_to_do_and_nothing_stays() => SmallDisk.Run(nameof(Child_on_a_small_disk), nameof(PackedRowStoreTests));
+    public void A_full_disk_is_named_with_what_to_do_and_nothing_stays() =>
+        SmallDisk.Run(nameof(Child_on_a_small_disk), nameof(PackedRowStoreTests));
 
     [Fact]
     public void Child_on_a_small_disk()
@@ -110,7 +113,8 @@ public class PackedRowStoreTests : TorchTest
 
     /// <summary>This process's open files below a folder.</summary>
     private static string[] Open(string folder) => !OperatingSystem.IsLinux() ? [] :
-        [.. Directory.EnumerateFiles("/proc/self/fd").Select(fd => new FileInfo(fd).LinkTarget ?? "").Where(target => target.StartsWith(folder, StringComparison.Ordinal))];
+        [.. Directory.EnumerateFiles("/proc/self/fd").Select(fd => new FileInfo(fd).LinkTarget ?? "")
+            .Where(target => target.StartsWith(folder, StringComparison.Ordinal))];
 
     private static void Same(TrainingExample expected, TrainingExample got)
     {

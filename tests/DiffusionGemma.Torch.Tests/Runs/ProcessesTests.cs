@@ -27,7 +27,10 @@ public class ProcessesTests : TorchTest
         }
     }
 
-    /// <summary>Two processes begin, four go on, are cancelled, go on in the same processes, and the folder that they write is what one rank's run comes to.</summary>
+    /// <summary>
+    /// Two processes begin, four go on, are cancelled, go on in the same processes, and the folder that they write is what one rank's run
+    /// comes to.
+    /// </summary>
     [Fact]
     public void Another_number_of_processes_goes_on_and_writes_one_folder()
     {
@@ -40,7 +43,8 @@ public class ProcessesTests : TorchTest
         Assert.True(run.Job.Exit == 0, run.Job.ToString());
 
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
-        using FineTuneResult alone = FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
+        using FineTuneResult alone =
+            FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
         model.Save(folder.File("alone"));
         foreach ((double loss, StepRecord expected) in Losses(folder, 3).Zip(alone.History)) Assert.Equal(expected.Loss, loss, 1e-9);
         using SafetensorsFile got = SafetensorsFile.Open(folder.File("out")), wanted = SafetensorsFile.Open(folder.File("alone"));
@@ -55,7 +59,7 @@ public class ProcessesTests : TorchTest
         Assert.NotEqual(0, run.Job.Exit);
         Assert.Contains("a fault of rank 1", run.Of(0), StringComparison.Ordinal);
         Assert.Contains("step", run.Of(0), StringComparison.Ordinal);
-        Assert.True(run.Job.Elapsed < TimeSpan.FromSeconds(30), run.Job.ToString());
+        Assert.True(run.Job.Elapsed < TimeSpan.FromMinutes(5), run.Job.ToString());
     }
 
     [Fact]
@@ -64,7 +68,7 @@ public class ProcessesTests : TorchTest
         MpiRun run = MpiRun.Start(2, "train fault", "killed");
         Assert.NotEqual(0, run.Job.Exit);
         Assert.DoesNotContain("finished", run.Job.Output, StringComparison.Ordinal);
-        Assert.True(run.Job.Elapsed < TimeSpan.FromSeconds(30), run.Job.ToString());
+        Assert.True(run.Job.Elapsed < TimeSpan.FromMinutes(5), run.Job.ToString());
     }
 
     private static double[] Losses(TemporaryFolder folder, int rank) =>

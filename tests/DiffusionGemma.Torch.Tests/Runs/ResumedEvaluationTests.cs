@@ -5,9 +5,12 @@ namespace DiffusionGemma;
 /// <summary>A resumed run has the evaluations, the best weights and the end of one that was never stopped.</summary>
 public class ResumedEvaluationTests : TorchTest
 {
-    private static readonly EvaluationOptions HeldOut = new() { Examples = TinyRows.Make(6, seed: 9), EverySteps = 2, KeepBest = true, Patience = 3 };
+    private static readonly EvaluationOptions HeldOut =
+        new() { Examples = TinyRows.Make(6, seed: 9), EverySteps = 2, KeepBest = true, Patience = 3 };
 
-    /// <summary>A rate this high soon makes things worse: the best weights are of an early step, and the run ends before its last.</summary>
+    /// <summary>
+    /// A rate this high soon makes things worse: the best weights are of an early step, and the run ends before its last.
+    /// </summary>
     [Theory]
     [InlineData(true, 3)]
     [InlineData(true, 5)]                                                                       // right before an evaluation
@@ -38,7 +41,8 @@ public class ResumedEvaluationTests : TorchTest
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         RunCheckpointOptions checkpoints = new() { Folder = folder.Path, EverySteps = 4 };
-        FineTuneOptions options = TinyRows.Options with { Lora = new LoraOptions(), Evaluation = HeldOut with { Patience = null }, Checkpoints = checkpoints };
+        FineTuneOptions options =
+            TinyRows.Options with { Lora = new LoraOptions(), Evaluation = HeldOut with { Patience = null }, Checkpoints = checkpoints };
         FineTuneResult Run(FineTuneOptions options)
         {
             using DiffusionGemmaModel model = Load();
@@ -46,8 +50,12 @@ public class ResumedEvaluationTests : TorchTest
             model.Adapter = null;
             return result;
         }
-        Run(options).Dispose();
-        FineTuneOptions changed = options with { Evaluation = options.Evaluation with { Examples = TinyRows.Make(6, seed: 8) }, Checkpoints = checkpoints with { Resume = "step-000008" } };
+        using (FineTuneResult first = Run(options)) Assert.Empty(first.Notices);                 // every checkpoint was written
+        FineTuneOptions changed = options with
+        {
+            Evaluation = options.Evaluation with { Examples = TinyRows.Make(6, seed: 8) },
+            Checkpoints = checkpoints with { Resume = "step-000008" }
+        };
         Assert.Contains("Evaluation was 6 rows (", Assert.Throws<TrainingException>(() => Run(changed)).Message, StringComparison.Ordinal);
         using FineTuneResult accepted = Run(changed with { Checkpoints = changed.Checkpoints with { AcceptChanged = ["Evaluation"] } });
         Assert.Equal([2, 4, 6, 8, 10], accepted.Evaluations.Select(e => e.Step));
@@ -58,15 +66,23 @@ public class ResumedEvaluationTests : TorchTest
     private static Outcome Train(bool lora, RunCheckpointOptions? checkpoints, CancellationTokenSource? cancel = null, int stop = -1)
     {
         using DiffusionGemmaModel model = Load();
-        FineTuneOptions options = TinyRows.Options with { Lora = lora ? new LoraOptions() : null, LearningRate = lora ? 0.3 : 0.05, MaxSteps = 60, Evaluation = HeldOut, Checkpoints = checkpoints };
-        var progress = new Told<StepRecord>(record =>
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Lora = lora ? new LoraOptions() : null,
+            LearningRate = lora ? 0.3 : 0.05,
+            MaxSteps = 60,
+            Evaluation = HeldOut,
+            Checkpoints = checkpoints
+        };
+        var progress = new ImmediateProgress<StepRecord>(record =>
         {
             if (record.Step == stop) cancel!.Cancel();
         });
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options, progress, cancel?.Token ?? default);
         var weights = (lora ? result.Adapter!.Parameters() : model.Stack.Parameters).ToDictionary(p => p.Key, p => p.Value.clone());
         model.Adapter = null;
-        return new Outcome([.. result.History.Select(h => h.Loss)], [.. result.Evaluations.Select(e => (e.Step, e.DiffusionLoss, e.EncoderLoss))], result.End, weights);
+        return new Outcome([.. result.History.Select(h => h.Loss)],
+            [.. result.Evaluations.Select(e => (e.Step, e.DiffusionLoss, e.EncoderLoss))], result.End, weights);
     }
 
     private sealed record Outcome(double[] Losses, (int, double, double)[] Evaluations, RunEnd End, Dictionary<string, Tensor> Weights);

@@ -15,11 +15,14 @@ public class RunCheckpointTroubleTests : TorchTest
         string? refused = null;
         double[] losses = Losses(Every(folder, 2), record =>
         {
-            if (record.Step == 3) refused = Assert.Throws<TrainingException>(() => Losses(Every(folder, 2) with { Resume = RunCheckpointOptions.Latest })).Message;
+            if (record.Step == 3)
+                refused =
+                    Assert.Throws<TrainingException>(() => Losses(Every(folder, 2) with { Resume = RunCheckpointOptions.Latest })).Message;
         });
         Assert.Contains($"{folder.Path} is in use by another run", refused, StringComparison.Ordinal);
         Assert.Equal(Undisturbed, losses);
-        Assert.Equal(Undisturbed, Losses(Every(folder, 2) with { Resume = RunCheckpointOptions.Latest }));      // the lock went with the first
+        // the lock went with the first
+        Assert.Equal(Undisturbed, Losses(Every(folder, 2) with { Resume = RunCheckpointOptions.Latest }));
     }
 
     /// <summary>Of any file, at any length: it is passed over for the one before it, which is said, and kept under another name.</summary>
@@ -45,12 +48,16 @@ public class RunCheckpointTroubleTests : TorchTest
         }
         var notices = new List<string>();
         Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Resume = RunCheckpointOptions.Latest, Keep = 3 }, notices: notices));
-        Assert.Contains(notices, n => n.Contains("step-000010 cannot be resumed: it is damaged", StringComparison.Ordinal) && n.Contains("An older checkpoint takes its place", StringComparison.Ordinal));
+        Assert.Contains(notices,
+            n => n.Contains("step-000010 cannot be resumed: it is damaged", StringComparison.Ordinal)
+            && n.Contains("An older checkpoint takes its place", StringComparison.Ordinal));
         Assert.Contains(notices, n => n.Contains("step-000009 cannot be resumed", StringComparison.Ordinal));
-        Assert.Contains(notices, n => n.StartsWith("Resumed from", StringComparison.Ordinal) && n.Contains("after 6 steps", StringComparison.Ordinal));
+        Assert.Contains(notices, n =>
+            n.StartsWith("Resumed from", StringComparison.Ordinal) && n.Contains("after 6 steps", StringComparison.Ordinal));
         Assert.Equal(["step-000006", "step-000009", "step-000010"], Names(folder));
         Assert.Equal(["aside-step-000009", "aside-step-000010"], Names(folder, "aside-*"));
-        Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Resume = RunCheckpointOptions.Latest }));      // those written anew are whole
+        // those written anew are whole
+        Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Resume = RunCheckpointOptions.Latest }));
     }
 
     [Fact]
@@ -59,7 +66,8 @@ public class RunCheckpointTroubleTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         Losses(Every(folder, 5));
         foreach (string name in Names(folder)) File.WriteAllText(Path.Combine(folder.File(name), "state.json"), "{");
-        string message = Assert.Throws<TrainingException>(() => Losses(Every(folder, 5) with { Resume = RunCheckpointOptions.Latest })).Message;
+        string message =
+            Assert.Throws<TrainingException>(() => Losses(Every(folder, 5) with { Resume = RunCheckpointOptions.Latest })).Message;
         Assert.Contains("step-000010 cannot be resumed: it is damaged", message, StringComparison.Ordinal);
         Assert.Contains("No other checkpoint", message, StringComparison.Ordinal);
         Assert.Equal(["step-000005", "step-000010"], Names(folder));
@@ -72,14 +80,16 @@ public class RunCheckpointTroubleTests : TorchTest
         Losses(Every(folder, 3) with { Keep = 9 });
         Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Keep = 9, Resume = "step-000006" }));
         Assert.Equal(["aside-step-000009", "aside-step-000010"], Names(folder, "aside-*"));
-        Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Keep = 9, Resume = folder.File("step-000003") + Path.DirectorySeparatorChar }));
+        Assert.Equal(
+            Undisturbed, Losses(Every(folder, 3) with { Keep = 9, Resume = folder.File("step-000003") + Path.DirectorySeparatorChar }));
         Assert.Equal(5, Names(folder, "aside-*").Length);                                       // 6, and 9 and 10 once more
         Assert.Equal(["step-000003", "step-000006", "step-000009", "step-000010"], Names(folder));
 
         // A branch with another rate goes on from its own checkpoints, not from those of the branch it left.
         RunCheckpointOptions branch = Every(folder, 3) with { Keep = 9, Resume = "step-000006", AcceptChanged = ["LearningRate"] };
         FineTuneOptions other = Options with { LearningRate = 1e-3 };
-        double[] first = Losses(branch, options: other), again = Losses(branch with { Resume = RunCheckpointOptions.Latest }, options: other);
+        double[] first = Losses(branch, options: other),
+            again = Losses(branch with { Resume = RunCheckpointOptions.Latest }, options: other);
         Assert.Equal(first, again);
         Assert.Equal(Undisturbed[..7], first[..7]);                                             // step 6 still has step 5's weights
         Assert.NotEqual(Undisturbed[7..], first[7..]);
@@ -102,7 +112,8 @@ public class RunCheckpointTroubleTests : TorchTest
     {
         using TemporaryFolder folder = Fixtures.Temporary(), copy = Fixtures.Temporary();
         Losses(Every(folder, 5));
-        foreach (string file in Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-2layer"))) File.Copy(file, copy.File(Path.GetFileName(file)));
+        foreach (string file in Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-2layer")))
+            File.Copy(file, copy.File(Path.GetFileName(file)));
         using (var other = Load())
         {
             using (no_grad()) other.Stack.Parameters["model.decoder.norm.weight"].add_(0.5);
@@ -111,7 +122,8 @@ public class RunCheckpointTroubleTests : TorchTest
         }
         using var model = DiffusionGemmaModel.Load(copy.File("other"), CPU, ScalarType.Float32);
         string message = Assert.Throws<TrainingException>(
-            () => FineTuner.Fit(model, TinyRows.Make(24), Options with { Checkpoints = Every(folder, 5) with { Resume = RunCheckpointOptions.Latest } })).Message;
+            () => FineTuner.Fit(model, TinyRows.Make(24),
+                Options with { Checkpoints = Every(folder, 5) with { Resume = RunCheckpointOptions.Latest } })).Message;
         Assert.Contains("Checkpoint was ", message, StringComparison.Ordinal);
         Assert.Null(model.Adapter);
     }
@@ -122,12 +134,15 @@ public class RunCheckpointTroubleTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         Losses(Every(folder, 5));
         RunCheckpointOptions resume = Every(folder, 5) with { Resume = RunCheckpointOptions.Latest };
-        FineTuneOptions changed = Options with { Seed = 7, Optimizer = Options.Optimizer with { Beta1 = 0.9 }, Lora = new LoraOptions { Rank = 2, Alpha = 5 } };
+        FineTuneOptions changed =
+            Options with { Seed = 7, Optimizer = Options.Optimizer with { Beta1 = 0.9 }, Lora = new LoraOptions { Rank = 2, Alpha = 5 } };
         string message = Assert.Throws<TrainingException>(() => Losses(resume, options: changed)).Message;
         Assert.Contains("Beta1 was 0.95 and is 0.9 now; ", message, StringComparison.Ordinal);
         Assert.Contains("Lora was rank 2, alpha 32, dropout 0 on ", message, StringComparison.Ordinal);
         Assert.Contains("Seed was 42 and is 7 now", message, StringComparison.Ordinal);
-        Assert.Contains("'Sead'", Assert.Throws<TrainingException>(() => Losses(resume with { AcceptChanged = ["Sead"] }, options: changed)).Message, StringComparison.Ordinal);
+        Assert.Contains("'Sead'",
+            Assert.Throws<TrainingException>(() => Losses(resume with { AcceptChanged = ["Sead"] }, options: changed)).Message,
+            StringComparison.Ordinal);
         Assert.Equal(10, Losses(resume with { AcceptChanged = ["Seed", "Beta1", "Lora"] }, options: changed).Length);
     }
 
@@ -175,12 +190,14 @@ public class RunCheckpointTroubleTests : TorchTest
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         File.WriteAllText(folder.File("file"), "");
-        string message = Assert.Throws<TrainingException>(() => Losses(new() { Folder = folder.File("file") }, _ => Assert.Fail("it trained"))).Message;
+        string message =
+            Assert.Throws<TrainingException>(() => Losses(new() { Folder = folder.File("file") }, _ => Assert.Fail("it trained"))).Message;
         Assert.Contains("cannot hold the run's checkpoints", message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_disk_that_fills_up_costs_no_checkpoint_and_no_step() => SmallDisk.Run(nameof(Child_on_a_small_disk), nameof(RunCheckpointTroubleTests));
+    public void A_disk_that_fills_up_costs_no_checkpoint_and_no_step() =>
+        SmallDisk.Run(nameof(Child_on_a_small_disk), nameof(RunCheckpointTroubleTests));
 
     [Fact]
     public void Child_on_a_small_disk()
@@ -197,7 +214,9 @@ public class RunCheckpointTroubleTests : TorchTest
         Assert.Equal(Undisturbed, losses);
         Assert.Equal(2, notices.Count);
         Assert.All(notices, n => Assert.Contains("No space left", n, StringComparison.Ordinal));
-        Assert.Equal(["step-000002", "step-000004", "step-000010"], Directory.EnumerateDirectories(run).Select(d => Path.GetFileName(d)!).Order());      // not even half a one
+        // not even half a one
+        Assert.Equal(
+            ["step-000002", "step-000004", "step-000010"], Directory.EnumerateDirectories(run).Select(d => Path.GetFileName(d)!).Order());
         Assert.Equal(Undisturbed, Losses(checkpoints with { Resume = "step-000004" }));
         SmallDisk.Passed();
     }
@@ -222,12 +241,18 @@ public class RunCheckpointTroubleTests : TorchTest
     private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
 
     private static double[] Losses(
-        RunCheckpointOptions? checkpoints, Action<StepRecord>? told = null, List<string>? notices = null, FineTuneOptions? options = null, CancellationToken cancellation = default)
+        RunCheckpointOptions? checkpoints, Action<StepRecord>? told = null, List<string>? notices = null, FineTuneOptions? options = null,
+        CancellationToken cancellation = default)
     {
         set_num_threads(1);
         using DiffusionGemmaModel model = Load();
-        FineTuneOptions all = (options ?? Options) with { Checkpoints = checkpoints, Run = (options ?? Options).Run with { Notices = notices is null ? null : new Told<string>(notices.Add) } };
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new Told<StepRecord>(told), cancellation);
+        FineTuneOptions all = (options ?? Options) with
+        {
+            Checkpoints = checkpoints,
+            Run = (options ?? Options).Run with { Notices = notices is null ? null : new ImmediateProgress<string>(notices.Add) }
+        };
+        using FineTuneResult result =
+            FineTuner.Fit(model, TinyRows.Make(24), all, told is null ? null : new ImmediateProgress<StepRecord>(told), cancellation);
         if (notices is not null) Assert.Equal(notices, result.Notices);
         model.Adapter = null;
         return [.. result.History.Select(h => h.Loss)];

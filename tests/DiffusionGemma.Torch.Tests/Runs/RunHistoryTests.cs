@@ -22,7 +22,8 @@ public class RunHistoryTests : TorchTest
             }
         });
         var heldOut = new EvaluationOptions { Examples = TinyRows.Make(4, seed: 9), EverySteps = 10 };
-        FineTuneOptions options = TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 30, History = history, Evaluation = heldOut };
+        FineTuneOptions options =
+            TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 30, History = history, Evaluation = heldOut };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);
         over.Cancel();
         await reader;

@@ -47,7 +47,12 @@ public class ActivationCheckpointingTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
         var error = Assert.Throws<ArgumentException>(() => FineTuner.Fit(
-            model, TinyRows.Make(8), TinyRows.Options with { Run = TinyRows.Options.Run with { ActivationCheckpointing = true }, Lora = new LoraOptions { Dropout = 0.1 } }));
+            model, TinyRows.Make(8),
+            TinyRows.Options with
+            {
+                Run = TinyRows.Options.Run with { ActivationCheckpointing = true },
+                Lora = new LoraOptions { Dropout = 0.1 }
+            }));
         Assert.Contains("dropout", error.Message, StringComparison.Ordinal);
         Assert.Null(model.Adapter);
     }

@@ -34,12 +34,15 @@ public class HeadLossTests : TorchTest
         Assert.True(Largest(weight.grad! - 1, weightGradient) < 1e-10 * Math.Max(1, weightGradient.abs().max().item<double>()));
     }
 
-    /// <summary>A bfloat16 head's gradient adds up in the optimiser's float32 memory: within bfloat16's 8 bits of the float64 one, chunk by chunk.</summary>
+    /// <summary>
+    /// A bfloat16 head's gradient adds up in the optimiser's float32 memory: within bfloat16's 8 bits of the float64 one, chunk by chunk.
+    /// </summary>
     [Fact]
     public void A_narrow_heads_gradient_adds_up_in_its_buffer()
     {
         using var generator = new Generator(4);
-        Tensor hidden = randn(200, 16, generator: generator).to(ScalarType.BFloat16), weight = randn(1 << 16, 16, generator: generator).to(ScalarType.BFloat16).requires_grad_(true);
+        Tensor hidden = randn(200, 16, generator: generator).to(ScalarType.BFloat16),
+            weight = randn(1 << 16, 16, generator: generator).to(ScalarType.BFloat16).requires_grad_(true);
         Tensor targets = randint(0, 1 << 16, [200], generator: generator), all = ones(200, dtype: ScalarType.Bool);
         Tensor wide = weight.detach().to(ScalarType.Float64).requires_grad_(true), buffer = zeros_like(weight, ScalarType.Float32);
         HeadLoss.SumAndGradient(hidden.to(ScalarType.Float64), wide, targets, all, 30, 1, new GradientSink([]));

@@ -14,7 +14,11 @@ public class MicroBatchPlanTests
 
     /// <summary>Of whole micro-batches: where rows are left over, a last one of one long row may pad less.</summary>
     [Fact]
-    public void No_more_is_padded_than_with_rows_as_they_come() => Property.Holds(Gen.Int[2, 6].SelectMany(rows => Gen.Int[1, 5].SelectMany(batches => Gen.Select(Gen.Int[1, 60].Array[rows * batches], Gen.Const(rows)))), count: 500, drawn =>
+    public void No_more_is_padded_than_with_rows_as_they_come() =>
+        Property.Holds(
+            Gen.Int[2, 6].SelectMany(rows =>
+                Gen.Int[1, 5].SelectMany(batches => Gen.Select(Gen.Int[1, 60].Array[rows * batches], Gen.Const(rows)))),
+                count: 500, drawn =>
     {
         (int[] lengths, int maxRows) = drawn;
         int Padded(IEnumerable<int[]> batches) => batches.Sum(rows => rows.Length * rows.Max(row => lengths[row]));
@@ -31,6 +35,7 @@ public class MicroBatchPlanTests
             IReadOnlyList<int[]> batches = MicroBatchPlan.Split(lengths, maxRows, maxTokens);
             Assert.Equal(Enumerable.Range(0, lengths.Length), batches.SelectMany(b => b).Order());
             Assert.All(batches, b => Assert.True(
-                b.Length <= maxRows && (b.Length == 1 || maxRows == 1 || maxTokens is null || b.Length * b.Max(r => lengths[r]) <= maxTokens)));
+                b.Length <= maxRows
+                && (b.Length == 1 || maxRows == 1 || maxTokens is null || b.Length * b.Max(r => lengths[r]) <= maxTokens)));
         });
 }

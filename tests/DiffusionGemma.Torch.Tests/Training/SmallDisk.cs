@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace DiffusionGemma;
 
-/// <summary>Runs a test method once more, in a process that has a file system of two megabytes to write to: a full disk that is really full.</summary>
+/// <summary>
+/// Runs a test method once more, in a process that has a file system of two megabytes to write to: a full disk that is really full.
+/// </summary>
 internal static class SmallDisk
 {
     private const string Folder = "DIFFUSIONGEMMA_SMALL_DISK", Mark = "DIFFUSIONGEMMA_SMALL_DISK_MARK";
@@ -17,7 +19,8 @@ internal static class SmallDisk
     {
         const string mount = "mkdir -p \"$0\" && mount -t tmpfs -o size=2m none \"$0\"";
         using TemporaryFolder folder = Fixtures.Temporary();
-        Assert.SkipUnless(OperatingSystem.IsLinux() && Start(folder, $"{mount} && true").Exit == 0, "a file system of its own needs Linux and user namespaces");
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Start(folder, $"{mount} && true").Exit == 0,
+            "a file system of its own needs Linux and user namespaces");
         (int exit, string output) = Start(folder, $"{mount} && exec \"$1\" -method \"*{type}.{method}\"");
         Assert.True(exit == 0 && File.Exists(folder.File("mark")), output);
     }
@@ -26,7 +29,8 @@ internal static class SmallDisk
     {
         var start = new ProcessStartInfo("unshare", ["-rm", "sh", "-c", script, folder.File("disk"), Environment.ProcessPath!])
         {
-            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { [Folder] = folder.File("disk"), [Mark] = folder.File("mark") },
+            RedirectStandardOutput = true, RedirectStandardError = true,
+            Environment = { [Folder] = folder.File("disk"), [Mark] = folder.File("mark") },
         };
         try
         {

@@ -21,5 +21,9 @@ internal static class TinyRows
     }
 
     /// <summary>Ten steps at a rate that shows.</summary>
-    public static FineTuneOptions Options { get; } = new() { GlobalBatchSize = 4, Run = new() { MicroBatchSize = 2 }, MaxSteps = 10, Epochs = 10, WarmupSteps = 0, LearningRate = 3e-3, Optimizer = new() { MinLearningRate = 0 } };
+    public static FineTuneOptions Options { get; } = new()
+    {
+        GlobalBatchSize = 4, Run = new() { MicroBatchSize = 2 }, MaxSteps = 10,
+        Epochs = 10, WarmupSteps = 0, LearningRate = 3e-3, Optimizer = new() { MinLearningRate = 0 }
+    };
 }

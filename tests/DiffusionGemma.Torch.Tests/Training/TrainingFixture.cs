@@ -27,8 +27,16 @@ internal sealed class TrainingFixture
         Options = new FineTuneOptions
         {
             Seed = Integer("seed"), MaxSteps = Integer("steps"), GlobalBatchSize = Integer("global_batch_size"),
-            Objective = new() { NoiseFloor = Number("eps"), SelfConditioningProbability = Number("self_conditioning_probability"), EncoderLossWeight = Number("encoder_loss_weight") },
-            Optimizer = new() { MaxGradientNorm = Number("max_grad_norm"), MinLearningRate = Number("min_lr"), Beta1 = betas[0], Beta2 = betas[1], AdamEpsilon = Number("adam_eps"), WeightDecay = Number("weight_decay") },
+            Objective = new()
+            {
+                NoiseFloor = Number("eps"), SelfConditioningProbability = Number("self_conditioning_probability"),
+                EncoderLossWeight = Number("encoder_loss_weight")
+            },
+            Optimizer = new()
+            {
+                MaxGradientNorm = Number("max_grad_norm"), MinLearningRate = Number("min_lr"), Beta1 = betas[0],
+                Beta2 = betas[1], AdamEpsilon = Number("adam_eps"), WeightDecay = Number("weight_decay")
+            },
             LearningRate = Number("lr"), WarmupSteps = Integer("warmup_steps"), Run = new() { Shuffle = false },
         };
         JsonElement lora = settings.GetProperty("lora");

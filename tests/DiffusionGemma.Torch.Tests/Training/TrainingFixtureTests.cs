@@ -5,9 +5,9 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Twenty steps of NeMo AutoModel's recipe (float32), and of its plain PyTorch rendering on a checkpoint that NeMo cannot represent
-/// (float64). NeMo's losses within 1e-4 in either precision: the drift of 20 float32 steps is 1e-5. Parameters within 1e-3: Adam divides small
-/// gradients by their own size, so rounding in them moves a weight by up to a step. tiny-6layer in float64 only, within 1e-8: in float32 two
-/// experts tie sooner or later, and the curves part.
+/// (float64). NeMo's losses within 1e-4 in either precision: the drift of 20 float32 steps is 1e-5. Parameters within 1e-3: Adam divides
+/// small gradients by their own size, so rounding in them moves a weight by up to a step. tiny-6layer in float64 only, within 1e-8: in
+/// float32 two experts tie sooner or later, and the curves part.
 /// </summary>
 public class TrainingFixtureTests : TorchTest
 {
@@ -42,7 +42,8 @@ public class TrainingFixtureTests : TorchTest
         using SafetensorsFile end = fixture.Parameters(kind);
         IEnumerable<(string Name, Tensor Value)> trained = kind == "full"
             ? result.TrainedTensors.Select(t => (t, model.Stack.Parameters[t]))
-            : result.Adapter!.Pairs.SelectMany(p => new[] { ($"end.{p.Key}.lora_A.weight", p.Value.Decoder!.A), ($"end.{p.Key}.lora_B.weight", p.Value.Decoder.B) });
+            : result.Adapter!.Pairs.SelectMany(p =>
+                new[] { ($"end.{p.Key}.lora_A.weight", p.Value.Decoder!.A), ($"end.{p.Key}.lora_B.weight", p.Value.Decoder.B) });
         int compared = 0;
         foreach ((string parameter, Tensor value) in trained)
         {
@@ -54,8 +55,9 @@ public class TrainingFixtureTests : TorchTest
     }
 
     /// <summary>
-    /// bfloat16 passes over float32 masters (router, norms, softmax and losses in float32 too) beside the float32 run: 8 bits of mantissa move a
-    /// loss of 5 to 7 by hundredths, and here and there a token to another expert. The band: each step within 5 %, their mean within 1 %.
+    /// bfloat16 passes over float32 masters (router, norms, softmax and losses in float32 too) beside the float32 run: 8 bits of mantissa
+    /// move a loss of 5 to 7 by hundredths, and here and there a token to another expert. The band: each step within 5 %, their mean within
+    /// 1 %.
     /// </summary>
     [Theory]
     [InlineData("full")]
@@ -93,7 +95,8 @@ public class TrainingFixtureTests : TorchTest
             {
                 TrainingExample row = fixture.Examples[step * o.GlobalBatchSize + i];
                 ExampleDraw draw = ExampleDraws.Draw(
-                    o.Seed!.Value, step, i, o.GlobalBatchSize, row, config.CanvasLength, config.VocabularySize, o.Objective.NoiseFloor, o.Objective.SelfConditioningProbability);
+                    o.Seed!.Value, step, i, o.GlobalBatchSize, row, config.CanvasLength, config.VocabularySize, o.Objective.NoiseFloor,
+                    o.Objective.SelfConditioningProbability);
                 int[] Integers(string key) => [.. examples[i].GetProperty(key).EnumerateArray().Select(v => v.GetInt32())];
                 Assert.Equal(Integers("corrupted_ids"), draw.CorruptedIds);
                 Assert.Equal(examples[i].GetProperty("block").GetInt32(), draw.Block);
@@ -103,7 +106,9 @@ public class TrainingFixtureTests : TorchTest
                 // The recipe's canvas tensors hold every block; ours would be its slices.
                 int size = row.InputIds.Length - row.PrefixLength;
                 Assert.Equal(draw.CorruptedIds[row.PrefixLength..], Integers("canvas_ids")[..size]);
-                int[] scored = [.. Enumerable.Range(0, size).Select(j => row.LossMask[row.PrefixLength + j] && j / config.CanvasLength == draw.Block ? 1 : 0)];
+                int[] scored = [
+                    .. Enumerable.Range(0, size)
+                    .Select(j => row.LossMask[row.PrefixLength + j] && j / config.CanvasLength == draw.Block ? 1 : 0)];
                 Assert.Equal(scored, Integers("canvas_loss_mask")[..size]);
                 if (!examples[i].TryGetProperty("batch", out JsonElement batch)) continue;
                 int[] Batch(string key) => [.. batch.GetProperty(key).EnumerateArray().Select(v => (int)v.GetDouble())];
@@ -124,21 +129,26 @@ public class TrainingFixtureTests : TorchTest
         for (int i = 0; i < examples.Length; i++)
         {
             TrainingExample row = fixture.Examples[i];
-            int block = examples[i].GetProperty("block").GetInt32(), start = row.PrefixLength + block * config.CanvasLength, length = row.InputIds.Length;
+            int block = examples[i].GetProperty("block").GetInt32(), start = row.PrefixLength + block * config.CanvasLength,
+                length = row.InputIds.Length;
             int size = Math.Min(config.CanvasLength, length - start);
-            foreach ((string key, AttentionKind kind) in new[] { ("full_attention", AttentionKind.Full), ("sliding_attention", AttentionKind.Sliding) })
+            foreach (
+                (string key, AttentionKind kind) in new[] { ("full_attention", AttentionKind.Full),
+                    ("sliding_attention", AttentionKind.Sliding) })
             {
                 JsonElement[] queries = [.. examples[i].GetProperty("decoder_sees").GetProperty(key).EnumerateArray()];
                 int[] expected = [.. queries[block * config.CanvasLength].EnumerateArray().Select(v => v.GetInt32())];
                 Tensor mask = AttentionMasks.Decoder(
-                    kind, config.SlidingWindow, tensor(new long[] { start }), arange(length).unsqueeze(0), ones(1, length, dtype: ScalarType.Bool),
+                    kind, config.SlidingWindow, tensor(new long[] { start }), arange(length).unsqueeze(0),
+                    ones(1, length, dtype: ScalarType.Bool),
                     ones(1, size, dtype: ScalarType.Bool));
                 Assert.Equal([1L, 1L, size, length + size], mask.shape);
                 for (int query = 0; query < size; query++)
                 {
                     bool[] seen = mask[0, 0, query].data<bool>().ToArray();
                     Assert.Equal(expected[..length], seen[..length].Select(s => s ? 1 : 0));
-                    Assert.Equal(expected[..length], queries[block * config.CanvasLength + query].EnumerateArray().Take(length).Select(v => v.GetInt32()));
+                    Assert.Equal(expected[..length],
+                        queries[block * config.CanvasLength + query].EnumerateArray().Take(length).Select(v => v.GetInt32()));
                     Assert.All(seen[length..], Assert.True);
                 }
             }

@@ -6,7 +6,8 @@ namespace DiffusionGemma;
 /// <summary>Micro-batches of a step side by side: what one worker alone comes to, and every time the same.</summary>
 public class WorkersTests : TorchTest
 {
-    private static readonly FineTuneOptions Options = TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, MaxSteps = 6 };
+    private static readonly FineTuneOptions Options =
+        TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, MaxSteps = 6 };
 
     /// <summary>The same sums in another order, in float64: 1e-10.</summary>
     [Theory]
@@ -28,15 +29,18 @@ public class WorkersTests : TorchTest
             _ => Options,
         };
         (double[] losses, double[] norms) = Train(options, ScalarType.Float64);
-        (double[] theirLosses, double[] theirNorms) = Train(options with { Parallel = options.Parallel with { Workers = workers } }, ScalarType.Float64);
-        foreach ((double a, double b) in losses.Concat(norms).Zip(theirLosses.Concat(theirNorms))) Assert.Equal(a, b, 1e-10 * Math.Max(1, Math.Abs(a)));
+        (double[] theirLosses, double[] theirNorms) =
+            Train(options with { Parallel = options.Parallel with { Workers = workers } }, ScalarType.Float64);
+        foreach ((double a, double b) in losses.Concat(norms).Zip(theirLosses.Concat(theirNorms)))
+            Assert.Equal(a, b, 1e-10 * Math.Max(1, Math.Abs(a)));
     }
 
     [Fact]
     public void Two_runs_are_equal_to_the_last_bit()
     {
         foreach (LoraOptions? lora in new[] { null, new LoraOptions { Experts = true } })
-            Assert.Equal(Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32), Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32), SameBits);
+            Assert.Equal(Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32),
+                Train(Options with { Parallel = Options.Parallel with { Workers = 4 }, Lora = lora }, ScalarType.Float32), SameBits);
     }
 
     [Fact]
@@ -44,7 +48,8 @@ public class WorkersTests : TorchTest
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         FineTuneOptions options = Options with { Parallel = Options.Parallel with { Workers = 2 }, MaxSteps = 8 };
-        FineTuneOptions Stored(string? resume) => options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
+        FineTuneOptions Stored(string? resume) =>
+            options with { Checkpoints = new RunCheckpointOptions { Folder = folder.Path, EverySteps = 3, Keep = 9, Resume = resume } };
         var whole = Train(options, ScalarType.Float32);
         Assert.Equal(whole, Train(Stored(null), ScalarType.Float32), SameBits);
         Assert.Equal(whole, Train(Stored("step-000003"), ScalarType.Float32), SameBits);
@@ -56,7 +61,9 @@ public class WorkersTests : TorchTest
     {
         FineTuneOptions options = Options with { Lora = new LoraOptions(), MaxSteps = 4 };
         double[] alone = Train(options, ScalarType.Float64).Losses;
-        double[] together = Train(options with { Devices = Device.Cpu(2), Parallel = options.Parallel with { ExpertParallel = 1, Workers = 2 } }, ScalarType.Float64).Losses;
+        double[] together = Train(
+            options with { Devices = Device.Cpu(2), Parallel = options.Parallel with { ExpertParallel = 1, Workers = 2 } },
+            ScalarType.Float64).Losses;
         foreach ((double a, double b) in alone.Zip(together)) Assert.Equal(a, b, 1e-10 * Math.Max(1, Math.Abs(a)));
     }
 
@@ -70,7 +77,11 @@ public class WorkersTests : TorchTest
     [InlineData(8, 1, true, 16, 4, 8)]
     public void How_many_there_are(int batch, int micro, bool lora, int? asked, int threads, int expected)
     {
-        var options = new FineTuneOptions { GlobalBatchSize = batch, Run = new() { MicroBatchSize = micro }, Lora = lora ? new LoraOptions() : null, Parallel = new() { Workers = asked } };
+        var options = new FineTuneOptions
+        {
+            GlobalBatchSize = batch, Run = new() { MicroBatchSize = micro },
+            Lora = lora ? new LoraOptions() : null, Parallel = new() { Workers = asked }
+        };
         Assert.Equal(expected, Workers.CountFor(options, CPU, threads));
         Assert.Equal(1, Workers.CountFor(options, new Device(DeviceType.CUDA, 0), threads));
         Assert.Equal(1, Workers.CountFor(options, CPU, threads, ranks: 2, expertParallel: 2));
@@ -82,9 +93,11 @@ public class WorkersTests : TorchTest
     {
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
         FineTuneOptions options = Options with { Lora = new LoraOptions() };
-        long Needed(int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
+        long Needed(int workers) => TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes;
         int? Chosen(long? budget, int? asked = null) =>
-            FineTuner.WithinMemory(model.Config, options with { Run = options.Run with { MemoryBudget = budget }, Parallel = options.Parallel with { Workers = asked } }, ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
+            FineTuner.WithinMemory(model.Config,
+                options with { Run = options.Run with { MemoryBudget = budget }, Parallel = options.Parallel with { Workers = asked } },
+                ScalarType.Float32, 26, new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
         Assert.Equal(1, Chosen(null));                                                         // of one torch thread
         Assert.Equal(3, Chosen(Needed(3), asked: 3));
         Assert.Throws<MemoryBudgetException>(() => Chosen(Needed(3) - 1, asked: 3));
@@ -93,7 +106,10 @@ public class WorkersTests : TorchTest
 
     [Fact]
     public void None_is_refused() =>
-        Assert.Contains("FineTuneOptions.Parallel.Workers", Assert.Throws<ArgumentOutOfRangeException>(() => Train(Options with { Parallel = Options.Parallel with { Workers = 0 } }, ScalarType.Float32)).Message, StringComparison.Ordinal);
+        Assert.Contains("FineTuneOptions.Parallel.Workers",
+            Assert.Throws<ArgumentOutOfRangeException>(
+                () => Train(Options with { Parallel = Options.Parallel with { Workers = 0 } }, ScalarType.Float32)).Message,
+                StringComparison.Ordinal);
 
     [Fact]
     public void The_first_workers_failure_is_thrown_when_all_are_done()
@@ -116,14 +132,16 @@ public class WorkersTests : TorchTest
     public void A_plan_counts_what_each_keeps()
     {
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
-        TrainingPlan Plan(FineTuneOptions options, int workers) => TrainingPlan.Of(model.Config, options, ScalarType.Float32, 26, workers: workers);
+        TrainingPlan Plan(FineTuneOptions options, int workers) =>
+            TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers);
         TrainingPlan one = Plan(Options, 1), three = Plan(Options, 3);
         Assert.Equal(2 * 4 * one.TrainedParameters, three.TrainingStateBytes - one.TrainingStateBytes);
         Assert.Equal(3 * one.ActivationBytes, three.ActivationBytes);
         Assert.Equal(one.WeightBytes, three.WeightBytes);
     }
 
-    private static bool SameBits((double[] Losses, double[] Norms) a, (double[] Losses, double[] Norms) b) => a.Losses.SequenceEqual(b.Losses) && a.Norms.SequenceEqual(b.Norms);
+    private static bool SameBits((double[] Losses, double[] Norms) a, (double[] Losses, double[] Norms) b) =>
+        a.Losses.SequenceEqual(b.Losses) && a.Norms.SequenceEqual(b.Norms);
 
     private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
 

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Which rows a step trains: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it takes
-/// positions [b·G, (b+1)·G), and an incomplete last batch is dropped.
+/// Which rows a step trains: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it
+/// takes positions [b·G, (b+1)·G), and an incomplete last batch is dropped.
 /// </summary>
 internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool shuffle)
 {
@@ -20,7 +20,7 @@ internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool 
         if (!shuffle) return (epoch, [.. Enumerable.Range(start, globalBatchSize)]);
         if (epoch != _epoch)
         {
-            using var generator = new Generator(unchecked((ulong)(seed + epoch)));
+            using var generator = new Generator(Seeds.Epoch(seed, epoch));
             using Tensor order = randperm(rows, generator: generator);
             (_epoch, _order) = (epoch, order.data<long>().ToArray());
         }

@@ -1,16 +1,16 @@
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
 /// Bytes that the collectives of one optimiser step are handed, counted along <see cref="ExpertExchange"/>, <see cref="ParameterBucket"/>,
-/// <see cref="TrainingStep"/> and <see cref="TrainingRun"/>. Handed: what a rank keeps for itself is among them (of n equal parts one), so that the numbers are
-/// exact whatever the routing.
+/// <see cref="TrainingStep"/> and <see cref="TrainingLoop"/>. Handed: what a rank keeps for itself is among them (of n equal parts one), so
+/// that the numbers are exact whatever the routing.
 /// <code>
 /// a layer and pass         forward   counts [E] int64, x [T·K,H], w [T·K] float32, back w y [T·K,H]
 ///                          backward  w [T·K], dy [T·K,H], x [T·K,H] where experts train, back dw [T·K], dx [T·K,H]
 /// a bucket of parameters   reduce-scatter of gradients in float32, all-gather of weights in their own dtype
 /// </code>
-/// Rows are of one length and of whole canvases, and every layer's experts take part in the backward: with LoRA on later parts than the first layer's
-/// attention the first layers' do not, and there is a little less.
+/// Rows are of one length and of whole canvases, and every layer's experts take part in the backward: with LoRA on later parts than the
+/// first layer's attention the first layers' do not, and there is a little less.
 /// </summary>
 /// <param name="AllToAll">Of all devices together, on average over the draws of self-conditioning.</param>
 /// <param name="AllToAllCalls">Of a device that is never without work, on average.</param>
@@ -21,7 +21,8 @@ namespace DiffusionGemma;
 /// <param name="Buckets">Reduce-scatters of one device, and as many all-gathers.</param>
 /// <param name="AllReduce">Sums of single numbers, of one device: losses, the norm, and whether anyone was cancelled.</param>
 internal sealed record StepTraffic(
-    double AllToAll, double AllToAllCalls, long ExpertGradients, long ExpertWeights, long OtherGradients, long OtherWeights, int Buckets, long AllReduce)
+    double AllToAll, double AllToAllCalls, long ExpertGradients, long ExpertWeights, long OtherGradients, long OtherWeights, int Buckets,
+    long AllReduce)
 {
     /// <summary>The losses' sum is of two numbers, all others of one.</summary>
     public long AllReduceCalls => AllReduce == 0 ? 0 : AllReduce / sizeof(double) - 1;
@@ -32,7 +33,8 @@ internal sealed record StepTraffic(
     /// <param name="rowTokens">Tokens of a row.</param>
     /// <param name="devices">n.</param>
     /// <param name="owners">Devices that own one set of the experts between them.</param>
-    public static StepTraffic Of(DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
+    public static StepTraffic Count(
+        DiffusionGemmaConfig config, FineTuneOptions options, long compute, int rowTokens, int devices, int owners)
     {
         if (devices == 1) return new StepTraffic(0, 0, 0, 0, 0, 0, 0, 0);
         IReadOnlyList<int[][]> rounds = Rounds(options, rowTokens, devices);
@@ -40,7 +42,8 @@ internal sealed record StepTraffic(
 
         long wide = Math.Max(compute, 4), weight = options.Lora is null ? compute : wide;
         int replicas = devices / owners, buckets = 0;
-        (long Numbers, bool IsExperts)[] trained = [.. Trained(config, options).Select(p => (p.IsExperts ? p.Numbers / owners : p.Numbers, p.IsExperts))];
+        (long Numbers, bool IsExperts)[] trained =
+            [.. Trained(config, options).Select(p => (p.IsExperts ? p.Numbers / owners : p.Numbers, p.IsExperts))];
         long experts = 0, others = 0;
         foreach (List<int> bucket in AdamW.Split(trained, devices, replicas))
         {
@@ -52,23 +55,27 @@ internal sealed record StepTraffic(
             if (isExperts) experts += length;
             else others += length;
         }
-        // A run asks before every step and every round whether anyone was cancelled, and where it writes checkpoints whether anyone was asked for one.
+        // Cancellation is checked before every step and round, requests for checkpoints before every step.
         long sums = 1 + (options.Checkpoints is null ? 0 : 1) + rounds.Count + 2 + 1;
-        return new StepTraffic(allToAll, calls, experts * wide, experts * weight, others * wide, others * weight, buckets, sums * sizeof(double));
+        return new StepTraffic(
+            allToAll, calls, experts * wide, experts * weight, others * wide, others * weight, buckets, sums * sizeof(double));
     }
 
-    /// <summary>What works at the same time, [round][rank].</summary>
+    /// <summary>The micro-batches of ranks that work at the same time, [round][rank].</summary>
     public static IReadOnlyList<int[][]> Rounds(FineTuneOptions options, int rowTokens, int devices) =>
-        MicroBatchPlan.Rounds([.. Enumerable.Repeat(rowTokens, options.GlobalBatchSize)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, devices);
+        MicroBatchPlan.Rounds(
+            [.. Enumerable.Repeat(rowTokens, options.GlobalBatchSize)], options.Run.MicroBatchSize, options.Run.MicroBatchTokens, devices);
 
     /// <summary>Numbers of each parameter that trains, whole, in the optimiser's order.</summary>
     public static IEnumerable<(long Numbers, bool IsExperts)> Trained(DiffusionGemmaConfig config, FineTuneOptions options)
     {
         IReadOnlyDictionary<string, long[]> shapes = CheckpointLayout.Expected(config);
         if (options.Lora is not { } lora)
-            return shapes.Where(s => FullFineTuning.Trains(s.Key)).Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
+            return shapes.Where(s => FullFineTuning.Trains(s.Key))
+                .Select(s => (s.Value.Aggregate(1L, (a, b) => a * b), DiffusionGemmaModel.IsStack(s.Key)));
 
-        string[] projections = [.. shapes.Keys.Where(k => k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
+        string[] projections =
+            [.. shapes.Keys.Where(k => k.EndsWith("_proj.weight", StringComparison.Ordinal)).Select(k => k[..^".weight".Length])];
         IEnumerable<string> adapted = LoraTargets.Match(lora.Targets, [.. projections.Where(p => !LoraTargets.IsDecoderOnly(p))]);
         if (lora.SelfConditioning) adapted = adapted.Concat(projections.Where(LoraTargets.IsDecoderOnly));
         IEnumerable<(long, bool)> Pair(long[] shape, long rank, bool isStack)
@@ -101,7 +108,8 @@ internal sealed record StepTraffic(
             {
                 int rows = set.Sum(r => r.Length);
                 if (rows == 0) continue;
-                double forwards = passes * (1 + again) + (1 - Math.Pow(1 - first, rows));       // the set makes the first pass if one of its rows does
+                // the set makes the first pass if one of its rows does
+                double forwards = passes * (1 + again) + (1 - Math.Pow(1 - first, rows));
                 bytes += owners * forwards * config.NumExperts * sizeof(long);
                 most = Math.Max(most, ForwardCalls * forwards + passes * (ForwardCalls + trains));
             }

@@ -1,3 +1,4 @@
+using DiffusionGemma.Benchmarks;
 using TorchSharp;
 
 namespace DiffusionGemma;
@@ -6,13 +7,17 @@ public class StepSimulationTests : TorchTest
 {
     private static readonly DiffusionGemmaConfig Released = DiffusionGemmaConfig.Parse(ReleasedConfig.Json(perLayer: false), "config.json");
 
-    /// <summary>A second step's bytes, of each kind of collective, are those that the simulation counts: a run of two steps less a run of one.</summary>
+    /// <summary>
+    /// A second step's bytes, of each kind of collective, are those that the simulation counts: a run of two steps less a run of one.
+    /// </summary>
     [Theory]
     [InlineData("full", 2, null, 4, 1, 0.0)]
     [InlineData("full", 2, null, 4, 2, 1.0)]
     [InlineData("full", 2, 1, 4, 1, 1.0)]
-    [InlineData("full", 4, null, 6, 1, 1.0)]                                                   // a last round in which two ranks have no row
-    [InlineData("full", 4, 2, 5, 1, 1.0)]                                                      // and one in which a whole set of experts has none
+    // a last round in which two ranks have no row
+    [InlineData("full", 4, null, 6, 1, 1.0)]
+    // and one in which a whole set of experts has none
+    [InlineData("full", 4, 2, 5, 1, 1.0)]
     [InlineData("full checkpointing", 4, 2, 8, 2, 1.0)]
     [InlineData("lora", 2, null, 4, 1, 1.0)]
     [InlineData("lora", 4, null, 2, 1, 0.0)]
@@ -27,8 +32,14 @@ public class StepSimulationTests : TorchTest
             : kind.Contains("float64", StringComparison.Ordinal) ? torch.ScalarType.Float64 : torch.ScalarType.Float32;
         FineTuneOptions options = TinyRows.Options with
         {
-            Lora = !kind.Contains("lora", StringComparison.Ordinal) ? null : new LoraOptions { Rank = 3, Experts = kind.Contains("experts", StringComparison.Ordinal), SelfConditioning = true },
-            Run = TinyRows.Options.Run with { ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal), MicroBatchSize = micro, DryRun = false },
+            Lora = !kind.Contains("lora", StringComparison.Ordinal) ? null
+                : new LoraOptions { Rank = 3, Experts = kind.Contains("experts", StringComparison.Ordinal), SelfConditioning = true },
+            Run = TinyRows.Options.Run with
+            {
+                ActivationCheckpointing = kind.Contains("checkpointing", StringComparison.Ordinal),
+                MicroBatchSize = micro,
+                DryRun = false
+            },
             GlobalBatchSize = batch,
             Objective = TinyRows.Options.Objective with { SelfConditioningProbability = selfConditioning },
             Parallel = TinyRows.Options.Parallel with { ExpertParallel = expertParallel },
@@ -37,7 +48,8 @@ public class StepSimulationTests : TorchTest
         Dictionary<Collective, long>[] one = Bytes(model, options, ranks, steps: 1), two = Bytes(model, options, ranks, steps: 2);
         long Of(int rank, Collective operation) => two[rank].GetValueOrDefault(operation) - one[rank].GetValueOrDefault(operation);
 
-        var expected = StepTraffic.Of(model.Config, options, torch.zeros(0, dtype: dtype).element_size(), RowTokens, ranks, TrainingPlan.Owners(model.Config, ranks, expertParallel));
+        var expected = StepTraffic.Count(model.Config, options, torch.zeros(0, dtype: dtype).element_size(), RowTokens, ranks,
+            TrainingPlan.ExpertOwners(model.Config, ranks, expertParallel));
         Assert.Equal(expected.AllToAll, Enumerable.Range(0, ranks).Sum(rank => Of(rank, Collective.AllToAll)));
         for (int rank = 0; rank < ranks; rank++)
         {
@@ -66,8 +78,12 @@ public class StepSimulationTests : TorchTest
     [InlineData(true, true)]
     public void Arithmetic_is_the_plans(bool isFull, bool checkpointing)
     {
-        var options = new FineTuneOptions { Lora = isFull ? null : new LoraOptions(), Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64 };
-        double planned = 8 * TrainingPlan.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
+        var options = new FineTuneOptions
+        {
+            Lora = isFull ? null : new LoraOptions(),
+            Run = new() { ActivationCheckpointing = checkpointing }, GlobalBatchSize = 64
+        };
+        double planned = 8 * TrainingPlan.Compute(Released, options, torch.ScalarType.BFloat16, 1024, devices: 8).StepFlops;
         Assert.Equal(planned, Simulate(options, 8).StepFlops, 1e-9 * planned);
     }
 
@@ -83,17 +99,25 @@ public class StepSimulationTests : TorchTest
         {
             var options = new FineTuneOptions { Lora = lora, GlobalBatchSize = batch };
             DeviceFigures usual = DeviceFigures.H100;
-            double Seconds(DeviceFigures figures) => StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, figures).Seconds;
+            double Seconds(DeviceFigures figures) =>
+                StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, figures).Seconds;
             double before = Seconds(usual);
             foreach (DeviceFigures better in new[]
             {
-                usual with { LinkBytesPerSecond = 2 * usual.LinkBytesPerSecond }, usual with { NetworkBytesPerSecond = 2 * usual.NetworkBytesPerSecond },
+                usual with { LinkBytesPerSecond = 2 * usual.LinkBytesPerSecond },
+                    usual with { NetworkBytesPerSecond = 2 * usual.NetworkBytesPerSecond },
                 usual with { LatencySeconds = usual.LatencySeconds / 2 },
             })
                 Assert.True(Seconds(better) <= before);
             Assert.True(Seconds(usual with { FlopsPerSecond = 2 * usual.FlopsPerSecond }) < before);
             Assert.True(Seconds(usual with { MemoryBytesPerSecond = 2 * usual.MemoryBytesPerSecond }) < before);
-            Assert.True(Seconds(usual with { NetworkBytesPerSecond = usual.NetworkBytesPerSecond / 2, LinkBytesPerSecond = usual.LinkBytesPerSecond / 2 }) > before);
+            Assert.True(
+                Seconds(
+                    usual with
+                    {
+                        NetworkBytesPerSecond = usual.NetworkBytesPerSecond / 2,
+                        LinkBytesPerSecond = usual.LinkBytesPerSecond / 2
+                    }) > before);
             Assert.True(Seconds(usual with { AtOnce = devices / 2 }) > before);
             Assert.Equal(before, Seconds(usual with { AtOnce = devices }));
         }
@@ -106,7 +130,7 @@ public class StepSimulationTests : TorchTest
         var options = new FineTuneOptions { GlobalBatchSize = 64 };
         DeviceFigures good = DeviceFigures.H100;
         string Limit(DeviceFigures figures, FineTuneOptions options, int? expertParallel) =>
-            StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, 64, expertParallel, figures).Limit;
+            StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, 64, expertParallel, figures).Limit;
         Assert.Equal("products", Limit(good with { FlopsPerSecond = 1e12 }, options, 8));
         Assert.Equal("memory", Limit(good with { MemoryBytesPerSecond = 1e9 }, options, 8));
         Assert.Equal("all-to-all", Limit(good with { NetworkBytesPerSecond = 1e9 }, options with { Lora = new LoraOptions() }, 64));
@@ -127,7 +151,8 @@ public class StepSimulationTests : TorchTest
         for (int outcome = 0; outcome < 1 << (places * rows); outcome++)
         {
             int set = System.Numerics.BitOperations.PopCount((uint)outcome);
-            int most = Enumerable.Range(0, places).Max(place => System.Numerics.BitOperations.PopCount((uint)(outcome >> (place * rows)) & ((1u << rows) - 1)));
+            int most = Enumerable.Range(0, places)
+                .Max(place => System.Numerics.BitOperations.PopCount((uint)(outcome >> (place * rows)) & ((1u << rows) - 1)));
             mean += most * Math.Pow(probability, set) * Math.Pow(1 - probability, places * rows - set);
         }
         Assert.Equal(mean, RowLoad.ExpectedMost(places, rows, probability), 1e-12);
@@ -136,26 +161,31 @@ public class StepSimulationTests : TorchTest
     [Fact]
     public void What_does_not_fit_is_refused()
     {
-        Assert.Contains("128 experts", Assert.Throws<ArgumentException>(() => Simulate(new FineTuneOptions(), 8, expertParallel: 3)).Message, StringComparison.Ordinal);
+        Assert.Contains("128 experts",
+            Assert.Throws<ArgumentException>(() => Simulate(new FineTuneOptions(), 8, expertParallel: 3)).Message,
+            StringComparison.Ordinal);
         Assert.Contains("LinkBytesPerSecond", Assert.Throws<ArgumentOutOfRangeException>(
-            () => StepSimulation.Of(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, 8, null, DeviceFigures.H100 with { LinkBytesPerSecond = 0 })).Message, StringComparison.Ordinal);
+            () => StepSimulation.Simulate(Released, new FineTuneOptions(), torch.ScalarType.BFloat16, 1024, 8, null,
+                DeviceFigures.H100 with { LinkBytesPerSecond = 0 })).Message, StringComparison.Ordinal);
     }
 
     /// <summary>Two prompt tokens and three canvases.</summary>
     private const int RowTokens = 26;
 
     private static StepSimulation Simulate(FineTuneOptions options, int devices, int? expertParallel = null) =>
-        StepSimulation.Of(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, DeviceFigures.H100);
+        StepSimulation.Simulate(Released, options, torch.ScalarType.BFloat16, 1024, devices, expertParallel, DeviceFigures.H100);
 
     private static Dictionary<Collective, long>[] Bytes(DiffusionGemmaModel model, FineTuneOptions options, int ranks, int steps)
     {
         List<ObservedCollective>[] logs = [.. Enumerable.Range(0, ranks).Select(_ => new List<ObservedCollective>())];
         var random = new Random(1);
         TrainingExample[] rows = [.. Enumerable.Range(0, steps * options.GlobalBatchSize).Select(_ =>
-            CanvasPacking.Pack([.. Enumerable.Range(0, RowTokens).Select(_ => random.Next(10, 120))], [.. Enumerable.Range(0, RowTokens).Select(i => i > 1)], TinyRows.Canvas, RowTokens, eosId: 1)!)];
+            CanvasPacking.Pack([.. Enumerable.Range(0, RowTokens).Select(_ => random.Next(10, 120))],
+                [.. Enumerable.Range(0, RowTokens).Select(i => i > 1)], TinyRows.Canvas, RowTokens, eosId: 1)!)];
         Assert.All(rows, row => Assert.Equal(RowTokens, row.InputIds.Length));
         using FineTuneResult result = FineTuner.Fit(
-            model, rows, options with { MaxSteps = steps, Epochs = 1, Devices = torch.Device.Cpu(ranks) }, group => new ObservedGroup(group, logs[group.Rank]));
+            model, rows, options with { MaxSteps = steps, Epochs = 1, Devices = torch.Device.Cpu(ranks) }, group =>
+            new ObservedGroup(group, logs[group.Rank]));
         Assert.Equal(steps, result.History.Count);
         model.Adapter = null;
         return [.. logs.Select(log => log.GroupBy(c => c.Operation).ToDictionary(g => g.Key, g => g.Sum(c => c.Bytes)))];

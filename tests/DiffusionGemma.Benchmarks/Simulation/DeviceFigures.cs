@@ -1,9 +1,13 @@
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
-/// <summary>What one device and its links reach, for <see cref="StepSimulation"/>. All figures are of one device while all others work too.</summary>
+/// <summary>
+/// Speeds that one device and its links reach, for <see cref="StepSimulation"/>. All figures are of one device while all others work too.
+/// </summary>
 internal sealed record DeviceFigures
 {
-    /// <summary>Floating-point operations a second that products of matrices reach, in the dtype of the passes: less than what is sold.</summary>
+    /// <summary>
+    /// Floating-point operations a second that products of matrices reach, in the dtype of the passes: less than what is sold.
+    /// </summary>
     public required double FlopsPerSecond { get; init; }
 
     /// <summary>Bytes a second that come from or go to the device's memory.</summary>
@@ -25,12 +29,14 @@ internal sealed record DeviceFigures
     public int? AtOnce { get; init; }
 
     /// <summary>
-    /// An H100 SXM in a machine of eight, by data sheet: 30 % of 989 TFLOP/s in bfloat16 (dense), 80 % of 3.35 TB/s of memory, of 450 GB/s of NVLink each way, and
-    /// of 400 Gb/s of InfiniBand a device; 10 µs a collective of two. The shares are usual ones, and were not measured here.
+    /// An H100 SXM in a machine of eight, by data sheet: 30 % of 989 TFLOP/s in bfloat16 (dense), 80 % of 3.35 TB/s of memory, of 450 GB/s
+    /// of NVLink each way, and of 400 Gb/s of InfiniBand a device; 10 µs a collective of two. The shares are usual ones, and were not
+    /// measured here.
     /// </summary>
     public static DeviceFigures H100 { get; } = new()
     {
-        FlopsPerSecond = 0.3 * 989e12, MemoryBytesPerSecond = 0.8 * 3.35e12, LinkBytesPerSecond = 0.8 * 450e9, NetworkBytesPerSecond = 0.8 * 50e9, LatencySeconds = 10e-6, DevicesPerMachine = 8,
+        FlopsPerSecond = 0.3 * 989e12, MemoryBytesPerSecond = 0.8 * 3.35e12, LinkBytesPerSecond = 0.8 * 450e9,
+        NetworkBytesPerSecond = 0.8 * 50e9, LatencySeconds = 10e-6, DevicesPerMachine = 8,
     };
 
     /// <exception cref="ArgumentOutOfRangeException">A figure is not a positive number.</exception>
@@ -38,7 +44,8 @@ internal sealed record DeviceFigures
     {
         static void Require(double value, string name)
         {
-            if (!double.IsFinite(value) || value <= 0) throw new ArgumentOutOfRangeException($"DeviceFigures.{name}", value, $"DeviceFigures.{name} must be a positive number.");
+            if (!double.IsFinite(value) || value <= 0)
+                throw new ArgumentOutOfRangeException($"DeviceFigures.{name}", value, $"DeviceFigures.{name} must be a positive number.");
         }
         Require(FlopsPerSecond, nameof(FlopsPerSecond));
         Require(MemoryBytesPerSecond, nameof(MemoryBytesPerSecond));
@@ -47,6 +54,7 @@ internal sealed record DeviceFigures
         Require(DevicesPerMachine, nameof(DevicesPerMachine));
         Require(AtOnce ?? 1, nameof(AtOnce));
         if (!double.IsFinite(LatencySeconds) || LatencySeconds < 0)
-            throw new ArgumentOutOfRangeException("DeviceFigures.LatencySeconds", LatencySeconds, "DeviceFigures.LatencySeconds must not be negative.");
+            throw new ArgumentOutOfRangeException(
+                "DeviceFigures.LatencySeconds", LatencySeconds, "DeviceFigures.LatencySeconds must not be negative.");
     }
 }

@@ -3,24 +3,25 @@ using System.Numerics;
 using System.Text;
 using static TorchSharp.torch;
 
-namespace DiffusionGemma;
+namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// How long an optimiser step will take on a number of devices, and what most of the time goes to, computed from the configuration, the options and the devices'
-/// figures alone. Nothing overlaps, as in this library: the parts add up.
+/// Predicted duration of an optimiser step on a number of devices, and its largest part, computed from the configuration, the options and
+/// the devices' figures alone. Nothing overlaps, as in this library: the parts add up.
 /// </summary>
 /// <remarks>
-/// Operations are <see cref="TrainingPlan"/>'s. Bytes between devices are counted exactly as the code moves them; links inside a machine and between machines work at the
-/// same time. Bytes of memory are counted along the code where they are many (optimiser, gradients that add up, weights read by every pass, the head's chunks) and
-/// estimated for elementwise work (what a pass keeps is written and read once forward, four times more with a backward). Rows are of one length, the router
-/// spreads tokens evenly over experts, ranks of one set of experts stand in as few machines as they can. Attention's own products (scores, values) are not counted.
+/// Operations are <see cref="TrainingPlan"/>'s. Bytes between devices are counted exactly as the code moves them; links inside a machine
+/// and between machines work at the same time. Bytes of memory are counted along the code where they are many (optimiser, gradients that
+/// add up, weights read by every pass, the head's chunks) and estimated for elementwise work (what a pass keeps is written and read once
+/// forward, four times more with a backward). Rows are of one length, the router spreads tokens evenly over experts, ranks of one set of
+/// experts are in as few machines as possible. Attention's own products (scores, values) are not counted.
 /// </remarks>
 internal sealed record StepSimulation
 {
     /// <summary>Devices.</summary>
     public required int Devices { get; init; }
 
-    /// <summary>Devices that own one set of the experts between them.</summary>
+    /// <summary>Devices that share one set of all experts.</summary>
     public required int ExpertParallel { get; init; }
 
     /// <summary>Micro-batches that follow each other.</summary>
@@ -38,10 +39,14 @@ internal sealed record StepSimulation
     /// <summary>Seconds in which rows are on their way to experts and back.</summary>
     public required double AllToAllSeconds { get; init; }
 
-    /// <summary>Seconds in which gradients are summed and new weights given out (reduce-scatter, all-gather), and single numbers summed.</summary>
+    /// <summary>
+    /// Seconds in which gradients are summed and new weights given out (reduce-scatter, all-gather), and single numbers summed.
+    /// </summary>
     public required double GradientSeconds { get; init; }
 
-    /// <summary>Seconds for which devices wait on average: rounds without a micro-batch for each, and first passes that not all make.</summary>
+    /// <summary>
+    /// Seconds for which devices wait on average: rounds without a micro-batch for each, and first passes that not all make.
+    /// </summary>
     public required double IdleSeconds { get; init; }
 
     /// <summary>Bytes that leave a device for experts of others, and come back, on average.</summary>
@@ -64,46 +69,53 @@ internal sealed record StepSimulation
 
     private IReadOnlyList<(string Name, double Seconds)> Parts =>
     [
-        ("products", ProductSeconds), ("memory", MemorySeconds), ("all-to-all", AllToAllSeconds), ("reduce-scatter and all-gather", GradientSeconds), ("idle", IdleSeconds),
+        ("products", ProductSeconds), ("memory", MemorySeconds), ("all-to-all", AllToAllSeconds),
+            ("reduce-scatter and all-gather", GradientSeconds), ("idle", IdleSeconds),
     ];
 
     /// <summary>Simulates a step.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="options">How to train.</param>
-    /// <param name="dtype">What passes are computed in.</param>
+    /// <param name="dtype">Compute dtype.</param>
     /// <param name="rowTokens">Tokens of every row.</param>
     /// <param name="devices">Devices.</param>
-    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be within a machine.</param>
-    /// <param name="figures">What a device and its links reach.</param>
+    /// <param name="expertParallel">Devices that own one set of the experts between them; divides both numbers. Null: as many as may be
+    /// within a machine.</param>
+    /// <param name="figures">Speeds of a device and its links.</param>
     /// <exception cref="ArgumentException">A number does not fit, or a figure is not positive.</exception>
-    public static StepSimulation Of(
-        DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices, int? expertParallel, DeviceFigures figures)
+    public static StepSimulation Simulate(
+        DiffusionGemmaConfig config, FineTuneOptions options, ScalarType dtype, int rowTokens, int devices, int? expertParallel,
+        DeviceFigures figures)
     {
         figures.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(rowTokens, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(devices, 1);
-        int owners = TrainingPlan.Owners(config, devices, expertParallel, figures.DevicesPerMachine);
+        int owners = TrainingPlan.ExpertOwners(config, devices, expertParallel, figures.DevicesPerMachine);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4;
-        var work = StepWork.Of(config, options, compute, rowTokens, devices, owners);
-        var traffic = StepTraffic.Of(config, options, compute, rowTokens, devices, owners);
+        var work = StepWork.Count(config, options, compute, rowTokens, devices, owners);
+        var traffic = StepTraffic.Count(config, options, compute, rowTokens, devices, owners);
         IReadOnlyList<int[][]> rounds = StepTraffic.Rounds(options, rowTokens, devices);
         int atOnce = Math.Min(devices, figures.AtOnce ?? devices);
 
-        // Rows that the busiest place works through, its own and (in rows of one device) of its experts; and how many of them make a first pass.
-        RowLoad even = RowLoad.Even(options, atOnce), busiest = RowLoad.Busiest(rounds, owners, atOnce, options.Objective.SelfConditioningProbability);
+        // The busiest worker's rows, its own and (in rows of one device) of its experts; and its first passes.
+        RowLoad even = RowLoad.Even(options, atOnce),
+            busiest = RowLoad.Busiest(rounds, owners, atOnce, options.Objective.SelfConditioningProbability);
         double products = work.Flops(even) / figures.FlopsPerSecond, rows = work.Bytes(even) / figures.MemoryBytesPerSecond;
-        double idle = Math.Max(0, work.Flops(busiest) / figures.FlopsPerSecond + work.Bytes(busiest) / figures.MemoryBytesPerSecond - products - rows);
+        double idle = Math.Max(
+            0, work.Flops(busiest) / figures.FlopsPerSecond + work.Bytes(busiest) / figures.MemoryBytesPerSecond - products - rows);
 
         int machine = Math.Min(devices, figures.DevicesPerMachine), mates = Math.Min(owners, machine), replicas = devices / owners;
         double exchanged = traffic.AllToAll / devices, latency = figures.LatencySeconds;
         double within = exchanged * (mates - 1) / owners, between = exchanged * (owners - mates) / owners;
-        double exchanges = Math.Max(within / figures.LinkBytesPerSecond, between / figures.NetworkBytesPerSecond) + traffic.AllToAllCalls * latency * Doublings(owners);
+        double exchanges = Math.Max(within / figures.LinkBytesPerSecond, between / figures.NetworkBytesPerSecond)
+            + traffic.AllToAllCalls * latency * Doublings(owners);
 
         double Ring(double bytes, int size, int mates)
         {
             // One link of the ring leaves a machine; as many rings as it has members go round, each through a member's own.
             double leaving = bytes * (size - 1) / size;
-            return Math.Max(mates > 1 ? leaving / figures.LinkBytesPerSecond : 0, size > mates ? leaving / (mates * figures.NetworkBytesPerSecond) : 0);
+            return Math.Max(
+                mates > 1 ? leaving / figures.LinkBytesPerSecond : 0, size > mates ? leaving / (mates * figures.NetworkBytesPerSecond) : 0);
         }
         double experts = traffic.ExpertGradients + traffic.ExpertWeights, others = traffic.OtherGradients + traffic.OtherWeights;
         double gradients = Ring(experts, replicas, Math.Min(replicas, Math.Max(1, machine / owners))) + Ring(others, devices, machine)

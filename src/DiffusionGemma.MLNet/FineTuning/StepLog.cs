@@ -1,0 +1,16 @@
+using Microsoft.ML.Runtime;
+
+namespace DiffusionGemma;
+
+/// <summary>Logs one line a step. Runs on the training thread, so that a cancelled MLContext ends the run.</summary>
+internal sealed class StepLog(IChannel log, IHost host, IProgress<StepRecord>? next) : IProgress<StepRecord>
+{
+    public void Report(StepRecord step)
+    {
+        FormattableString losses = $"loss {step.Loss:F4} (diffusion {step.DiffusionLoss:F4}, encoder {step.EncoderLoss:F4})";
+        FormattableString speed = $"{step.Seconds:F2} s  {step.TokensPerSecond:F0} tok/s";
+        DiffusionGemmaEstimator.Info(log, $"step {step.Step}  {losses}  norm {step.GradientNorm:F3}  lr {step.LearningRate:E2}  {speed}");
+        next?.Report(step);
+        host.CheckAlive();
+    }
+}

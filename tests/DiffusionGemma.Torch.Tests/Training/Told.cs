@@ -1,7 +1,0 @@
-namespace DiffusionGemma;
-
-/// <summary>A progress that calls on the reporting thread, at once.</summary>
-internal sealed class Told<T>(Action<T> act) : IProgress<T>
-{
-    public void Report(T value) => act(value);
-}

@@ -73,8 +73,11 @@ public sealed class DiffusionGemmaCatalog
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
     public CanvasPackingEstimator PackCanvas(string checkpoint, int maxLength = 1024, int? padMultiple = null,
         TruncatedRows truncated = TruncatedRows.Keep) =>
-        PackCanvas(checkpoint, new CanvasPackingEstimator.Options { MaxLength = maxLength, PadMultiple = padMultiple,
-            Truncated = truncated });
+        PackCanvas(checkpoint, new CanvasPackingEstimator.Options
+        {
+            MaxLength = maxLength, PadMultiple = padMultiple,
+            Truncated = truncated
+        });
 
     /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>

@@ -36,8 +36,10 @@ internal sealed record TrainingRows(PackedRowStore Examples, int LongestRow, Row
     {
         DataViewSchema.Column[] columns = [.. options.Columns.Select(column => column.FindIn(input.Schema, host))];
         // Pipelines that were saved by earlier versions make no notes.
-        DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(options.NotesColumnName) is {
-             Type: VectorDataViewType { ItemType: TextDataViewType } } found
+        DataViewSchema.Column? notes = input.Schema.GetColumnOrNull(options.NotesColumnName) is
+        {
+            Type: VectorDataViewType { ItemType: TextDataViewType }
+        } found
             ? found : null;
         int unanswered = 0, lost = 0, dropped = 0, cut = 0, longest = 0;
         var counts = new RowNoteCounts();

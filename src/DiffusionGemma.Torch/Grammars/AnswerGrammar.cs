@@ -10,13 +10,18 @@ namespace DiffusionGemma;
 public sealed class AnswerGrammar
 {
     private readonly Lazy<ByteAutomaton> _automaton;
+    private readonly Language _language;
+    private readonly GrammarOptions _options;
+    private readonly (int Open, int Close)? _thought;
 
-    private AnswerGrammar(GrammarKind kind, string source, IReadOnlyList<string> labels, Func<ByteAutomaton> compile)
+    private AnswerGrammar(
+        GrammarKind kind, string source, IReadOnlyList<string> labels, Language language, GrammarOptions options, (int, int)? thought =
+            null)
     {
-        Kind = kind;
-        Source = source;
-        Labels = labels;
-        _automaton = new Lazy<ByteAutomaton>(compile);
+        (Kind, Source, Labels, _language, _options, _thought) = (kind, source, labels, language, options, thought);
+        bool endsApart = labels.Count > 0 && thought is null;
+        _automaton = new Lazy<ByteAutomaton>(
+            () => endsApart ? LabelAutomaton.Create(labels) : LanguageCompiler.Compile(language, options.MostStates));
     }
 
     /// <summary>The kind of description that the grammar was made from.</summary>
@@ -84,8 +89,8 @@ public sealed class AnswerGrammar
             throw new GrammarException("A label of OneOf must not be empty.");
         if (list.GroupBy(label => label, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
             throw new GrammarException($"OneOf has the label '{twice.Key}' twice: an answer could not say which is meant.", twice.Key);
-        return new AnswerGrammar(GrammarKind.OneOf, JsonSerializer.Serialize(list, JsonForm.Options), list, () =>
-            LabelAutomaton.Create(list));
+        Language language = new Language.Choice([.. list.Select(Language.Text)]);
+        return new AnswerGrammar(GrammarKind.OneOf, JsonSerializer.Serialize(list, JsonForm.Options), list, language, new GrammarOptions());
     }
 
     /// <summary>The grammar that <see cref="Kind"/> and <see cref="Source"/> describe.</summary>
@@ -101,13 +106,33 @@ public sealed class AnswerGrammar
         }
     }
 
+    /// <summary>
+    /// The same answers, before which a model that thinks may write a thought: any text between two special tokens.
+    /// <code>
+    /// &lt;|channel> ... &lt;channel|> answer      or the answer alone
+    /// </code>
+    /// </summary>
+    /// <param name="open">The id of the token that begins a thought.</param>
+    /// <param name="close">The id of the token that ends it.</param>
+    public AnswerGrammar WithThought(int open, int close)
+    {
+        Language text = CharacterEncoding.Utf8(new Language.Repeat(new Language.Characters(CodePointSet.All), 0, null));
+        Language thought = new Language.Sequence([new Language.Token(open), text, new Language.Token(close)]);
+        Language either = new Language.Sequence([Language.Optional(thought), _language]);
+        return new AnswerGrammar(Kind, Source, Labels, either, _options, (open, close));
+    }
+
+    /// <summary>True where both have the same answers because they were made alike.</summary>
+    internal bool IsSame(AnswerGrammar other) =>
+        ReferenceEquals(this, other) || (Kind, Source, _thought, _options) == (other.Kind, other.Source, other._thought, other._options);
+
     /// <summary>Whether a text is an answer of the language.</summary>
     public bool Accepts(string text) => Automaton.Accepts(text);
 
     private static AnswerGrammar Compiled(GrammarKind kind, string source, Language language, GrammarOptions options)
     {
-        ByteAutomaton automaton = LanguageCompiler.Compile(language, options.MostStates);
-        if (automaton.IsEmpty) throw new GrammarException("The grammar has no answer at all: no text satisfies every part of it.");
-        return new AnswerGrammar(kind, source, [], () => automaton);
+        var grammar = new AnswerGrammar(kind, source, [], language, options);
+        if (grammar.Automaton.IsEmpty) throw new GrammarException("The grammar has no answer at all: no text satisfies every part of it.");
+        return grammar;
     }
 }

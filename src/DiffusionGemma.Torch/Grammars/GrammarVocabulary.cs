@@ -46,8 +46,7 @@ public sealed class GrammarVocabulary(IReadOnlyList<ReadOnlyMemory<byte>> bytes,
         lock (_gate)
         {
             LinkedListNode<(AnswerGrammar Grammar, Lazy<TokenAutomaton> Automaton)>? node = _latest.First;
-            while (node is not null && !(node.Value.Grammar.Kind == grammar.Kind && node.Value.Grammar.Source == grammar.Source))
-                node = node.Next;
+            while (node is not null && !node.Value.Grammar.IsSame(grammar)) node = node.Next;
             if (node is null)
                 node = new((grammar, new Lazy<TokenAutomaton>(() => TokenAutomaton.Create(grammar.Automaton, _trie.Value, ending))));
             else _latest.Remove(node);

@@ -60,8 +60,11 @@ public sealed class AnswerPartsTests
             new() { Messages = Answered(""), Response = "#### 15" },
         ];
         IDataView view = _ml.Data.LoadFromEnumerable(rows);
-        AnswerMetrics read = Gemma.Evaluate(view, new AnswerEvaluationOptions { Match = AnswerMatch.Text,
-            Checkpoint = TinyChat.Checkpoint });
+        AnswerMetrics read = Gemma.Evaluate(view, new AnswerEvaluationOptions
+        {
+            Match = AnswerMatch.Text,
+            Checkpoint = TinyChat.Checkpoint
+        });
         Assert.Equal((2, 2, 1), (read.Rows, read.Correct, read.WithoutExpectation));
         Assert.Equal(1, Gemma.Evaluate(view, AnswerMatch.Text).Correct);
     }

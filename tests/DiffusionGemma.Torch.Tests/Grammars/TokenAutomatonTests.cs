@@ -95,4 +95,19 @@ public class TokenAutomatonTests
         Assert.True(Walk(0, 4, 2, End) >= 0);
         Assert.Equal(-1, Walk(4, 2));
     }
+
+    [Fact]
+    public void A_thought_may_come_before_the_answer()
+    {
+        AnswerGrammar grammar = AnswerGrammar.OneOf("12", "1").WithThought(open: 0, close: 16);
+        TokenAutomaton automaton = TokenAutomaton.Create(grammar.Automaton, new VocabularyTrie(Vocabulary), Ending);
+        int Walk(params int[] tokens) => tokens.Aggregate(automaton.Start, (state, token) => state < 0 ? -1 : automaton.Next(state, token));
+        foreach (int[] text in (int[][])[[12, End], [0, 4, 14, 8, 16, 12, TurnEnd], [0, 16, 11]])
+            Assert.True(Walk(text) is >= 0 and var state && automaton.Answers[state] == 0, string.Join(' ', text));
+        foreach (int[] text in (int[][])[[16, 12], [0, 12, End], [0, 4, 0], [0, 16, 0], [12, 0]]) Assert.Equal(-1, Walk(text));
+
+        var vocabulary = new GrammarVocabulary(Vocabulary, Ending);
+        Assert.Same(vocabulary.Automaton(grammar), vocabulary.Automaton(AnswerGrammar.OneOf("12", "1").WithThought(0, 16)));
+        Assert.NotSame(vocabulary.Automaton(grammar), vocabulary.Automaton(AnswerGrammar.OneOf("12", "1")));
+    }
 }

@@ -12,11 +12,15 @@ internal static class DenoisingBenchmark
 {
     private const int Prompt = 128, Steps = 8;
 
-    public static void Run(int threads, bool quick)
+    /// <param name="threads">Torch's threads.</param>
+    /// <param name="quick">The small shape.</param>
+    /// <param name="only">Only cases whose names contain it; null: all, and the memory of many generations.</param>
+    public static void Run(int threads, bool quick, string? only)
     {
         BenchmarkShape.Checkpoint(quick);
         foreach (int batch in new[] { 1, 8, 32 })
         {
+            if (only is not null && $"batch{batch}" != only) continue;
             Dictionary<string, double> ours = InOwnProcess(batch, "ours", threads, quick), reference = InOwnProcess(batch, "reference", threads, quick);
             string name = $"denoising.batch{batch}";
             Figure.Print($"{name}.seconds", ours["seconds"], "s");
@@ -28,6 +32,7 @@ internal static class DenoisingBenchmark
             Figure.Print($"{name}.ratio_memory", ours["peak"] / reference["peak"], "x");
             Figure.Print($"{name}.managed_bytes_per_step", ours["allocated"], "B");
         }
+        if (only is not null) return;
         Dictionary<string, double> memory = InOwnProcess(1, "memory", threads, quick: true);
         Figure.Print("denoising.generations2000.growth_mib", memory["growth"], "MiB");
         Figure.Print("denoising.managed_bytes_per_step.8_steps", memory["short"], "B");
@@ -62,7 +67,7 @@ internal static class DenoisingBenchmark
     /// <summary>The child's part: the fastest of some runs, and the process's peak memory.</summary>
     public static void Measure(int batch, string algorithm, int threads, bool quick)
     {
-        DiffusionGemmaRuntime.EnsureUsable();
+        Machine.Note();
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick));
         set_num_threads(threads);
         if (algorithm == "memory")

@@ -1,5 +1,5 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars [--threads N] [--quick] [--growth]
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [--full] [--devices N] ...
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars [options]
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [options]
 // Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
 
@@ -33,24 +33,35 @@ if (args is ["simulate" or "--simulate", var simulated, .. var figures])
     return 0;
 }
 
+string[] commands = ["text", "training", "denoising", "parallel", "operators", "steady", "plan-check", "grammars"];
 int threads = 1;
 bool quick = false, growth = false;
-string? what = null;
+string? what = null, only = null, within = null;
+List<string> inner = [];
 for (int i = 0; i < args.Length; i++)
 {
+    if (args[i] == "--isa" && i + 1 < args.Length && InstructionSets.Names.Contains(args[i + 1]))
+    {
+        within = args[++i];
+        continue;
+    }
+    inner.Add(args[i]);
     if (args[i] == "--quick") quick = true;
     else if (args[i] == "--growth") growth = true;
-    else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) i++;
-    else if (what is null && args[i] is ("text" or "training" or "denoising" or "parallel" or "operators" or "steady" or "plan-check" or "grammars")) what = args[i];
+    else if (args[i] == "--threads" && i + 1 < args.Length && int.TryParse(args[i + 1], out threads) && threads > 0) inner.Add(args[++i]);
+    else if (args[i] == "--only" && i + 1 < args.Length) inner.Add(only = args[++i]);
+    else if (what is null && commands.Contains(args[i])) what = args[i];
     else return Usage(args[i]);
 }
+if (within is not null) return InstructionSets.RunWithin(within, inner);
+if (what is not null and not "text" and not "grammars") Machine.Note();
 switch (what)
 {
     case "text":
         TextBenchmark.Run(quick);
         return 0;
     case "training":
-        TrainingBenchmark.Run(threads, quick);
+        TrainingBenchmark.Run(threads, quick, only);
         if (growth) TrainingBenchmark.Growth(threads, quick);
         return 0;
     case "grammars":
@@ -66,10 +77,10 @@ switch (what)
         SteadyBenchmark.Run(threads, quick);
         return 0;
     case "operators":
-        OperatorBenchmarks.Run(quick);
+        OperatorTable.Run(quick, only);
         return 0;
     case "denoising":
-        DenoisingBenchmark.Run(threads, quick);
+        DenoisingBenchmark.Run(threads, quick, only);
         return 0;
     default:
         return Usage("(nothing)");
@@ -77,6 +88,13 @@ switch (what)
 
 static int Usage(string at)
 {
-    Console.Error.WriteLine($"'{at}' is not understood. Usage: text|training|denoising|parallel|steady|plan-check|operators|grammars [--threads N] [--quick] [--growth]; plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]; simulate FOLDER, with the same and [--expert-parallel N] [--flops X] [--memory X] [--link X] [--network X] [--latency X] [--machine N]");
+    Console.Error.WriteLine($"""
+        '{at}' is not understood. Usage:
+            text|training|denoising|parallel|steady|plan-check|operators|grammars
+                [--threads N] [--quick] [--growth] [--isa {string.Join('|', InstructionSets.Names)}] [--only PART-OF-A-NAME]
+            plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]
+            simulate FOLDER, with the same and
+                [--expert-parallel N] [--flops X] [--memory X] [--link X] [--network X] [--latency X] [--machine N]
+        """);
     return 2;
 }

@@ -5,11 +5,15 @@ namespace DiffusionGemma.Benchmarks;
 /// </summary>
 internal static class TrainingBenchmark
 {
-    public static void Run(int threads, bool quick)
+    /// <param name="threads">Torch's threads.</param>
+    /// <param name="quick">The small shape.</param>
+    /// <param name="only">Only cases whose names contain it; null: all.</param>
+    public static void Run(int threads, bool quick, string? only)
     {
         foreach (string kind in new[] { "full", "lora" })
             foreach (string precision in new[] { "fp32", "bf16" })
             {
+                if (only is not null && !$"{kind}.{precision}".Contains(only, StringComparison.Ordinal)) continue;
                 var ours = new TrainingCase(kind, precision, Threads: threads, Quick: quick);
                 (TrainingMeasure measure, TrainingMeasure reference) = (ours.InOwnProcess(), (ours with { Algorithm = "reference" }).InOwnProcess());
                 string name = $"training.{kind}.{precision}";

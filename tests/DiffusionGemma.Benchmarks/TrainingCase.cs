@@ -48,7 +48,7 @@ internal sealed record TrainingCase(
     /// <summary>The child's part.</summary>
     public TrainingMeasure Measure()
     {
-        DiffusionGemmaRuntime.EnsureUsable();
+        Machine.Note();
         torch.set_num_threads(Threads);
         long before = WorkingSet(p => p.WorkingSet64);
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick, Experts), dtype: DType);

@@ -89,7 +89,6 @@ public static class CanvasGenerator
     {
         DenoisingRow[] rows = CreateRows(model, requests, options, callbacks.Failed);
         var list = new RequestList(rows, requests, batchSize, callbacks, cancellation);
-        using IDisposable? threads = KernelThreads.Take(model.Device, model.DType);
         using var loop = new DenoisingLoop(model, noise);
         try
         {

@@ -119,7 +119,6 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private void Work()
     {
         TorchThreads.SetHere(_threads);
-        KernelThreads.TryKeep(_model.Device, _model.DType);
         using var scope = NewDisposeScope();
         Exception end = new ObjectDisposedException(nameof(GenerationQueue));
         try

@@ -10,7 +10,7 @@ internal static partial class Kernels
     /// <param name="epsilon">ε.</param>
     /// <returns>[...,H].</returns>
     public static Tensor RmsNorm(Tensor x, Tensor? weight, double epsilon) =>
-        (IsManaged(x, weight) ? Avx512RmsNorm.TryForward(x, weight, epsilon) : null) ?? TorchOperators.RmsNorm(x, weight, epsilon);
+        (IsManaged(x, weight) ? Managed.TryRmsNorm(x, weight, epsilon) : null) ?? TorchOperators.RmsNorm(x, weight, epsilon);
 
     /// <summary>dx = r · (g w) - x · r³ · mean(g w x), and dw += Σ g r x.</summary>
     /// <param name="x">[...,H].</param>
@@ -20,7 +20,7 @@ internal static partial class Kernels
     /// <param name="buffer">dw [H], at least float32, added to; null: not wanted.</param>
     /// <returns>dx [...,H].</returns>
     public static Tensor RmsNormBackward(Tensor x, Tensor gradient, Tensor? weight, double epsilon, Tensor? buffer) =>
-        (IsManaged(x, gradient, weight, buffer) ? Avx512RmsNorm.TryBackward(x, gradient, weight, epsilon, buffer) : null)
+        (IsManaged(x, gradient, weight, buffer) ? Managed.TryRmsNormBackward(x, gradient, weight, epsilon, buffer) : null)
             ?? LibTorchKernels.RmsNormBackward(x, gradient, weight, epsilon, buffer);
 
     /// <summary>y = w gelu_tanh(gate) · up.</summary>
@@ -30,7 +30,7 @@ internal static partial class Kernels
     /// <returns>[N,F].</returns>
     public static Tensor GatedGelu(Tensor gate, Tensor up, Tensor? weights = null)
     {
-        if (IsManaged(gate, up, weights) && Avx512GatedActivation.TryForward(gate, up, weights) is { } y) return y;
+        if (IsManaged(gate, up, weights) && Managed.TryGatedGelu(gate, up, weights) is { } y) return y;
         Tensor product = TorchOperators.GeluTanh(gate).mul_(up);
         return weights is null ? product : product.mul_(weights);
     }
@@ -45,7 +45,7 @@ internal static partial class Kernels
         {
             static Tensor Rows(Tensor x) => x.reshape(-1, x.shape[^1]);
             Tensor dGate = empty_like(gate), dUp = empty_like(up);
-            if (Avx512GatedActivation.TryBackward(Rows(dy), Rows(gate), Rows(up), null, Rows(dGate), Rows(dUp), null)) return (dGate, dUp);
+            if (Managed.TryGatedGeluBackward(Rows(dy), Rows(gate), Rows(up), null, Rows(dGate), Rows(dUp), null)) return (dGate, dUp);
         }
         return (TorchOperators.GeluTanhBackward(dy * up, gate), TorchOperators.GeluTanh(gate).mul_(dy));
     }
@@ -63,7 +63,7 @@ internal static partial class Kernels
         if (IsManaged(dy, gate, up, weights, dGate, dUp))
         {
             Tensor dWeights = empty_like(weights);
-            if (Avx512GatedActivation.TryBackward(dy, gate, up, weights, dGate, dUp, dWeights)) return dWeights;
+            if (Managed.TryGatedGeluBackward(dy, gate, up, weights, dGate, dUp, dWeights)) return dWeights;
         }
         return LibTorchKernels.GatedGeluBackward(dy, gate, up, weights, dGate, dUp);
     }
@@ -74,7 +74,7 @@ internal static partial class Kernels
     /// <param name="sin">[B,1,S,D].</param>
     /// <returns>[B,h,S,D].</returns>
     public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin) =>
-        (IsManaged(x, cos, sin) ? Avx512Rotation.TryRun(x, cos, sin, transposed: false) : null) ?? LibTorchKernels.Rotate(x, cos, sin);
+        (IsManaged(x, cos, sin) ? Managed.TryRotate(x, cos, sin, transposed: false) : null) ?? LibTorchKernels.Rotate(x, cos, sin);
 
     /// <summary>dx = dy · cos + rotate_halfᵀ(dy · sin).</summary>
     /// <param name="dy">[B,h,S,D].</param>
@@ -82,5 +82,5 @@ internal static partial class Kernels
     /// <param name="sin">[B,1,S,D].</param>
     /// <returns>[B,h,S,D].</returns>
     public static Tensor RotateBackward(Tensor dy, Tensor cos, Tensor sin) =>
-        (IsManaged(dy, cos, sin) ? Avx512Rotation.TryRun(dy, cos, sin, transposed: true) : null) ?? LibTorchKernels.RotateBackward(dy, cos, sin);
+        (IsManaged(dy, cos, sin) ? Managed.TryRotate(dy, cos, sin, transposed: true) : null) ?? LibTorchKernels.RotateBackward(dy, cos, sin);
 }

@@ -15,7 +15,7 @@ internal static partial class Kernels
     {
         if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
         Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype);
-        if (Avx512Products.TryTransposed(x, weight, [x.numel() / weight.shape[1]], y)) return y;
+        if (Managed.TryLinear(x, weight, [x.numel() / weight.shape[1]], y)) return y;
         y.Dispose();
         return nn.functional.linear(x, weight);
     }
@@ -26,7 +26,7 @@ internal static partial class Kernels
     /// <param name="y">[N,out]; overwritten.</param>
     public static void LinearInto(Tensor x, Tensor weight, Tensor y)
     {
-        if (IsManaged(x, weight, y) && Avx512Products.TryTransposed(x, weight, [x.shape[0]], y)) return;
+        if (IsManaged(x, weight, y) && Managed.TryLinear(x, weight, [x.shape[0]], y)) return;
         LibTorchKernels.LinearInto(x, weight, y);
     }
 
@@ -37,7 +37,7 @@ internal static partial class Kernels
     public static Tensor MatMul(Tensor a, Tensor b)
     {
         Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
-        if (!IsManaged(a, b) || !Avx512Products.TryPlain(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
+        if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
         return y;
     }
 
@@ -47,7 +47,7 @@ internal static partial class Kernels
     /// <param name="b">[K,M].</param>
     public static void AddMatMul(Tensor y, Tensor a, Tensor b)
     {
-        if (!IsManaged(y, a, b) || !Avx512Products.TryAddPlain(a, b, y)) y.addmm_(a, b, beta: 1, alpha: 1);
+        if (!IsManaged(y, a, b) || !Managed.TryAddMatMul(a, b, y)) y.addmm_(a, b, beta: 1, alpha: 1);
     }
 
     /// <summary>buffer += dyᵀ x, the gradient of W in y = x Wᵀ, without a copy of the buffer's size.</summary>
@@ -58,11 +58,11 @@ internal static partial class Kernels
     {
         if (IsManaged(buffer, dy, x))
         {
-            if (Avx512Products.TryAddOuter(dy, x, buffer)) return;
+            if (Managed.TryAddOuter(dy, x, buffer)) return;
             if (x.shape[1] <= NarrowColumns)
             {
                 using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype), across = narrow.t();
-                if (Avx512Products.TryAddOuter(x, dy, narrow))
+                if (Managed.TryAddOuter(x, dy, narrow))
                 {
                     buffer.add_(across);
                     return;
@@ -80,7 +80,7 @@ internal static partial class Kernels
     public static Tensor GroupedLinear(Tensor x, Tensor weights, long[] counts)
     {
         Tensor y = empty(x.shape[0], weights.shape[1], dtype: x.dtype, device: x.device);
-        if (!IsManaged(x, weights) || !Avx512Products.TryTransposed(x, weights, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
+        if (!IsManaged(x, weights) || !Managed.TryLinear(x, weights, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
         return y;
     }
 
@@ -92,7 +92,7 @@ internal static partial class Kernels
     public static Tensor GroupedMatMul(Tensor a, Tensor b, long[] counts)
     {
         Tensor y = empty(a.shape[0], b.shape[2], dtype: a.dtype, device: a.device);
-        if (!IsManaged(a, b) || !Avx512Products.TryPlain(a, b, counts, y)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
+        if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, counts, y)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
         return y;
     }
 

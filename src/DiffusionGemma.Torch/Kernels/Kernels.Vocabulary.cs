@@ -16,7 +16,7 @@ internal static partial class Kernels
     public static Tensor CappedCrossEntropy(Tensor z, Tensor targets, double cap, bool withGradient)
     {
         using var scope = NewDisposeScope();
-        if (IsManaged(z) && Avx512CrossEntropy.TryRun(z, targets, cap, withGradient, out double loss)) return tensor(loss, ScalarType.Float64).MoveToOuterDisposeScope();
+        if (IsManaged(z) && Managed.TryCappedCrossEntropy(z, targets, cap, withGradient) is { } all) return tensor(all, ScalarType.Float64).MoveToOuterDisposeScope();
         // bfloat16 logits are widened a few rows at a time, so that they stay in the cache between the kernel's passes.
         long rows = LibTorchKernels.RowsInCache(z);
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: z.device);
@@ -24,7 +24,7 @@ internal static partial class Kernels
         {
             using var inner = NewDisposeScope();
             Tensor wide = part.to(part.dtype.AtLeastFloat32());
-            if (!ReferenceEquals(wide, part) && IsManaged(wide) && Avx512CrossEntropy.TryRun(wide, of, cap, withGradient, out loss))
+            if (wide.dtype != part.dtype && IsManaged(wide) && Managed.TryCappedCrossEntropy(wide, of, cap, withGradient) is { } loss)
             {
                 sum.add_(loss);
                 if (withGradient) part.copy_(wide);
@@ -49,7 +49,7 @@ internal static partial class Kernels
         {
             int rows = (int)x.shape[0];
             (double[] totals, double[] entropies, int[] largest) = (new double[rows], new double[rows], new int[rows]);
-            if (Avx512Softmax.TryRun(x, Array.ConvertAll(temperatures, t => 2 * cap / t), totals, entropies, largest))
+            if (Managed.TryCappedSoftmax(x, Array.ConvertAll(temperatures, t => 2 * cap / t), totals, entropies, largest))
                 return new SoftmaxRows(tensor(totals, x.dtype).unsqueeze(-1), null, totals, entropies, largest);
         }
         return LibTorchKernels.CappedSoftmax(x, cap, temperatures, dtype, sliceElements);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -26,10 +27,15 @@ internal static partial class Kernels
             $"The environment variable {Variable} is '{value}'. Set it to {string.Join(" or ", Enum.GetNames<KernelSet>())}, or unset it.");
     }
 
+    /// <summary>For the widest registers there are; null where <see cref="Set"/> or the processor rules them out.</summary>
+    private static readonly ManagedKernels? Managed =
+        Set == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
+
     /// <summary>Whether managed kernels may read and write these tensors.</summary>
+    [MemberNotNullWhen(true, nameof(Managed))]
     private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)
     {
-        if (Set != KernelSet.Managed) return false;
+        if (Managed is null) return false;
         foreach (Tensor? tensor in tensors)
             if (tensor is not null && (tensor.dtype != ScalarType.Float32 || tensor.device_type != DeviceType.CPU)) return false;
         return true;

@@ -12,7 +12,6 @@ internal static class HeldOutEvaluation
         DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, long seed, int step, RankGroups ranks, CancellationToken cancellation)
     {
         using IDisposable quiet = no_grad();
-        using IDisposable? threads = KernelThreads.Take(model.Device, model.DType);
         DiffusionGemmaConfig config = model.Config;
         double[] sums = new double[EvaluationRecord.NoiseLevels];
         double encoderSum = 0;

@@ -12,15 +12,11 @@ internal sealed class Workers : IDisposable
 {
     private readonly BlockingCollection<Action>[] _queues;
     private readonly Thread[] _threads;
-    private readonly torch.Device _device;
-    private readonly torch.ScalarType _dtype;
 
     /// <param name="count">Workers, who share out the caller's torch threads; of one the caller's own thread does the work.</param>
-    /// <param name="device">Where they work.</param>
-    /// <param name="dtype">And in what.</param>
-    public Workers(int count, torch.Device device, torch.ScalarType dtype)
+    public Workers(int count)
     {
-        (Count, _device, _dtype) = (count, device, dtype);
+        Count = count;
         int own = torch.get_num_threads(), threads = Math.Max(1, own / count);
         _queues = [.. Enumerable.Range(0, count == 1 ? 0 : count).Select(_ => new BlockingCollection<Action>())];
         _threads = [.. _queues.Select((queue, worker) => new Thread(() => Work(queue, threads)) { Name = $"worker {worker}", IsBackground = true })];
@@ -34,7 +30,7 @@ internal sealed class Workers : IDisposable
     /// <param name="model">What is trained.</param>
     /// <param name="ranks">Who trains together.</param>
     public Workers(FineTuneOptions options, DiffusionGemmaModel model, RankGroups ranks)
-        : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size), model.Device, model.DType)
+        : this(CountFor(options, model.Device, torch.get_num_threads(), ranks.World.Size, ranks.Experts.Size))
     {
     }
 
@@ -58,7 +54,6 @@ internal sealed class Workers : IDisposable
     {
         if (Count == 1)
         {
-            using IDisposable? threads = KernelThreads.Take(_device, _dtype);
             body(0);
             return;
         }
@@ -97,7 +92,6 @@ internal sealed class Workers : IDisposable
     private void Work(BlockingCollection<Action> queue, int threads)
     {
         TorchThreads.SetHere(threads);
-        KernelThreads.TryKeep(_device, _dtype);
         foreach (Action work in queue.GetConsumingEnumerable()) work();
     }
 }

@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics.X86;
+using System.Collections.Concurrent;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -8,40 +8,46 @@ public class KernelThreadsTests : TorchTest
 {
     private readonly Generator _generator = new(29);
 
+    public static TheoryData<int> Widths => Width.All;
+
     /// <summary>Sizes that are work enough for several threads, of every kernel.</summary>
-    [Fact]
-    public void Several_threads_change_no_bit()
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Several_threads_change_no_bit(int width)
     {
-        Assert.SkipUnless(Avx512F.IsSupported, "This processor has no AVX-512.");
+        ManagedKernels kernels = Width.Kernels(width);
         using IDisposable quiet = no_grad();
-        Tensor x = Numbers(200, 512), few = Numbers(40, 512), table = Numbers(4096, 512), weights = Numbers(200, 4096), stacks = Numbers(5, 256, 512), norm = Numbers(512);
-        Tensor heads = Numbers(2, 400, 8, 64).transpose(1, 2), angles = Numbers(2, 1, 400, 64), targets = randint(0, 4096, [200], generator: _generator);
+        Tensor x = Numbers(200, 512), few = Numbers(40, 512), table = Numbers(4096, 512), weights = Numbers(200, 4096), stacks = Numbers(5, 256, 512);
+        Tensor norm = Numbers(512), heads = Numbers(2, 400, 8, 64).transpose(1, 2), angles = Numbers(2, 1, 400, 64);
+        Tensor targets = randint(0, 4096, [200], generator: _generator);
         long[] counts = [90, 0, 3, 100, 7];
         Tensor[] All()
         {
-            Tensor linear = empty(200, 256), plain = empty(200, 512), outer = ones(4096, 512), softmax = weights.clone(), loss = weights.clone(), dGate = empty_like(weights), dUp = empty_like(weights);
-            Assert.True(Avx512Products.TryTransposed(x, stacks, counts, linear));
-            Assert.True(Avx512Products.TryPlain(linear, stacks, counts, plain));
-            Assert.True(Avx512Products.TryAddOuter(weights, x, outer));
-            Assert.True(Avx512Softmax.TryRun(softmax, [.. Enumerable.Repeat(20.0, 200)], new double[200], new double[200], new int[200]));
-            Assert.True(Avx512CrossEntropy.TryRun(loss, targets, 30, withGradient: true, out double sum));
-            Assert.True(Avx512GatedActivation.TryBackward(weights, weights, loss, null, dGate, dUp, null));
+            Tensor linear = empty(200, 256), plain = empty(200, 512), outer = ones(4096, 512), softmax = weights.clone(), loss = weights.clone();
+            Tensor dGate = empty_like(weights), dUp = empty_like(weights), wide = empty(40, 4096), product = empty(200, 512), part = empty(64, 512);
+            double[] totals = new double[200], entropies = new double[200];
+            Assert.True(kernels.TryLinear(x, stacks, counts, linear));
+            Assert.True(kernels.TryMatMul(linear, stacks, counts, plain));
+            Assert.True(kernels.TryLinear(few, table, [40], wide));
+            Assert.True(kernels.TryMatMul(weights, table, [200], product));
+            Assert.True(kernels.TryMatMul(weights.narrow(0, 0, 64), table, [64], part));
+            Assert.True(kernels.TryAddOuter(weights, x, outer));
+            Assert.True(kernels.TryCappedSoftmax(softmax, [.. Enumerable.Repeat(20.0, 200)], totals, entropies, new int[200]));
+            double? sum = kernels.TryCappedCrossEntropy(loss, targets, 30, withGradient: true);
+            Assert.True(kernels.TryGatedGeluBackward(weights, weights, loss, null, dGate, dUp, null));
             return
             [
-                linear, plain, outer, softmax, loss, tensor(sum), dGate, dUp, Kernels.Linear(few, table), Kernels.MatMul(weights, table), Kernels.MatMul(weights.narrow(0, 0, 64), table),
-                Avx512RmsNorm.TryForward(weights, null, 1e-6)!, Avx512RmsNorm.TryBackward(x, x, norm, 1e-6, zeros(512))!, Avx512GatedActivation.TryForward(weights, loss, null)!,
-                Avx512Rotation.TryRun(heads, angles.cos(), angles.sin(), transposed: false)!,
+                linear, plain, wide, product, part, outer, softmax, tensor(totals), tensor(entropies), loss, tensor(sum!.Value), dGate, dUp,
+                kernels.TryRmsNorm(weights, null, 1e-6)!, kernels.TryRmsNormBackward(x, x, norm, 1e-6, zeros(512))!,
+                kernels.TryRmsNormBackward(weights, loss, null, 1e-6, null)!, kernels.TryGatedGelu(weights, loss, null)!,
+                kernels.TryRotate(heads, angles.cos(), angles.sin(), transposed: false)!,
             ];
         }
         Tensor[] expected = All();
         try
         {
             TorchThreads.SetHere(3);
-            using (KernelThreads.Take(CPU, ScalarType.Float32))
-            {
-                Assert.Equal((3, 1), (KernelThreads.Count, get_num_threads()));
-                foreach ((Tensor a, Tensor b) in expected.Zip(All())) Assert.Equal(0, Largest(a, b));
-            }
+            foreach ((Tensor a, Tensor b) in expected.Zip(All())) Assert.Equal(0, Largest(a, b));
         }
         finally
         {
@@ -49,35 +55,28 @@ public class KernelThreadsTests : TorchTest
         }
     }
 
+    /// <summary>They are libtorch's own: the parallel region is found wherever its OpenMP runtime is GNU's or LLVM's.</summary>
     [Fact]
-    public void Threads_come_back()
+    public void Kernels_share_libtorchs_threads()
     {
-        int elsewhere = 0;
-        void Elsewhere()
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Elsewhere libtorch may be built with another OpenMP runtime.");
+        Assert.True(OpenMp.IsFound);
+        var seen = new ConcurrentDictionary<int, int>();
+        using var meeting = new Barrier(3);
+        OpenMp.Run(3, 3, part =>
         {
-            var thread = new Thread(() => elsewhere = get_num_threads());
-            thread.Start();
-            thread.Join();
-        }
-        try
-        {
-            TorchThreads.SetHere(3);
-            Assert.Null(KernelThreads.Take(CPU, ScalarType.Float64));
-            Assert.Null(KernelThreads.Take(CPU, ScalarType.BFloat16));
-            using (KernelThreads.Take(CPU, ScalarType.Float32))
-            {
-                Elsewhere();
-                Assert.Equal(3, elsewhere);                                                    // threads that are yet to come know nothing of it
-            }
-            Assert.Equal((1, 3), (KernelThreads.Count, get_num_threads()));
-            Elsewhere();
-            Assert.Equal(3, elsewhere);
-        }
-        finally
-        {
-            TorchThreads.SetHere(1);
-        }
-        Assert.Null(KernelThreads.Take(CPU, ScalarType.Float32));                              // one thread is torch's own
+            meeting.SignalAndWait();                                                             // each part on a thread of its own
+            seen[Environment.CurrentManagedThreadId] = part;
+        });
+        Assert.Equal(3, seen.Count);
+        Assert.Contains(Environment.CurrentManagedThreadId, seen.Keys);
+    }
+
+    [Fact]
+    public void A_parts_failure_is_thrown_where_it_was_asked_for()
+    {
+        var error = Assert.Throws<InvalidOperationException>(() => OpenMp.Run(2, 8, part => throw new InvalidOperationException("broken")));
+        Assert.Equal("broken", error.Message);
     }
 
     /// <summary>Workers share out the caller's threads, and leave the caller's, and those of threads that are yet to come, as they were.</summary>
@@ -87,7 +86,7 @@ public class KernelThreadsTests : TorchTest
         try
         {
             TorchThreads.SetHere(4);
-            using var workers = new Workers(2, CPU, ScalarType.Float64);
+            using var workers = new Workers(2);
             int[] seen = new int[2];
             workers.Run(worker => seen[worker] = get_num_threads());
             Assert.Equal([2, 2], seen);
@@ -129,7 +128,6 @@ public class KernelThreadsTests : TorchTest
         try
         {
             TorchThreads.SetHere(3);
-            using IDisposable? taken = KernelThreads.Take(CPU, ScalarType.Float32);
             foreach (int items in new[] { 0, 1, 2, 7, 100 })
             {
                 int[] seen = new int[items];

@@ -87,7 +87,7 @@ public class TrainingRunTests : TorchTest
             if (index == 2) cancel.Cancel();
         });
         ExampleDraw[] draws = [.. rows.Select((row, i) => ExampleDraws.Draw(42, 0, i, 6, row, TinyRows.Canvas, 128, 0.001, 0.5))];
-        using var workers = new Workers(1, CPU, ScalarType.Float32);
+        using var workers = new Workers(1);
         var step = new TrainingStep(_model, TinyRows.Options with { GlobalBatchSize = 6, Run = TinyRows.Options.Run with { MicroBatchSize = 1 } }, 42, RankGroups.Single(CPU), optimizer, workers);
         Assert.Throws<OperationCanceledException>(() => step.Run(new PreparedStep(0, 0, [0, 1, 2, 3, 4, 5], rows, draws), cancel.Token));
         Assert.Equal([1, 1, 1, 0, 0, 0], rows.Reads);

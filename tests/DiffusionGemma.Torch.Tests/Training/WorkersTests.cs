@@ -98,7 +98,7 @@ public class WorkersTests : TorchTest
     [Fact]
     public void The_first_workers_failure_is_thrown_when_all_are_done()
     {
-        using var workers = new Workers(3, CPU, ScalarType.Float64);
+        using var workers = new Workers(3);
         int done = 0;
         var error = Assert.Throws<InvalidOperationException>(() => workers.Run(worker =>
         {

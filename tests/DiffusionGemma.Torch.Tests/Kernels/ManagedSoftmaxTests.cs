@@ -1,21 +1,32 @@
-using System.Runtime.Intrinsics.X86;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>Against the formulas in float64.</summary>
-public class Avx512SoftmaxTests : TorchTest
+public class ManagedSoftmaxTests : TorchTest
 {
+    public static TheoryData<int, int, double, double> Cases()
+    {
+        var cases = new TheoryData<int, int, double, double>();
+        foreach (int width in new[] { 4, 8, 16 })
+        {
+            cases.Add(width, width, 1, 1);
+            cases.Add(width, 1024, 60, 3);
+            cases.Add(width, 5008, 150, 1);                                                    // runs and a rest
+            cases.Add(width, 2048, 30_000, 3);                                                 // nearly all is zero
+            cases.Add(width, 2048, 75, 60);                                                    // scores that reach the sigmoid's ends
+        }
+        return cases;
+    }
+
+    public static TheoryData<int> Widths => Width.All;
+
     /// <summary>s is at most its scale, and off by some units of its last place: so much, relatively, is exp(s) off.</summary>
     [Theory]
-    [InlineData(16, 1.0, 1.0)]
-    [InlineData(1024, 60.0, 3.0)]
-    [InlineData(5008, 150.0, 1.0)]                           // runs and a rest
-    [InlineData(2048, 30_000.0, 3.0)]                        // nearly all is zero
-    [InlineData(2048, 75.0, 60.0)]                           // scores that reach the sigmoid's ends
-    public void Weights_totals_and_entropies(int columns, double scale, double spread)
+    [MemberData(nameof(Cases))]
+    public void Weights_totals_and_entropies(int width, int columns, double scale, double spread)
     {
-        Assert.SkipUnless(Avx512F.IsSupported, "This processor has no AVX-512.");
+        ManagedKernels kernels = Width.Kernels(width);
         using var generator = new Generator(3);
         const int Rows = 7;
         Tensor x = randn(Rows, columns, generator: generator) * spread, wide = x.to(ScalarType.Float64);
@@ -24,9 +35,10 @@ public class Avx512SoftmaxTests : TorchTest
         wide.copy_(x);
         double[] scales = [.. Enumerable.Range(0, Rows).Select(row => scale * (1 - (0.1 * row)))], totals = new double[Rows], entropies = new double[Rows];
         int[] largest = new int[Rows];
-        Assert.True(Avx512Softmax.TryRun(x, scales, totals, entropies, largest));
+        Assert.True(kernels.TryCappedSoftmax(x, scales, totals, entropies, largest));
 
-        Tensor s = wide.sigmoid() * tensor(scales).unsqueeze(-1), weights = (s - s.amax([-1], keepdim: true)).exp(), total = weights.sum(-1, keepdim: true), p = weights / total;
+        Tensor s = wide.sigmoid() * tensor(scales).unsqueeze(-1), weights = (s - s.amax([-1], keepdim: true)).exp();
+        Tensor total = weights.sum(-1, keepdim: true), p = weights / total;
         double relative = (scale * Math.Pow(2, -21)) + 1e-6;
         Assert.True(((x.to(ScalarType.Float64) - weights).abs() - (weights * relative)).max().item<double>() <= 1e-37);
         Tensor expected = -(p * p.clamp_min(1e-300).log()).sum(-1);
@@ -38,10 +50,11 @@ public class Avx512SoftmaxTests : TorchTest
         }
     }
 
-    [Fact]
-    public void Of_equals_the_first_is_the_largest()
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Of_equals_the_first_is_the_largest(int width)
     {
-        Assert.SkipUnless(Avx512F.IsSupported, "This processor has no AVX-512.");
+        ManagedKernels kernels = Width.Kernels(width);
         Tensor x = zeros(3, 64);
         x[1, 37] = 2;
         x[1, 50] = 2;
@@ -49,30 +62,29 @@ public class Avx512SoftmaxTests : TorchTest
         x[2, 20] = 2;
         int[] largest = new int[3];
         double[] totals = new double[3];
-        Assert.True(Avx512Softmax.TryRun(x, [10, 10, 10], totals, new double[3], largest));
+        Assert.True(kernels.TryCappedSoftmax(x, [10, 10, 10], totals, new double[3], largest));
         Assert.Equal([0, 37, 20], largest);
         Assert.Equal(64, totals[0]);
     }
 
-    [Fact]
-    public void What_is_no_number_stays_none()
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void What_is_no_number_stays_none(int width)
     {
-        Assert.SkipUnless(Avx512F.IsSupported, "This processor has no AVX-512.");
+        ManagedKernels kernels = Width.Kernels(width);
         for (int at = 0; at < 64; at++)
         {
             using var scope = NewDisposeScope();
             Tensor x = zeros(2, 64);
             x[1, at] = float.NaN;
             double[] totals = new double[2];
-            Assert.True(Avx512Softmax.TryRun(x, [10, 10], totals, new double[2], new int[2]));
+            Assert.True(kernels.TryCappedSoftmax(x, [10, 10], totals, new double[2], new int[2]));
             Assert.Equal([true, false], totals.Select(double.IsFinite));
         }
     }
 
-    [Fact]
-    public void Other_dtypes_and_sizes_are_left_alone()
-    {
-        Assert.False(Avx512Softmax.TryRun(zeros(2, 64, ScalarType.Float64), [1, 1], new double[2], new double[2], new int[2]));
-        Assert.False(Avx512Softmax.TryRun(zeros(2, 65), [1, 1], new double[2], new double[2], new int[2]));
-    }
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Other_sizes_are_left_alone(int width) =>
+        Assert.False(Width.Kernels(width).TryCappedSoftmax(zeros(2, 65), [1, 1], new double[2], new double[2], new int[2]));
 }

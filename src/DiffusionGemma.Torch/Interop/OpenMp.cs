@@ -4,18 +4,22 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// The threads of libtorch's own OpenMP runtime. Between operators they wait for work without sleep, in the way of any other threads; work that they do
-/// themselves they begin at once.
+/// The threads of libtorch's own OpenMP runtime. Between operators they wait for work without sleep, in the way of any other threads; work
+/// that they do themselves they begin at once.
 /// </summary>
 internal static unsafe class OpenMp
 {
-    /// <summary>GNU's entry to a parallel region, which LLVM's and Intel's runtimes export too; null where libtorch has none of them.</summary>
+    /// <summary>
+    /// GNU's entry to a parallel region, which LLVM's and Intel's runtimes export too; null where libtorch has none of them.
+    /// </summary>
     private static readonly delegate* unmanaged<delegate* unmanaged<nint, void>, nint, uint, uint, void> ParallelRegion = Find();
 
     /// <summary>Whether the runtime was found; otherwise .NET's thread pool does the work.</summary>
     public static bool IsFound => ParallelRegion != null;
 
-    /// <summary>Runs a body for each of some parts, in no particular order, on the calling thread and others; returns when all are done.</summary>
+    /// <summary>
+    /// Runs a body for each of some parts, in no particular order, on the calling thread and others; returns when all are done.
+    /// </summary>
     /// <param name="threads">Two or more.</param>
     /// <param name="parts">Any number.</param>
     /// <param name="body">Called once for each part. The first exception ends the work and is thrown.</param>

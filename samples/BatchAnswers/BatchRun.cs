@@ -40,7 +40,8 @@ internal sealed class BatchRun(BatchArguments arguments)
         IDataView scored = _ml.Transforms.DiffusionGemma.Score(model, journal.Count > 0 ? _ml.Data.SkipRows(rows, journal.Count) : rows,
             options => options with
             {
-                Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }.Over(options.Generation),
+                Generation = new GenerationOptions { MaxNewTokens = arguments.MaxNewTokens, Seed = arguments.Seed }
+                    .Over(options.Generation),
                 BatchSize = arguments.BatchSize,
                 BatchesAhead = BatchesAhead,
                 OnFailure = RowFailure.EmptyAnswer,

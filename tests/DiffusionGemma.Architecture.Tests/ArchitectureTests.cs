@@ -62,6 +62,13 @@ public class ArchitectureTests
             .Select(use => ($"{project}: {use.From.Folder} -> {use.To.Folder}", $"{use.From} uses {use.To}"));
     }));
 
+    /// <remarks>The contract is in Parallel itself, each engine in a folder of its own below it.</remarks>
+    [Fact]
+    public void Engines_of_Parallel_depend_on_the_contract_alone() => Assert.Empty(
+        from use in SourceTypes.Instance.Uses()
+        where IsParallel(use.From) && IsParallel(use.To) && EngineOf(use.To) is not null && EngineOf(use.From) != EngineOf(use.To)
+        select $"{use.From} uses {use.To}");
+
     [Fact]
     public void Jinja_depends_on_nothing_outside_its_folder() => KnownViolations.Check(
         "jinja", SourceTypes.Instance.Uses().Where(use => IsJinja(use.From) && !IsJinja(use.To))
@@ -84,6 +91,10 @@ public class ArchitectureTests
         .Where(type => type.Files.Select(SourceType.FolderOf).Distinct().Count() > 1).Select(type => string.Join(", ", type.Files)));
 
     private static bool PointsUp((SourceType From, SourceType To) use) => Arrows.Level(use.From.Folder) < Arrows.Level(use.To.Folder);
+
+    private static bool IsParallel(SourceType type) => type is { Project: Torch, Folder: "Parallel" };
+
+    private static string? EngineOf(SourceType type) => type.Files[0].Split('/') is [_, string engine, _] ? engine : null;
 
     private static bool IsJinja(SourceType type) => type is { Project: "DiffusionGemma.Text", Folder: "Jinja" };
 

@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>In-process collectives: bytes that leave a rank for others (as many come in) a second, at some sizes of what each rank hands in; and what an empty one takes.</summary>
+/// <summary>
+/// In-process collectives: bytes that leave a rank for others (as many come in) a second, at some sizes of what each rank hands in; and
+/// what an empty one takes.
+/// </summary>
 internal static class CollectiveBenchmark
 {
     private const int Trials = 5, ShortTrials = 50;
@@ -21,7 +24,8 @@ internal static class CollectiveBenchmark
         {
             long numbers = size * 1024 / sizeof(float) / ranks * ranks;
             double leaving = (double)numbers * sizeof(float) * (ranks - 1) / ranks;
-            double exchanged = leaving / Seconds(ranks, size, AllToAll(numbers)), summed = leaving / Seconds(ranks, size, ReduceScatter(numbers));
+            double exchanged = leaving / Seconds(ranks, size, AllToAll(numbers)), summed =
+                leaving / Seconds(ranks, size, ReduceScatter(numbers));
             Figure.Print($"parallel.all_to_all.ranks{ranks}.kib{size}.gbps", exchanged / 1e9, "GB/s");
             Figure.Print($"parallel.reduce_scatter.ranks{ranks}.kib{size}.gbps", summed / 1e9, "GB/s");
             if (size < 1024) continue;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// What a thread reaches in a second of processor time while so many do the same: products of the benchmark's shape, and memory beyond all caches. Other programs
-/// take none of that time.
+/// What a thread reaches in a second of processor time while so many do the same: products of the benchmark's shape, and memory beyond all
+/// caches. Other programs take none of that time.
 /// </summary>
 /// <param name="Flops">A second, of each thread.</param>
 /// <param name="MemoryBytes">A second, read and written, of each thread.</param>
@@ -14,7 +14,10 @@ internal sealed record CpuFigures(double Flops, double MemoryBytes)
     private const int Trials = 9;
     private static readonly TimeSpan Trial = TimeSpan.FromSeconds(0.25);
 
-    /// <summary>One thread alone, and each of several. In turns, and the median of each: on a busy machine the one is then as disturbed as the other.</summary>
+    /// <summary>
+    /// One thread alone, and each of several. In turns, and the median of each: on a busy machine the one is then as disturbed as the
+    /// other.
+    /// </summary>
     public static (CpuFigures Alone, CpuFigures Together) Measure(int threads)
     {
         var flops = InTurns(threads, () =>
@@ -48,7 +51,8 @@ internal sealed record CpuFigures(double Flops, double MemoryBytes)
     {
         double[] amounts = new double[threads];
         TimeSpan from = default, to = default;
-        using Barrier ready = new(threads, _ => from = Environment.CpuUsage.TotalTime), over = new(threads, _ => to = Environment.CpuUsage.TotalTime);
+        using Barrier ready = new(threads, _ => from = Environment.CpuUsage.TotalTime), over =
+            new(threads, _ => to = Environment.CpuUsage.TotalTime);
         Thread[] all = [.. Enumerable.Range(0, threads).Select(n => new Thread(() =>
         {
             set_num_threads(1);

@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// Seconds of one canvas in eight denoising steps after a prompt of 128 tokens, for batches of 1, 8 and 32: ours and the reference algorithm,
-/// each in a process of its own. At one thread seconds are the process's own, which other programs do not change. Random weights: distributions are flat, so that a step accepts one position and no row stops early.
+/// Seconds of one canvas in eight denoising steps after a prompt of 128 tokens, for batches of 1, 8 and 32: ours and the reference
+/// algorithm, each in a process of its own. At one thread seconds are the process's own, which other programs do not change. Random
+/// weights: distributions are flat, so that a step accepts one position and no row stops early.
 /// </summary>
 internal static class DenoisingBenchmark
 {
@@ -21,7 +22,8 @@ internal static class DenoisingBenchmark
         foreach (int batch in new[] { 1, 8, 32 })
         {
             if (only is not null && $"batch{batch}" != only) continue;
-            Dictionary<string, double> ours = InOwnProcess(batch, "ours", threads, quick), reference = InOwnProcess(batch, "reference", threads, quick);
+            Dictionary<string, double> ours = InOwnProcess(batch, "ours", threads, quick), reference =
+                InOwnProcess(batch, "reference", threads, quick);
             string name = $"denoising.batch{batch}";
             Figure.Print($"{name}.seconds", ours["seconds"], "s");
             Figure.Print($"{name}.tokens_per_s", ours["tokens"] / ours["seconds"], "tokens/s");
@@ -39,7 +41,9 @@ internal static class DenoisingBenchmark
         Figure.Print("denoising.managed_bytes_per_step.64_steps", memory["long"], "B");
     }
 
-    /// <summary>The process's memory after 200 and after 2 000 generations of the small shape, and what a step allocates in short and long runs.</summary>
+    /// <summary>
+    /// The process's memory after 200 and after 2 000 generations of the small shape, and what a step allocates in short and long runs.
+    /// </summary>
     private static void MeasureMemory(DiffusionGemmaModel model)
     {
         var random = new Random(1);
@@ -54,7 +58,8 @@ internal static class DenoisingBenchmark
         double Allocated(int steps)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            CanvasGenerator.Generate(model, Prompts(), options with { MaxNewTokens = 1, MaxDenoisingSteps = steps, ConfidenceThreshold = -1 });
+            CanvasGenerator.Generate(model, Prompts(),
+                options with { MaxNewTokens = 1, MaxDenoisingSteps = steps, ConfidenceThreshold = -1 });
             return (GC.GetAllocatedBytesForCurrentThread() - before) / (double)steps;
         }
         for (int n = 0; n < 200; n++) CanvasGenerator.Generate(model, Prompts(), options);
@@ -76,8 +81,15 @@ internal static class DenoisingBenchmark
             return;
         }
         var random = new Random(1);
-        int[][] prompts = [.. Enumerable.Range(0, batch).Select(_ => Enumerable.Range(0, Prompt).Select(_ => random.Next(8, model.Config.VocabularySize)).ToArray())];
-        var options = new GenerationOptions { MaxNewTokens = model.Config.CanvasLength, MaxDenoisingSteps = Steps, ConfidenceThreshold = 1e-9, EosTokenIds = [] };
+        int[][] prompts =
+            [.. Enumerable.Range(0, batch)
+                .Select(_ => Enumerable.Range(0, Prompt).Select(_ => random.Next(8, model.Config.VocabularySize)).ToArray())];
+        var options =
+            new GenerationOptions
+            {
+                MaxNewTokens = model.Config.CanvasLength, MaxDenoisingSteps = Steps, ConfidenceThreshold = 1e-9,
+                EosTokenIds = []
+            };
         double best = double.PositiveInfinity, tokens = 0, steps = 0, allocated = 0;
         using ReferenceAlgorithm? reference = algorithm == "ours" ? null : new ReferenceAlgorithm(model, null, trains: false);
         for (int run = 0; run < (batch == 32 ? 2 : 3); run++)
@@ -112,13 +124,16 @@ internal static class DenoisingBenchmark
 
     private static Dictionary<string, double> InOwnProcess(int batch, string algorithm, int threads, bool quick)
     {
-        string[] arguments = ["denoising-one", batch.ToString(CultureInfo.InvariantCulture), algorithm, threads.ToString(CultureInfo.InvariantCulture), quick.ToString()];
+        string[] arguments =
+            ["denoising-one", batch.ToString(CultureInfo.InvariantCulture), algorithm, threads.ToString(CultureInfo.InvariantCulture),
+                quick.ToString()];
         using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0) throw new InvalidOperationException($"{string.Join(' ', arguments)} failed.");
         Figure.Note($"batch {batch} {algorithm}: {output.Trim()}");
         string[] words = output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        return Enumerable.Range(0, words.Length / 2).ToDictionary(i => words[2 * i], i => double.Parse(words[(2 * i) + 1], CultureInfo.InvariantCulture));
+        return Enumerable.Range(0, words.Length / 2)
+            .ToDictionary(i => words[2 * i], i => double.Parse(words[(2 * i) + 1], CultureInfo.InvariantCulture));
     }
 }

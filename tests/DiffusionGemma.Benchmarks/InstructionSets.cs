@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>Runs this program again as a processor with fewer instructions would: .NET's, ATen's, oneDNN's and MKL's limits are set together.</summary>
+/// <summary>
+/// Runs this program again as a processor with fewer instructions would: .NET's, ATen's, oneDNN's and MKL's limits are set together.
+/// </summary>
 internal static class InstructionSets
 {
     /// <summary>The limits' values by the name that <c>--isa</c> is given.</summary>
@@ -10,7 +12,8 @@ internal static class InstructionSets
     {
         ["avx2"] = new()
         {
-            ["DOTNET_EnableAVX512"] = "0", ["ATEN_CPU_CAPABILITY"] = "avx2", ["ONEDNN_MAX_CPU_ISA"] = "AVX2", ["MKL_ENABLE_INSTRUCTIONS"] = "AVX2",
+            ["DOTNET_EnableAVX512"] = "0", ["ATEN_CPU_CAPABILITY"] = "avx2", ["ONEDNN_MAX_CPU_ISA"] = "AVX2",
+            ["MKL_ENABLE_INSTRUCTIONS"] = "AVX2",
         },
         // No bfloat16 units, but AVX-512.
         ["avx512"] = new() { ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE" },

@@ -21,7 +21,8 @@ internal static class Machine
 
     private static string Processor() =>
         File.Exists("/proc/cpuinfo")
-            ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim()
+            ? File.ReadLines("/proc/cpuinfo")
+                .FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim()
                 ?? RuntimeInformation.ProcessArchitecture.ToString()
             : RuntimeInformation.ProcessArchitecture.ToString();
 

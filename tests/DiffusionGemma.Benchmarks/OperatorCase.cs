@@ -7,13 +7,17 @@ namespace DiffusionGemma.Benchmarks;
 /// <param name="Make">Makes the operands, and returns the two forms over them.</param>
 internal sealed record OperatorCase(string Name, Func<(Action Managed, Action LibTorch)> Make)
 {
-    /// <summary>Bytes of all copies of an operator's weights, which take turns: in a model every product finds its own outside the core's caches.</summary>
+    /// <summary>
+    /// Bytes of all copies of an operator's weights, which take turns: in a model every product finds its own outside the core's caches.
+    /// </summary>
     private const long WeightBytes = 96 << 20;
 
     /// <summary>The kernels of the widest registers.</summary>
     private static readonly ManagedKernels Kernels = new(VectorKernels.Supported[0]);
 
-    /// <summary>At the benchmark's sizes: hidden 512, dense 768, 32 experts of 192, vocabulary 32 768; and at the released shape's.</summary>
+    /// <summary>
+    /// At the benchmark's sizes: hidden 512, dense 768, 32 experts of 192, vocabulary 32 768; and at the released shape's.
+    /// </summary>
     public static IEnumerable<OperatorCase> All()
     {
         foreach (ScalarType dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 })
@@ -25,15 +29,19 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             foreach (long rows in new[] { 8L, 48 })
                 foreach ((long inputs, long outputs) in new[] { (512L, 384L), (192, 512) })
                     foreach (OperatorCase one in Grouped(dtype, 32, rows, inputs, outputs)) yield return one;
-            foreach ((long inputs, long outputs) in new[] { (2816L, 2112L), (2112, 2816), (2816, 4096), (4096, 2816), (2816, 8192), (8192, 2816) })
+            foreach ((long inputs, long outputs) in new[] { (2816L, 2112L), (2112, 2816), (2816, 4096), (4096, 2816), (2816, 8192),
+                (8192, 2816) })
                 foreach (long rows in new[] { 16L, 256 })
                     foreach (OperatorCase one in Products(dtype, rows, inputs, outputs)) yield return one;
             foreach ((long inputs, long outputs) in new[] { (2816L, 1408L), (704, 2816) })
                 foreach (OperatorCase one in Grouped(dtype, 8, 16, inputs, outputs)) yield return one;
         }
-        foreach ((long rows, long width) in new[] { (384L, 512L), (256, 2816) }) foreach (OperatorCase one in Norms(rows, width)) yield return one;
-        foreach ((long rows, long width) in new[] { (384L, 768L), (256, 2112) }) foreach (OperatorCase one in Gates(rows, width)) yield return one;
-        foreach ((long heads, long length, long width) in new[] { (8L, 384L, 64L), (16, 256, 256) }) yield return Rotation(heads, length, width);
+        foreach ((long rows, long width) in new[] { (384L, 512L), (256, 2816) })
+            foreach (OperatorCase one in Norms(rows, width)) yield return one;
+        foreach ((long rows, long width) in new[] { (384L, 768L), (256, 2112) })
+            foreach (OperatorCase one in Gates(rows, width)) yield return one;
+        foreach ((long heads, long length, long width) in new[] { (8L, 384L, 64L), (16, 256, 256) })
+            yield return Rotation(heads, length, width);
         foreach ((long rows, long vocabulary) in new[] { (64L, 32_768L), (16, 262_144) })
             foreach (OperatorCase one in Vocabulary(rows, vocabulary)) yield return one;
     }
@@ -46,7 +54,8 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
         {
             Tensor x = Numbers(dtype, rows, inputs);
             Func<Tensor> w = Weights(dtype, outputs, inputs);
-            return (() => Managed(narrow, x, [rows, outputs], (a, y) => Kernels.TryLinear(a, w(), [rows], y)), () => nn.functional.linear(x, w()));
+            return (() => Managed(narrow, x, [rows, outputs], (a, y) => Kernels.TryLinear(a, w(), [rows], y)),
+                () => nn.functional.linear(x, w()));
         });
         if (inputs < 32) yield break;                                                            // columns that no tile divides
         yield return new OperatorCase($"matmul.{size}", () =>
@@ -93,7 +102,8 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             Func<Tensor> buffers = Weights(ScalarType.Float32, experts, outputs, inputs);
             void Each(Action<Tensor, Tensor, Tensor> one)
             {
-                foreach (((Tensor d, Tensor part), Tensor buffer) in dy.split(counts, 0).Zip(x.split(counts, 0)).Zip(buffers().unbind(0))) one(buffer, d, part);
+                foreach (((Tensor d, Tensor part), Tensor buffer) in dy.split(counts, 0).Zip(x.split(counts, 0)).Zip(buffers().unbind(0)))
+                    one(buffer, d, part);
             }
             return (
                 () => Each((buffer, d, part) => Check(Kernels.TryAddOuter(d.to(ScalarType.Float32), part.to(ScalarType.Float32), buffer))),
@@ -135,7 +145,8 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
 
     private static OperatorCase Rotation(long heads, long length, long width) => new($"rotate.{heads}x{length}x{width}", () =>
     {
-        Tensor x = Numbers(1, length, heads, width).transpose(1, 2), angles = Numbers(1, 1, length, width), cos = angles.cos(), sin = angles.sin();
+        Tensor x = Numbers(1, length, heads, width).transpose(1, 2), angles = Numbers(1, 1, length, width), cos = angles.cos(),
+        sin = angles.sin();
         return (() => Kernels.TryRotate(x, cos, sin, transposed: false), () => LibTorchKernels.Rotate(x, cos, sin));
     });
 
@@ -178,7 +189,8 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
     /// <summary>Weights of a shape, another copy at each call.</summary>
     private static Func<Tensor> Weights(ScalarType dtype, params long[] shape)
     {
-        long bytes = shape.Aggregate(1L, (a, b) => a * b) * (dtype == ScalarType.BFloat16 ? 2 : 4), copies = Math.Clamp(WeightBytes / bytes, 1, 256);
+        long bytes = shape.Aggregate(1L, (a, b) => a * b) * (dtype == ScalarType.BFloat16 ? 2 : 4),
+        copies = Math.Clamp(WeightBytes / bytes, 1, 256);
         Tensor first = Numbers(dtype, shape);
         Tensor[] all = [first, .. Enumerable.Range(1, (int)copies).Select(_ => first.clone())];
         int next = 0;

@@ -3,8 +3,9 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// Milliseconds of each operator's two forms and how many times faster the managed one is, on one thread: the table that <see cref="Kernels"/> chooses by.
-/// Processor time, the least of many calls in turns: what other programs on the machine take is then in neither.
+/// Milliseconds of each operator's two forms and how many times faster the managed one is, on one thread: the table that <see
+/// cref="Kernels"/> chooses by. Processor time, the least of many calls in turns: what other programs on the machine take is then in
+/// neither.
 /// </summary>
 internal static class OperatorTable
 {

@@ -1,6 +1,6 @@
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars [options]
-// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [options]
-// Prints one line a figure, "figure NAME VALUE UNIT"; progress goes to standard error.
+// dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- text|training|denoising|parallel|steady|plan-check|operators|grammars
+// [options] dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [options] Prints one line a figure,
+// "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
 
 if (args is [TrainingCase.Command, .. var training])

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// transformers' denoising on the same operators: softmax, entropy and a draw over the whole vocabulary of every position in float32, the cache
-/// concatenated anew in every layer and step, logits of all rows whole.
+/// transformers' denoising on the same operators: softmax, entropy and a draw over the whole vocabulary of every position in float32, the
+/// cache concatenated anew in every layer and step, logits of all rows whole.
 /// </summary>
 internal sealed partial class ReferenceAlgorithm
 {
@@ -15,15 +15,18 @@ internal sealed partial class ReferenceAlgorithm
         using var scope = NewDisposeScope();
         long rows = prompts.shape[0], length = prompts.shape[1], canvas = _config.CanvasLength;
         Tensor positions = arange(length).unsqueeze(0), canvasPositions = arange(length, length + canvas).unsqueeze(0);
-        Tensor real = ones(1, length, dtype: ScalarType.Bool), whole = ones(1, canvas, dtype: ScalarType.Bool), start = full([1], length, dtype: ScalarType.Int64);
+        Tensor real = ones(1, length, dtype: ScalarType.Bool), whole = ones(1, canvas, dtype: ScalarType.Bool), start =
+            full([1], length, dtype: ScalarType.Int64);
         List<KeyValues> cache = Run(
-            Embed(prompts), positions, null, Pass.Encoder, kind => AttentionMasks.Encoder(kind, _config.SlidingWindow, positions, positions, real)).Fresh;
+            Embed(prompts), positions, null, Pass.Encoder,
+            kind => AttentionMasks.Encoder(kind, _config.SlidingWindow, positions, positions, real)).Fresh;
         Tensor tokens = randint(0, _config.VocabularySize, [rows, canvas]), best = tokens;
         Tensor? conditioning = null;
         for (int left = steps; left > 0; left--)
         {
             using var step = NewDisposeScope();
-            Tensor? soft = conditioning is null ? null : nn.functional.linear(conditioning.softmax(-1).to(Table.dtype), Table.t()) * Math.Sqrt(_config.HiddenSize);
+            Tensor? soft = conditioning is null ? null
+                : nn.functional.linear(conditioning.softmax(-1).to(Table.dtype), Table.t()) * Math.Sqrt(_config.HiddenSize);
             Tensor hidden = Run(
                 SelfCondition(Embed(tokens), soft), canvasPositions, cache, Pass.Decoder,
                 kind => AttentionMasks.Decoder(kind, _config.SlidingWindow, start, positions, real, whole)).Hidden;

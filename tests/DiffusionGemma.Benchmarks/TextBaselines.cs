@@ -5,8 +5,9 @@ using Microsoft.ML.Tokenizers;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// Microsoft.ML.Tokenizers' own classes, built from the same tokenizer.json: what a user would have without this library. BpeTokenizer has no byte
-/// fallback (unknown characters become the unknown token) and a normalizer that stands in for the file's; SentencePieceTokenizer has both.
+/// Microsoft.ML.Tokenizers' own classes, built from the same tokenizer.json: what a user would have without this library. BpeTokenizer has
+/// no byte fallback (unknown characters become the unknown token) and a normalizer that stands in for the file's; SentencePieceTokenizer
+/// has both.
 /// </summary>
 internal static class TextBaselines
 {
@@ -18,7 +19,9 @@ internal static class TextBaselines
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllText(Fixtures.Path("text", "golden_gemma4like.json")));
         JsonElement[] items = [.. golden.RootElement.GetProperty("items").EnumerateArray()];
         string[] some = Some(texts);
-        Figure.Note($"Microsoft.ML.Tokenizers' classes encode {TextBenchmark.Megabytes(some):0.0} MB of the {TextBenchmark.Megabytes(texts):0.0} MB.");
+        Figure.Note(
+            $"Microsoft.ML.Tokenizers' classes encode {TextBenchmark.Megabytes(some):0.0} MB "
+            + $"of the {TextBenchmark.Megabytes(texts):0.0} MB.");
         if (isReleasedVocabulary)
             Figure.Print("text.goldens", Share(items, item => IsExact(ours, item)) * items.Length, $"of_{items.Length}");
         // Each merges a text as one word; BpeTokenizer in time that grows with its square.
@@ -32,29 +35,37 @@ internal static class TextBaselines
             Figure.Print($"{name}.load.s", clock.Elapsed.TotalSeconds, "s");
             TextBenchmark.Seconds(theirs, some[..Math.Min(50, some.Length)], 1);
             Figure.Print($"{name}.encode.mbps.1", TextBenchmark.Megabytes(some) / TextBenchmark.Seconds(theirs, some, 1), "MB/s");
-            Figure.Print($"{name}.encode.agree", Share(some, text => theirs.EncodeToIds(text).SequenceEqual(ours.EncodeToIds(text))), "share");
+            Figure.Print($"{name}.encode.agree",
+                Share(some, text => theirs.EncodeToIds(text).SequenceEqual(ours.EncodeToIds(text))), "share");
             if (isReleasedVocabulary)
                 Figure.Print($"{name}.goldens", Share(items, item => IsExact(theirs, item)) * items.Length, $"of_{items.Length}");
         }
     }
 
     private static bool IsExact(Tokenizer tokenizer, JsonElement item) =>
-        tokenizer.EncodeToIds(item.GetProperty("text").GetString()!).SequenceEqual(item.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+        tokenizer.EncodeToIds(item.GetProperty("text").GetString()!)
+            .SequenceEqual(item.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
 
     private static BpeTokenizer CreateBpe(JsonElement file)
     {
         JsonElement model = file.GetProperty("model");
         Dictionary<string, int> special = file.GetProperty("added_tokens").EnumerateArray()
             .ToDictionary(token => token.GetProperty("content").GetString()!, token => token.GetProperty("id").GetInt32());
-        var options = new BpeOptions(model.GetProperty("vocab").EnumerateObject().Select(token => KeyValuePair.Create(token.Name, token.Value.GetInt32())))
-        {
-            Merges = [.. model.GetProperty("merges").EnumerateArray().Select(merge => merge.ValueKind == JsonValueKind.String ? merge.GetString()! : $"{merge[0].GetString()} {merge[1].GetString()}")],
-            SpecialTokens = special,
-            Normalizer = new SpaceMarker(),
-            PreTokenizer = new CompositePreTokenizer([new WholeText()], special),     // without one, BpeTokenizer splits at words, which this vocabulary does not
-            UnknownToken = "<unk>",
-            FuseUnknownTokens = true,
-        };
+        var options =
+            new BpeOptions(model.GetProperty("vocab").EnumerateObject()
+                .Select(token => KeyValuePair.Create(token.Name, token.Value.GetInt32())))
+            {
+                Merges =
+                [.. model.GetProperty("merges").EnumerateArray()
+                    .Select(merge => merge.ValueKind == JsonValueKind.String ? merge.GetString()!
+                        : $"{merge[0].GetString()} {merge[1].GetString()}")],
+                SpecialTokens = special,
+                Normalizer = new SpaceMarker(),
+                // Without one, BpeTokenizer splits at words, which this vocabulary does not.
+                PreTokenizer = new CompositePreTokenizer([new WholeText()], special),
+                UnknownToken = "<unk>",
+                FuseUnknownTokens = true,
+            };
         return BpeTokenizer.Create(options);
     }
 

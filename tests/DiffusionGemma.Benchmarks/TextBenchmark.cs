@@ -7,8 +7,8 @@ using Microsoft.ML.Tokenizers;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// The released model's vocabulary: loading it, encoding GSM8K with it, a long line in linear time, and Microsoft.ML.Tokenizers' own classes
-/// on the same text. Rates are in megabytes of UTF-8 a second.
+/// The released model's vocabulary: loading it, encoding GSM8K with it, a long line in linear time, and Microsoft.ML.Tokenizers' own
+/// classes on the same text. Rates are in megabytes of UTF-8 a second.
 /// </summary>
 internal static class TextBenchmark
 {
@@ -70,17 +70,22 @@ internal static class TextBenchmark
     private static ChatConversation[] ReadGsm8k(bool quick)
     {
         var ml = new MLContext();
-        IDataView rows = ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", "gsm8k", "train.parquet"), questionColumn: "question", answerColumn: "answer");
+        IDataView rows =
+            ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", "gsm8k", "train.parquet"), questionColumn: "question",
+                answerColumn: "answer");
         return [.. rows.GetColumn<string>("Messages").Take(quick ? 1000 : int.MaxValue).Select(ChatConversation.Parse)];
     }
 
-    /// <summary>First passes with nothing remembered, and second ones. The best of several: other programs only ever take time away.</summary>
+    /// <summary>
+    /// First passes with nothing remembered, and second ones. The best of several: other programs only ever take time away.
+    /// </summary>
     private static void MeasureEncoding(string path, string[] texts)
     {
         double megabytes = Megabytes(texts);
         DiffusionGemmaTokenizer fresh = DiffusionGemmaTokenizer.Load(path);
         Figure.Print("text.encode.process_start.mbps.1", megabytes / Seconds(fresh, texts, 1), "MB/s");
-        double[] first = [double.MaxValue, double.MaxValue], again = [double.MaxValue, double.MaxValue], processor = [double.MaxValue, double.MaxValue];
+        double[] first = [double.MaxValue, double.MaxValue], again = [double.MaxValue, double.MaxValue], processor =
+            [double.MaxValue, double.MaxValue];
         for (int round = 0; round < Rounds; round++)
         {
             foreach (int threads in (int[])[1, 2])
@@ -98,7 +103,8 @@ internal static class TextBenchmark
             Figure.Print($"text.encode.mbps.{threads}", megabytes / first[threads - 1], "MB/s");
             Figure.Print($"text.encode.again.mbps.{threads}", megabytes / again[threads - 1], "MB/s");
         }
-        // What two threads cost together in processor time, of what one does: 1 is perfect scaling, even where other programs take the cores.
+        // What two threads cost together in processor time, of what one does: 1 is perfect scaling, even where other programs take the
+        // cores.
         Figure.Print("text.encode.processor_ratio.2", processor[1] / processor[0], "x");
     }
 

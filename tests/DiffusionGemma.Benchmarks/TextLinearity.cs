@@ -15,7 +15,8 @@ internal static class TextLinearity
             // What a merge may reach across everywhere is one piece of ten million characters.
             ("one_letter", length => new string('a', length)),
             ("word", length => string.Concat(Enumerable.Repeat("integration", length / 11 + 1))[..length]),
-            ("letters", length => string.Create(length, random, (line, random) => { foreach (ref char c in line) c = (char)('a' + random.Next(26)); })),
+            ("letters", length =>
+                string.Create(length, random, (line, random) => { foreach (ref char c in line) c = (char)('a' + random.Next(26)); })),
         ];
         foreach ((string name, Func<int, string> line) in kinds)
         {

@@ -5,8 +5,8 @@ using Microsoft.ML.Tokenizers;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// A tokenizer.json as the SentencePiece model that Microsoft.ML.Tokenizers' SentencePieceTokenizer reads: a piece an id, its score the negative rank
-/// of the first merge that makes it. (google/sentencepiece, sentencepiece_model.proto.)
+/// A tokenizer.json as the SentencePiece model that Microsoft.ML.Tokenizers' SentencePieceTokenizer reads: a piece an id, its score the
+/// negative rank of the first merge that makes it. (google/sentencepiece, sentencepiece_model.proto.)
 /// </summary>
 internal static class TextSentencePiece
 {
@@ -22,7 +22,8 @@ internal static class TextSentencePiece
             .ToDictionary(token => token.GetProperty("content").GetString()!, token => token.GetProperty("id").GetInt32());
         var scores = new Dictionary<string, float>();
         foreach (JsonElement merge in model.GetProperty("merges").EnumerateArray())
-            scores.TryAdd(merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Replace(" ", "", StringComparison.Ordinal) : merge[0].GetString() + merge[1].GetString(), -scores.Count);
+            scores.TryAdd(merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Replace(" ", "", StringComparison.Ordinal)
+                : merge[0].GetString() + merge[1].GetString(), -scores.Count);
 
         var proto = new MemoryStream();
         int next = 0;

@@ -2,7 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace DiffusionGemma;
 
-/// <summary>Softmax over soft-capped scores of one row, in two passes while it is in the second-level cache, in place of eight operators over memory.</summary>
+/// <summary>
+/// Softmax over soft-capped scores of one row, in two passes while it is in the second-level cache, in place of eight operators over
+/// memory.
+/// </summary>
 internal static unsafe class CappedSoftmaxRows<L>
     where L : struct, ILanes<L>
 {
@@ -10,7 +13,8 @@ internal static unsafe class CappedSoftmaxRows<L>
     private const long Run = 1024;
 
     /// <summary>
-    /// x becomes w = exp(s - m), in place, with s = scale · σ(x) and m the largest of them. Returns Σ w and the entropy log Σ w - Σ w (s - m) / Σ w.
+    /// x becomes w = exp(s - m), in place, with s = scale · σ(x) and m the largest of them. Returns Σ w and the entropy log Σ w - Σ w (s -
+    /// m) / Σ w.
     /// </summary>
     /// <param name="x">[columns].</param>
     /// <param name="columns">A multiple of <see cref="ILanes{T}.Count"/>, at most 2²⁴: indices are float32 on the way.</param>
@@ -42,7 +46,8 @@ internal static unsafe class CappedSoftmaxRows<L>
         float top = bests[0];
         index = (int)indices[0];
         for (int lane = 1; lane < L.Count; lane++)
-            if (bests[lane] > top || bests[lane] == top && (int)indices[lane] + lane < index) (top, index) = (bests[lane], (int)indices[lane] + lane);
+            if (bests[lane] > top || bests[lane] == top && (int)indices[lane] + lane < index)
+                (top, index) = (bests[lane], (int)indices[lane] + lane);
         return top;
     }
 

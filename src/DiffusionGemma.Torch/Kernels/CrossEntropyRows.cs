@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Soft-capped cross-entropy of one row of logits, in three passes while the row is in the second-level cache, in place of ten operators. With
-/// u = σ(2z / c) the soft-capped logit is s = c · tanh(z / c) = c (2u - 1), so that a softmax needs 2c · u alone, and its derivative is
-/// 1 - (s / c)² = 4u (1 - u).
+/// Soft-capped cross-entropy of one row of logits, in three passes while the row is in the second-level cache, in place of ten operators.
+/// With u = σ(2z / c) the soft-capped logit is s = c · tanh(z / c) = c (2u - 1), so that a softmax needs 2c · u alone, and its derivative
+/// is 1 - (s / c)² = 4u (1 - u).
 /// </summary>
 internal static unsafe class CrossEntropyRows<L>
     where L : struct, ILanes<L>

@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace DiffusionGemma;
 
 /// <summary>
-/// y = x Wᵀ on bare memory, as sums over numbers that lie together in both matrices, so that neither is copied into another order. A block of x stays in
-/// the second-level cache while W passes by once; a row's result does not depend on the rows beside it.
+/// y = x Wᵀ on bare memory, as sums over numbers that lie together in both matrices, so that neither is copied into another order. A block
+/// of x stays in the second-level cache while W passes by once; a row's result does not depend on the rows beside it.
 /// </summary>
 internal static unsafe class DotProducts<L>
     where L : struct, ILanes<L>
@@ -55,7 +55,9 @@ internal static unsafe class DotProducts<L>
                     {
                         bool single = row + 1 == count;                                        // an odd last row is computed twice
                         TwoByFour(from, single ? from : from + inputs, part, apart, inner, to, single ? to : to + stride, start > 0);
-                        TwoByFour(from, single ? from : from + inputs, part + 4 * apart, apart, inner, to + 4, (single ? to : to + stride) + 4, start > 0);
+                        TwoByFour(
+                            from, single ? from : from + inputs, part + 4 * apart, apart, inner,
+                            to + 4, (single ? to : to + stride) + 4, start > 0);
                     }
                 }
             }
@@ -69,11 +71,12 @@ internal static unsafe class DotProducts<L>
     }
 
     /// <summary>
-    /// Four rows of x beside four of W: sixteen sums, each over the lanes of a register. Fetches another row of W into the second-level cache (the first
-    /// level's has no room for it).
+    /// Four rows of x beside four of W: sixteen sums, each over the lanes of a register. Fetches another row of W into the second-level
+    /// cache (the first level's has no room for it).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds, float* next)
+    private static void FourByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds,
+        float* next)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         L c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
@@ -101,7 +104,8 @@ internal static unsafe class DotProducts<L>
 
     /// <summary>The same of three rows of x, for half as many registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ThreeByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds, float* next)
+    private static void ThreeByFour(float* x0, nint xStride, float* w0, nint stride, nint inner, float* y, nint yStride, bool adds,
+        float* next)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, c0 = a0, c1 = a0, c2 = a0, c3 = a0;
         float* x1 = x0 + xStride, x2 = x1 + xStride, w1 = w0 + stride, w2 = w1 + stride, w3 = w2 + stride;
@@ -141,7 +145,8 @@ internal static unsafe class DotProducts<L>
             w = L.Load(w3 + i);
             (a3, b3) = (L.MultiplyAdd(u, w, a3), L.MultiplyAdd(v, w, b3));
         }
-        Vector128<float> second = Before(y1, adds);                                            // before the first is written: they may be the same
+        // Before the first is written: they may be the same.
+        Vector128<float> second = Before(y1, adds);
         (Before(y0, adds) + L.Sums(a0, a1, a2, a3)).Store(y0);
         (second + L.Sums(b0, b1, b2, b3)).Store(y1);
     }

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// gelu_tanh(gate) · up of one row in one pass over memory. ½ (1 + tanh v) = σ(2v), so with v = √(2/π) (x + 0.044715 x³): gelu(x) = x s with s = σ(2v),
-/// gelu'(x) = s + x s (1 - s) · 2 √(2/π) (1 + 3 · 0.044715 x²).
+/// gelu_tanh(gate) · up of one row in one pass over memory. ½ (1 + tanh v) = σ(2v), so with v = √(2/π) (x + 0.044715 x³): gelu(x) = x s
+/// with s = σ(2v), gelu'(x) = s + x s (1 - s) · 2 √(2/π) (1 + 3 · 0.044715 x²).
 /// </summary>
 internal static unsafe class GatedGeluRows<L>
     where L : struct, ILanes<L>
@@ -42,5 +42,6 @@ internal static unsafe class GatedGeluRows<L>
 
     /// <summary>s.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static L Share(L x, L square) => LanesMath<L>.Sigmoid(x * L.MultiplyAdd(square, L.Create(2 * Root * Cubic), L.Create(2 * Root)));
+    private static L Share(L x, L square) =>
+        LanesMath<L>.Sigmoid(x * L.MultiplyAdd(square, L.Create(2 * Root * Cubic), L.Create(2 * Root)));
 }

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace DiffusionGemma;
 
 /// <summary>
-/// A vector register of float32 numbers. Kernels are written once over it and specialised by the JIT for each width, tile shapes included: what differs
-/// between processors is a member of this interface and nothing else.
+/// A vector register of float32 numbers. Kernels are written once over it and specialised by the JIT for each width, tile shapes included:
+/// what differs between processors is a member of this interface and nothing else.
 /// </summary>
 /// <typeparam name="T">The implementing struct.</typeparam>
 internal unsafe interface ILanes<T>
@@ -16,7 +16,9 @@ internal unsafe interface ILanes<T>
     /// <summary>Numbers of a register.</summary>
     static abstract int Count { get; }
 
-    /// <summary>Whether there are 32 registers, of which a product's tile takes eight rows of two; of 16 it takes six rows of two.</summary>
+    /// <summary>
+    /// Whether there are 32 registers, of which a product's tile takes eight rows of two; of 16 it takes six rows of two.
+    /// </summary>
     static abstract bool HasManyRegisters { get; }
 
     static abstract T Load(float* address);

@@ -2,7 +2,9 @@ using TorchSharp;
 
 namespace DiffusionGemma;
 
-/// <summary>Parts of a kernel's work side by side, on as many threads as the calling thread's libtorch operators have, and on the same ones.</summary>
+/// <summary>
+/// Parts of a kernel's work side by side, on as many threads as the calling thread's libtorch operators have, and on the same ones.
+/// </summary>
 internal static class KernelThreads
 {
     /// <summary>Operations that are worth another thread: some 20 microseconds of one core.</summary>

@@ -82,5 +82,6 @@ internal static partial class Kernels
     /// <param name="sin">[B,1,S,D].</param>
     /// <returns>[B,h,S,D].</returns>
     public static Tensor RotateBackward(Tensor dy, Tensor cos, Tensor sin) =>
-        (IsManaged(dy, cos, sin) ? Managed.TryRotate(dy, cos, sin, transposed: true) : null) ?? LibTorchKernels.RotateBackward(dy, cos, sin);
+        (IsManaged(dy, cos, sin) ? Managed.TryRotate(dy, cos, sin, transposed: true) : null)
+            ?? LibTorchKernels.RotateBackward(dy, cos, sin);
 }

@@ -16,7 +16,8 @@ internal static partial class Kernels
     public static Tensor CappedCrossEntropy(Tensor z, Tensor targets, double cap, bool withGradient)
     {
         using var scope = NewDisposeScope();
-        if (IsManaged(z) && Managed.TryCappedCrossEntropy(z, targets, cap, withGradient) is { } all) return tensor(all, ScalarType.Float64).MoveToOuterDisposeScope();
+        if (IsManaged(z) && Managed.TryCappedCrossEntropy(z, targets, cap, withGradient) is { } all)
+            return tensor(all, ScalarType.Float64).MoveToOuterDisposeScope();
         // bfloat16 logits are widened a few rows at a time, so that they stay in the cache between the kernel's passes.
         long rows = LibTorchKernels.RowsInCache(z);
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: z.device);
@@ -35,8 +36,8 @@ internal static partial class Kernels
     }
 
     /// <summary>
-    /// Softmax of soft-capped logits over a temperature, unnormalised: with scores (2 cap / T) · σ(x), which differ from cap · tanh(x / 2) / T by a
-    /// constant, x becomes w = exp(score - largest score of its row).
+    /// Softmax of soft-capped logits over a temperature, unnormalised: with scores (2 cap / T) · σ(x), which differ from cap · tanh(x / 2)
+    /// / T by a constant, x becomes w = exp(score - largest score of its row).
     /// </summary>
     /// <param name="x">[N,V], 2 / cap times the logits, at least float32; overwritten with w.</param>
     /// <param name="cap">The soft-cap.</param>

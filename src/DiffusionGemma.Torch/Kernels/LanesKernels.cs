@@ -24,12 +24,14 @@ internal sealed unsafe class LanesKernels<L> : VectorKernels
         for (long i = 0; i < count; i += L.Count) L.LoadBFloat16(from + i).Store(to + i);
     }
 
-    public override void RmsNorm(float* x, float* w, float* y, long width, double epsilon) => RmsNormRows<L>.Forward(x, w, y, width, epsilon);
+    public override void RmsNorm(float* x, float* w, float* y, long width, double epsilon) =>
+        RmsNormRows<L>.Forward(x, w, y, width, epsilon);
 
     public override void RmsNormBackward(float* x, float* g, float* w, float* dx, float* dw, long width, double epsilon) =>
         RmsNormRows<L>.Backward(x, g, w, dx, dw, width, epsilon);
 
-    public override void GatedGelu(float* gate, float* up, float* y, float weight, long width) => GatedGeluRows<L>.Forward(gate, up, y, weight, width);
+    public override void GatedGelu(float* gate, float* up, float* y, float weight, long width) =>
+        GatedGeluRows<L>.Forward(gate, up, y, weight, width);
 
     public override float GatedGeluBackward(float* dy, float* gate, float* up, float weight, float* dGate, float* dUp, long width) =>
         GatedGeluRows<L>.Backward(dy, gate, up, weight, dGate, dUp, width);

@@ -7,8 +7,8 @@ internal static class LanesMath<L>
     where L : struct, ILanes<L>
 {
     /// <summary>
-    /// eˣ = 2ⁿ eʳ with n = x / ln 2, rounded, and |r| ≤ ln 2 / 2: Cephes' <c>expf</c> (its polynomial and its ln 2 in two parts), good to two units of
-    /// the last place. Beyond ±104 float32 has only zero and infinity.
+    /// eˣ = 2ⁿ eʳ with n = x / ln 2, rounded, and |r| ≤ ln 2 / 2: Cephes' <c>expf</c> (its polynomial and its ln 2 in two parts), good to
+    /// two units of the last place. Beyond ±104 float32 has only zero and infinity.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static L Exp(L x)

@@ -140,7 +140,8 @@ internal static class LibTorchKernels
             best.Add(index.MoveToOuterDisposeScope());
             s.copy_(weights);
         }
-        Tensor all = cat(totals, 0), host = cat([all.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1);
+        Tensor all = cat(totals, 0), host =
+            cat([all.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1);
         double[] numbers = host.t().contiguous().cpu().data<double>().ToArray();
         int n = (int)positions;
         return new SoftmaxRows(

@@ -83,14 +83,17 @@ internal sealed unsafe partial class ManagedKernels
     {
         if (!AreRows(dy, gate, up, dGate, dUp) || !AreContiguous(weights, dWeights)) return false;
         long rows = gate.shape[0], width = gate.shape[1];
-        float* d = Data(dy), g = Data(gate), u = Data(up), toGate = Data(dGate), toUp = Data(dUp), w = Data(weights), toWeights = Data(dWeights);
-        (long ofDy, long ofGate, long ofUp, long ofDGate, long ofDUp) = (dy.stride(0), gate.stride(0), up.stride(0), dGate.stride(0), dUp.stride(0));
+        float* d = Data(dy), g = Data(gate), u = Data(up), w = Data(weights);
+        float* toGate = Data(dGate), toUp = Data(dUp), toWeights = Data(dWeights);
+        (long ofDy, long ofGate, long ofUp, long ofDGate, long ofDUp) =
+            (dy.stride(0), gate.stride(0), up.stride(0), dGate.stride(0), dUp.stride(0));
         KernelThreads.For(rows, GeluOperations * rows * width, (first, end) =>
         {
             for (long row = first; row < end; row++)
             {
                 float sum = vectors.GatedGeluBackward(
-                    d + row * ofDy, g + row * ofGate, u + row * ofUp, w == null ? 1 : w[row], toGate + row * ofDGate, toUp + row * ofDUp, width);
+                    d + row * ofDy, g + row * ofGate, u + row * ofUp, w == null ? 1 : w[row],
+                    toGate + row * ofDGate, toUp + row * ofDUp, width);
                 if (toWeights != null) toWeights[row] = sum;
             }
         });

@@ -29,7 +29,8 @@ internal sealed unsafe partial class ManagedKernels
             KernelThreads.For(counts.Length, operations, (first, end) =>
             {
                 for (long e = first; e < end; e++)
-                    vectors.Linear(from + starts[e] * inputs, counts[e], w.From(e * outputs * inputs), outputs, inputs, to + starts[e] * outputs, outputs);
+                    vectors.Linear(from + starts[e] * inputs, counts[e], w.From(e * outputs * inputs), outputs, inputs,
+                        to + starts[e] * outputs, outputs);
             });
         KeepAlive(x, weights, y);
         return true;

@@ -14,7 +14,8 @@ public class KernelsTests : TorchTest
     [InlineData(7, 40, 2816)]
     public void Products_of_any_size(int rows, int outputs, int inputs)
     {
-        foreach ((ScalarType dtype, double relative) in new[] { (ScalarType.Float32, 1e-6), (ScalarType.BFloat16, 8e-3), (ScalarType.Float64, 1e-14) })
+        foreach ((ScalarType dtype, double relative) in new[] { (ScalarType.Float32, 1e-6), (ScalarType.BFloat16, 8e-3),
+            (ScalarType.Float64, 1e-14) })
         {
             using var scope = NewDisposeScope();
             Tensor x = Numbers(rows, inputs).to(dtype), weight = Numbers(outputs, inputs).to(dtype), dy = Numbers(rows, outputs).to(dtype);
@@ -39,7 +40,8 @@ public class KernelsTests : TorchTest
     public void Grouped_products()
     {
         long[] counts = [3, 0, 9];
-        foreach ((ScalarType dtype, double relative) in new[] { (ScalarType.Float32, 1e-6), (ScalarType.BFloat16, 8e-3), (ScalarType.Float64, 1e-14) })
+        foreach ((ScalarType dtype, double relative) in new[] { (ScalarType.Float32, 1e-6), (ScalarType.BFloat16, 8e-3),
+            (ScalarType.Float64, 1e-14) })
         {
             using var scope = NewDisposeScope();
             Tensor x = Numbers(12, 48).to(dtype), weights = Numbers(3, 32, 48).to(dtype), dy = Numbers(12, 32).to(dtype);

@@ -2,7 +2,10 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Against the formulas in float64: a soft-capped logit is off by some units of its cap's last place, and so much, relatively, is a probability.</summary>
+/// <summary>
+/// Against the formulas in float64: a soft-capped logit is off by some units of its cap's last place, and so much, relatively, is a
+/// probability.
+/// </summary>
 public class ManagedCrossEntropyTests : TorchTest
 {
     public static TheoryData<int, int, double, double> Cases()
@@ -26,7 +29,9 @@ public class ManagedCrossEntropyTests : TorchTest
     {
         ManagedKernels kernels = Width.Kernels(width);
         using var generator = new Generator(3);
-        Tensor z = randn(7, columns, generator: generator) * spread, targets = randint(0, columns, [9], generator: generator).narrow(0, 2, 7);   // a view
+        // A view.
+        Tensor z = randn(7, columns, generator: generator) * spread, targets = randint(0, columns, [9], generator: generator)
+            .narrow(0, 2, 7);
         Tensor wide = z.to(ScalarType.Float64).requires_grad_(true);
         Tensor loss = nn.functional.cross_entropy((wide / cap).tanh() * cap, targets, reduction: nn.Reduction.Sum);
         loss.backward();

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Kernels of norms, gates and rotations at every width that the processor has, against libtorch's forms in float64: values and gradients within 2e-6 of
-/// the largest, some ten roundings.
+/// Kernels of norms, gates and rotations at every width that the processor has, against libtorch's forms in float64: values and gradients
+/// within 2e-6 of the largest, some ten roundings.
 /// </summary>
 public class ManagedLayersTests : TorchTest
 {
@@ -23,7 +23,8 @@ public class ManagedLayersTests : TorchTest
             using var scope = NewDisposeScope();
             (int rows, int registers, bool weighted, bool trained) = drawn;
             Tensor x = Numbers(rows, width * registers), g = Numbers(rows, width * registers);
-            Tensor? weight = weighted ? Numbers(width * registers) : null, buffer = trained ? Numbers(width * registers) : null, wideBuffer = Wide(buffer);
+            Tensor? weight = weighted ? Numbers(width * registers) : null, buffer = trained ? Numbers(width * registers)
+                : null, wideBuffer = Wide(buffer);
             Near(kernels.TryRmsNorm(x, weight, 1e-3), Kernels.RmsNorm(Wide(x)!, Wide(weight), 1e-3));
             Near(
                 kernels.TryRmsNormBackward(x, g, weight, 1e-3, buffer),

@@ -33,7 +33,8 @@ public class ManagedSoftmaxTests : TorchTest
         x[3, columns - 1] = float.PositiveInfinity;
         x[4, 0] = float.NegativeInfinity;
         wide.copy_(x);
-        double[] scales = [.. Enumerable.Range(0, Rows).Select(row => scale * (1 - (0.1 * row)))], totals = new double[Rows], entropies = new double[Rows];
+        double[] scales = [.. Enumerable.Range(0, Rows).Select(row => scale * (1 - (0.1 * row)))], totals = new double[Rows], entropies =
+            new double[Rows];
         int[] largest = new int[Rows];
         Assert.True(kernels.TryCappedSoftmax(x, scales, totals, entropies, largest));
 

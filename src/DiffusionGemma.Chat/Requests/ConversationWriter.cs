@@ -54,8 +54,11 @@ internal static class ConversationWriter
         RefuseMisplaced(message, place);
         foreach (FunctionResultContent result in message.Contents.OfType<FunctionResultContent>())
         {
-            JsonObject row = new() { ["role"] = "tool", ["tool_call_id"] = result.CallId,
-                ["content"] = ResultOf(result, place, writesResultsAsText) };
+            JsonObject row = new()
+            {
+                ["role"] = "tool", ["tool_call_id"] = result.CallId,
+                ["content"] = ResultOf(result, place, writesResultsAsText)
+            };
             if (names.TryGetValue(result.CallId, out string? name)) row["name"] = name;
             rows.Add(row);
         }

@@ -27,8 +27,11 @@ internal sealed class ToolSchema
     public static JsonObject Normalize(JsonElement schema)
     {
         JsonNode? root = schema.ValueKind == JsonValueKind.Undefined ? null : Copy(schema);
-        if (root is not JsonObject given || given.Count == 0) return new JsonObject { ["type"] = "object",
-            ["properties"] = new JsonObject() };
+        if (root is not JsonObject given || given.Count == 0) return new JsonObject
+        {
+            ["type"] = "object",
+            ["properties"] = new JsonObject()
+        };
         if (TypesOf(given).Count == 0) given["type"] = "object";
         JsonObject result = new ToolSchema(root).Normalize(given, [], 0);
         result["properties"] ??= new JsonObject();

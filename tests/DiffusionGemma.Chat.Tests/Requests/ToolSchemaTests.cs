@@ -109,11 +109,17 @@ public sealed class ToolSchemaTests
         5 => new JsonObject { ["$ref"] = random.Next(3) switch { 0 => "#", 1 => "#/$defs/a", _ => "#/$defs/b" } },
         6 => new JsonObject { ["properties"] = new JsonObject { ["p"] = Random(random, depth - 1), ["q"] = Random(random, depth - 1) } },
         7 => new JsonObject { ["items"] = Random(random, depth - 1), ["description"] = "d" },
-        8 => new JsonObject { ["type"] = "object", ["required"] = new JsonArray("p"),
-            ["anyOf"] = new JsonArray(Random(random, depth - 1)) },
+        8 => new JsonObject
+        {
+            ["type"] = "object", ["required"] = new JsonArray("p"),
+            ["anyOf"] = new JsonArray(Random(random, depth - 1))
+        },
         9 => new JsonObject { ["allOf"] = new JsonArray(Random(random, depth - 1), Random(random, depth - 1)) },
-        _ => new JsonObject { ["anyOf"] =
-            new JsonArray(Random(random, depth - 1), new JsonObject { ["type"] = "null" }, Random(random, depth - 1)) },
+        _ => new JsonObject
+        {
+            ["anyOf"] =
+            new JsonArray(Random(random, depth - 1), new JsonObject { ["type"] = "null" }, Random(random, depth - 1))
+        },
     };
 
     private static JsonObject Normalize(string schema) => ToolSchema.Normalize(JsonElement.Parse(schema));

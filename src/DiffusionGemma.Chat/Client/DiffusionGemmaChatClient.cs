@@ -22,7 +22,8 @@ namespace DiffusionGemma;
 /// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves
 /// thoughts out. AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked
 /// at.</item>
-/// <item>StopSequences end the text; ResponseFormat JSON is asked for in the system turn, and not enforced.</item>
+/// <item>StopSequences end the text. ResponseFormat JSON is asked for in the system turn; with a schema and without tools the answer is an
+/// instance of the schema, by <see cref="AnswerGrammar"/>.</item>
 /// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are
 /// ignored.</item>
 /// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or

@@ -10,6 +10,8 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
 {
     private const string CallOpen = "<|tool_call>";
 
+    private readonly AnswerGrammars _grammars = new(tokenizer);
+
     /// <param name="client">Argument of <see cref="ChatOptions.RawRepresentationFactory"/>.</param>
     /// <param name="messages">The conversation.</param>
     /// <param name="options">How to answer; not changed.</param>
@@ -22,8 +24,11 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
         RefuseUnsupported(options);
         AIFunctionDeclaration[] tools = options.ToolMode is NoneChatToolMode ? [] : [.. (options.Tools ?? []).Select(DeclarationOf)];
         int[] prompt = Encode([.. messages], options, tools);
+        GenerationOptions generation = GenerationOptionsOf(client, options);
+        if (generation.Grammar is null && _grammars.Read(options, prompt) is { } grammar)
+            generation = generation with { Grammar = grammar, Vocabulary = _grammars.Vocabulary };
         return new ChatRequest(
-            new GenerationRequest(prompt) { Options = GenerationOptionsOf(client, options), Pinned = PinnedCall(options.ToolMode, tools) },
+            new GenerationRequest(prompt) { Options = generation, Pinned = PinnedCall(options.ToolMode, tools) },
             new AnswerParserOptions
             {
                 StopSequences = StopSequences(options),
@@ -84,7 +89,7 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
     {
         if (options.Instructions is { Length: > 0 } instructions) yield return instructions;
         if (options.ResponseFormat is not ChatResponseFormatJson json) yield break;
-        // Asked for in words: nothing constrains what is denoised.
+        // Asked for in words too: a model that expects the form settles in fewer steps.
         string about = string.Join(", ", new[] { json.SchemaName, json.SchemaDescription }.Where(text => !string.IsNullOrEmpty(text)));
         yield return json.Schema is { } schema
             ? $"Answer with JSON only, which conforms to this schema{(about.Length > 0 ? $" ({about})" : "")}:\n{schema}"

@@ -114,12 +114,14 @@ public sealed class AnswerGrammar
     /// </summary>
     /// <param name="open">The id of the token that begins a thought.</param>
     /// <param name="close">The id of the token that ends it.</param>
-    public AnswerGrammar WithThought(int open, int close)
+    /// <param name="isOpen">Whether the prompt has begun the thought, which then has to be ended; false: it may be left out.</param>
+    public AnswerGrammar WithThought(int open, int close, bool isOpen = false)
     {
         Language text = CharacterEncoding.Utf8(new Language.Repeat(new Language.Characters(CodePointSet.All), 0, null));
-        Language thought = new Language.Sequence([new Language.Token(open), text, new Language.Token(close)]);
-        Language either = new Language.Sequence([Language.Optional(thought), _language]);
-        return new AnswerGrammar(Kind, Source, Labels, either, _options, (open, close));
+        Language rest = new Language.Sequence([text, new Language.Token(close)]);
+        Language thought = isOpen ? rest : Language.Optional(new Language.Sequence([new Language.Token(open), rest]));
+        return new AnswerGrammar(
+            Kind, Source, Labels, new Language.Sequence([thought, _language]), _options, (isOpen ? -1 : open, close));
     }
 
     /// <summary>True where both have the same answers because they were made alike.</summary>

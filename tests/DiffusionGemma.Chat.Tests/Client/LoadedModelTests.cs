@@ -39,6 +39,30 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Equal(("tiny-chat", ChatFinishReason.Stop), (response.ModelId, response.FinishReason));
     }
 
+    [Fact]
+    public async Task AnAnswerUnderASchemaIsAnInstanceOfIt()
+    {
+        foreach (long seed in (long[])[1, 2, 3])
+        {
+            ChatResponse<Sum> response = await _client.GetResponseAsync<Sum>(
+                "What is 2 plus 3?", new ChatOptions { Seed = seed, MaxOutputTokens = 96 });
+            Assert.True(response.TryGetResult(out Sum? sum), response.Text);
+            Assert.InRange(sum!.Total, int.MinValue, int.MaxValue);
+            Assert.Equal(ChatFinishReason.Stop, response.FinishReason);
+        }
+        ChatResponse words = await _client.GetResponseAsync(
+            "What is 2 plus 3?", new ChatOptions { ResponseFormat = ChatResponseFormat.ForJsonSchema<string[]>(), MaxOutputTokens = 64 });
+        Assert.NotNull(System.Text.Json.JsonSerializer.Deserialize<string[]>(words.Text));
+
+        using System.Text.Json.JsonDocument unread = System.Text.Json.JsonDocument.Parse("""{"type":"object","minProperties":2}""");
+        var refused = new ChatOptions { ResponseFormat = ChatResponseFormat.ForJsonSchema(unread.RootElement) };
+        Assert.Contains("#/minProperties", (await Assert.ThrowsAsync<NotSupportedException>(
+            () => _client.GetResponseAsync("?", refused))).Message, StringComparison.Ordinal);
+        var small = new ChatOptions { ResponseFormat = ChatResponseFormat.ForJsonSchema<Sum>(), MaxOutputTokens = 3 };
+        Assert.Contains("MaxNewTokens is 3", (await Assert.ThrowsAnyAsync<ArgumentException>(
+            () => _client.GetResponseAsync("?", small))).Message, StringComparison.Ordinal);
+    }
+
     /// <summary>
     /// Twelve callers in a batch of four, and one that gives up inside its canvas: each has the answer that it has alone.
     /// </summary>
@@ -129,4 +153,6 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Contains("chat template",
             Assert.Throws<FileNotFoundException>(() => DiffusionGemmaChatClient.Load(folder.Path, CPU)).Message, StringComparison.Ordinal);
     }
+
+    private sealed record Sum(int Total, bool IsOdd);
 }

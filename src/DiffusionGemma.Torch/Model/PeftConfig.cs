@@ -18,6 +18,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     /// <summary>Expert stacks that a file names; see <see cref="ExpertTargets"/>.</summary>
     public IReadOnlyList<string> TargetParameters { get; private init; } = [];
 
+    /// <summary>The version of PEFT that wrote the file, null where it is not named.</summary>
+    public Version? PeftVersion { get; private init; }
+
     /// <summary>Returns r of a module, or of a module's parameter, by its name in transformers.</summary>
     public int RankOf(string name) => (int)RankPattern.Find(name, Rank);
 
@@ -90,6 +93,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
         return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))
         {
+            PeftVersion = ParseVersion(Value("peft_version", "")),
             RankPattern = Pattern("rank_pattern", whole: true),
             AlphaPattern = Pattern("alpha_pattern", whole: false),
             TargetParameters = root["target_parameters"] switch
@@ -156,6 +160,13 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         string ranks = RankPattern.ToString(), alphas = AlphaPattern.ToString();
         string patterns = $"{(ranks.Length > 0 ? $", ranks {ranks}" : "")}{(alphas.Length > 0 ? $", alphas {alphas}" : "")}";
         return text.ToString(CultureInfo.InvariantCulture) + patterns;
+    }
+
+    /// <summary>Reads "0.19.1" of "0.19.1", "0.19.1.dev0" or "0.19.1@UNKNOWN"; null where there is no such number.</summary>
+    private static Version? ParseVersion(string text)
+    {
+        string[] numbers = [.. text.Split('.').Take(3).Select(part => string.Concat(part.TakeWhile(char.IsAsciiDigit)))];
+        return Version.TryParse(string.Join('.', numbers.Where(number => number.Length > 0)), out Version? version) ? version : null;
     }
 
     private static bool IsSet(JsonNode? node) => node switch

@@ -133,6 +133,7 @@ internal static class PeftFolder
     {
         private readonly HashSet<string> _unread = [.. file.Tensors.Keys];
         private readonly List<string> _adapted = [];
+        private readonly bool _hasOlderStacks = HasOlderStacks(file, config, model);
 
         public LoraPair? Pair(Pass pass, Linear linear)
         {
@@ -175,10 +176,41 @@ internal static class PeftFolder
         {
             long experts = weight.shape[0];
             int rank = config.RankOf(name);
-            long[] shapeOfA = [experts * rank, weight.shape[2]], shapeOfB = [weight.shape[1], rank * experts];
-            return Matrices(wrapper, name, shapeOfA, shapeOfB, rank) is (Tensor a, Tensor b)
-                ? new ExpertStackLora(a, b, (int)experts, config.ScaleOf(name))
-                : null;
+            (long outputs, long inputs) = _hasOlderStacks ? (weight.shape[2], weight.shape[1]) : (weight.shape[1], weight.shape[2]);
+            if (Matrices(wrapper, name, [experts * rank, inputs], [outputs, rank * experts], rank) is not (Tensor a, Tensor b)) return null;
+            if (_hasOlderStacks) (a, b) = Transpose(a, b, (int)experts, rank);
+            return new ExpertStackLora(a, b, (int)experts, config.ScaleOf(name));
+        }
+
+        /// <summary>Turns the older layout, whose deltas are each other's transposes, into the newer: Δᵀ = B A is Δ = Aᵀ Bᵀ.</summary>
+        private static (Tensor A, Tensor B) Transpose(Tensor a, Tensor b, int experts, int rank) =>
+        (
+            b.view(b.shape[0], rank, experts).permute(2, 1, 0).contiguous().view(experts * rank, b.shape[0]),
+            a.view(experts, rank, a.shape[1]).permute(2, 1, 0).contiguous().view(a.shape[1], rank * experts)
+        );
+
+        /// <summary>
+        /// Decides which of two layouts the stacks have: PEFT up to 0.19.0 stores A [E·r, out] and B [in, r·E], from 0.19.1 on A [E·r, in]
+        /// and
+        /// B [out, r·E]. Without a version, a stack that fits the older alone decides for all; where all fit both it is the newer, our own.
+        /// </summary>
+        private static bool HasOlderStacks(SafetensorsFile file, PeftConfig config, DiffusionGemmaModel model)
+        {
+            if (config.PeftVersion is { } version) return version < new Version(0, 19, 1);
+            foreach (Experts experts in model.Stack.Layers.Select(layer => layer.Experts))
+                foreach (Pass pass in new[] { Pass.Decoder, Pass.Encoder })
+                {
+                    string module = ModuleName(pass, experts.Name);
+                    (string? gateUp, string? down) = ExpertTargets.Wrappers(config.TargetParameters, module);
+                    foreach ((string? wrapper, Tensor weight) in new[] { (gateUp, experts.GateUp), (down, experts.Down) })
+                    {
+                        if (wrapper is null) continue;
+                        if (!file.Tensors.TryGetValue($"{Outer}{module}{wrapper}.lora_A.weight", out TensorInfo? a) || a.Shape.Count != 2)
+                            continue;
+                        if (a.Shape[1] != weight.shape[2] && a.Shape[1] == weight.shape[1]) return true;
+                    }
+                }
+            return false;
         }
 
         // module: the name of the matrices; name: what patterns match, the module or the wrapped parameter.

@@ -40,6 +40,41 @@ public class AdapterFixtureTests : TorchTest
         Assert.Equal(0, Largest(without, baseHidden));
     }
 
+    /// <summary>
+    /// Up to 0.19.0 PEFT stored low-rank pairs of expert stacks the other way round: read by the version, or by the only shape that fits.
+    /// </summary>
+    [Theory]
+    [InlineData("0.18.1")]
+    [InlineData("0.19.0")]
+    [InlineData("0.19.0.dev0")]
+    [InlineData(null)]
+    public void Expert_stacks_of_an_older_PEFT_equal_the_reference(string? version)
+    {
+        using TemporaryFolder folder = CopyWithVersion("experts-peft-0.18", version);
+        using var model = Load(ScalarType.Float32);
+        using LoraAdapter adapter = LoraAdapter.Load(folder.Path, model);
+        using SafetensorsFile expected = SafetensorsFile.Open(Fixtures.Path("adapters", "experts-peft-0.18", "logits.safetensors"));
+        model.Adapter = adapter;
+        (Tensor hidden, Tensor logits) = new PlainCase(Checkpoint).Run(model);
+        Assert.True(Largest(hidden, expected.Read("experts-peft-0.18.encoder_hidden")) <= 2e-4);
+        Assert.True(Largest(logits, expected.Read("experts-peft-0.18.logits_sc")) <= 2e-4);
+
+        // Saved, it is in the newer layout, and the same adapter.
+        adapter.Save(folder.File("saved"), "base");
+        using LoraAdapter again = LoraAdapter.Load(folder.File("saved"), model);
+        model.Adapter = again;
+        Assert.Equal(0, Largest(new PlainCase(Checkpoint).Run(model).Logits, logits));
+    }
+
+    [Fact]
+    public void A_version_that_its_shapes_belie_is_refused()
+    {
+        using TemporaryFolder folder = CopyWithVersion("experts", "0.19.0");
+        using var model = Load(ScalarType.Float32);
+        Assert.Contains("lora_A", Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder.Path, model)).Message,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Merged_weights_equal_the_reference()
     {
@@ -136,4 +171,15 @@ public class AdapterFixtureTests : TorchTest
 
     private static JsonObject Config(string folder) =>
         (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!;
+
+    private static TemporaryFolder CopyWithVersion(string adapter, string? version)
+    {
+        TemporaryFolder folder = Fixtures.Temporary();
+        File.Copy(Fixtures.Path("adapters", adapter, "adapter_model.safetensors"), folder.File("adapter_model.safetensors"));
+        var config = (JsonObject)JsonNode.Parse(File.ReadAllText(Fixtures.Path("adapters", adapter, "adapter_config.json")))!;
+        if (version is null) config.Remove("peft_version");
+        else config["peft_version"] = version;
+        File.WriteAllText(folder.File("adapter_config.json"), config.ToJsonString());
+        return folder;
+    }
 }

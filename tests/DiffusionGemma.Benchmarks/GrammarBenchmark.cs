@@ -4,8 +4,7 @@ namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
 /// Grammars at the released model's size: a token automaton over 262 144 tokens, and what conditioning a canvas of 256 positions on it adds
-/// to a
-/// denoising step, on one thread.
+/// to a denoising step, on one thread.
 /// </summary>
 internal static class GrammarBenchmark
 {

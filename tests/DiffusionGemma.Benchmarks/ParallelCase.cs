@@ -25,7 +25,8 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
         Run = new() { Shuffle = false, DryRun = false }, Devices = torch.Device.Cpu(Ranks),
     };
 
-    public static ParallelCase Parse(string[] a) => new(a[0], int.Parse(a[1], CultureInfo.InvariantCulture), bool.Parse(a[2]), bool.Parse(a[3]));
+    public static ParallelCase Parse(string[] a) => new(
+        a[0], int.Parse(a[1], CultureInfo.InvariantCulture), bool.Parse(a[2]), bool.Parse(a[3]));
 
     /// <summary>Runs it in a process that does nothing else.</summary>
     public ParallelMeasure InOwnProcess()
@@ -46,7 +47,8 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
     {
         DiffusionGemmaRuntime.EnsureUsable();
         torch.set_num_threads(1);
-        using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick), dtype: Float64 ? torch.ScalarType.Float64 : torch.ScalarType.Float32);
+        torch.ScalarType dtype = Float64 ? torch.ScalarType.Float64 : torch.ScalarType.Float32;
+        using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick), dtype: dtype);
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * Steps, model.Config);
         List<ObservedCollective>[] logs = [.. Enumerable.Range(0, Ranks).Select(_ => new List<ObservedCollective>())];
         var ends = new List<(long Time, TimeSpan Processor)>();
@@ -65,7 +67,8 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
 /// <summary>What a case gave, of every step but the first.</summary>
 /// <param name="Seconds">Of each step.</param>
 /// <param name="Losses">Of each step.</param>
-/// <param name="CollectiveShare">The part of a rank's time that it is inside collectives, waiting for others included; the mean over ranks.</param>
+/// <param name="CollectiveShare">The part of a rank's time that it is inside collectives, waiting for others included; the mean over
+/// ranks.</param>
 /// <param name="ProcessorSeconds">Processor time of a step, of all ranks together.</param>
 internal sealed record ParallelMeasure(double[] Seconds, double[] Losses, double CollectiveShare, double ProcessorSeconds)
 {

@@ -3,13 +3,18 @@ using TorchSharp;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>plan FOLDER [--full] [--checkpointing] [--tokens N] [--devices N] [--batch N] [--micro N] [--float32]: what a run would need, from its config.json alone.</summary>
+/// <summary>
+/// plan FOLDER [--full] [--checkpointing] [--tokens N] [--devices N] [--batch N] [--micro N] [--float32]: what a run would need, from its
+/// config.json alone.
+/// </summary>
 internal static class PlanCommand
 {
     public static void Run(string folder, string[] rest)
     {
         int Number(string option, int otherwise) =>
-            rest.SkipWhile(a => a != option).Skip(1).FirstOrDefault() is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : otherwise;
+            rest.SkipWhile(a => a != option).Skip(1).FirstOrDefault() is { } given
+                ? int.Parse(given, CultureInfo.InvariantCulture)
+                : otherwise;
         var options = new FineTuneOptions
         {
             Lora = rest.Contains("--full") ? null : new LoraOptions(),
@@ -17,6 +22,7 @@ internal static class PlanCommand
             GlobalBatchSize = Number("--batch", 8),
         };
         torch.ScalarType dtype = rest.Contains("--float32") ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
-        Console.Write(TrainingPlan.Compute(DiffusionGemmaConfig.Load(folder), options, dtype, Number("--tokens", 1024), Number("--devices", 1)));
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(folder);
+        Console.Write(TrainingPlan.Compute(config, options, dtype, Number("--tokens", 1024), Number("--devices", 1)));
     }
 }

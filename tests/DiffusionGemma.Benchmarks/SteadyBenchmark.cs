@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>Two thousand steps of the quick shape: whether memory stays as it is, and how much of the time is spent waiting for input.</summary>
+/// <summary>
+/// Two thousand steps of the quick shape: whether memory stays as it is, and how much of the time is spent waiting for input.
+/// </summary>
 internal static class SteadyBenchmark
 {
     private const int Steps = 2000, Rows = 8;
@@ -16,7 +18,11 @@ internal static class SteadyBenchmark
         {
             using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(quick: true));
             IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(Rows, model.Config, prompt: 16, response: BenchmarkShape.Canvas);
-            var options = new FineTuneOptions { Lora = kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = 2, Epochs = steps, MaxSteps = steps, LearningRate = 1e-5, Optimizer = new() { MinLearningRate = 0 } };
+            var options = new FineTuneOptions
+            {
+                Lora = kind == "lora" ? new LoraOptions() : null, GlobalBatchSize = 2, Epochs = steps, MaxSteps = steps,
+                LearningRate = 1e-5, Optimizer = new() { MinLearningRate = 0 },
+            };
             using FineTuneResult result = FineTuner.Fit(model, rows, options, new ImmediateProgress<StepRecord>(record =>
             {
                 int done = record.Step + 1;
@@ -24,7 +30,8 @@ internal static class SteadyBenchmark
                 using Process process = Process.GetCurrentProcess();
                 Figure.Print($"steady.{kind}.step{done}.mib", process.WorkingSet64 / 1048576.0, "MiB");
             }));
-            Figure.Print($"steady.{kind}.input_share", 100 * result.History.Skip(1).Sum(r => r.WaitSeconds) / result.History.Skip(1).Sum(r => r.Seconds), "percent");
+            StepRecord[] later = [.. result.History.Skip(1)];
+            Figure.Print($"steady.{kind}.input_share", 100 * later.Sum(r => r.WaitSeconds) / later.Sum(r => r.Seconds), "percent");
             model.Adapter = null;
         }
     }

@@ -14,7 +14,8 @@ namespace DiffusionGemma.Benchmarks;
 /// <param name="Prompt">Prompt tokens of a row.</param>
 /// <param name="Response">Response tokens of a row, whole canvases.</param>
 internal sealed record TrainingCase(
-    string Kind, string Precision, string Algorithm = "ours", int Threads = 1, bool Quick = false, int Experts = BenchmarkShape.DefaultExperts,
+    string Kind, string Precision, string Algorithm = "ours", int Threads = 1, bool Quick = false,
+    int Experts = BenchmarkShape.DefaultExperts,
     int Prompt = BenchmarkShape.DefaultPrompt, int Response = BenchmarkShape.DefaultResponse)
 {
     private const int RowsPerStep = 4;
@@ -35,7 +36,9 @@ internal sealed record TrainingCase(
     public TrainingMeasure InOwnProcess()
     {
         BenchmarkShape.Checkpoint(Quick, Experts);
-        string[] arguments = [Command, Kind, Precision, Algorithm, .. new object[] { Threads, Quick, Experts, Prompt, Response }.Select(v => Convert.ToString(v, CultureInfo.InvariantCulture)!)];
+        object[] values = [Threads, Quick, Experts, Prompt, Response];
+        string[] arguments =
+            [Command, Kind, Precision, Algorithm, .. values.Select(v => Convert.ToString(v, CultureInfo.InvariantCulture)!)];
         using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
@@ -54,13 +57,17 @@ internal sealed record TrainingCase(
         using var model = DiffusionGemmaModel.Load(BenchmarkShape.Checkpoint(Quick, Experts), dtype: DType);
         int steps = Quick || Algorithm == "reference" ? 3 : 4;
         IReadOnlyList<TrainingExample> rows = BenchmarkShape.Rows(RowsPerStep * steps, model.Config, Prompt, Response);
-        var options = new FineTuneOptions { Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Run = new() { Shuffle = false, DryRun = false } };
+        var options = new FineTuneOptions
+        {
+            Lora = Lora, GlobalBatchSize = RowsPerStep, WarmupSteps = 1, Run = new() { Shuffle = false, DryRun = false },
+        };
         var times = new List<double>();
         var processor = new List<TimeSpan> { Processor() };
         double waited = 0;
         if (Algorithm == "ours")
         {
-            using FineTuneResult result = FineTuner.Fit(model, rows, options, new ImmediateProgress<StepRecord>(_ => processor.Add(Processor())));
+            var progress = new ImmediateProgress<StepRecord>(_ => processor.Add(Processor()));
+            using FineTuneResult result = FineTuner.Fit(model, rows, options, progress);
             times.AddRange(result.History.Select(s => s.Seconds));
             waited = result.History.Skip(1).Sum(s => s.WaitSeconds) / result.History.Skip(1).Sum(s => s.Seconds);
             model.Adapter = null;
@@ -78,7 +85,8 @@ internal sealed record TrainingCase(
             }
         }
         long peak = WorkingSet(p => p.PeakWorkingSet64);
-        long planned = TrainingPlan.Compute(model.Config, options, DType, rows.Max(r => r.InputIds.Length), workers: Workers.CountFor(options, model.Device, Threads)).TotalBytes;
+        int longest = rows.Max(r => r.InputIds.Length), workers = Workers.CountFor(options, model.Device, Threads);
+        long planned = TrainingPlan.Compute(model.Config, options, DType, longest, workers: workers).TotalBytes;
         double cpu = processor.Zip(processor.Skip(1), (from, to) => (to - from).TotalSeconds).Skip(1).Min();
         return new TrainingMeasure(times.Skip(1).Min(), cpu, peak / (double)(1 << 30), planned / (double)(peak - before), waited);
     }
@@ -98,7 +106,8 @@ internal sealed record TrainingCase(
 
 /// <summary>What a case gave.</summary>
 /// <param name="Seconds">Of the fastest step after the first: other programs only ever take time away.</param>
-/// <param name="ProcessorSeconds">Processor time of such a step: what the seconds would be on a machine that does nothing else, with one thread.</param>
+/// <param name="ProcessorSeconds">Processor time of such a step: what the seconds would be on a machine that does nothing else, with one
+/// thread.</param>
 /// <param name="PeakGib">The process's peak working set.</param>
 /// <param name="PlannedShare">What the plan says, over what the run took beside the bare runtime.</param>
 /// <param name="WaitShare">The part of the steps' time in which they waited for input.</param>
@@ -110,8 +119,11 @@ internal sealed record TrainingMeasure(double Seconds, double ProcessorSeconds, 
         return new TrainingMeasure(n[0], n[1], n[2], n[3], n[4]);
     }
 
-    /// <summary>How many times this measurement's time the other's is: processor time where one thread has it all, which a busy machine does not change.</summary>
-    public double Speedup(TrainingMeasure other, int threads) => threads == 1 ? other.ProcessorSeconds / ProcessorSeconds : other.Seconds / Seconds;
+    /// <summary>
+    /// The other's time divided by this one's: processor time with one thread, which a busy machine does not change, else wall time.
+    /// </summary>
+    public double Speedup(TrainingMeasure other, int threads) =>
+        threads == 1 ? other.ProcessorSeconds / ProcessorSeconds : other.Seconds / Seconds;
 
     public string Line => string.Create(CultureInfo.InvariantCulture, $"{Seconds} {ProcessorSeconds} {PeakGib} {PlannedShare} {WaitShare}");
 }

@@ -5,8 +5,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Patterns of files in a repository: <c>*</c> and <c>?</c> stand for characters of one name, the name <c>**</c> for any number of folders;
-/// names that
-/// begin with a dot are matched only by a pattern that does. A pattern without these characters is a file, or a folder with all below it.
+/// names that begin with a dot are matched only by a pattern that does. A pattern without these characters is a file, or a folder with all
+/// below it.
 /// </summary>
 internal sealed class FilePatterns
 {

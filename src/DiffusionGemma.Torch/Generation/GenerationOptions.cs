@@ -67,12 +67,13 @@ public sealed record GenerationOptions
 
     /// <summary>
     /// The language that the answer must be in; null: it is free. Every answer then is one, from the first draft on, and the distributions
-    /// are the model's own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>.
+    /// are the model's own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>. Not saved
+    /// with an ML.NET model.
     /// </summary>
     [JsonIgnore]
     public AnswerGrammar? Grammar { get; init; }
 
-    /// <summary>The tokenizer's vocabulary, which <see cref="Grammar"/> needs; the chat client and ML.NET models set it.</summary>
+    /// <summary>The tokenizer's vocabulary, which <see cref="Grammar"/> needs; the chat client sets both for a JSON schema.</summary>
     [JsonIgnore]
     public GrammarVocabulary? Vocabulary { get; init; }
 

@@ -7,8 +7,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Distributions of one row's canvas positions, given that its answer is in the row's language: entropies of the marginals q, the likeliest
-/// answer, and
-/// proposals that are one exact sample of the whole canvas.
+/// answer, and proposals that are one exact sample of the whole canvas.
 /// </summary>
 /// <typeparam name="T">The scores' type.</typeparam>
 internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistribution
@@ -52,7 +51,7 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
     public Proposals ProposeBest() => Propose(_step.Best);
 
     public Proposals Propose(int[] tokens) =>
-        new([.. tokens], [.. tokens.Select((token, position) => Probability(_step, position, token))]);
+        new([.. tokens], [.. tokens.Select((token, position) => Probability(position, token))]);
 
     /// <summary>Draws the whole canvas at once: positions of one answer depend on each other.</summary>
     public Proposals Sample(bool[] candidates, double[] uniforms, int topK, double topP)
@@ -111,15 +110,15 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
     private Proposals Filled(GrammarStep<T> step)
     {
         step.Sample.AsSpan(_grammar.Count).Fill(_grammar.Fill);
-        return new Proposals([.. step.Sample], [.. step.Sample.Select((token, position) => Probability(_step, position, token))]);
+        return new Proposals([.. step.Sample], [.. step.Sample.Select((token, position) => Probability(position, token))]);
     }
 
-    private double Probability(GrammarStep<T> step, int position, int token)
+    private double Probability(int position, int token)
     {
         if (position >= _grammar.Count) return token == _grammar.Fill ? 1 : 0;
         if (_grammar.Known[position] >= 0) return token == _grammar.Known[position] ? 1 : 0;
         int @class = token < _grammar.Automaton.VocabularySize ? _grammar.Automaton.Classes[token] : -1;
-        return @class < 0 ? 0 : Math.Exp(double.CreateChecked(Logits(position)[token]) + step.Gates(position)[@class]);
+        return @class < 0 ? 0 : Math.Exp(double.CreateChecked(Logits(position)[token]) + _step.Gates(position)[@class]);
     }
 
     /// <summary>[C,V]: the marginals, in place of the scores.</summary>

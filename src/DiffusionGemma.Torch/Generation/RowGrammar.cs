@@ -48,8 +48,8 @@ internal sealed class RowGrammar
     public void BeginCanvas(int canvas)
     {
         int start = canvas * _canvasLength, left = Math.Max(_mostTokens - start - _canvasLength, 0);
-        Count = Math.Clamp(_mostTokens - start, 0,
-            _canvasLength);                             // none where a complete answer waits for its neighbours
+        // No position is left where a complete answer waits for its neighbours.
+        Count = Math.Clamp(_mostTokens - start, 0, _canvasLength);
         Ends = _completable is null ? Automaton.Within(left) : _completable[Math.Min(start + Count, _mostTokens)];
     }
 
@@ -60,8 +60,7 @@ internal sealed class RowGrammar
         foreach (int token in tokens[..Math.Min(Count, tokens.Length)])
         {
             int next = Automaton.Next(State, token);
-            if (next < 0)
-                return;                                                            // the answer is complete: what follows is padding
+            if (next < 0) return;                                                             // the answer is complete; padding follows
             State = next;
         }
     }

@@ -4,8 +4,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// The language that an answer must be a text of: a JSON schema's instances, a regular expression's texts, or some labels. Denoising under
-/// a grammar
-/// draws from the model's own distribution, given that the answer is in the language: exactly, with no rejection.
+/// a grammar draws from the model's own distribution, given that the answer is in the language: exactly, with no rejection.
 /// </summary>
 public sealed class AnswerGrammar
 {
@@ -15,8 +14,8 @@ public sealed class AnswerGrammar
     private readonly (int Open, int Close)? _thought;
 
     private AnswerGrammar(
-        GrammarKind kind, string source, IReadOnlyList<string> labels, Language language, GrammarOptions options, (int, int)? thought =
-            null)
+        GrammarKind kind, string source, IReadOnlyList<string> labels, Language language, GrammarOptions options,
+        (int Open, int Close)? thought = null)
     {
         (Kind, Source, Labels, _language, _options, _thought) = (kind, source, labels, language, options, thought);
         bool endsApart = labels.Count > 0 && thought is null;
@@ -28,7 +27,8 @@ public sealed class AnswerGrammar
     public GrammarKind Kind { get; }
 
     /// <summary>
-    /// The description: the schema's JSON, the pattern, or the labels as a JSON array. With <see cref="Kind"/> it makes the grammar again.
+    /// The description: the schema's JSON, the pattern, or the labels as a JSON array. With <see cref="Kind"/> it makes the
+    /// grammar again, but for a thought.
     /// </summary>
     public string Source { get; }
 
@@ -39,14 +39,12 @@ public sealed class AnswerGrammar
     internal ByteAutomaton Automaton => _automaton.Value;
 
     /// <summary>
-    /// Instances of a JSON schema, written compactly: properties in the schema's order (optional ones may be missing), strings escaped as
-    /// System.Text.Json's <c>UnsafeRelaxedJsonEscaping</c> does, numbers without exponents and of at most 15 digits before and after the
-    /// point.
+    /// Instances of a JSON schema, written compactly: properties in the schema's order (optional ones may be missing), every character
+    /// above U+007F as itself, numbers without exponents and with at most 15 digits before and after the point.
     /// </summary>
     /// <param name="schema">
     /// Objects, arrays, strings (lengths, pattern, common formats), integers and numbers (bounds), booleans, null, enum, const, anyOf,
-    /// disjoint oneOf,
-    /// and $ref within the schema, recursive ones to <see cref="GrammarOptions.RecursionDepth"/>.
+    /// disjoint oneOf, and $ref within the schema, recursive ones to <see cref="GrammarOptions.RecursionDepth"/>.
     /// </param>
     /// <param name="options">Limits; null: the defaults.</param>
     /// <exception cref="GrammarException">The schema is malformed, not supported (the part is named by its path), or allows
@@ -85,7 +83,7 @@ public sealed class AnswerGrammar
     {
         string[] list = [.. labels];
         if (list.Length == 0) throw new GrammarException("OneOf needs at least one label.");
-        if (list.FirstOrDefault(string.IsNullOrEmpty) is not null || list.Contains(""))
+        if (list.Any(string.IsNullOrEmpty))
             throw new GrammarException("A label of OneOf must not be empty.");
         if (list.GroupBy(label => label, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
             throw new GrammarException($"OneOf has the label '{twice.Key}' twice: an answer could not say which is meant.", twice.Key);

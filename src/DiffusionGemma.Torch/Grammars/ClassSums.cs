@@ -5,10 +5,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Sums over the classes of a token automaton of one canvas's distributions: all that a denoising step needs of the vocabulary. Of each
-/// position and
-/// class: log Σ exp(l), the mean of l, its maximum, and the lowest token that has it. Each class is shifted by its own maximum: within a
-/// position
-/// tokens differ by more than a float's exponent holds.
+/// position and class: log Σ exp(l), the mean of l, its maximum, and the lowest token that has it. Each class is shifted by its own
+/// maximum: within a position tokens differ by more than a float's exponent holds.
 /// </summary>
 /// <typeparam name="T">The logits' type: float, or double for the tests' judge.</typeparam>
 internal sealed class ClassSums<T>

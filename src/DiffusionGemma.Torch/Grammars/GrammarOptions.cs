@@ -6,7 +6,7 @@ public sealed record GrammarOptions
     /// <summary>How often a <c>$ref</c> may lead back into itself; deeper alternatives are left out.</summary>
     public int RecursionDepth { get; init; } = 3;
 
-    /// <summary>States of the automaton over bytes at most. A character of a bounded string takes about four.</summary>
+    /// <summary>States of the automaton over bytes at most. A character of a bounded string takes about eight.</summary>
     public int MostStates { get; init; } = 20_000;
 
     internal void Validate()

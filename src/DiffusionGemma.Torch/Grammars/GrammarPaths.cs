@@ -4,8 +4,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Sums over the paths of a canvas through a token automaton, by the forward-backward algorithm, and the likeliest path, by Viterbi's.
-/// Everything in
-/// logarithms: paths differ by more than a double's range. One object serves one canvas length of one automaton, a step at a time.
+/// Everything in logarithms: paths differ by more than a double's range. One object serves one canvas length of one automaton, a step at a
+/// time.
 /// </summary>
 /// <param name="automaton">The grammar over tokens.</param>
 /// <param name="positions">Positions of a canvas.</param>

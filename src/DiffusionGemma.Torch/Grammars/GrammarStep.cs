@@ -5,9 +5,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// One denoising step's decisions for one row under a grammar: the marginals' entropies, an exact sample, the likeliest answer. The
-/// distributions are
-/// those of the step, independent between positions; given that the canvas continues an answer of the language they are not, and everything
-/// here is exact.
+/// distributions are those of the step, independent between positions; given that the canvas continues an answer of the language they are
+/// not, and everything here is exact.
 /// </summary>
 /// <typeparam name="T">The logits' type: float, or double for the tests' judge.</typeparam>
 internal sealed class GrammarStep<T>
@@ -16,7 +15,7 @@ internal sealed class GrammarStep<T>
     /// <summary>Probabilities that self-conditioning shows the decoder are at least this.</summary>
     public const double Floor = 1e-30;
 
-    /// <summary>Of all tokens of the grammar, one part in so many is read in the order of ids faster than it is sorted.</summary>
+    /// <summary>Where more than one in so many of the grammar's tokens may be drawn, looking at all is faster than sorting those.</summary>
     private const int SortWorth = 16;
 
     private readonly TokenAutomaton _automaton;

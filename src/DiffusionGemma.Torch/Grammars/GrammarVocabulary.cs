@@ -2,8 +2,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// A tokenizer's vocabulary as grammars need it, with the token automata that were made for it: a grammar is compiled once, by its content,
-/// and kept
-/// while it is among the last that were used. Safe for several threads.
+/// and kept while it is among the last that were used. Safe for several threads.
 /// </summary>
 /// <param name="bytes">The UTF-8 bytes of every id; empty: the id is no text (special tokens).</param>
 /// <param name="ending">The tokens that may follow an answer.</param>

@@ -7,14 +7,13 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Reads a JSON schema as the language of its instances in the one form of <see cref="JsonForm"/>: compact, properties in the schema's
-/// order,
-/// numbers without exponents.
+/// order, numbers without exponents.
 /// </summary>
 internal sealed class JsonSchemaReader
 {
     private const int MostNested = 100;
 
-    /// <summary>Numbers that cannot be told apart by the automaton of a remainder of more states.</summary>
+    /// <summary>The largest <c>multipleOf</c> of integers: its automaton has a state for each remainder.</summary>
     private const int LargestDivisor = 1000;
 
     private static readonly HashSet<string> Annotations =
@@ -143,8 +142,7 @@ internal sealed class JsonSchemaReader
     };
 
     /// <summary>
-    /// Properties in their order; those that are not required may be missing. Of a list of properties what follows depends on whether one
-    /// was written.
+    /// Properties in their order; those that are not required may be missing. A comma follows only where one was written before.
     /// </summary>
     private Language Object(JsonObject schema, string path)
     {

@@ -4,8 +4,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Compiles a language into a minimal deterministic automaton. Parts and repeated items are compiled by themselves first, so that a fault
-/// of size
-/// names the part that causes it, and copies of a repeated item are as small as they can be.
+/// of size names the part that causes it, and copies of a repeated item are as small as they can be.
 /// </summary>
 internal sealed class LanguageCompiler
 {

@@ -2,16 +2,19 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// A grammar over a vocabulary: the states that an answer goes through token by token, its ending included. Tokens that lead every state
-/// alike are
-/// one class; a state has an edge for each class that may follow. Nothing here has the size states x vocabulary.
+/// alike are one class; a state has an edge for each class that may follow. Nothing here has the size states x vocabulary.
 /// </summary>
 internal sealed class TokenAutomaton
 {
-    private const int Unreachable = int.MaxValue;
+    public const int Unreachable = int.MaxValue;
 
     private readonly int[] _firstMember;
 
-    private TokenAutomaton(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start)
+    /// <param name="classes">[V]: each token's class; -1: no state takes the token.</param>
+    /// <param name="edges">The edges that leave each state.</param>
+    /// <param name="answers">The answer that each state completes; -1: none.</param>
+    /// <param name="start">The first state.</param>
+    public TokenAutomaton(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start)
     {
         Classes = classes;
         Answers = answers;
@@ -55,42 +58,19 @@ internal sealed class TokenAutomaton
     public static TokenAutomaton Create(ByteAutomaton automaton, VocabularyTrie vocabulary, AnswerEnding ending) =>
         new TokenAutomatonBuilder(automaton, vocabulary, ending).Build();
 
-    /// <summary>An automaton from its whole table.</summary>
-    /// <param name="next">[states][V]: the state after each token, -1 where there is none.</param>
-    /// <param name="start">The first state.</param>
-    /// <param name="answers">The answer that each state completes; -1: none.</param>
-    public static TokenAutomaton Create(int[][] next, int start, int[] answers)
-    {
-        int[] columns = [.. Enumerable.Range(0, next[0].Length)];
-        var classes = columns.GroupBy(v => string.Join(',', next.Select(row => row[v]))).Where(
-            g => g.Any(v => next.Any(row => row[v] >= 0)));
-        var tokenClasses = new int[columns.Length];
-        System.Array.Fill(tokenClasses, -1);
-        var edges = next.Select(_ => new List<(int, int)>()).ToList();
-        foreach ((int index, IGrouping<string, int> members) in classes.Index())
-        {
-            foreach (int v in members) tokenClasses[v] = index;
-            for (int state = 0; state < next.Length; state++)
-                if (next[state][members.First()] is >= 0 and var to) edges[state].Add((index, to));
-        }
-        return new TokenAutomaton(tokenClasses, edges, answers, start);
-    }
-
     /// <summary>The tokens of a class, ids ascending.</summary>
     public ReadOnlySpan<int> MembersOf(int @class) => Members.AsSpan(_firstMember[@class].._firstMember[@class + 1]);
 
     /// <summary>The state after a token, -1 where there is none.</summary>
     public int Next(int state, int token) => token >= Classes.Length || Classes[token] < 0 ? -1 : Edges.Target(state, Classes[token]);
 
-    /// <summary>States that complete an answer, or those of one answer alone.</summary>
-    public bool[] Finals(int? answer = null) => [.. Answers.Select(a => answer is null ? a >= 0 : a == answer)];
+    /// <summary>States that complete an answer.</summary>
+    public bool[] Finals() => [.. Answers.Select(answer => answer >= 0)];
 
     /// <summary>States from which a final one is at most so many tokens away.</summary>
     public bool[] Within(int tokens) => [.. Distances.Select(distance => distance <= tokens)];
 
-    internal static TokenAutomaton Create(int[] classes, List<List<(int Class, int To)>> edges, int[] answers, int start) =>
-        new(classes, edges, answers, start);
-
+    /// <summary>Fewest tokens from each state to one that completes an answer; <see cref="Unreachable"/> where there is no way.</summary>
     internal static int[] Measure(AutomatonEdges edges, int[] answers)
     {
         int[] distances = [.. answers.Select(answer => answer >= 0 ? 0 : Unreachable)];

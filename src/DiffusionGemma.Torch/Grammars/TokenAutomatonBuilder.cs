@@ -2,8 +2,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Builds a token automaton: walks the vocabulary's tree from every state that a token can lead to, and splits classes of tokens wherever
-/// two members
-/// lead apart.
+/// two members lead apart.
 /// </summary>
 internal sealed class TokenAutomatonBuilder
 {
@@ -118,15 +117,15 @@ internal sealed class TokenAutomatonBuilder
 
         // Edges to states that no token sequence completes are dead ends.
         int[] distances = TokenAutomaton.Measure(new AutomatonEdges(edges, _sizes.Count), answers);
-        if (distances[0] == int.MaxValue)
+        if (distances[0] == TokenAutomaton.Unreachable)
             throw new GrammarException($"The tokenizer cannot spell any answer of the grammar, '{_automaton.Shortest()}' for one.");
-        foreach (List<(int Class, int To)> leaving in edges) leaving.RemoveAll(edge => distances[edge.To] == int.MaxValue);
+        foreach (List<(int Class, int To)> leaving in edges) leaving.RemoveAll(edge => distances[edge.To] == TokenAutomaton.Unreachable);
 
         int[] used = [.. edges.SelectMany(leaving => leaving.Select(edge => edge.Class)).Distinct().Order()];
         var renamed = new int[_sizes.Count];
         System.Array.Fill(renamed, -1);
         for (int i = 0; i < used.Length; i++) renamed[used[i]] = i;
-        return TokenAutomaton.Create(
+        return new TokenAutomaton(
             [.. _classes.Select(c =>
                 renamed[c])], [.. edges.Select(leaving => leaving.Select(edge => (renamed[edge.Class], edge.To)).ToList())], answers, 0);
     }

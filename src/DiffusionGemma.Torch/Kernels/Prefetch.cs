@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace DiffusionGemma;
 
-/// <summary>Requests for a cache line before it is read; any address will do, and processors that .NET has no such instruction for read later.</summary>
+/// <summary>
+/// Requests a cache line before it is read. Any address is allowed; where .NET has no such instruction for the processor, nothing is done.
+/// </summary>
 internal static unsafe class Prefetch
 {
     /// <summary>Into all levels of the cache.</summary>

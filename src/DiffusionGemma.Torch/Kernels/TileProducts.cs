@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace DiffusionGemma;
 
 /// <summary>
-/// y += a b on bare memory, with a as it lies or transposed: a tile of y stays in registers while rows of b pass by. Sums of a block are added to the result
-/// as a whole, which rounds less than one long sum. A row's result does not depend on the rows beside it.
+/// y += a b on bare memory, with a as it lies or transposed: a tile of y stays in registers while rows of b pass by. Sums of a block are
+/// added to the result as a whole, which rounds less than one long sum. A row's result does not depend on the rows beside it.
 /// </summary>
 internal static unsafe class TileProducts<L>
     where L : struct, ILanes<L>
@@ -61,20 +61,28 @@ internal static unsafe class TileProducts<L>
                 {
                     long live = Math.Min(RowBlock, rows - first);
                     SideBySide(a + first * rowStride + start * innerStride, rowStride, innerStride, live, count, packedA);
-                    Block(packedA, live, (nint)count, from, packs, panel, bRows, width / Columns, y + first * stride + column, (nint)stride);
+                    Block(
+                        packedA, live, (nint)count, from, packs, panel, bRows, width / Columns, y + first * stride + column, (nint)stride);
                 }
             }
         }
     }
 
-    /// <summary>Between packed panels: a little more than a panel, so that not all of them begin in the same set of the first-level cache.</summary>
+    /// <summary>
+    /// The distance between packed panels: a little more than a panel, so that not all of them begin in the same set of the first-level
+    /// cache.
+    /// </summary>
     private static nint Panel(long count) => ((nint)count + 1) * Columns;
 
     /// <summary>Columns of as many panels as are packed at a time.</summary>
     private static long Group(long count) => Math.Max(1, PackedNumbers / Panel(count)) * Columns;
 
-    /// <summary>A block of y: tile by tile along its rows where that is what takes long, panel by panel otherwise, so that b is read from the nearest cache.</summary>
-    private static void Block(float* a, long live, nint count, float* b, bool packed, nint panel, nint bRows, long panels, float* y, nint stride)
+    /// <summary>
+    /// Computes a block of y: tile by tile along its rows where there are more rows, panel by panel otherwise, so that b is read from the
+    /// nearest cache.
+    /// </summary>
+    private static void Block(
+        float* a, long live, nint count, float* b, bool packed, nint panel, nint bRows, long panels, float* y, nint stride)
     {
         nint every = Math.Max(1, count / TileRows);
         if (!packed)
@@ -86,7 +94,9 @@ internal static unsafe class TileProducts<L>
                 {
                     float* next = b + (n + 1) * panel + tile * count / tiles * bRows;
                     float* to = y + tile * TileRows * stride + n * Columns;
-                    Tile(a + tile * TileRows * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - tile * TileRows), next, bRows, (nint)tiles);
+                    Tile(
+                        a + tile * TileRows * count, count, b + n * panel, bRows, to, stride,
+                        (nint)Math.Min(TileRows, live - tile * TileRows), next, bRows, (nint)tiles);
                 }
         }
         else if (count < FewRows)
@@ -95,7 +105,9 @@ internal static unsafe class TileProducts<L>
                 for (long n = 0; n < panels; n++)
                 {
                     float* to = y + row * stride + n * Columns;
-                    Tile(a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row), to + Columns, stride, every);
+                    Tile(
+                        a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row),
+                        to + Columns, stride, every);
                 }
         }
         else
@@ -104,7 +116,9 @@ internal static unsafe class TileProducts<L>
                 for (long row = 0; row < live; row += TileRows)
                 {
                     float* to = y + row * stride + n * Columns;
-                    Tile(a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row), to + TileRows * stride, stride, every);
+                    Tile(
+                        a + row * count, count, b + n * panel, bRows, to, stride, (nint)Math.Min(TileRows, live - row),
+                        to + TileRows * stride, stride, every);
                 }
         }
     }
@@ -156,7 +170,8 @@ internal static unsafe class TileProducts<L>
                     else *(double*)(to + 4) = *(double*)(from + 4);
                 }
             }
-            if (whole * TileRows < live) Last(a + whole * TileRows, 1, innerStride, live - whole * TileRows, count, packed + whole * TileRows * count);
+            if (whole * TileRows < live)
+                Last(a + whole * TileRows, 1, innerStride, live - whole * TileRows, count, packed + whole * TileRows * count);
             return;
         }
         for (long row = 0; row < live; row += TileRows, packed += TileRows * count)
@@ -197,7 +212,8 @@ internal static unsafe class TileProducts<L>
     /// <param name="next">The first of the rows that are fetched on the way.</param>
     /// <param name="apart">Between them.</param>
     /// <param name="every">One is fetched every so many rows of b; at least one.</param>
-    private static void Tile(float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
+    private static void Tile(
+        float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
     {
         if (L.HasManyRegisters)
         {
@@ -209,7 +225,8 @@ internal static unsafe class TileProducts<L>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Eight(float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
+    private static void Eight(
+        float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
         L b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
@@ -250,7 +267,8 @@ internal static unsafe class TileProducts<L>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Six(float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
+    private static void Six(
+        float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0;
         nint wait = 1;
@@ -285,7 +303,8 @@ internal static unsafe class TileProducts<L>
 
     /// <summary>Of tiles of eight.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Four(float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
+    private static void Four(
+        float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         nint wait = 1;
@@ -314,7 +333,8 @@ internal static unsafe class TileProducts<L>
 
     /// <summary>Of tiles of six.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Three(float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
+    private static void Three(
+        float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
     {
         L a0 = L.Create(0), a1 = a0, a2 = a0, b0 = a0, b1 = a0, b2 = a0;
         nint wait = 1;

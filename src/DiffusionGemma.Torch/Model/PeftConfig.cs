@@ -9,6 +9,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
 {
     public const string FileName = "adapter_config.json";
 
+    /// <summary>The first version of PEFT with the layout of expert stacks that is written here.</summary>
+    private const string StackLayoutVersion = "0.19.1";
+
     /// <summary>Ranks that differ from <see cref="Rank"/>.</summary>
     public PeftPattern RankPattern { get; init; } = PeftPattern.None;
 
@@ -130,6 +133,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             ["lora_dropout"] = targetParameters is null ? Dropout : 0.0,
             ["modules_to_save"] = null,
             ["peft_type"] = "LORA",
+            ["peft_version"] = StackLayoutVersion,
             ["r"] = Rank,
             ["rank_pattern"] = RankPattern.ToJson(),
             ["revision"] = revision,

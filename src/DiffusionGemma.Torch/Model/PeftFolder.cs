@@ -191,8 +191,8 @@ internal static class PeftFolder
 
         /// <summary>
         /// Decides which of two layouts the stacks have: PEFT up to 0.19.0 stores A [E·r, out] and B [in, r·E], from 0.19.1 on A [E·r, in]
-        /// and
-        /// B [out, r·E]. Without a version, a stack that fits the older alone decides for all; where all fit both it is the newer, our own.
+        /// and B [out, r·E]. Without a version, a stack that fits the older alone decides for all; where all fit both it is the newer, our
+        /// own.
         /// </summary>
         private static bool HasOlderStacks(SafetensorsFile file, PeftConfig config, DiffusionGemmaModel model)
         {

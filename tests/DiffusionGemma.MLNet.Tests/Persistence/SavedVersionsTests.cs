@@ -51,7 +51,8 @@ public sealed class SavedVersionsTests : IDisposable
         File.Copy(Fixtures.Path("models", "pipeline-v2.zip"), file);
         int changed = 0;
         using (ZipArchive zip = ZipFile.Open(file, ZipArchiveMode.Update))
-            foreach (ZipArchiveEntry entry in zip.Entries.Where(entry => entry.FullName.EndsWith("Model.key", StringComparison.Ordinal)).ToArray())
+            foreach (ZipArchiveEntry entry in zip.Entries.Where(
+                entry => entry.FullName.EndsWith("Model.key", StringComparison.Ordinal)).ToArray())
             {
                 using Stream stream = entry.Open();
                 using var content = new MemoryStream();

@@ -17,7 +17,7 @@ public class GrammarStepTests
             double[][] p = one.GetProperty("p").Deserialize<double[][]>()!, marginals = one.GetProperty("marginals").Deserialize<double[][
 ]>()!;
             bool[] final = one.GetProperty("final").Deserialize<bool[]>()!;
-            var automaton = TokenAutomaton.Create(next, one.GetProperty("start").GetInt32(), [.. final.Select(f => f ? 0 : -1)]);
+            var automaton = AutomatonTable.Read(next, one.GetProperty("start").GetInt32(), [.. final.Select(f => f ? 0 : -1)]);
             double[][] logits = [.. p.Select(row => Array.ConvertAll(row, Math.Log))];
             GrammarStep<double> step = Condition(automaton, logits, automaton.Finals());
             step.Draw(logits.Length, automaton.Start, i => logits[i], one.GetProperty("uniforms").Deserialize<double[]>(), _ => -1);
@@ -85,7 +85,7 @@ public class GrammarStepTests
     public void A_language_that_the_model_dislikes_keeps_its_shape()
     {
         int[][] next = [[0, -1, 1], [1, -1, -1]];
-        var automaton = TokenAutomaton.Create(next, 0, [-1, 0]);
+        var automaton = AutomatonTable.Read(next, 0, [-1, 0]);
         float[][] logits = [.. Enumerable.Range(0, 20).Select(_ => new float[] { -150, 0, -150.5f })];
         GrammarStep<float> step = new(automaton, logits.Length);
         for (int i = 0; i < logits.Length; i++) step.Read(i, logits[i]);
@@ -137,7 +137,7 @@ public class GrammarStepTests
     public void A_pinned_position_is_its_token()
     {
         int[][] next = [[0, 1, -1], [1, -1, 0]];
-        var automaton = TokenAutomaton.Create(next, 0, [0, -1]);
+        var automaton = AutomatonTable.Read(next, 0, [0, -1]);
         double[][] logits = [[0, 1, 2], [1, 0, 1], [0, 0, 0]];
         GrammarStep<double> step = new(automaton, 3);
         for (int i = 0; i < 3; i++) step.Read(i, logits[i]);
@@ -157,7 +157,7 @@ public class GrammarStepTests
     public void Scores_of_labels_are_shares_of_their_ends()
     {
         int[][] next = [[1, 2, -1], [-1, -1, 1], [-1, -1, 2]];
-        var automaton = TokenAutomaton.Create(next, 0, [-1, 0, 1]);
+        var automaton = AutomatonTable.Read(next, 0, [-1, 0, 1]);
         double[][] logits = [[Math.Log(0.2), Math.Log(0.3), Math.Log(0.5)], [0, 0, 0]];
         double[] scores = Condition(automaton, logits, automaton.Finals()).Scores(2);
         Assert.Equal(0.4, scores[0], 1e-12);
@@ -194,7 +194,7 @@ public class GrammarStepTests
         int[] answers = [.. Enumerable.Range(0, states).Select(_ => random.Next(2) - 1)];
         double[][] logits = [.. Enumerable.Range(0, length).Select(_ =>
             Enumerable.Range(0, vocabulary).Select(_ => random.NextDouble() * 8 - 4).ToArray())];
-        return (TokenAutomaton.Create(next, 0, answers), next, logits);
+        return (AutomatonTable.Read(next, 0, answers), next, logits);
     }
 
     private static (double Total, double[][] Marginals, int[]? Best) Enumerate(

@@ -17,14 +17,17 @@ public class KernelThreadsTests : TorchTest
     {
         ManagedKernels kernels = Width.Kernels(width);
         using IDisposable quiet = no_grad();
-        Tensor x = Numbers(200, 512), few = Numbers(40, 512), table = Numbers(4096, 512), weights = Numbers(200, 4096), stacks = Numbers(5, 256, 512);
+        Tensor x = Numbers(200, 512), few = Numbers(40, 512), table = Numbers(4096, 512), weights = Numbers(200, 4096);
+        Tensor stacks = Numbers(5, 256, 512);
         Tensor norm = Numbers(512), heads = Numbers(2, 400, 8, 64).transpose(1, 2), angles = Numbers(2, 1, 400, 64);
         Tensor targets = randint(0, 4096, [200], generator: _generator);
         long[] counts = [90, 0, 3, 100, 7];
         Tensor[] All()
         {
-            Tensor linear = empty(200, 256), plain = empty(200, 512), outer = ones(4096, 512), softmax = weights.clone(), loss = weights.clone();
-            Tensor dGate = empty_like(weights), dUp = empty_like(weights), wide = empty(40, 4096), product = empty(200, 512), part = empty(64, 512);
+            Tensor linear = empty(200, 256), plain = empty(200, 512), outer = ones(4096, 512), softmax = weights.clone();
+            Tensor loss = weights.clone();
+            Tensor dGate = empty_like(weights), dUp = empty_like(weights), wide = empty(40, 4096), product = empty(200, 512);
+            Tensor part = empty(64, 512);
             double[] totals = new double[200], entropies = new double[200];
             Assert.True(kernels.TryLinear(x, stacks, counts, linear));
             Assert.True(kernels.TryMatMul(linear, stacks, counts, plain));
@@ -79,7 +82,9 @@ public class KernelThreadsTests : TorchTest
         Assert.Equal("broken", error.Message);
     }
 
-    /// <summary>Workers share out the caller's threads, and leave the caller's, and those of threads that are yet to come, as they were.</summary>
+    /// <summary>
+    /// Workers share out the caller's threads, and leave the caller's, and those of threads that are yet to come, as they were.
+    /// </summary>
     [Fact]
     public void Workers_share_torch_threads_out()
     {
@@ -107,14 +112,23 @@ public class KernelThreadsTests : TorchTest
     public void Workers_that_nobody_asked_for_fit_the_memory_budget()
     {
         using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        FineTuneOptions options = TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 }, Lora = new LoraOptions() };
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Run = TinyRows.Options.Run with { MicroBatchSize = 1 },
+            Lora = new LoraOptions(),
+        };
         try
         {
             TorchThreads.SetHere(4);
-            int? Chosen(int workers, long less) => FineTuner.WithinMemory(
-                model.Config, options with { Run = options.Run with { MemoryBudget = TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: workers).TotalBytes - less } }, ScalarType.Float32, 26,
-                new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
-            Assert.Equal([4, 3, 3, 2, 1], [Chosen(4, 0), Chosen(4, 1), Chosen(3, 0), Chosen(3, 1), Chosen(1, 0)]);
+            int? WorkersWithin(int planned, long less)
+            {
+                long budget = TrainingPlan.Compute(model.Config, options, ScalarType.Float32, 26, workers: planned).TotalBytes - less;
+                return FineTuner.WithinMemory(
+                    model.Config, options with { Run = options.Run with { MemoryBudget = budget } }, ScalarType.Float32, 26,
+                    new RankLayout([CPU], 0, 1, 1, model.Config.NumExperts)).Parallel.Workers;
+            }
+            int?[] workers = [WorkersWithin(4, 0), WorkersWithin(4, 1), WorkersWithin(3, 0), WorkersWithin(3, 1), WorkersWithin(1, 0)];
+            Assert.Equal([4, 3, 3, 2, 1], workers);
         }
         finally
         {

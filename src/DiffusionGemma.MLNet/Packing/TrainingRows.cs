@@ -76,8 +76,7 @@ internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) :
                 ? "There are no rows to train on: the data view has none. Rows that were left out when they were loaded are warnings of "
                     + "MLContext.Log; GetSkippedChatRows lists them."
                 : $"None of the {result.All} rows can be trained on: {unanswered} have no answer (their last message is not the "
-                    + $"assistant's), "
-                    + $"{counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
+                    + $"assistant's), {counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
                     + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
         }
         return new TrainingRows(examples, result);

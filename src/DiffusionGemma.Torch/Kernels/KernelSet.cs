@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 /// <summary>Which implementations <see cref="Kernels"/> may use.</summary>
 internal enum KernelSet
 {
-    /// <summary>This library's vector kernels where they fit and are faster, libtorch's operators elsewhere.</summary>
+    /// <summary>This library's vector kernels where sizes and strides fit them, libtorch's operators elsewhere.</summary>
     Managed,
 
     /// <summary>libtorch's operators alone.</summary>

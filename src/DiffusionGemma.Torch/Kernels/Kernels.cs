@@ -6,8 +6,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Products, norms, gates, rotations and losses of the model, for tensors of any device and dtype. Float32 tensors on a CPU go through this
-/// library's vector kernels where those are faster; everything else goes through libtorch's operators. Callers need not know which. None of
-/// the methods records gradients: a backward is a method of its own.
+/// library's vector kernels where their sizes and strides fit; everything else goes through libtorch's operators. Callers need not know
+/// which. None of the methods records gradients: a backward is a method of its own.
 /// </summary>
 internal static partial class Kernels
 {

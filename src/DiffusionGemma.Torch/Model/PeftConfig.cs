@@ -90,8 +90,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         if (initialization is not (null or "gaussian" or "orthogonal" or "eva"))
             throw new AdapterException(
                 $"{path}: init_lora_weights is '{initialization}', which changes the base weights and is not supported. Convert the "
-                + $"adapter with "
-                + "PEFT first.");
+                + "adapter with PEFT first.");
         int rank = Value("r", 0);
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
         return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))

@@ -50,8 +50,7 @@ internal sealed class DryRunCallback(
         {
             throw new TrainingException(
                 $"A pass over {rows.Length} rows of at most {LongestRow(rows)} tokens failed before step 0: {e.Message.Split('\n')[0]} "
-                    + "If memory ran "
-                + "out, lower FineTuneOptions.Run.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e)
+                + "If memory ran out, lower FineTuneOptions.Run.MicroBatchSize or PackCanvas' maxLength, or use LoRA.", e)
             {
                 Option = "FineTuneOptions.Run.MicroBatchSize",
             };

@@ -104,8 +104,7 @@ public static class FineTuner
         if (string.IsNullOrEmpty(options.OutputFolder))
             throw new ArgumentException(
                 "Full fine-tuning needs FineTuneOptions.OutputFolder: the trained checkpoint goes there, as it is too large for a saved "
-                    + "model. Or set "
-                + "FineTuneOptions.Lora.", nameof(options));
+                + "model. Or set FineTuneOptions.Lora.", nameof(options));
         if (FullPath(options.OutputFolder) == FullPath(checkpoint))
             throw new ArgumentException(
                 $"FineTuneOptions.OutputFolder is the checkpoint itself ({checkpoint}), which would be lost: name another folder.",
@@ -193,8 +192,8 @@ public static class FineTuner
         if (options.WarmupSteps >= steps)
             throw new TrainingException(
                 $"FineTuneOptions.WarmupSteps is {options.WarmupSteps}, but the run has only {steps} steps ({rows} rows, batches of "
-                    + $"{options.GlobalBatchSize}, "
-                + $"{options.Epochs} epochs{(options.MaxSteps is int max ? $", at most {max}" : "")}): lower it, or train longer.")
+                + $"{options.GlobalBatchSize}, {options.Epochs} epochs{(options.MaxSteps is int max ? $", at most {max}" : "")}): "
+                + "lower it, or train longer.")
             {
                 Option = "FineTuneOptions.WarmupSteps",
             };

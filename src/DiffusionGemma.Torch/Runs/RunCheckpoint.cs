@@ -188,8 +188,7 @@ internal sealed class RunCheckpoint : IDisposable
             if (changed.Length > 0)
                 throw new TrainingException(
                     $"{folder} cannot be resumed: {string.Join("; ", changed)}. The losses would not be those of one run. Set it back, "
-                        + "or name what may differ in "
-                    + "FineTuneOptions.Checkpoints.AcceptChanged.")
+                    + "or name what may differ in FineTuneOptions.Checkpoints.AcceptChanged.")
                 { Path = folder, Option = "FineTuneOptions.Checkpoints.AcceptChanged" };
             using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, TensorFile));
             using IDisposable quiet = no_grad();

@@ -12,8 +12,7 @@ public static class DiffusionGemmaRuntime
 {
     private const string Mend =
         "The build mends TorchSharp through the targets that come with the DiffusionGemma.Torch package: reference the package from the "
-            + "application "
-        + "(not a copied assembly), leave the property MendTorchSharp unset, and build or publish anew.";
+        + "application (not a copied assembly), leave the property MendTorchSharp unset, and build or publish anew.";
 
     private static readonly Lock Gate = new();
     private static bool _cpuReady;

@@ -227,8 +227,7 @@ internal sealed class TrainingStep(
         string rows = string.Join(", ", step.Rows);
         throw new TrainingException(
             $"Step {step.Step}: the {term} is not a finite number (rows {rows}). The weights are as of the step before. Lower the "
-                + "learning rate, or "
-            + "look at those rows.")
+            + "learning rate, or look at those rows.")
         {
             Step = step.Step,
         };

@@ -1,6 +1,8 @@
 namespace DiffusionGemma;
 
-/// <summary>Curves, tables and event files of a run's history. Files are written whole or not at all, over those of the same name.</summary>
+/// <summary>
+/// Curves, tables and event files of a run's history. Files are written whole or not at all, over those of the same name.
+/// </summary>
 public static class HistoryReportExtensions
 {
     /// <summary>

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What a <see cref="RunReport"/> writes, and how often.</summary>
+/// <summary>Options of a <see cref="RunReport"/>: the files that it writes, and how often.</summary>
 public sealed record RunReportOptions
 {
     /// <summary>Steps between two drawings of the curves and tables; event files are written at every step.</summary>

@@ -9,8 +9,8 @@ internal sealed class EventFile
     private readonly SummaryWriter _writer;
 
     /// <summary>Begins a new event file in a folder.</summary>
-    /// <param name="folder">The log folder. Event files that lie in it move to a folder earlier-N below it, which TensorBoard shows as a run
-    /// of its own: the new file begins with the run's first step.</param>
+    /// <param name="folder">The log folder. Event files that lie in it move to a folder earlier-N below it, which TensorBoard shows as a
+    /// run of its own: the new file begins with the run's first step.</param>
     public EventFile(string folder)
     {
         Directory.CreateDirectory(folder);

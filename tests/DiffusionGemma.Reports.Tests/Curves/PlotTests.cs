@@ -98,7 +98,8 @@ public sealed class PlotTests
         StepRecord[] steps = Histories.Falling(3);
 
         Assert.Contains(".png or .svg", Assert.Throws<ArgumentException>(() => steps.Plot(folder.File("curves.pdf"))).Message);
-        foreach (CurveOptions options in new CurveOptions[] { new() { Smoothing = 1 }, new() { Smoothing = double.NaN }, new() { Width = 10 } })
+        CurveOptions[] refused = [new() { Smoothing = 1 }, new() { Smoothing = double.NaN }, new() { Width = 10 }];
+        foreach (CurveOptions options in refused)
             Assert.Throws<ArgumentOutOfRangeException>(() => steps.Plot(folder.File("curves.png"), options: options));
         Assert.Empty(Directory.GetFiles(folder.Path));
     }

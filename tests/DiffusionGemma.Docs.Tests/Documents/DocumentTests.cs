@@ -9,7 +9,7 @@ public sealed partial class DocumentTests
     private static readonly Assembly[] Library =
     [
         typeof(ChatTokenizer).Assembly, typeof(DiffusionGemmaModel).Assembly, typeof(DiffusionGemmaCatalog).Assembly,
-        typeof(DiffusionGemmaChatClient).Assembly, typeof(HubRepository).Assembly,
+        typeof(DiffusionGemmaChatClient).Assembly, typeof(HubRepository).Assembly, typeof(RunReport).Assembly,
     ];
 
     public static TheoryData<string> Documents => [.. Repository.Documents];

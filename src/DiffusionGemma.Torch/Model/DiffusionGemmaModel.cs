@@ -49,6 +49,8 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     internal ModelStack Stack => _stack;
 
+    internal Checkpoint Checkpoint => _checkpoint;
+
     /// <summary>Names of the tensors that differ from the checkpoint.</summary>
     internal HashSet<string> Changed { get; } = [];
 
@@ -63,7 +65,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {
-            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.Config.DType, new SingleRank(), ownsCheckpoint: true);
+            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.DType, new SingleRank(), ownsCheckpoint: true);
         }
         catch
         {

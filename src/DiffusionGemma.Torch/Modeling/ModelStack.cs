@@ -43,8 +43,11 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
-    /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
-    public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
+    /// <summary>Every projection that an adapter may change: the layers', their routers', then self-conditioning's.</summary>
+    public IEnumerable<Linear> Linears =>
+    [
+        .. Layers.SelectMany(layer => layer.Linears), .. Layers.Select(layer => layer.Router.Projection), .. SelfConditioning.Linears,
+    ];
 
     /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
@@ -151,7 +154,7 @@ internal sealed class ModelStack : IDisposable
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),
             new Router(
-                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
+                Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
             new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj"), ExpertRanks),
             new LayerNorms(

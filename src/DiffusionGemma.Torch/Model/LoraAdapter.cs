@@ -131,12 +131,12 @@ public sealed class LoraAdapter : IDisposable
             RankPattern = StackPattern(options.ExpertRank, options.Rank), AlphaPattern = StackPattern(options.ExpertAlpha, options.Alpha),
         };
         var adapter = new LoraAdapter(config, model.Stack);
-        using var generator = new Generator(Seeds.Adapter(seed));
+        using var generator = HostDraws.Generator(Seeds.Adapter(seed));
         using var scope = NewDisposeScope();
 
         Tensor DrawA(long rows, long columns, int rank)
         {
-            Tensor a = empty(rows, columns, dtype: ScalarType.Float32);
+            Tensor a = empty(rows, columns, dtype: ScalarType.Float32, device: CPU);
             if (options.Initialization == LoraInitialization.KaimingUniform)
                 a.uniform_(-1 / Math.Sqrt(columns), 1 / Math.Sqrt(columns), generator);
             else a.normal_(0, Math.Sqrt(2.0 / (columns + rank)), generator);

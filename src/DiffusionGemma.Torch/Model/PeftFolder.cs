@@ -75,6 +75,7 @@ internal static class PeftFolder
 
     public static LoraAdapter Read(string folder, DiffusionGemmaModel model, ExpertStackLayout? layout)
     {
+        using IDisposable? trainable = InferenceMode.Leave();
         PeftConfig config = PeftConfig.Load(folder);
         using SafetensorsFile file = Open(Path.Combine(folder, TensorFile));
         using var scope = NewDisposeScope();

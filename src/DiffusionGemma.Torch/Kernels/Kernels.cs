@@ -31,7 +31,7 @@ internal static partial class Kernels
     private static readonly ManagedKernels? Managed =
         Set == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
 
-    /// <summary>Whether managed kernels may read and write these tensors.</summary>
+    /// <summary>True where managed kernels may read and write these tensors.</summary>
     [MemberNotNullWhen(true, nameof(Managed))]
     private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)
     {

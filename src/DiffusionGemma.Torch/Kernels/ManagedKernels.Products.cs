@@ -117,7 +117,7 @@ internal sealed unsafe partial class ManagedKernels
     private Weights WeightsOf(Tensor tensor) =>
         tensor.dtype == ScalarType.BFloat16 ? new Weights((ushort*)NativeTensors.Data(tensor), vectors) : new Weights(Data(tensor));
 
-    /// <summary>Where each run of rows begins, and where the last ends.</summary>
+    /// <summary>Index at which each run of rows begins, and at which the last ends.</summary>
     private static long[] Starts(long[] counts)
     {
         long[] starts = new long[counts.Length + 1];

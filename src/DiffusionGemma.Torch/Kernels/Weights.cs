@@ -51,6 +51,6 @@ internal readonly unsafe struct Weights
             ? (L.LoadBFloat16(_narrow + offset), L.LoadBFloat16(_narrow + offset + L.Count))
             : (L.Load(_wide + offset), L.Load(_wide + offset + L.Count));
 
-    /// <summary>Of the float32 number at <paramref name="offset"/>.</summary>
+    /// <summary>The float32 number at <paramref name="offset"/>.</summary>
     public float* Address(long offset) => _wide + offset;
 }

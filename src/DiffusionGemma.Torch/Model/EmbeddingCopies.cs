@@ -21,8 +21,9 @@ internal static class EmbeddingCopies
         {
             if (!EqualsTable(file, name, model))
                 throw new AdapterException(
-                    $"{path}: '{name}' is a trained embedding: it differs from the base model's, and only low-rank pairs are loaded. Merge the "
-                    + "adapter with PEFT (merge_and_unload) and load the merged checkpoint, or train without it (modules_to_save, new tokens).");
+                    $"{path}: '{name}' is a trained embedding: it differs from the base model's, and only low-rank pairs are loaded. "
+                    + "Merge the adapter with PEFT (merge_and_unload) and load the merged checkpoint, or train without it "
+                    + "(modules_to_save, new tokens).");
             unread.Remove(name);
         }
         foreach (string module in config.ModulesToSave)
@@ -30,8 +31,8 @@ internal static class EmbeddingCopies
             string last = module[(module.LastIndexOf('.') + 1)..];
             if (last is not (Head or Table))
                 throw new AdapterException(
-                    $"{PeftConfig.FileName} beside {path}: 'modules_to_save' names '{module}', a module that was trained whole; only low-rank "
-                    + "pairs are loaded. Merge the adapter with PEFT (merge_and_unload) and load the merged checkpoint.");
+                    $"{PeftConfig.FileName} beside {path}: 'modules_to_save' names '{module}', a module that was trained whole; "
+                    + "only low-rank pairs are loaded. Merge the adapter with PEFT (merge_and_unload) and load the merged checkpoint.");
             if (copies.Length == 0)
                 throw new AdapterException(
                     $"{PeftConfig.FileName} beside {path}: 'modules_to_save' names '{module}', but the file holds no such tensor. Copy the "
@@ -46,7 +47,9 @@ internal static class EmbeddingCopies
         return (CheckpointLayout.TiedTo(own) ?? own) == CheckpointLayout.Embedding;
     }
 
-    /// <summary>Compares values, a few rows at a time: a tool that computed in float32 stores the base's bfloat16 values as float32.</summary>
+    /// <summary>
+    /// Compares values, a few rows at a time: a tool that computed in float32 stores the base's bfloat16 values as float32.
+    /// </summary>
     private static bool EqualsTable(SafetensorsFile file, string name, DiffusionGemmaModel model)
     {
         using IDisposable quiet = no_grad();

@@ -61,8 +61,8 @@ public sealed class LoraAdapter : IDisposable
     /// cref="DiffusionGemmaModel.Adapter"/>.</param>
     /// <param name="layout">The layout of expert stacks, where the folder names no version of PEFT and their shapes fit both; null: such a
     /// folder is refused.</param>
-    /// <exception cref="AdapterException">The folder is unreadable, does not fit the model, asks for what is not supported, or does not tell
-    /// which layout its expert stacks have.</exception>
+    /// <exception cref="AdapterException">The folder is unreadable, does not fit the model, asks for what is not supported, or does not
+    /// tell which layout its expert stacks have.</exception>
     public static LoraAdapter Load(string folder, DiffusionGemmaModel model, ExpertStackLayout? layout = null) =>
         PeftFolder.Read(folder, model, layout);
 
@@ -77,8 +77,8 @@ public sealed class LoraAdapter : IDisposable
         PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
 
     /// <summary>
-    /// Adds the deltas to the model's weights, and takes this adapter off the model where it is set. The model does not hold the vision part:
-    /// <see cref="SaveMerged"/> merges its pairs too.
+    /// Adds the deltas to the model's weights, and takes this adapter off the model where it is set. The model does not hold the vision
+    /// part: <see cref="SaveMerged"/> merges its pairs too.
     /// </summary>
     /// <param name="model">The model the adapter was made for.</param>
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
@@ -283,7 +283,7 @@ public sealed class LoraAdapter : IDisposable
             if (!model.Checkpoint.Weights.Tensors.ContainsKey(name))
                 throw new InvalidOperationException(
                     $"The adapter changes {module}, which {model.Folder} does not have: it was made for another model.");
-            merged[name] = weight => weight().to(ScalarType.Float32) + delta();
+            merged[name] = weight => weight().to(ScalarType.Float32) + delta().to(ScalarType.Float32);
         }
         return merged;
     }

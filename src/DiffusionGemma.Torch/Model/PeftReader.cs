@@ -72,8 +72,8 @@ internal sealed class PeftReader
         }
         if (effective.Count > 0)
             _notices.Add(
-                $"{_path}: the adapter also changes {effective.Count} modules of the vision part, the first is '{effective[0]}'. This library "
-                + "runs on text alone: they are kept as they are, and have no effect here.");
+                $"{_path}: the adapter also changes {effective.Count} modules of the vision part, the first is '{effective[0]}'. This "
+                + "library runs on text alone: they are kept as they are, and have no effect here.");
         return kept;
     }
 
@@ -87,8 +87,8 @@ internal sealed class PeftReader
         foreach ((string key, PeftPattern pattern) in patterns)
             foreach (string unmatched in pattern.FindUnmatched(_adapted))
                 _notices.Add(
-                    $"{PeftConfig.FileName} beside {_path}: '{key}' names '{unmatched}', which matches nothing that the adapter changes: it "
-                    + "has no effect, as in PEFT.");
+                    $"{PeftConfig.FileName} beside {_path}: '{key}' names '{unmatched}', which matches nothing that the adapter changes: "
+                    + "it has no effect, as in PEFT.");
     }
 
     private ExpertStackLora? Stack(string wrapper, string name, Tensor weight)

@@ -15,13 +15,14 @@ internal static class PeftRefusals
                 || name.Contains("lora_embedding_", StringComparison.Ordinal) || name.Contains("token_adapter", StringComparison.Ordinal),
                 $"is a trained embedding, which is not supported. {Merge}"),
             (name => name.EndsWith(".bias", StringComparison.Ordinal), $"is a trained bias, which is not supported. {Merge}"),
-            (name => !name.Contains("lora_", StringComparison.Ordinal), $"was trained whole (modules_to_save), which is not supported. {Merge}"),
+            (name => !name.Contains("lora_", StringComparison.Ordinal),
+                $"was trained whole (modules_to_save), which is not supported. {Merge}"),
         ];
         foreach ((Func<string, bool> isOfKind, string words) in kinds)
             if (unread.FirstOrDefault(isOfKind) is string first)
                 return new AdapterException($"{path}: '{first}' {words}");
         return new AdapterException(
-            $"{path}: {unread.Count} tensors belong to nothing that can be adapted here, the first is '{unread[0]}'. Was the adapter made for "
-            + $"another model? (Expert stacks must be named in target_parameters of {PeftConfig.FileName}.)");
+            $"{path}: {unread.Count} tensors belong to nothing that can be adapted here, the first is '{unread[0]}'. Was the adapter made "
+            + $"for another model? (Expert stacks must be named in target_parameters of {PeftConfig.FileName}.)");
     }
 }

@@ -3,15 +3,16 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Decides which of two layouts an adapter's expert stacks have: by the version of PEFT that wrote it, else by a stack that fits one of them
-/// alone, else by the caller.
+/// Decides which of two layouts an adapter's expert stacks have: by the version of PEFT that wrote it, else by a stack that fits one of
+/// them alone, else by the caller.
 /// </summary>
 internal sealed class StackLayoutFinder(SafetensorsFile file, string path, PeftConfig config, DiffusionGemmaModel model)
 {
     private static readonly Version FirstOfNewer = new(0, 19, 1);
 
     /// <param name="stated">The caller's word; null: none.</param>
-    /// <exception cref="AdapterException">All stacks fit both layouts and nothing tells, or the caller's word is not the version's.</exception>
+    /// <exception cref="AdapterException">All stacks fit both layouts and nothing tells, or the caller's word is not the
+    /// version's.</exception>
     public ExpertStackLayout Find(ExpertStackLayout? stated)
     {
         ExpertStackLayout? byVersion = config.PeftVersion is { } version
@@ -32,8 +33,8 @@ internal sealed class StackLayoutFinder(SafetensorsFile file, string path, PeftC
         }
         if (!hasStacks) return ExpertStackLayout.SincePeft0191;
         throw new AdapterException(
-            $"{path}: {PeftConfig.FileName} has no peft_version, and the adapter's expert stacks are square: it cannot be told whether they "
-            + "were written by PEFT up to 0.19.0 or later, whose layouts are each other's transposes. Say which: "
+            $"{path}: {PeftConfig.FileName} has no peft_version, and the adapter's expert stacks are square: it cannot be told whether "
+            + "they were written by PEFT up to 0.19.0 or later, whose layouts are each other's transposes. Say which: "
             + $"LoraAdapter.Load(..., layout: {nameof(ExpertStackLayout)}.{nameof(ExpertStackLayout.SincePeft0191)} or "
             + $"{nameof(ExpertStackLayout.BeforePeft0191)}).");
     }

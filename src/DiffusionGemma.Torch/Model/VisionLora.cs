@@ -20,7 +20,7 @@ internal static class VisionLora
 
     public static string NameOfB(string module) => PeftFolder.NameOfB(module);
 
-    /// <summary>Lists the functions that compute scale · B A, float32, of each module whose pair is two matrices.</summary>
+    /// <summary>Lists the functions that compute scale · B A of each module whose pair is two matrices.</summary>
     public static IEnumerable<KeyValuePair<string, Func<Tensor>>> Deltas(IReadOnlyDictionary<string, Tensor> kept, PeftConfig config)
     {
         foreach (string module in kept.Keys.Select(ModuleOf).Distinct())
@@ -29,7 +29,8 @@ internal static class VisionLora
             if (a.dim() != 2 || b.dim() != 2)
                 throw new InvalidOperationException(
                     $"The adapter changes {module} by a convolution's pair, which cannot be merged here. Merge it with PEFT.");
-            yield return new(module, () => new LoraPair(a.to(ScalarType.Float32), b.to(ScalarType.Float32), config.ScaleOf(module)).FullDelta());
+            var pair = new LoraPair(a, b, config.ScaleOf(module));
+            yield return new(module, () => pair.FullDelta());
         }
     }
 }

@@ -19,7 +19,8 @@ internal sealed class ModelStack : IDisposable
         Parameters = parameters;
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
-        using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize), ScalarType.Float64, CPU).to(Embedding.dtype).to(ScalarType.Float64))
+        double exact = Math.Sqrt(config.HiddenSize);
+        using (Tensor scale = torch.tensor(exact, ScalarType.Float64, CPU).to(Embedding.dtype).to(ScalarType.Float64))
             EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(

@@ -115,7 +115,9 @@ public class DiffusionGemmaConfigTests
         Assert.Equal(ScalarType.Float32, config.DType);
     }
 
-    /// <summary>Older files have none, transformers also writes null or "auto", and its older versions the name of a torch object.</summary>
+    /// <summary>
+    /// Older files have none, transformers also writes null or "auto", and its older versions the name of a torch object.
+    /// </summary>
     [Theory]
     [InlineData(null, null)]
     [InlineData("null", null)]
@@ -134,7 +136,8 @@ public class DiffusionGemmaConfigTests
     {
         string json = ReleasedConfig.Json(perLayer: true);
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Parse(
-            "{\"canvas_length\": \"no number\", \"canvas_length\": 1," + json[1..json.LastIndexOf('}')] + ", \"canvas_length\": 7}", "config.json");
+            "{\"canvas_length\": \"no number\", \"canvas_length\": 1," + json[1..json.LastIndexOf('}')] + ", \"canvas_length\": 7}",
+            "config.json");
         Assert.Equal(7, config.CanvasLength);
 
         JsonObject own = JsonNode.Parse(json)!.AsObject();

@@ -63,8 +63,8 @@ public class GenerationOptionsTests
     public void Of_equal_entries_the_last_counts()
     {
         ResolvedGenerationOptions resolved = Resolve(
-            """{"num_beams": 4, "num_beams": 1, "t_min": "hot", "t_min": 0.2, "sampler_config": 3, "sampler_config": {"_cls_name": "a", "_cls_name": """
-            + """ "EntropyBoundSamplerConfig", "entropy_bound": 1, "entropy_bound": 0.3}}""");
+            """{"num_beams": 4, "num_beams": 1, "t_min": "hot", "t_min": 0.2, "sampler_config": 3, "sampler_config":"""
+            + """ {"_cls_name": "a", "_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": 1, "entropy_bound": 0.3}}""");
         Assert.Equal((0.2, 0.3), (resolved.TMin, resolved.EntropyBound));
     }
 

@@ -88,7 +88,7 @@ public class AdapterFolderTests : TorchTest
     public void One_expert_stack_alone_is_told_from_the_configuration(string target, bool gateUp)
     {
         static string Outer(string name) => name.Replace(".experts.base_layer.", ".experts.", StringComparison.Ordinal);
-        using TemporaryFolder folder = ChangedAdapter.Of("experts", config => config["target_parameters"] = new JsonArray(target), tensors =>
+        using TemporaryFolder folder = ChangedAdapter.Of("experts", NamesOnly(target), tensors =>
         {
             foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal)).ToList())
                 if (name.Contains(".base_layer.", StringComparison.Ordinal) != gateUp) tensors.Remove(name);
@@ -118,7 +118,7 @@ public class AdapterFolderTests : TorchTest
     public void Stacks_of_some_layers_are_targeted_by_their_whole_names()
     {
         const string Target = "decoder.layers.3.experts.down_proj", Whole = "model.decoder.layers.3.experts.down_proj";
-        using TemporaryFolder folder = ChangedAdapter.Of("experts", config => config["target_parameters"] = new JsonArray(Target), tensors =>
+        using TemporaryFolder folder = ChangedAdapter.Of("experts", NamesOnly(Target), tensors =>
         {
             string kept = Whole[..^".down_proj".Length] + ".lora";
             foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal)).ToList())
@@ -182,6 +182,8 @@ public class AdapterFolderTests : TorchTest
         _model.Dispose();
         base.Dispose();
     }
+
+    private static Action<JsonObject> NamesOnly(string target) => config => config["target_parameters"] = new JsonArray(target);
 
     private void Refused(string folder, string message) =>
         Assert.Contains(message, Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder, _model)).Message, StringComparison.Ordinal);

@@ -66,7 +66,8 @@ public class ForeignAdapterTests : TorchTest
         using TemporaryFolder again = Fixtures.Temporary();
         adapter.Save(again.Path, "tiny-2layer");
         Assert.Equal(
-            File.ReadAllBytes(Path.Combine(source, "adapter_model.safetensors")), File.ReadAllBytes(again.File("adapter_model.safetensors")));
+            File.ReadAllBytes(Path.Combine(source, "adapter_model.safetensors")),
+            File.ReadAllBytes(again.File("adapter_model.safetensors")));
     }
 
     [Fact]
@@ -174,7 +175,7 @@ public class ForeignAdapterTests : TorchTest
         Refused(folder.Path, tensor);
     }
 
-    /// <summary>Which modules there are, the tensors say; patterns that match none of them have no effect, as in PEFT.</summary>
+    /// <summary>The tensors say which modules there are; patterns that match none of them have no effect, as in PEFT.</summary>
     [Fact]
     public void Settings_that_choose_modules_are_as_PEFT_means_them()
     {

@@ -55,7 +55,7 @@ public class ProcessStateTests : TorchTest
         using (Apply(setting)) Assert.Equal(expected, Losses());
     }
 
-    /// <summary>What training leaves belongs to its caller, not to a scope that the caller happened to have open.</summary>
+    /// <summary>Trained values belong to the caller, not to a scope that the caller happened to have open.</summary>
     [Fact]
     public void What_was_trained_outlives_a_scope_around_it()
     {

@@ -53,15 +53,15 @@ public sealed class FineTuneRecipe
     /// <summary>The padded length of a row is a multiple of this and of the canvas length; null: of the canvas length.</summary>
     public int? PadMultiple => _parts.PadMultiple;
 
-    /// <summary>How to train, with folders. Held-out rows are added by <see cref="Fit"/>.</summary>
+    /// <summary>Training options, with folders. Held-out rows are added by <see cref="Fit"/>.</summary>
     public FineTuneOptions Options => _parts.Options;
 
     /// <summary>The seed of every random draw.</summary>
     public int Seed => Options.Seed ?? DefaultSeed;
 
     /// <summary>
-    /// The folder that everything is written to: checkpoints (step-NNNNNN), <see cref="ModelFileName"/>, and <see cref="AdapterFolderName"/>
-    /// or <see cref="FineTuneOptions.OutputFolder"/>.
+    /// The folder that everything is written to: checkpoints (step-NNNNNN), <see cref="ModelFileName"/>, and
+    /// <see cref="AdapterFolderName"/> or <see cref="FineTuneOptions.OutputFolder"/>.
     /// </summary>
     public string Folder => _parts.Folder;
 

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What becomes of a key of a recipe.</summary>
+/// <summary>Treatment of a key of a recipe.</summary>
 internal enum RecipeKeyUse
 {
     /// <summary>It has a meaning for the run.</summary>

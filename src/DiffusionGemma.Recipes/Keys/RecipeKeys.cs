@@ -7,7 +7,7 @@ internal static class RecipeKeys
     private const string Layout = "experts are split over the ranks and everything else is replicated; results do not depend on it";
     private const string MasterWeights = "master weights and the sum of gradients are float32 in any case";
     private const string Loading = "rows are packed once and batches are made ahead of the step, in this process";
-    private const string Checkpoints = "a checkpoint of a run is one folder with whole safetensors, written in place of the last";
+    private const string Checkpoints = "a checkpoint is a folder with whole safetensors, written between two steps";
     private const string Collection = "memory is freed by scope and not by a garbage collector";
     private const string Python = "it names Python code, which has its counterpart here";
 
@@ -24,7 +24,7 @@ internal static class RecipeKeys
         Used("step_scheduler.local_batch_size", "RunOptions.MicroBatchSize"),
         Used("step_scheduler.max_steps", "FineTuneOptions.MaxSteps"),
         Used("step_scheduler.num_epochs", "FineTuneOptions.Epochs; unset: as many as max_steps takes, or 10"),
-        Used("step_scheduler.ckpt_every_steps", "RunCheckpointOptions.EverySteps"),
+        Used("step_scheduler.ckpt_every_steps", "RunCheckpointOptions.EverySteps; the newest two are kept"),
         Used("step_scheduler.val_every_steps", "EvaluationOptions.EverySteps, with a validation_dataset"),
         Noticed("step_scheduler.log_remote_every_steps", "every step is recorded"),
         Noticed("step_scheduler.save_checkpoint_every_epoch", "checkpoints come every ckpt_every_steps, at the end and on cancellation"),

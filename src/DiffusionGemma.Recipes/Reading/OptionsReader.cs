@@ -158,7 +158,8 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
     private ParallelismOptions ReadParallel()
     {
         var defaults = new ParallelismOptions();
-        double? minutes = values.Number("dist_env.timeout_minutes", value => value is > 0 and < 1e6, "must be a positive number of minutes");
+        double? minutes = values.Number(
+            "dist_env.timeout_minutes", value => value is > 0 and < 1e6, "must be a positive number of minutes");
         return new ParallelismOptions
         {
             CollectiveTimeout = minutes is double time ? TimeSpan.FromMinutes(time) : defaults.CollectiveTimeout,

@@ -11,7 +11,7 @@ internal sealed record RecipeFolders(string Recipe, string Working)
     /// <summary>The places in words, for an error.</summary>
     public string Describe(string path) => string.Join(" nor ", Candidates(path).Distinct());
 
-    /// <summary>Where a path that is written to lies.</summary>
+    /// <summary>The full path of a file or folder that is written.</summary>
     public string Output(string path) => Path.GetFullPath(path, Working);
 
     private IEnumerable<string> Candidates(string path) => [Path.GetFullPath(path, Recipe), Path.GetFullPath(path, Working)];

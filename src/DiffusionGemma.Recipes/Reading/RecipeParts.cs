@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What a recipe says, read and checked.</summary>
+/// <summary>The parts of a recipe, read and checked.</summary>
 internal sealed record RecipeParts
 {
     public required string Path { get; init; }

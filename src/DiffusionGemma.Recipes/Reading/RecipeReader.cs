@@ -108,7 +108,8 @@ internal sealed class RecipeReader
             return null;
         }
         if (_folders.Find(template) is { } file) return file;
-        _notices.Add($"{Key}: there is no '{template}', neither {_folders.Describe(template)}; the checkpoint's own chat template is used.");
+        _notices.Add(
+            $"{Key}: there is no '{template}', neither {_folders.Describe(template)}; the checkpoint's own chat template is used.");
         return null;
     }
 
@@ -133,7 +134,7 @@ internal sealed class RecipeReader
         return null;
     }
 
-    /// <summary>What the options themselves check.</summary>
+    /// <summary>Lets the options check themselves.</summary>
     private void CheckOptions(string checkpoint, FineTuneOptions options)
     {
         try

@@ -11,7 +11,7 @@ internal sealed class RecipeFolder : IDisposable
     {
         _folder = new TemporaryFolder(name);
         System.IO.File.WriteAllLines(Rows, Enumerable.Range(1, 12).Select(n =>
-            $$"""{"messages":[{"role":"user","content":"What is {{n}} plus {{n}}?"},{"role":"assistant","content":"It is {{n + n}}."}]}"""));
+            $$"""{"messages":[{"role":"user","content":"{{n}} plus {{n}}?"},{"role":"assistant","content":"It is {{n + n}}."}]}"""));
     }
 
     public string Path => _folder.Path;

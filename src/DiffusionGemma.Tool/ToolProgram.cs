@@ -13,16 +13,15 @@ internal static class ToolProgram
         // Read before the rest, so that errors of the command line itself come as it asks.
         bool isJson = arguments.TakeWhile(argument => argument != "--").Contains(CommonOptions.JsonName);
         var output = new ToolOutput(standardOutput, standardError, isJson, hasOutputTerminal, hasErrorTerminal);
-        using var interruption = new Interruption(output.Say);
-        RootCommand root = RootCommandFactory.Create(new CommandContext(output, interruption));
-        ParseResult parsed = root.Parse(arguments);
-        if (UsageErrors.Find(parsed) is { } wrong) return Fail(output, ExitCode.Usage, wrong);
+        using var interruption = new Interruption(output);
         var configuration = new InvocationConfiguration
         {
             Output = standardOutput, Error = standardError, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
         };
         try
         {
+            ParseResult parsed = RootCommandFactory.Create(new CommandContext(output, interruption)).Parse(arguments);
+            if (UsageErrors.Find(parsed) is { } wrong) return Fail(output, ExitCode.Usage, wrong);
             return await parsed.InvokeAsync(configuration, interruption.Token);
         }
         catch (OperationCanceledException)

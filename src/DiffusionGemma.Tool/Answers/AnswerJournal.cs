@@ -40,7 +40,8 @@ internal sealed class AnswerJournal : IDisposable
         }
         catch (IOException error) when (File.Exists(path))
         {
-            throw new ToolException(ExitCode.Data, $"{path} cannot be opened ({error.Message}): does another process answer into it?", error);
+            throw new ToolException(
+                ExitCode.Data, $"{path} cannot be opened ({error.Message}): does another process answer into it?", error);
         }
         var journal = new AnswerJournal(file, path);
         try
@@ -92,7 +93,8 @@ internal sealed class AnswerJournal : IDisposable
             }
             catch (JsonException error)
             {
-                throw new ToolException(ExitCode.Data, $"{_path}, line {ends.Count + 1}, is damaged ({error.Message}): --restart begins anew.", error);
+                throw new ToolException(
+                    ExitCode.Data, $"{_path}, line {ends.Count + 1}, is damaged ({error.Message}): --restart begins anew.", error);
             }
         }
 
@@ -126,7 +128,8 @@ internal sealed class AnswerJournal : IDisposable
         {
             string now = identity.GetValueOrDefault(name, "none"), then = begun.GetValueOrDefault(name, "none");
             if (now != then) throw new ToolException(
-                ExitCode.Usage, $"{_path} was begun with {name} {then}, and now it is {now}: give the same again, or --restart to begin anew.");
+                ExitCode.Usage,
+                $"{_path} was begun with {name} {then}, and now it is {now}: give the same again, or --restart to begin anew.");
         }
     }
 

@@ -43,7 +43,7 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
 
         long failed = 0;
         await AnswerTable.WriteAsync(settings.Output, settings.Rows.QuestionColumn ?? settings.Rows.MessagesColumn,
-            Table(rows, journal, total).Select(row =>
+            isMessages: settings.Rows.QuestionColumn is null, Table(rows, journal, total).Select(row =>
             {
                 failed += row.Answer.Error.Length > 0 ? 1 : 0;
                 return row;

@@ -15,22 +15,25 @@ internal static class AnswerTable
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    /// <param name="path">The file, .parquet or .jsonl. One that is there is replaced: the run was killed when it had written it and before its journal was
-    /// gone.</param>
+    /// <param name="path">
+    /// The file, .parquet or .jsonl. One that is there is replaced: the run was killed when it had written it and before its journal was
+    /// gone.
+    /// </param>
     /// <param name="asked">The name of the first column.</param>
+    /// <param name="isMessages">True where that column holds messages as JSON, false where it holds questions.</param>
     /// <param name="rows">The rows.</param>
-    public static async Task WriteAsync(string path, string asked, IEnumerable<TableRow> rows)
+    public static async Task WriteAsync(string path, string asked, bool isMessages, IEnumerable<TableRow> rows)
     {
         string temporary = path + ".part";
         if (DataFiles.IsParquet(path)) await WriteParquetAsync(temporary, asked, rows);
-        else await File.WriteAllLinesAsync(temporary, rows.Select(row => Line(asked, row)));
+        else await File.WriteAllLinesAsync(temporary, rows.Select(row => Line(asked, isMessages, row)));
         File.Move(temporary, path, overwrite: true);
     }
 
     /// <summary>A line of JSON; messages stay messages.</summary>
-    private static string Line(string asked, TableRow row)
+    private static string Line(string asked, bool isMessages, TableRow row)
     {
-        JsonNode? question = row.Asked is ['[' or '{', ..] ? JsonNode.Parse(row.Asked) : row.Asked is null ? null : JsonValue.Create(row.Asked);
+        JsonNode? question = row.Asked is null ? null : isMessages ? JsonNode.Parse(row.Asked) : JsonValue.Create(row.Asked);
         var line = new JsonObject { [asked] = question };
         line["response"] = row.Answer.Response;
         line["tokens_per_forward"] = row.Answer.TokensPerForward;

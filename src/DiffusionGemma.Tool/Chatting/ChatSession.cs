@@ -74,7 +74,8 @@ internal sealed class ChatSession(IChatClient client, ChatSettings settings, Too
         if (output.IsJson) Emit(answer, code);
         if (answer.Text.Length > 0) _history.AddMessages(answer);
         else _history.RemoveAt(_history.Count - 1);
-        output.Say(code != 0 ? answer.Text.Length > 0 ? "cancelled; what was committed is kept" : "cancelled" : Figures(answer, clock.Elapsed));
+        string cancelled = answer.Text.Length > 0 ? "cancelled; what was committed is kept" : "cancelled";
+        output.Say(code != 0 ? cancelled : Figures(answer, clock.Elapsed));
         return code;
     }
 

@@ -18,11 +18,11 @@ internal static class AnswerCommand
         Option<string> output = CommonOptions.Path("--output", "The answers: .parquet or .jsonl.", "FILE");
         Option<int?> batch = CommonOptions.Number("--batch-size", $"Prompts denoised together (default: {DefaultBatch}).", 1);
         var restart = new Option<bool>("--restart") { Description = "Throw away what a run that was stopped has answered." };
-        Option<torch.Device?> device = CommonOptions.Device;
         var command = new Command("answer", "Answers every row of a file into another; started again, it goes on where it was stopped.")
         {
-            name, input, output, batch, restart, device,
+            name, input, output, batch, restart,
         };
+        var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: false);
         command.SetAction(async (parsed, _) =>
@@ -31,7 +31,7 @@ internal static class AnswerCommand
             rows.MaxErrors = int.MaxValue;                          // a row that is no conversation is one of the output, with its reason
             var settings = new AnswerSettings(parsed.GetValue(input)!, parsed.GetValue(output)!, rows, generation.Read(parsed),
                 parsed.GetValue(batch) ?? DefaultBatch, parsed.GetValue(restart));
-            return await RunAsync(context, settings, parsed.GetValue(name)!, parsed.GetValue(device));
+            return await RunAsync(context, settings, parsed.GetValue(name)!, device.Read(parsed));
         });
         return command;
     }

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text;
 using Microsoft.ML;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -15,18 +14,19 @@ internal static class ChatCommand
         Option<string?> system = CommonOptions.Text("--system", "Instructions for the model.", "TEXT");
         Option<double?> temperature = CommonOptions.Real("--temperature", "Temperature of the draws (default: the model's schedule).", 0);
         Option<int?> pause = CommonOptions.Number("--pause", "Milliseconds to look at each draft.", 0);
-        Option<torch.Device?> device = CommonOptions.Device;
-        var command = new Command("chat", "Talks with a model and shows each canvas settle. Ctrl+C ends an answer, and at the prompt the chat.")
+        var command = new Command(
+            "chat", "Talks with a model and shows each canvas settle. Ctrl+C ends an answer, and at the prompt the chat.")
         {
-            name, prompt, system, temperature, pause, device,
+            name, prompt, system, temperature, pause,
         };
+        var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         command.SetAction(async (parsed, _) =>
         {
             Console.InputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
             GenerationOptions options = generation.Read(parsed);
             MLContext ml = LogLines.CreateContext(context.Output);
-            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, parsed.GetValue(device), context);
+            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, device.Read(parsed), context);
             using DiffusionGemmaChatClient client = Stage.Model(() => model.CreateChatClient(options));
             var settings = new ChatSettings(
                 parsed.GetValue(system), options.Seed ?? 0, (float?)parsed.GetValue(temperature), options.MaxNewTokens,

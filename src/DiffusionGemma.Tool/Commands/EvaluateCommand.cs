@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -14,20 +13,22 @@ internal static class EvaluateCommand
     public static Command Create(CommandContext context)
     {
         var name = new Argument<string>("MODEL") { Description = ModelReference.Help };
-        Option<string> data = CommonOptions.Path("--data", "Held-out rows: a file, pattern or folder of .jsonl or .parquet, or hf://datasets/...", "DATA");
+        Option<string> data = CommonOptions.Path(
+            "--data", "Held-out rows: a file, pattern or folder of .jsonl or .parquet, or hf://datasets/...", "DATA");
         Option<int?> rows = CommonOptions.Number("--rows", "The first so many rows (default: all).", 1);
         Option<string> match = CommonOptions.Choice("--match", "How answers are compared.", "number", "text", "pattern");
         Option<string?> pattern = CommonOptions.Text("--pattern", "The regular expression of --match pattern.", "REGEX");
         var ignoreCase = new Option<bool>("--ignore-case") { Description = "Upper and lower case are the same." };
         var noLoss = new Option<bool>("--no-loss") { Description = "Measure no losses." };
         var noAnswers = new Option<bool>("--no-answers") { Description = "Answer nothing: losses alone." };
-        Option<int?> length = CommonOptions.Number("--max-length", $"The most tokens of a row in losses, where the model does not say (default: {DefaultLength}).", 1);
+        Option<int?> length = CommonOptions.Number(
+            "--max-length", $"The most tokens of a row in losses, where the model does not say (default: {DefaultLength}).", 1);
         Option<int?> batch = CommonOptions.Number("--batch-size", $"Prompts denoised together (default: {DefaultBatch}).", 1);
-        Option<torch.Device?> device = CommonOptions.Device;
         var command = new Command("evaluate", "Measures a model on held-out rows: losses by noise level, and the answers that are right.")
         {
-            name, data, rows, match, pattern, ignoreCase, noLoss, noAnswers, length, batch, device,
+            name, data, rows, match, pattern, ignoreCase, noLoss, noAnswers, length, batch,
         };
+        var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: true);
         command.SetAction(async (parsed, cancellation) =>
@@ -44,7 +45,7 @@ internal static class EvaluateCommand
             MLContext ml = LogLines.CreateContext(context.Output);
             IDataView held = RowOptions.Load(ml, parsed.GetValue(data)!, columns.Read(parsed));
             if (parsed.GetValue(rows) is int most) held = ml.Data.TakeRows(held, most);
-            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, parsed.GetValue(device), context);
+            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, device.Read(parsed), context);
             if (!parsed.GetValue(noLoss))
                 Loss(context.Output, model.Answers.EvaluateLoss(model.Pack(held, parsed.GetValue(length) ?? DefaultLength)));
             AnswerOptions How(AnswerOptions own) => own with

@@ -15,8 +15,10 @@ internal static class InspectCommand
         {
             Description = "A recipe (.yaml), or data: a file, pattern or folder of .jsonl or .parquet, or hf://datasets/...",
         };
-        Option<string?> checkpoint = CommonOptions.Text("--checkpoint", "The checkpoint whose text rows become; a recipe names it.", "FOLDER|ID");
-        Option<int?> length = CommonOptions.Number("--max-length", $"The most tokens of a row (default: the recipe's, or {DefaultLength}).", 1);
+        Option<string?> checkpoint = CommonOptions.Text(
+            "--checkpoint", "The checkpoint whose text rows become; a recipe names it.", "FOLDER|ID");
+        Option<int?> length = CommonOptions.Number(
+            "--max-length", $"The most tokens of a row (default: the recipe's, or {DefaultLength}).", 1);
         Option<int?> rows = CommonOptions.Number("--rows", $"Rows that are shown (default: {DefaultRows}); figures are of all rows.", 0);
         var tokens = new Option<bool>("--tokens") { Description = "Each token on its own, without colour." };
         var command = new Command("inspect", "Shows rows as training sees them, what is supervised in colour, and counts all rows.")

@@ -12,7 +12,8 @@ internal static class MergeCommand
     {
         var name = new Argument<string>("MODEL") { Description = ModelReference.Help };
         Option<string> output = CommonOptions.Path("--output", "The Hugging Face folder that is written.", "FOLDER");
-        Option<double?> shard = CommonOptions.Real("--max-shard-gb", "Largest size of one file in GB (default: as the checkpoint has them).", 0.001);
+        Option<double?> shard = CommonOptions.Real(
+            "--max-shard-gb", "Largest size of one file in GB (default: as the checkpoint has them).", 0.001);
         var command = new Command("merge", "Writes a Hugging Face folder with a trained adapter in its weights: a model that needs none.")
         {
             name, output, shard,

@@ -12,7 +12,8 @@ internal static class PlanCommand
         Option<int?> devices = CommonOptions.Number("--devices", "Devices that share the work (default: 1).", 1);
         Option<int?> tokens = CommonOptions.Number("--tokens", "Tokens of the longest row (default: the recipe's limit).", 1);
         Option<int?> workers = CommonOptions.Number("--workers", "Micro-batches at once on a CPU (default: the recipe's, or 1).", 1);
-        Option<string> precision = CommonOptions.Choice("--precision", "What is computed in, unless the recipe says.", "float32", "bfloat16");
+        Option<string> precision = CommonOptions.Choice(
+            "--precision", "What is computed in, unless the recipe says.", "float32", "bfloat16");
         var command = new Command(
             "plan", "Computes the memory and the arithmetic of a recipe's run, before anything is loaded. Keys of the recipe may follow: "
                 + "--KEY VALUE.")
@@ -49,7 +50,7 @@ internal static class PlanCommand
     {
         string folder = checkpoint;
         if (HubRepository.IsId(checkpoint)) folder = Path.GetDirectoryName(await HubRepository.DownloadFileAsync(
-            HubId.Parse(checkpoint), "config.json", cancellation: context.Interruption.Token))!;
+            HubId.Parse(checkpoint), "config.json", DiffusionGemmaCheckpoints.Hub, cancellation: context.Interruption.Token))!;
         return Stage.Model(() => DiffusionGemmaConfig.Load(folder));
     }
 }

@@ -12,7 +12,8 @@ internal static class PrepareCommand
     {
         var name = new Argument<string>("DATASET") { Description = $"The data set: {Known}." };
         Option<string> split = CommonOptions.Choice("--split", "The part of it.", TrainSplit, TestSplit);
-        Option<string?> output = CommonOptions.Text("--output", $"The file that is written (default: {Gsm8k.TrainFileName} for train).", "FILE");
+        Option<string?> output = CommonOptions.Text(
+            "--output", $"The file that is written (default: {Gsm8k.TrainFileName} for train).", "FILE");
         var from = new Option<string[]>("--from")
         {
             Description = "Files with columns question and answer in place of those on the Hub.", HelpName = "FILE",

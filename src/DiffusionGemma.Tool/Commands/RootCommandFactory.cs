@@ -14,7 +14,7 @@ internal static class RootCommandFactory
 
     public static RootCommand Create(CommandContext context)
     {
-        var root = new RootCommand(Description);
+        var root = new RootCommand(Description) { HelpName = UsageErrors.RootName };
         root.Options.Add(CommonOptions.Json);
         root.Options.OfType<VersionOption>().Single().Action = new DescribeAction(context.Output);
         root.Add(PrepareCommand.Create(context));

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
 using Microsoft.ML;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -13,19 +12,19 @@ internal static class TrainCommand
     public static Command Create(CommandContext context)
     {
         Argument<string> path = RecipeArguments.Recipe;
-        Option<torch.Device?> device = CommonOptions.Device;
         Option<string?> report = CommonOptions.Text(
             "--report", $"Folder for curves, tables and TensorBoard events (default: {ReportFolder} in the recipe's folder).", "FOLDER");
         var silent = new Option<bool>("--no-report") { Description = "Write no curves, tables and events." };
         var command = new Command(
             "train", "Trains a recipe, and goes on with a run that was stopped. Keys of the recipe may follow, as in --optimizer.lr 1e-5.")
         {
-            path, device, report, silent,
+            path, report, silent,
         };
+        var device = new DeviceOption(command);
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction((parsed, cancellation) =>
         {
-            FineTuneRecipe recipe = RecipeArguments.Load(parsed.GetValue(path)!, parsed.UnmatchedTokens, parsed.GetValue(device));
+            FineTuneRecipe recipe = RecipeArguments.Load(parsed.GetValue(path)!, parsed.UnmatchedTokens, device.Read(parsed));
             if (parsed.GetValue(silent) && parsed.GetValue(report) is not null)
                 throw new ToolException(ExitCode.Usage, "--report and --no-report exclude each other: name one.");
             string? folder = parsed.GetValue(silent) ? null : parsed.GetValue(report) ?? Path.Combine(recipe.Folder, ReportFolder);
@@ -80,8 +79,8 @@ internal static class TrainCommand
         output.Result(string.Join('\n', files.Prepend(text)), new
         {
             Event = "trained", End = summary.End.ToString(), Steps = summary.History.Count, summary.Rows, summary.TrainedRows,
-            summary.CutRows, summary.LostRows, summary.UnansweredRows, summary.TrainedParameterCount, last?.Loss, Seconds = time.TotalSeconds,
-            run.ModelFile, run.AdapterFolder, run.WeightsFolder, Report = report,
+            summary.CutRows, summary.LostRows, summary.UnansweredRows, summary.TrainedParameterCount, last?.Loss,
+            Seconds = time.TotalSeconds, run.ModelFile, run.AdapterFolder, run.WeightsFolder, Report = report,
         });
     }
 

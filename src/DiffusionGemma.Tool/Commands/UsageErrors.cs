@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>Errors of a command line, with the nearest known names.</summary>
 internal static class UsageErrors
 {
-    private const string RootName = "diffusion-gemma";
+    public const string RootName = "diffusion-gemma";
 
     /// <summary>One line for each error, then where the command's help is; null where there is none.</summary>
     public static string? Find(ParseResult parsed)

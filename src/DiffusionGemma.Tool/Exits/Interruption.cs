@@ -7,12 +7,12 @@ internal sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource _source = new();
     private readonly List<PosixSignalRegistration> _signals = [];
-    private readonly Action<string> _tell;
+    private readonly ToolOutput _output;
 
-    /// <param name="tell">Shows what the first one does.</param>
-    public Interruption(Action<string> tell)
+    /// <param name="output">Shows what the first one does.</param>
+    public Interruption(ToolOutput output)
     {
-        _tell = tell;
+        _output = output;
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, Handle));
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, Handle));
     }
@@ -36,8 +36,12 @@ internal sealed class Interruption : IDisposable
     {
         context.Cancel = true;
         if (Handler?.Invoke() == true) return;
-        if (Handler is not null || _source.IsCancellationRequested) Environment.Exit(ExitCode.Cancelled);
-        _tell(Message);
+        if (Handler is not null || _source.IsCancellationRequested)
+        {
+            _output.RestoreTerminal();
+            AbruptExit.With(ExitCode.Cancelled);
+        }
+        _output.Say(Message);
         _source.Cancel();
     }
 }

@@ -3,12 +3,14 @@ namespace DiffusionGemma;
 /// <summary>Downloads from the Hub with their progress on standard error.</summary>
 internal static class Downloads
 {
-    /// <summary>A checkpoint's folder; one that is in the cache is not downloaded.</summary>
+    private static HubOptions? Options => DiffusionGemmaCheckpoints.Hub;
+
+    /// <summary>A checkpoint's folder; a commit that is in the cache is not asked for.</summary>
     /// <exception cref="HubException">The Hub does not give it.</exception>
     public static Task<string> CheckpointAsync(string id, CommandContext context) =>
-        HubRepository.TryFindCached(id, out string? folder) && HubRepository.IsId(id) && HubId.Parse(id).IsCommit
+        HubId.Parse(id).IsCommit && HubRepository.TryFindCached(id, out string? folder, Options)
             ? Task.FromResult(folder)
-            : RunAsync(id, context, progress => HubRepository.DownloadAsync(id, null, progress, context.Interruption.Token));
+            : RunAsync(id, context, progress => HubRepository.DownloadAsync(id, Options, progress, context.Interruption.Token));
 
     /// <summary>Files of a data set.</summary>
     /// <exception cref="ToolException">The Hub does not give them.</exception>
@@ -17,7 +19,7 @@ internal static class Downloads
         try
         {
             return await RunAsync(address, context,
-                progress => HubRepository.DownloadFilesAsync(HubPath.Parse(address), null, progress, context.Interruption.Token));
+                progress => HubRepository.DownloadFilesAsync(HubPath.Parse(address), Options, progress, context.Interruption.Token));
         }
         catch (HubException error)
         {

@@ -45,11 +45,15 @@ internal sealed record ModelReference(string? Zip, string? Checkpoint, string? A
             throw new ToolException(ExitCode.Checkpoint, $"{path} is not JSON ({error.Message}).", error);
         }
         if (string.IsNullOrEmpty(name))
-            throw new ToolException(ExitCode.Checkpoint, $"{path} names no base_model_name_or_path: write the checkpoint's folder or id there.");
+        {
+            throw new ToolException(
+                ExitCode.Checkpoint, $"{path} names no base_model_name_or_path: write the checkpoint's folder or id there.");
+        }
         if (HubRepository.IsId(name)) return await Downloads.CheckpointAsync(revision is null ? name : $"{name}@{revision}", context);
         if (Directory.Exists(name)) return name;
         throw new ToolException(ExitCode.Checkpoint,
-            $"{path}: the checkpoint {name}, which this adapter was trained on, is not there. Put it back, or correct base_model_name_or_path.");
+            $"{path}: the checkpoint {name}, which this adapter was trained on, is not there. Put it back, or correct "
+                + "base_model_name_or_path.");
     }
 
     private static string? Text(JsonElement config, string key) =>

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using TorchSharp;
 
 namespace DiffusionGemma;
 
@@ -12,23 +11,6 @@ internal static class CommonOptions
     public static Option<bool> Json => new(JsonName)
     {
         Description = "Results as JSON, one object a line on standard output; words go to standard error.", Recursive = true,
-    };
-
-    /// <summary>A device by its name.</summary>
-    public static Option<torch.Device?> Device => new("--device")
-    {
-        Description = "cpu, cuda, or cuda:N. By default the first CUDA device, or the CPU where there is none.",
-        HelpName = "DEVICE",
-        CustomParser = result =>
-        {
-            string name = result.Tokens[^1].Value;
-            if (name == "cpu") return torch.CPU;
-            if (name == "cuda") return torch.CUDA;
-            if (name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name[5..], out int index) && index >= 0)
-                return new torch.Device(DeviceType.CUDA, index);
-            result.AddError($"--device '{name}' is not a device: name cpu, cuda, or cuda:N.");
-            return null;
-        },
     };
 
     /// <summary>An option with a whole number.</summary>

@@ -33,7 +33,8 @@ internal static class DataFiles
     {
         string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? ".";
         if (!Directory.Exists(folder)) return $" There is no folder {folder} either.";
-        return NearestName.Hint(Path.GetFileName(path), Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).OfType<string>());
+        IEnumerable<string> names = Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).OfType<string>();
+        return NearestName.Hint(Path.GetFileName(path), names);
     }
 
     public static bool IsParquet(string path) => path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);

@@ -80,6 +80,14 @@ internal sealed class ToolOutput
         }
     }
 
+    /// <summary>Shows the cursor again, which a progress bar hides until it ends.</summary>
+    public void RestoreTerminal()
+    {
+        const string ShowCursor = "\u001b[?25h";
+        if (HasErrorTerminal) _error.WriteLine(ShowCursor);
+        else if (HasOutputTerminal) _out.WriteLine(ShowCursor);
+    }
+
     /// <summary>Formats numbers in the same way everywhere.</summary>
     public static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

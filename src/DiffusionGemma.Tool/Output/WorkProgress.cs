@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using Spectre.Console;
 
 namespace DiffusionGemma;
@@ -55,8 +54,8 @@ internal sealed class WorkProgress
         if (share < 1 && share - _lastShare < _shareBetweenLines) return;
         _lastShare = share;
         double made = done - _first, seconds = _clock.Elapsed.TotalSeconds;
-        string left = total > done && made > 0
-            ? string.Create(CultureInfo.InvariantCulture, $"  {TimeSpan.FromSeconds(seconds * (total - done) / made):hh\\:mm\\:ss} left") : "";
+        var time = TimeSpan.FromSeconds(made > 0 ? seconds * (total - done) / made : 0);
+        string left = time > TimeSpan.Zero ? ToolOutput.Text($"  {time:hh\\:mm\\:ss} left") : "";
         _output.Say(text + left);
     }
 }

@@ -1,13 +1,13 @@
 using System.Diagnostics;
-using System.Text;
 using System.Text.Json;
 using Parquet;
 using Parquet.Schema;
 
-namespace DiffusionGemma.Samples;
+namespace DiffusionGemma.Answers;
 
-/// <summary>The sample as a process of its own, killed as an operating system kills.</summary>
-public sealed class BatchAnswersTests : IDisposable
+/// <summary>A file of questions into one of answers, by a process that is killed as an operating system kills.</summary>
+[Collection(OneByOne.Name)]
+public sealed class AnswerTests : IDisposable
 {
     private const int Rows = 36, LeftOut = 5, TooLong = 11;
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
@@ -21,7 +21,7 @@ public sealed class BatchAnswersTests : IDisposable
         await WriteQuestions(_folder.File("in.parquet"));
         (int code, string said) = Run("whole.parquet");
         Assert.True(code == 0, said);
-        Assert.Contains($"{Rows} rows, 2 of them with an error", Unwrapped(said), StringComparison.Ordinal);
+        Assert.Contains($"{Rows} rows, 2 of them with an error", said, StringComparison.Ordinal);
         CheckAnswers(_folder.File("whole.parquet"));
 
         // Blocks of 8 rows. Killed when the journal is begun and one is written, and again when another is; then a line is torn, as a kill
@@ -33,21 +33,43 @@ public sealed class BatchAnswersTests : IDisposable
         int kept = (File.ReadAllLines(journal).Length - 1) / 8 * 8;
         Assert.True(kept >= 16);
         File.AppendAllText(journal, """{"Row":99,"Resp""");
-        (code, said) = Run("cut.parquet", "--max-new-tokens", "8");
-        Assert.Equal(1, code);
-        Assert.Contains("was begun with max-new-tokens 16, and now it is 8", Unwrapped(said), StringComparison.Ordinal);
+        (code, said) = Run("cut.parquet", "--seed", "8");
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains("was begun with seed the model's, and now it is 8", said, StringComparison.Ordinal);
         File.WriteAllText(_folder.File("cut.parquet"), "as it is where a kill fell between the output and the removal of the journal");
         (code, said) = Run("cut.parquet");
         Assert.True(code == 0, said);
-        Assert.Contains($"Going on after {kept} answers of an earlier run.", Unwrapped(said), StringComparison.Ordinal);
+        Assert.Contains($"Going on after {kept} answers of an earlier run.", said, StringComparison.Ordinal);
         Assert.Equal(File.ReadAllBytes(_folder.File("whole.parquet")), File.ReadAllBytes(_folder.File("cut.parquet")));
         Assert.Equal(["cut.parquet", "in.parquet", "whole.parquet"],
             Directory.EnumerateFiles(_folder.Path).Select(Path.GetFileName).Order());
 
         // What is done is not done again.
         (code, said) = Run("cut.parquet");
-        Assert.Equal(1, code);
-        Assert.Contains("is there already", Unwrapped(said), StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Usage, code);
+        Assert.Contains("is there already", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Lines_of_JSON_are_answered_in_their_order_and_those_that_cannot_be_have_a_reason()
+    {
+        string input = _folder.File("in.jsonl"), output = _folder.File("out.jsonl");
+        await File.WriteAllLinesAsync(input,
+        [
+            """{"messages":[{"role":"user","content":"What is 1 plus 2?"}]}""", """{"messages":3}""", "",
+            """{"messages":[{"role":"user","content":"What is 2 plus 2?"}]}""", "no JSON",
+        ]);
+        ToolRun run = await ToolRun.SucceedAsync(
+            "answer", Fixtures.Checkpoint("tiny-chat"), "--input", input, "--output", output, "--max-new-tokens", "16", "--device", "cpu",
+            "--json");
+
+        JsonElement written = Assert.Single(run.Events("written"));
+        Assert.Equal((4, 2), (written.GetProperty("rows").GetInt32(), written.GetProperty("failed").GetInt32()));
+        JsonElement[] lines = [.. File.ReadLines(output).Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.Equal([false, true, false, true], lines.Select(line => line.TryGetProperty("error", out _)));
+        Assert.Equal("What is 2 plus 2?", lines[2].GetProperty("messages")[0].GetProperty("content").GetString());
+        Assert.NotEmpty(lines[2].GetProperty("response").GetString()!);
+        Assert.False(File.Exists(output + ".journal"));
     }
 
     /// <summary>Every row of the input in its order, with the model's answer, or why there is none.</summary>
@@ -88,36 +110,20 @@ public sealed class BatchAnswersTests : IDisposable
         group.CompleteValidate();
     }
 
-    private Process Start(string output, params string[] more)
-    {
-        string built = Path.GetRelativePath(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.MLNet.Tests"), AppContext.BaseDirectory);
-        string program = Path.Combine(Fixtures.Root, "samples", "BatchAnswers", built, OperatingSystem.IsWindows() ? "BatchAnswers.exe"
-            : "BatchAnswers");
-        string[] arguments =
-        [
-            "--input", _folder.File("in.parquet"), "--output", _folder.File(output), "--question-column", "question", "--checkpoint",
-                Fixtures.Checkpoint("tiny-chat"),
-            "--batch-size", "2", "--max-new-tokens", "16", .. more,
-        ];
-        var start = new ProcessStartInfo(program, arguments)
-        {
-            RedirectStandardOutput = true, RedirectStandardError = true,
-            StandardOutputEncoding = Encoding.UTF8
-        };
-        start.Environment["OMP_NUM_THREADS"] = "1";
-        return Process.Start(start)!;
-    }
+    private string[] Command(string output, params string[] more) =>
+    [
+        "answer", Fixtures.Checkpoint("tiny-chat"), "--input", _folder.File("in.parquet"), "--output", _folder.File(output),
+        "--question-column", "question", "--batch-size", "2", "--max-new-tokens", "16", "--device", "cpu", .. more,
+    ];
 
     private (int Code, string Said) Run(string output, params string[] more)
     {
-        using Process process = Start(output, more);
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        string said = process.StandardOutput.ReadToEnd() + errors.Result;
-        Assert.True(process.WaitForExit(Longest));
-        return (process.ExitCode, said);
+        using var process = new ToolProcess(Command(output, more));
+        int code = process.Wait();
+        return (code, process.Said);
     }
 
-    /// <summary>Kills the sample when its journal has grown so many times.</summary>
+    /// <summary>Kills the tool when its journal has grown so many times.</summary>
     private void RunUntilGrown(string output, int times)
     {
         var journal = new FileInfo(_folder.File(output + ".journal"));
@@ -128,23 +134,16 @@ public sealed class BatchAnswersTests : IDisposable
         }
 
         long length = Length();
-        using Process process = Start(output);
-        process.OutputDataReceived += (_, _) => { };
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
+        using var process = new ToolProcess(Command(output));
         var clock = Stopwatch.StartNew();
         for (int grown = 0; grown < times; Thread.Sleep(2))
         {
-            Assert.False(process.HasExited, "The sample ended before it could be killed.");
+            Assert.False(process.HasExited, "The tool ended before it could be killed.");
             Assert.True(clock.Elapsed < Longest);
             if (Length() <= length) continue;
             length = Length();
             grown++;
         }
         process.Kill();
-        process.WaitForExit();
     }
-
-    /// <summary>The console wraps lines at its width.</summary>
-    private static string Unwrapped(string said) => said.ReplaceLineEndings(" ").Replace("  ", " ", StringComparison.Ordinal);
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// How a service's model is loaded and answers. All entries can be bound from configuration:
+/// Options of loading and answering for one model of the services. All entries can be bound from configuration:
 /// <c>options => configuration.GetSection("DiffusionGemma").Bind(options)</c>.
 /// </summary>
 public sealed class DiffusionGemmaServiceOptions

@@ -15,9 +15,10 @@ internal static class RequestBody
         // A page of another site can send text without asking first, JSON it cannot.
         if (!request.HasJsonContentType())
             throw new OpenAIError(StatusCodes.Status415UnsupportedMediaType, "The Content-Type is application/json.");
+        // Before the server's own limit is lowered: it then reads on for a while, so that a client that is still sending gets the answer.
+        if (request.ContentLength > maxBytes) throw TooLarge(maxBytes);
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = maxBytes;
-        if (request.ContentLength > maxBytes) throw TooLarge(maxBytes);
         try
         {
             return await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);

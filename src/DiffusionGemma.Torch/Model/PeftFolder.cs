@@ -137,7 +137,7 @@ internal static class PeftFolder
 
         public LoraPair? Pair(Pass pass, Linear linear)
         {
-            long[] shape = linear.Weight.shape;
+            long[] shape = linear.Weight.Shape;
             string name = ModuleName(pass, linear.Name);
             int rank = config.RankOf(name);
             return Matrices(name, name, [rank, shape[1]], [shape[0], rank], rank) is (Tensor a, Tensor b)
@@ -172,11 +172,11 @@ internal static class PeftFolder
             if (file.Tensors.Count == 0) throw new AdapterException($"{path} holds no tensors.");
         }
 
-        private ExpertStackLora? Stack(string wrapper, string name, Tensor weight)
+        private ExpertStackLora? Stack(string wrapper, string name, StoredWeight weight)
         {
-            long experts = weight.shape[0];
+            long experts = weight.Shape[0];
             int rank = config.RankOf(name);
-            (long outputs, long inputs) = _hasOlderStacks ? (weight.shape[2], weight.shape[1]) : (weight.shape[1], weight.shape[2]);
+            (long outputs, long inputs) = _hasOlderStacks ? (weight.Shape[2], weight.Shape[1]) : (weight.Shape[1], weight.Shape[2]);
             if (Matrices(wrapper, name, [experts * rank, inputs], [outputs, rank * experts], rank) is not (Tensor a, Tensor b)) return null;
             if (_hasOlderStacks) (a, b) = Transpose(a, b, (int)experts, rank);
             return new ExpertStackLora(a, b, (int)experts, config.ScaleOf(name));
@@ -202,12 +202,12 @@ internal static class PeftFolder
                 {
                     string module = ModuleName(pass, experts.Name);
                     (string? gateUp, string? down) = ExpertTargets.Wrappers(config.TargetParameters, module);
-                    foreach ((string? wrapper, Tensor weight) in new[] { (gateUp, experts.GateUp), (down, experts.Down) })
+                    foreach ((string? wrapper, StoredWeight weight) in new[] { (gateUp, experts.GateUp), (down, experts.Down) })
                     {
                         if (wrapper is null) continue;
                         if (!file.Tensors.TryGetValue($"{Outer}{module}{wrapper}.lora_A.weight", out TensorInfo? a) || a.Shape.Count != 2)
                             continue;
-                        if (a.Shape[1] != weight.shape[2] && a.Shape[1] == weight.shape[1]) return true;
+                        if (a.Shape[1] != weight.Shape[2] && a.Shape[1] == weight.Shape[1]) return true;
                     }
                 }
             return false;

@@ -11,7 +11,7 @@ internal static class BFloat16Units
     private static readonly string[] LimitsWithout = ["SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"];
 
     /// <summary>
-    /// Whether libtorch's bfloat16 products use such units. Without them it widens numbers one by one, at a tenth of a float32 product's
+    /// True where libtorch's bfloat16 products use such units. Without them libtorch widens numbers one by one, at a tenth of a float32 product's
     /// speed or less. Processors other than x86 were not measured: theirs count as having them.
     /// </summary>
     public static bool ServeLibTorch { get; } =

@@ -124,7 +124,7 @@ internal sealed unsafe partial class ManagedKernels
 
     private bool FitsProduct(Tensor a, Tensor b, Tensor y) => AreContiguous(a, b, y) && b.shape[^1] % vectors.Columns == 0;
 
-    /// <summary>Where each run of rows begins, and where the last ends.</summary>
+    /// <summary>Index at which each run of rows begins, and at which the last ends.</summary>
     private static long[] Starts(long[] counts)
     {
         long[] starts = new long[counts.Length + 1];

@@ -11,7 +11,7 @@ internal sealed unsafe partial class ManagedKernels(VectorKernels vectors)
 {
     private static float* Data(Tensor? tensor) => tensor is null ? null : (float*)NativeTensors.Data(tensor);
 
-    /// <summary>Whether these lie in memory without gaps.</summary>
+    /// <summary>True where these tensors lie in memory without gaps.</summary>
     private static bool AreContiguous(params ReadOnlySpan<Tensor?> tensors)
     {
         foreach (Tensor? tensor in tensors)
@@ -19,7 +19,7 @@ internal sealed unsafe partial class ManagedKernels(VectorKernels vectors)
         return true;
     }
 
-    /// <summary>Whether each is a matrix [N,F] whose rows, which may lie apart, are whole registers.</summary>
+    /// <summary>True where each is a matrix [N,F] whose rows, which may lie apart, are whole registers.</summary>
     private bool AreRows(params ReadOnlySpan<Tensor> tensors)
     {
         foreach (Tensor tensor in tensors)

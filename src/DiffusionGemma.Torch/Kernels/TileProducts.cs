@@ -22,7 +22,7 @@ internal static unsafe class TileProducts<L>
     /// <summary>Tiles that share b, from which on it is packed.</summary>
     private const long TilesWorthPacking = 2;
 
-    /// <summary>Rows of b of which there are so few that reading and writing y takes longer than the product.</summary>
+    /// <summary>Number of rows of b below which reading and writing y takes longer than the product.</summary>
     private const long FewRows = 64;
 
     /// <summary>The number that columns are a multiple of: those of a tile.</summary>
@@ -300,7 +300,7 @@ internal static unsafe class TileProducts<L>
         if (live > 5) Add(y += stride, a5, b5);
     }
 
-    /// <summary>Of tiles of eight.</summary>
+    /// <summary>The product in tiles of eight rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Four(
         float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)
@@ -330,7 +330,7 @@ internal static unsafe class TileProducts<L>
         if (live > 3) Add(y += stride, a3, b3);
     }
 
-    /// <summary>Of tiles of six.</summary>
+    /// <summary>The product in tiles of six rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Three(
         float* packed, nint count, float* b, nint bStride, float* y, nint stride, nint live, float* next, nint apart, nint every)

@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 /// <summary>Kernels on bare memory for registers of one width; <see cref="LanesKernels{L}"/> specialises them.</summary>
 internal abstract unsafe class VectorKernels
 {
-    /// <summary>Of every width that this processor has, the widest first. Empty where it has no fused multiply-add.</summary>
+    /// <summary>Kernels of every width that this processor has, the widest first. Empty where it has no fused multiply-add.</summary>
     public static IReadOnlyList<VectorKernels> Supported { get; } =
         [.. new VectorKernels?[] { Of<Lanes512>(), Of<Lanes256>(), Of<Lanes128>() }.OfType<VectorKernels>()];
 

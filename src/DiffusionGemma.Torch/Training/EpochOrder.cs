@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Which rows a step trains: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it
+/// Rows of each step: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it
 /// takes positions [b·G, (b+1)·G), and an incomplete last batch is dropped.
 /// </summary>
 internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool shuffle)

@@ -15,7 +15,7 @@ internal static partial class Kernels
     {
         if (IsWidened(weight)) return Linear(x, StoredRowsOf(weight), weight.shape[0]);
         if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
-        Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype);
+        Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype, device: x.device);
         if (Managed.TryLinear(x, weight, [x.numel() / weight.shape[1]], y)) return y;
         y.Dispose();
         return nn.functional.linear(x, weight);
@@ -81,7 +81,7 @@ internal static partial class Kernels
             if (Managed.TryAddOuter(dy, x, buffer)) return;
             if (x.shape[1] <= NarrowColumns)
             {
-                using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype), across = narrow.t();
+                using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype, device: CPU), across = narrow.t();
                 if (Managed.TryAddOuter(x, dy, narrow))
                 {
                     buffer.add_(across);

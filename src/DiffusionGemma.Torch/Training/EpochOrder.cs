@@ -20,8 +20,8 @@ internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool 
         if (!shuffle) return (epoch, [.. Enumerable.Range(start, globalBatchSize)]);
         if (epoch != _epoch)
         {
-            using var generator = new Generator(Seeds.Epoch(seed, epoch));
-            using Tensor order = randperm(rows, generator: generator);
+            using var generator = HostDraws.Generator(Seeds.Epoch(seed, epoch));
+            using Tensor order = HostDraws.Permutation(generator, rows);
             (_epoch, _order) = (epoch, order.data<long>().ToArray());
         }
         return (epoch, [.. _order.AsSpan(start, globalBatchSize).ToArray().Select(i => (int)i)]);

@@ -11,8 +11,8 @@ internal static class BFloat16Units
     private static readonly string[] LimitsWithout = ["SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"];
 
     /// <summary>
-    /// True where libtorch's bfloat16 products use such units. Without them libtorch widens numbers one by one, at a tenth of a float32 product's
-    /// speed or less. Processors other than x86 were not measured: theirs count as having them.
+    /// True where libtorch's bfloat16 products use such units. Without them libtorch widens numbers one by one, at a tenth of a float32
+    /// product's speed or less. Processors other than x86 were not measured: theirs count as having them.
     /// </summary>
     public static bool ServeLibTorch { get; } =
         !X86Base.IsSupported

@@ -27,7 +27,8 @@ public class ManagedProductsTests : TorchTest
             Tensor x = Numbers(counts.Sum(), inputs), weights = Numbers(counts.Length, outputs, inputs);
             if (stored) weights = weights.to(ScalarType.BFloat16);
             Tensor around = full(counts.Sum() + 2, outputs, 7f), y = around.narrow(0, 1, counts.Sum());
-            Assert.True(stored ? kernels.TryLinear(x, new BFloat16Rows(weights), outputs, rows, y) : kernels.TryLinear(x, weights, rows, y));
+            Assert.True(stored
+                ? kernels.TryLinear(x, new BFloat16Rows(weights), outputs, rows, y) : kernels.TryLinear(x, weights, rows, y));
             Assert.True(cat([around[0], around[-1]], 0).eq(7).all().item<bool>());                 // nothing is written beside y
             Tensor[] parts = x.split(rows, 0), results = y.split(rows, 0);
             for (int e = 0; e < counts.Length; e++)

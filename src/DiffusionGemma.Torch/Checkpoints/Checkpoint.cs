@@ -26,6 +26,9 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Weights that are stored quantised, by their names in an unquantised checkpoint; the others are plain tensors.</summary>
     public IReadOnlyDictionary<string, WeightLayout> Quantized { get; }
 
+    /// <summary>The dtype of the weights: config.json's or, where it states none, the embedding table's.</summary>
+    public ScalarType DType => Config.DType!.Value;
+
     /// <summary>Opens a folder and checks its weights against config.json; reads no weight.</summary>
     /// <exception cref="InvalidConfigurationException">config.json is missing or has a value that is not supported.</exception>
     /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or
@@ -39,7 +42,8 @@ internal sealed class Checkpoint : IDisposable
             IReadOnlyDictionary<string, long[]> expected = CheckpointLayout.Expected(config);
             QuantizedLayout quantized = QuantizedLayout.Find(folder, config.Quantization, weights, expected);
             Check(folder, expected.Where(weight => !quantized.Weights.ContainsKey(weight.Key)).ToDictionary(), weights, quantized.Tensors);
-            return new Checkpoint(folder, config, weights, quantized);
+            ScalarType stored = weights.Tensors.GetValueOrDefault(CheckpointLayout.Embedding)?.DType ?? ScalarType.BFloat16;
+            return new Checkpoint(folder, config with { DType = config.DType ?? stored }, weights, quantized);
         }
         catch
         {

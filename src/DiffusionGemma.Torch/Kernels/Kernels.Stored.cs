@@ -1,87 +1,59 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Products with weights that are stored in another form than they are computed in. No whole weight is ever widened.</summary>
 internal static partial class Kernels
 {
-    /// <summary>y = x Wᵀ.</summary>
-    /// <param name="x">[...,in], in the dtype that is computed in.</param>
+    /// <summary>y = x Wᵀ, computed in float32 (in float64 where x is) and rounded once.</summary>
+    /// <param name="x">[...,in], on the CPU.</param>
     /// <param name="weight">W [out,in].</param>
-    /// <returns>[...,out].</returns>
-    public static Tensor Linear(Tensor x, StoredWeight weight)
+    /// <param name="outputs">out.</param>
+    /// <returns>[...,out], in the dtype of <paramref name="x"/>.</returns>
+    public static Tensor Linear(Tensor x, IStoredRows weight, long outputs)
     {
-        if (weight.Tensor is { } same && same.dtype == x.dtype) return Linear(x, same);
         using var scope = NewDisposeScope();
-        Tensor rows = x.reshape(-1, x.shape[^1]), y = empty(rows.shape[0], weight.Shape[0], dtype: x.dtype, device: x.device);
-        LinearInto(rows, weight, y);
-        return y.view([.. x.shape[..^1], weight.Shape[0]]).MoveToOuterDisposeScope();
+        Tensor rows = x.reshape(-1, weight.Columns);
+        return GroupedLinear(rows, weight, outputs, [rows.shape[0]]).view([.. x.shape[..^1], outputs]).MoveToOuterDisposeScope();
     }
 
-    /// <summary>y = x Wᵀ into memory that is there already.</summary>
-    /// <param name="x">[N,in].</param>
-    /// <param name="weight">W [out,in].</param>
-    /// <param name="y">[N,out]; overwritten.</param>
-    public static void LinearInto(Tensor x, StoredWeight weight, Tensor y)
-    {
-        if (weight.Tensor is { } same && same.dtype == x.dtype) LinearInto(x, same, y);
-        else StoredLinearInto(x, weight, [x.shape[0]], y);
-    }
+    /// <summary>y = a B, computed in float32 (in float64 where a is) and rounded once.</summary>
+    /// <param name="a">[N,K], on the CPU.</param>
+    /// <param name="b">B [K,M].</param>
+    /// <returns>[N,M], in the dtype of <paramref name="a"/>.</returns>
+    public static Tensor MatMul(Tensor a, IStoredRows b) => GroupedMatMul(a, b, [a.shape[0]]);
 
-    /// <summary>a W.</summary>
-    /// <param name="a">[N,out].</param>
-    /// <param name="weight">W [out,in].</param>
-    /// <returns>[N,in].</returns>
-    public static Tensor MatMul(Tensor a, StoredWeight weight) =>
-        weight.Tensor is { } same && same.dtype == a.dtype ? MatMul(a, same) : StoredMatMul(a, weight, [a.shape[0]]);
-
-    /// <summary>y = x W_eᵀ for each expert's rows of x.</summary>
-    /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
-    /// <param name="weights">W [E,out,in].</param>
+    /// <summary>y = x W_eᵀ for each expert's rows of x, computed in float32 (in float64 where x is) and rounded once.</summary>
+    /// <param name="x">[N,in], on the CPU, the rows of one expert after those of the one before it.</param>
+    /// <param name="weights">W [E·out,in].</param>
+    /// <param name="outputs">out.</param>
     /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
-    /// <returns>[N,out].</returns>
-    public static Tensor GroupedLinear(Tensor x, StoredWeight weights, long[] counts)
+    /// <returns>[N,out], in the dtype of <paramref name="x"/>.</returns>
+    public static Tensor GroupedLinear(Tensor x, IStoredRows weights, long outputs, long[] counts)
     {
-        if (weights.Tensor is { } same && same.dtype == x.dtype) return GroupedLinear(x, same, counts);
-        Tensor y = empty(x.shape[0], weights.Shape[1], dtype: x.dtype, device: x.device);
-        StoredLinearInto(x, weights, counts, y);
-        return y;
+        using var scope = NewDisposeScope();
+        Tensor wide = Widened(x), y = empty(x.shape[0], outputs, dtype: wide.dtype);
+        if (!IsManaged(wide) || !Managed.TryLinear(wide, weights, outputs, counts, y))
+            LibTorchKernels.GroupedLinearInto(wide, weights, counts, y);
+        return y.to(x.dtype).MoveToOuterDisposeScope();
     }
 
-    /// <summary>y = a W_e for each expert's rows of a.</summary>
-    /// <param name="a">[N,out], the rows of one expert after those of the one before it.</param>
-    /// <param name="weights">W [E,out,in].</param>
+    /// <summary>y = a B_e for each expert's rows of a, computed in float32 (in float64 where a is) and rounded once.</summary>
+    /// <param name="a">[N,K], on the CPU, the rows of one expert after those of the one before it.</param>
+    /// <param name="b">B [E·K,M].</param>
     /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
-    /// <returns>[N,in].</returns>
-    public static Tensor GroupedMatMul(Tensor a, StoredWeight weights, long[] counts) =>
-        weights.Tensor is { } same && same.dtype == a.dtype ? GroupedMatMul(a, same, counts) : StoredMatMul(a, weights, counts);
-
-    /// <summary>The values of a stored matrix [rows,columns], computed in float32 and rounded once.</summary>
-    public static Tensor Dequantize(QuantizedMatrix matrix, ScalarType dtype) => StoredProducts.Widen(matrix, 0, matrix.Rows, dtype);
-
-    /// <summary>Rows of a stored weight [out,in], [ids] -> [n,in].</summary>
-    public static Tensor SelectRows(StoredWeight weight, Tensor ids, ScalarType dtype) =>
-        weight.Tensor is { } tensor ? tensor.index_select(0, ids).to(dtype) : StoredProducts.SelectRows(weight, ids, dtype);
-
-    private static void StoredLinearInto(Tensor x, StoredWeight weight, long[] counts, Tensor y)
+    /// <returns>[N,M], in the dtype of <paramref name="a"/>.</returns>
+    public static Tensor GroupedMatMul(Tensor a, IStoredRows b, long[] counts)
     {
-        if (IsManaged(x, y) && weight.Device.type == TorchSharp.DeviceType.CPU)
-        {
-            if (weight.Tensor is { dtype: ScalarType.BFloat16 } narrow && Managed.TryLinear(x, narrow, counts, y)) return;
-            if (weight.Tensor is null && Managed.TryStoredLinear(x, weight.Slices, counts, y)) return;
-        }
-        StoredProducts.LinearInto(x, weight, counts, y);
+        using var scope = NewDisposeScope();
+        Tensor wide = Widened(a), y = empty(a.shape[0], b.Columns, dtype: wide.dtype);
+        if (!IsManaged(wide) || !Managed.TryMatMul(wide, b, counts, y)) LibTorchKernels.GroupedMatMulInto(wide, b, counts, y);
+        return y.to(a.dtype).MoveToOuterDisposeScope();
     }
 
-    private static Tensor StoredMatMul(Tensor a, StoredWeight weight, long[] counts)
-    {
-        Tensor y = empty(a.shape[0], weight.Shape[^1], dtype: a.dtype, device: a.device);
-        if (IsManaged(a, y) && weight.Device.type == TorchSharp.DeviceType.CPU)
-        {
-            if (weight.Tensor is { dtype: ScalarType.BFloat16 } narrow && Managed.TryMatMul(a, narrow, counts, y)) return y;
-            if (weight.Tensor is null && Managed.TryStoredMatMul(a, weight.Slices, counts, y)) return y;
-        }
-        StoredProducts.MatMulInto(a, weight, counts, y);
-        return y;
-    }
+    /// <summary>Rows [N,K] in at least float32, contiguous.</summary>
+    private static Tensor Widened(Tensor rows) =>
+        rows.device_type == DeviceType.CPU
+            ? rows.to(rows.dtype.AtLeastFloat32()).contiguous()
+            : throw new ArgumentException($"Products with stored rows run on the CPU; these rows are on {rows.device}.", nameof(rows));
 }

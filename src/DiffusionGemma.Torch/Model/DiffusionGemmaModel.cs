@@ -52,6 +52,8 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <summary>Whether the folder itself, and not only what is held in memory, is quantised.</summary>
     internal bool HasQuantizedFolder => _checkpoint.Quantized.Count > 0;
 
+    internal Checkpoint Checkpoint => _checkpoint;
+
     /// <summary>Names of the tensors that differ from the checkpoint.</summary>
     internal HashSet<string> Changed { get; } = [];
 
@@ -64,10 +66,12 @@ public sealed class DiffusionGemmaModel : IDisposable
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
+        using IDisposable? trainable = InferenceMode.Leave();
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {
-            return Read(checkpoint, device ?? CPU, dtype ?? QuantizedWeights.ComputeType(checkpoint, device ?? CPU), new SingleRank(), ownsCheckpoint: true);
+            ScalarType computed = dtype ?? QuantizedWeights.ComputeType(checkpoint, device ?? CPU);
+            return Read(checkpoint, device ?? CPU, computed, new SingleRank(), ownsCheckpoint: true);
         }
         catch
         {

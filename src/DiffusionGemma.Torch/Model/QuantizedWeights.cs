@@ -8,7 +8,7 @@ internal static class QuantizedWeights
 {
     /// <summary>The dtype that a checkpoint's model computes in where none is asked for.</summary>
     public static ScalarType ComputeType(Checkpoint checkpoint, Device device) =>
-        checkpoint.Quantized.Count == 0 ? checkpoint.Config.DType
+        checkpoint.Quantized.Count == 0 ? checkpoint.DType
             : device.type == DeviceType.CPU ? ScalarType.Float32 : ScalarType.BFloat16;
 
     /// <summary>Returns true for weights whose products are computed from the stored form: projections and expert stacks.</summary>

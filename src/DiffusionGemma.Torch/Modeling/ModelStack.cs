@@ -21,7 +21,8 @@ internal sealed class ModelStack : IDisposable
         Quantized = weights.Where(weight => weight.Value.Tensor is null).ToDictionary();
         Embedding = weights[CheckpointLayout.Embedding];
         _finalNorm = Parameters[Prefix + "norm.weight"];
-        using (Tensor scale = tensor(Math.Sqrt(config.HiddenSize)).to(DType).to(ScalarType.Float64))
+        double exact = Math.Sqrt(config.HiddenSize);
+        using (Tensor scale = tensor(exact, ScalarType.Float64, CPU).to(DType).to(ScalarType.Float64))
             EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, DType, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
@@ -53,8 +54,11 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
-    /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
-    public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
+    /// <summary>Every projection that an adapter may change: the layers', their routers', then self-conditioning's.</summary>
+    public IEnumerable<Linear> Linears =>
+    [
+        .. Layers.SelectMany(layer => layer.Linears), .. Layers.Select(layer => layer.Router.Projection), .. SelfConditioning.Linears,
+    ];
 
     /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
@@ -166,7 +170,7 @@ internal sealed class ModelStack : IDisposable
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),
             new Router(
-                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
+                Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
             new Experts(prefix + "experts", _weights[prefix + "experts.gate_up_proj"], _weights[prefix + "experts.down_proj"], ExpertRanks),
             new LayerNorms(

@@ -58,6 +58,7 @@ internal sealed class QuantizedMatrix : IDisposable
     public unsafe QuantizedRows View() => new()
     {
         Elements = Elements,
+        Rows = Rows,
         Codes = (byte*)NativeTensors.Data(Codes),
         Stride = Codes.shape[1] * Codes.ElementSize,
         ScaleFormat = ScaleFormat,

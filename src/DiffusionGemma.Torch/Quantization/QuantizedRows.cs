@@ -7,6 +7,9 @@ internal readonly unsafe struct QuantizedRows
 {
     public ElementFormat Elements { get; init; }
 
+    /// <summary>Number of rows.</summary>
+    public long Rows { get; init; }
+
     public byte* Codes { get; init; }
 
     /// <summary>Bytes from a row of <see cref="Codes"/> to the next.</summary>

@@ -24,7 +24,9 @@ public class StoredProductsTests : TorchTest
             Assert.True(values.isfinite().all().item<bool>());
             Assert.Equal(0, Largest(Kernels.Dequantize(matrix, ScalarType.Float32), values));
             Assert.Equal(0, Largest(Kernels.Dequantize(matrix, ScalarType.BFloat16), values.to(ScalarType.BFloat16)));
-            Assert.Equal(0, Largest(StoredProducts.Widen(matrix, rows / 2, 3, ScalarType.Float32), values.narrow(0, rows / 2, 3)));
+            Assert.Equal(0, Largest(DeviceProducts.Widen(matrix, ScalarType.Float32), values));
+            Assert.Equal(0, Largest(
+                Some(StoredWeight.Quantized(matrix, matrix), rows - 2, 4), values[tensor(new long[] { rows - 2, rows - 1, 0, 1 })]));
         }
     }
 
@@ -43,15 +45,16 @@ public class StoredProductsTests : TorchTest
                 })];
                 Tensor x = randn(counts.Sum(), inputs, generator: _generator), dy = randn(counts.Sum(), 3 * outputs, generator: _generator);
                 Tensor y = full(counts.Sum(), 3 * outputs, 7f), dx = full(counts.Sum(), inputs, 7f);
-                Assert.True(kernels.TryStoredLinear(x, slices, counts, y));
-                Assert.True(kernels.TryStoredMatMul(dy, slices, counts, dx));
+                var stored = new QuantizedWeightRows(StoredWeight.QuantizedStack(slices));
+                Assert.True(kernels.TryLinear(x, stored, 3 * outputs, counts, y));
+                Assert.True(kernels.TryMatMul(dy, stored, counts, dx));
                 Near(slices, counts, x, y, dy, dx, inputs, 3 * outputs);
             }
     }
 
     [Theory]
     [MemberData(nameof(Forms))]
-    public void Products_by_libtorchs_operators_equal_those_with_the_values(string form)
+    public void Products_of_other_devices_equal_those_with_the_values(string form)
     {
         foreach ((long[] counts, long outputs, long inputs) in Cases())
             foreach (ScalarType dtype in new[] { ScalarType.Float32, ScalarType.Float64 })
@@ -61,9 +64,8 @@ public class StoredProductsTests : TorchTest
                 StoredWeight weight = StoredWeight.QuantizedStack(slices);
                 Tensor x = randn(counts.Sum(), inputs, generator: _generator).to(dtype);
                 Tensor dy = randn(counts.Sum(), outputs, generator: _generator).to(dtype);
-                Tensor y = empty(counts.Sum(), outputs, dtype: dtype), dx = empty(counts.Sum(), inputs, dtype: dtype);
-                StoredProducts.LinearInto(x, weight, counts, y);
-                StoredProducts.MatMulInto(dy, weight, counts, dx);
+                Tensor y = empty(counts.Sum(), outputs, dtype: dtype), dx = DeviceProducts.MatMul(dy, weight, counts);
+                DeviceProducts.LinearInto(x, weight, counts, y);
                 Near(slices, counts, x, y, dy, dx, inputs, outputs);
             }
     }
@@ -106,6 +108,14 @@ public class StoredProductsTests : TorchTest
             Assert.InRange(Largest(Kernels.Linear(x, (StoredWeight)narrow[1]), Kernels.Linear(x, wide[1])), 0, 1e-5);
             Assert.InRange(Largest(Kernels.MatMul(dy, (StoredWeight)narrow[1]), Kernels.MatMul(dy, wide[1])), 0, 1e-5);
         }
+    }
+
+    /// <summary>Rows of a weight of several matrices.</summary>
+    private static unsafe Tensor Some(StoredWeight weight, long first, long count)
+    {
+        Tensor rows = empty(count, weight.Shape[^1], dtype: ScalarType.Float32);
+        new QuantizedWeightRows(weight).Widen(first, count, (float*)NativeTensors.Data(rows));
+        return rows;
     }
 
     private static IEnumerable<(long[] Counts, long Outputs, long Inputs)> Cases() =>

@@ -6,7 +6,7 @@ using Microsoft.ML.Runtime;
 namespace DiffusionGemma;
 
 /// <summary>The parts of a DiffusionGemma pipeline: <c>mlContext.Transforms.DiffusionGemma</c>.</summary>
-public sealed class DiffusionGemmaCatalog
+public sealed partial class DiffusionGemmaCatalog
 {
     private readonly IHostEnvironment _environment;
 
@@ -279,7 +279,7 @@ public sealed class DiffusionGemmaCatalog
             ExceptionDispatchInfo.Throw(error.GetBaseException());
             throw;
         }
-        foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Parts(model).OfType<DiffusionGemmaTransformer>())
+        foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Answering(model))
             part.RequireCheckpoint();
         return model;
     }

@@ -62,7 +62,8 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
     }
 
     private sealed class Mapper(ChatTokenizingTransformer parent, DataViewSchema schema)
-        : RowMapper<EncodedRow>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
+        : RowMapper<EncodedRow>(parent, parent.Host, schema, [parent.Input],
+            [.. parent.Outputs.Select(output => output.Detached)])
     {
         protected override Func<EncodedRow> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
         {

@@ -1,0 +1,19 @@
+using System.Text.Json;
+
+namespace DiffusionGemma;
+
+/// <summary>How typed rows become conversations: as <c>gemma.Extract</c> and <c>gemma.Classify</c> ask for them.</summary>
+public sealed record TypedChatOptions
+{
+    /// <summary>The system message of every conversation; null: none.</summary>
+    public string? Instructions { get; init; }
+
+    /// <summary>True: the system message also holds the answer's schema (<see cref="ExtractionEstimator.Options.SchemaInPrompt"/>).</summary>
+    public bool SchemaInPrompt { get; init; }
+
+    /// <summary>How inputs and answers are serialised; null: <see cref="AnswerGrammar.Serializer"/>.</summary>
+    public JsonSerializerOptions? Serializer { get; init; }
+
+    /// <summary>Limits of the grammar that answers are checked with; null: the defaults.</summary>
+    public GrammarOptions? Grammar { get; init; }
+}

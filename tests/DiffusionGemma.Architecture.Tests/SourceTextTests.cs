@@ -3,7 +3,8 @@ using System.Text.RegularExpressions;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Rules of the source text that no analyser of the SDK checks: the length of lines (.editorconfig) and the order of usings.
+/// Rules of the source text that no analyser of the SDK checks: the length of lines (.editorconfig), the order of usings, the first word
+/// of a summary.
 /// </summary>
 public partial class SourceTextTests
 {
@@ -20,6 +21,14 @@ public partial class SourceTextTests
                       where line.Text.Length > MaxLength
                       select (FolderOf(file), $"{file}:{line.Number}: {line.Text.Length} characters"));
     }
+
+    /// <summary>A summary begins with a verb or a noun phrase: a question word leaves its reader to guess the noun.</summary>
+    [Fact]
+    public void No_summary_begins_with_a_question_word() =>
+        Violations.RequireNone(
+            "summaries", from file in SourceFiles()
+                         from Match match in QuestionSummary().Matches(File.ReadAllText(Path.Combine(Fixtures.Root, file)))
+                         select (FolderOf(file), $"{file}: {match.Value.Trim()}"));
 
     /// <summary>Namespaces first, those of System before others, then static usings, then aliases; each by name.</summary>
     [Fact]
@@ -49,6 +58,9 @@ public partial class SourceTextTests
 
     [GeneratedRegex(@"^using (?<static>static )?((?<alias>\w+) = )?(?<name>[^=(]+);$")]
     private static partial Regex Using();
+
+    [GeneratedRegex(@"<summary>\s*(///\s*)?(What|Whether|How|Where|When|Which|Of)\b.*")]
+    private static partial Regex QuestionSummary();
 
     private static IEnumerable<string> SourceFiles() => new[] { "src", "tests", "samples" }.SelectMany(top =>
         Directory.EnumerateFiles(Path.Combine(Fixtures.Root, top), "*.cs", SearchOption.AllDirectories)

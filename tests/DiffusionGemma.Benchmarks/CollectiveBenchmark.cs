@@ -50,7 +50,7 @@ internal static class CollectiveBenchmark
         return () => group.ReduceScatter(input, output);
     };
 
-    /// <summary>Of one collective, in the fastest of some trials of a few.</summary>
+    /// <summary>Time of one collective, in the fastest of some trials of a few.</summary>
     private static double Seconds(int ranks, long kibibytes, Func<IProcessGroup, Action> make)
     {
         // Short ones many times: on a busy machine few trials are left alone.

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma.Benchmarks;
 
 /// <summary>
-/// What a thread reaches in a second of processor time while so many do the same: products of the benchmark's shape, and memory beyond all
-/// caches. Other programs take none of that time.
+/// Work that a thread does in a second of processor time while so many do the same: products of the benchmark's shape, and memory beyond
+/// all caches. Other programs take none of that time.
 /// </summary>
 /// <param name="Flops">A second, of each thread.</param>
 /// <param name="MemoryBytes">A second, read and written, of each thread.</param>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>What a benchmark's process runs on, said on standard error: figures mean nothing without it.</summary>
+/// <summary>Prints the machine of a benchmark's process on standard error: figures mean nothing without it.</summary>
 internal static class Machine
 {
     public static void Note()

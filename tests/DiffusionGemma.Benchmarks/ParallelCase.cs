@@ -64,7 +64,7 @@ internal sealed record ParallelCase(string Kind, int Ranks, bool Quick, bool Flo
     }
 }
 
-/// <summary>What a case gave, of every step but the first.</summary>
+/// <summary>Figures of one case, of every step but the first.</summary>
 /// <param name="Seconds">Of each step.</param>
 /// <param name="Losses">Of each step.</param>
 /// <param name="CollectiveShare">The part of a rank's time that it is inside collectives, waiting for others included; the mean over

@@ -155,8 +155,9 @@ internal sealed partial class ReferenceAlgorithm : IDisposable
     private Tensor ExpertLoop(Tensor residual, Tensor x, string p)
     {
         (Tensor weights, Tensor indices) = new Router(
-            _weights[p + ".router.proj.weight"], _weights[p + ".router.scale"], _weights[p + ".router.per_expert_scale"],
-            _config.TopKExperts, _config.RmsNormEpsilon).Forward(residual);
+            new Linear(p + ".router.proj", _weights[p + ".router.proj.weight"]), _weights[p + ".router.scale"],
+            _weights[p + ".router.per_expert_scale"],
+            _config.TopKExperts, _config.RmsNormEpsilon).Forward(residual, new PassContext(Pass.Decoder));
         Tensor output = zeros_like(x);
         for (int e = 0; e < _config.NumExperts; e++)
         {

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace DiffusionGemma.Benchmarks;
 
-/// <summary>How time grows with the text, for lines without a space: ten times the text shall take about ten times as long.</summary>
+/// <summary>Growth of time with the text, for lines without a space: ten times the text shall take about ten times as long.</summary>
 internal static class TextLinearity
 {
     private const int Small = 1_000_000, Large = 10 * Small;

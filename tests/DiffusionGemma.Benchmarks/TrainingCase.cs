@@ -104,7 +104,7 @@ internal sealed record TrainingCase(
     }
 }
 
-/// <summary>What a case gave.</summary>
+/// <summary>Figures of one case.</summary>
 /// <param name="Seconds">Of the fastest step after the first: other programs only ever take time away.</param>
 /// <param name="ProcessorSeconds">Processor time of such a step: what the seconds would be on a machine that does nothing else, with one
 /// thread.</param>

@@ -14,7 +14,7 @@ internal sealed class ScriptedEngine(Func<GenerationRequest, IEnumerable<int[]>>
 
     public ConcurrentQueue<GenerationRequest> Requests { get; } = [];
 
-    /// <summary>How many canvases were finished, over all requests.</summary>
+    /// <summary>Number of finished canvases, over all requests.</summary>
     public int Canvases => _canvases;
 
     public bool IsDisposed { get; private set; }

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace DiffusionGemma;
 
-/// <summary>Where the tests' files are: below the repository's root, found from where the test assembly runs.</summary>
+/// <summary>Folders of the tests' files: below the repository's root, found from where the test assembly runs.</summary>
 internal static class Fixtures
 {
     public static string Root { get; } = FindRoot();

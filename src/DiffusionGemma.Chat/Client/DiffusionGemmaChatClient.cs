@@ -85,7 +85,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <param name="options">For all requests, where their own are null.</param>
     /// <param name="batchSize">Requests answered together.</param>
     /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
-    /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub.</param>
+    /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub; <see cref="LoraAdapter.Notices"/> of the model that
+    /// <c>GetService</c> returns names what of it has no effect.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace DiffusionGemma;
 
-/// <summary>How much of a snapshot is in the cache. No request is made.</summary>
+/// <summary>Part of a snapshot that is in the cache. No request is made.</summary>
 internal static partial class CachedSnapshot
 {
     /// <returns>True if no wanted file is missing, as far as a snapshot without a listing can show.</returns>

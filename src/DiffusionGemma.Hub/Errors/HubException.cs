@@ -12,7 +12,7 @@ public sealed class HubException : IOException
     /// <summary>The kind of failure.</summary>
     public HubError Error { get; }
 
-    /// <summary>How long the server asked to wait before the next request; null: it did not say.</summary>
+    /// <summary>Time that the server asked to wait before the next request; null: it did not say.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
     /// <summary>True for failures that may pass: no connection, too many requests, a failing server.</summary>

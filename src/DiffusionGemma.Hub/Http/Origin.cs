@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Where an address leads: the rules that keep a token and a download from going astray.</summary>
+/// <summary>Scheme, host and port of an address: the rules that keep a token and a download from going astray.</summary>
 internal static class Origin
 {
     /// <summary>True if scheme, host and port are the same: the token goes nowhere else.</summary>

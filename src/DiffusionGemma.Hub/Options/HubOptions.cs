@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Where the Hub and its cache are, and how files come from it. What is null is read from the variables of the Hub's Python client, at
-/// every call.
+/// Addresses of the Hub and its cache, and how files are downloaded. An option that is null is read from the variables of the Hub's
+/// Python client, at every call.
 /// </summary>
 public sealed record HubOptions
 {
@@ -36,13 +36,13 @@ public sealed record HubOptions
     /// <summary>Files that are downloaded at once.</summary>
     public int MaxConcurrentFiles { get; init; } = 8;
 
-    /// <summary>How often a request that failed for a passing reason is made again; a transfer that moves on counts from zero.</summary>
+    /// <summary>Number of times that a request is repeated after a passing failure; a transfer that moves on counts from zero.</summary>
     public int MaxRetries { get; init; } = 5;
 
     /// <summary>The longest wait that a server may ask for (<c>Retry-After</c>) before the download fails instead.</summary>
     public TimeSpan MaxRetryDelay { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>How long a server may be silent, before its answer or within it.</summary>
+    /// <summary>Time that a server may be silent, before its answer or within it.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>The clock of waits and rates.</summary>

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>How far a download is.</summary>
+/// <summary>Progress of a download.</summary>
 public sealed record HubProgress
 {
     /// <summary>Files that are whole.</summary>

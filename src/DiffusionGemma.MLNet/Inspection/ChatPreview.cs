@@ -38,7 +38,7 @@ public sealed record ChatPreview
     /// <summary>True where the conversation ends in the assistant's answer.</summary>
     public required bool IsAnswered { get; init; }
 
-    /// <summary>What training would miss in the row, as in <see cref="ChatColumns.RowNotes"/>.</summary>
+    /// <summary>Notes on what training would miss in the row, as in <see cref="ChatColumns.RowNotes"/>.</summary>
     public required IReadOnlyList<string> Notes { get; init; }
 
     /// <summary>True where training would use the row: it has an answer, and the cut leaves some of it.</summary>

@@ -29,7 +29,8 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
         LoraAdapter? adapter = null;
         try
         {
-            adapter = Adapter?.AsFolder(files => LoraAdapter.Load(files, model));
+            // Zips of earlier versions name no version of PEFT: their layout was the newer one's too.
+            adapter = Adapter?.AsFolder(files => LoraAdapter.Load(files, model, ExpertStackLayout.SincePeft0191));
             model.Adapter = adapter;
             return new LoadedModel(model, adapter);
         }

@@ -77,7 +77,7 @@ public sealed record ChatConversation
         }
         : null;
 
-    /// <summary>What the template sees, but for the special tokens and whether to add a generation prompt.</summary>
+    /// <summary>Variables that the template sees, but for the special tokens and add_generation_prompt.</summary>
     internal IEnumerable<KeyValuePair<string, object?>> TemplateVariables =>
         [new(ToolsKey, null), new("documents", null), .. _arguments, new(MessagesKey, _messages)];
 

@@ -17,6 +17,6 @@ public sealed record ChatTemplateReport
     /// <summary>True if the model is asked with another prompt than it is trained on.</summary>
     public bool PromptsDiffer => TrainedPrompt is not null && AskedPrompt is not null && TrainedPrompt != AskedPrompt;
 
-    /// <summary>What a user should know before training, a sentence or two each; usually none.</summary>
+    /// <summary>Warnings to read before training, a sentence or two each; usually none.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 }

@@ -20,7 +20,7 @@ public sealed record ChatTokenizerOptions
     /// </summary>
     public bool EscapeUserText { get; init; }
 
-    /// <summary>Whether the answer's reasoning is marked as the assistant's; <see cref="ReasoningTraining.Train"/> by default.</summary>
+    /// <summary>Treatment of the answer's reasoning in the assistant mask; <see cref="ReasoningTraining.Train"/> by default.</summary>
     public ReasoningTraining Reasoning { get; init; }
 
     /// <summary>

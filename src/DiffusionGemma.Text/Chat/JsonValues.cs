@@ -10,7 +10,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class JsonValues
 {
-    /// <summary>How deep a row may be nested. As in Python, the last of equal keys counts.</summary>
+    /// <summary>Depth to which a row may be nested. As in Python, the last of equal keys counts.</summary>
     public static readonly JsonDocumentOptions Reading = new() { MaxDepth = 128 };
 
     private const int MostDigits = 4300;        // Python's own limit

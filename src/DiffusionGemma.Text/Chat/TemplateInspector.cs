@@ -71,7 +71,7 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         return letter < text.Length ? new TextSpan(letter, letter + 1) : null;
     }
 
-    /// <summary>Where the two differ, from the beginning of the line before.</summary>
+    /// <summary>Place where the two differ, from the beginning of the line before.</summary>
     private static (string Trained, string Asked) Ends(string trained, string asked)
     {
         int common = trained.AsSpan().CommonPrefixLength(asked);

@@ -34,19 +34,21 @@ internal static partial class LoraTargets
     /// Builds a regular expression over transformers' module names that matches the adapted projections of both passes and nothing else:
     /// plain names would match the vision tower too.
     /// </summary>
-    /// <param name="adapted">Names of adapted projections, as in the checkpoint.</param>
+    /// <param name="adapted">Names of adapted projections, as in the checkpoint; of the vision part too.</param>
     /// <param name="modules">Names of all projections of the layers.</param>
     /// <param name="bothPasses">False: only the decoder's.</param>
     /// <returns>Null where nothing is adapted.</returns>
     public static string? PeftPattern(IReadOnlyList<string> adapted, IReadOnlyList<string> modules, bool bothPasses)
     {
-        string[] own = [.. adapted.Where(IsDecoderOnly)], layers = [.. adapted.Except(own)];
+        string[] own = [.. adapted.Where(IsDecoderOnly)];
+        string[] vision = [.. adapted.Where(CheckpointLayout.IsVision)], layers = [.. adapted.Except(own).Except(vision)];
         string[] patterns =
         [
             .. layers.Length == 0 ? Array.Empty<string>() : [LayersPattern(layers, modules, bothPasses)],
             .. own.Length == 0
                 ? Array.Empty<string>()
                 : [$@".*decoder\.({string.Join('|', own.Select(m => Regex.Escape(m[Decoder.Length..])))})$"],
+            .. vision.Length == 0 ? Array.Empty<string>() : [string.Join('|', vision.Select(Regex.Escape))],
         ];
         return patterns.Length switch { 0 => null, 1 => patterns[0], _ => $"({string.Join('|', patterns)})" };
     }

@@ -22,6 +22,9 @@ internal sealed class Checkpoint : IDisposable
 
     public SafetensorsFile Weights { get; }
 
+    /// <summary>The dtype of the weights: config.json's or, where it states none, the embedding table's.</summary>
+    public ScalarType DType => Config.DType!.Value;
+
     /// <summary>Opens a folder and checks its weights against config.json; reads no weight.</summary>
     /// <exception cref="InvalidConfigurationException">config.json is missing or has a value that is not supported.</exception>
     /// <exception cref="CheckpointException">A weight file is broken, or a tensor is missing, unknown, or of another shape or
@@ -33,7 +36,8 @@ internal sealed class Checkpoint : IDisposable
         try
         {
             Check(folder, CheckpointLayout.Expected(config), weights);
-            return new Checkpoint(folder, config, weights);
+            return new Checkpoint(
+                folder, config with { DType = config.DType ?? weights.Tensors[CheckpointLayout.Embedding].DType }, weights);
         }
         catch
         {

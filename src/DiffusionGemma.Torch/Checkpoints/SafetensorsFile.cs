@@ -85,7 +85,7 @@ public sealed class SafetensorsFile : IDisposable
         TensorInfo info = Info(name);
         ScalarType target = dtype ?? info.DType;
         Device place = device ?? CPU;
-        Tensor mapped = info.Length == 0 ? empty([.. info.Shape], info.DType) : Map(info), view = part is null ? mapped : part(mapped);
+        Tensor mapped = info.Length == 0 ? empty([.. info.Shape], info.DType, CPU) : Map(info), view = part is null ? mapped : part(mapped);
         Tensor read = view.to(target, place, copy: true).contiguous().MoveToOuterDisposeScope();
         _files[Path.GetFileName(info.File)].ReleasePages(info.Offset, info.Length);
         return read;
@@ -126,7 +126,7 @@ public sealed class SafetensorsFile : IDisposable
         byte* bytes = Bytes(info.Name);
         if ((nuint)bytes % (nuint)SafetensorsDTypes.Size(info.DType) == 0)
             return NativeTensors.FromMemory(bytes, [.. info.Shape], info.DType);
-        Tensor copy = empty([.. info.Shape], info.DType);
+        Tensor copy = empty([.. info.Shape], info.DType, CPU);
         Buffer.MemoryCopy(bytes, NativeTensors.Data(copy), info.Length, info.Length);
         return copy;
     }

@@ -61,6 +61,7 @@ internal static class SafetensorsHeader
 
     private static Dictionary<string, string> ReadMetadata(JsonElement value, string path)
     {
+        if (value.ValueKind == JsonValueKind.Null) return [];                                    // as the official reader takes it
         if (value.ValueKind != JsonValueKind.Object || value.EnumerateObject().Any(pair => pair.Value.ValueKind != JsonValueKind.String))
             throw new CheckpointException(path, $"has a {MetadataKey} that is not an object of strings.");
         return value.EnumerateObject().ToDictionary(pair => pair.Name, pair => pair.Value.GetString()!);
@@ -79,7 +80,9 @@ internal static class SafetensorsHeader
             throw new CheckpointException(path, name, $"has {shape.Length} dimensions; supported are {MaximumRank}.");
         if (ReadIntegers(name, entry, "data_offsets", path) is not [var begin, var end] || begin > end)
             throw new CheckpointException(path, name, "has data_offsets that are not a begin and an end.");
-        if (ByteLength(shape, SafetensorsDTypes.Size(dtype)) is not long length || length != end - begin)
+        if (ByteLength(shape, SafetensorsDTypes.Size(dtype)) is not long length)
+            throw new CheckpointException(path, name, $"has shape [{string.Join(", ", shape)}], whose product exceeds 63 bits.");
+        if (length != end - begin)
             throw new CheckpointException(
                 path, name,
                 $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not match its {end - begin} bytes.");
@@ -99,15 +102,16 @@ internal static class SafetensorsHeader
         return numbers;
     }
 
-    /// <summary>Returns the number of bytes, or null if it exceeds 63 bits.</summary>
+    /// <summary>
+    /// Returns the number of bytes, or null if it exceeds 63 bits. Dimensions of an empty tensor count too: its strides are their products.
+    /// </summary>
     private static long? ByteLength(long[] shape, int size)
     {
-        if (shape.Contains(0)) return 0;
         Int128 length = size;
         foreach (long dimension in shape)
-            if ((length *= dimension) > long.MaxValue)
+            if ((length *= Math.Max(dimension, 1)) > long.MaxValue)
                 return null;
-        return (long)length;
+        return shape.Contains(0) ? 0 : (long)length;
     }
 
     /// <summary>

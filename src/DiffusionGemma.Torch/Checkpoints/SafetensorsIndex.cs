@@ -13,8 +13,7 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
     {
         try
         {
-            var options = new JsonDocumentOptions { AllowDuplicateProperties = false };
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path), options);
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out JsonElement map)
                 || map.ValueKind != JsonValueKind.Object
@@ -26,13 +25,13 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
                 string file = pair.Value.GetString()!;
                 if (!IsPlainName(file))
                     throw new CheckpointException(path, pair.Name, $"is assigned to \"{file}\"; only files of the same folder are read.");
-                files.Add(pair.Name, file);
+                files[pair.Name] = file;                                     // of equal names the last counts, as in Python
             }
             if (files.Count == 0) throw new CheckpointException(path, "has an empty weight_map.");
             bool hasMetadata = document.RootElement.TryGetProperty("metadata", out JsonElement metadata);
             return new SafetensorsIndex(files, hasMetadata ? metadata.Clone() : default);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             throw new CheckpointException(path, $"is not valid JSON: {e.Message} Fetch or copy it again.", e);
         }

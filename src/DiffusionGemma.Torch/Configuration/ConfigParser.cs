@@ -17,12 +17,12 @@ internal static class ConfigParser
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            using JsonDocument document = JsonDocument.Parse(json);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new InvalidConfigurationException(source, null, "is not a JSON object.");
             return Read(new ConfigSection(document.RootElement, source), source);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)      // the latter: a string of invalid Unicode
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)   // a text that is not Unicode
         {
             throw new InvalidConfigurationException(source, null, $"is not valid JSON: {e.Message}", e);
         }
@@ -216,16 +216,20 @@ internal static class ConfigParser
     private static int CheckId(ConfigSection section, string option, int id, int vocabulary) =>
         id >= 0 && id < vocabulary ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens.");
 
-    private static ScalarType ReadDType(ConfigSection root)
+    /// <summary>Reads the dtype; null where the file leaves it to the weights: absent, null, or "auto".</summary>
+    private static ScalarType? ReadDType(ConfigSection root)
     {
         string option = !root.Has("dtype") && root.Has("torch_dtype") ? "torch_dtype" : "dtype";   // torch_dtype before transformers 5
-        return root.String(option) switch
+        if (!root.Has(option)) return null;
+        string name = root.String(option);
+        return (name.StartsWith("torch.", StringComparison.Ordinal) ? name["torch.".Length..] : name) switch
         {
             "bfloat16" => ScalarType.BFloat16,
             "float16" => ScalarType.Float16,
             "float32" => ScalarType.Float32,
             "float64" => ScalarType.Float64,
-            var name => throw root.Error(option, $"is \"{name}\"; only bfloat16, float16, float32 and float64 are supported."),
+            "auto" => null,
+            _ => throw root.Error(option, $"is \"{name}\"; only bfloat16, float16, float32 and float64 are supported."),
         };
     }
 }

@@ -5,7 +5,8 @@ namespace DiffusionGemma;
 /// <summary>One object of a config.json, read option by option; errors name the option by its path in the file.</summary>
 internal readonly struct ConfigSection(JsonElement element, string source, string path = "")
 {
-    public IEnumerable<string> Names => element.EnumerateObject().Select(option => option.Name);
+    /// <summary>The options, each once: of equal keys the last counts, as in Python.</summary>
+    public IEnumerable<string> Names => element.EnumerateObject().Select(option => option.Name).Distinct();
 
     public InvalidConfigurationException Error(string option, string problem) => new(source, path + option, problem);
 

@@ -90,8 +90,11 @@ public sealed record DiffusionGemmaConfig
     /// <summary>Id of the token for a piece of an image; null if the config has none.</summary>
     public int? ImageTokenId { get; internal init; }
 
-    /// <summary>The dtype of the stored weights by the config.</summary>
-    public ScalarType DType { get; internal init; }
+    /// <summary>
+    /// The dtype of the stored weights by the config. Null where it leaves that to the weights (absent, null or "auto"); the config of a
+    /// loaded model then has the embedding table's.
+    /// </summary>
+    public ScalarType? DType { get; internal init; }
 
     /// <summary>The rotary embedding of each kind of layer.</summary>
     public IReadOnlyDictionary<AttentionKind, RopeParameters> RopeParameters { get; internal init; } =

@@ -27,17 +27,17 @@ internal static class ExampleDraws
         using var scope = NewDisposeScope();
 
         int length = example.InputIds.Length, padded = example.PaddedLength;
-        using var corruption = new Generator(Seeds.Corruption(seed, step, index, globalBatchSize));
-        Tensor t = rand(1, 1, generator: corruption) * (1 - noiseFloor) + noiseFloor;
-        bool[] hit = (rand(1, padded, generator: corruption) < t).data<bool>().ToArray();
-        long[] noise = randint(0, vocabularySize, [1, padded], generator: corruption).data<long>().ToArray();
+        using var corruption = HostDraws.Generator(Seeds.Corruption(seed, step, index, globalBatchSize));
+        Tensor t = HostDraws.Uniforms(corruption, 1, 1) * (1 - noiseFloor) + noiseFloor;
+        bool[] hit = (HostDraws.Uniforms(corruption, 1, padded) < t).data<bool>().ToArray();
+        long[] noise = HostDraws.Integers(corruption, vocabularySize, 1, padded).data<long>().ToArray();
         var corrupted = new int[length];
         for (int i = 0; i < length; i++)
             corrupted[i] = hit[i] && example.LossMask[i] ? (int)noise[i] : example.InputIds[i];
 
-        using var blocks = new Generator(Seeds.Canvas(seed, step, index));
-        int block = (int)(rand(1, generator: blocks) * example.CanvasCount(canvasLength)).floor().item<float>();
-        using var coins = new Generator(Seeds.SelfConditioning(seed, step, index));
-        return new ExampleDraw(corrupted, block, rand(1, generator: coins).item<float>() < (float)selfConditioningProbability);
+        using var blocks = HostDraws.Generator(Seeds.Canvas(seed, step, index));
+        int block = (int)(HostDraws.Uniforms(blocks, 1) * example.CanvasCount(canvasLength)).floor().item<float>();
+        using var coins = HostDraws.Generator(Seeds.SelfConditioning(seed, step, index));
+        return new ExampleDraw(corrupted, block, HostDraws.Uniforms(coins, 1).item<float>() < (float)selfConditioningProbability);
     }
 }

@@ -35,7 +35,7 @@ internal sealed class GenerationConfigFile
         if (!File.Exists(_path)) return;
         try
         {
-            _root = JsonNode.Parse(File.ReadAllText(_path)) as JsonObject ?? throw new JsonException("not an object");
+            _root = PythonJson.ReadObject(File.ReadAllText(_path));
         }
         catch (JsonException e)
         {

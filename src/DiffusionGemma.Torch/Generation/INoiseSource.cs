@@ -27,5 +27,5 @@ public interface INoiseSource
     /// <param name="rows">Rows of the batch.</param>
     /// <param name="canvasLength">C.</param>
     /// <returns>[rows,C] float64, in [0,1). The default draws from PyTorch's global generator.</returns>
-    Tensor Uniforms(int rows, int canvasLength) => rand(rows, canvasLength, dtype: ScalarType.Float64);
+    Tensor Uniforms(int rows, int canvasLength) => rand(rows, canvasLength, dtype: ScalarType.Float64, device: CPU);
 }

@@ -8,19 +8,19 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class RowNoise(int[] prompt, long seed) : IDisposable
 {
-    private readonly Generator _generator = new(HashSeed(prompt, seed));
+    private readonly Generator _generator = new(HashSeed(prompt, seed), CPU);
 
     /// <summary>Draws uniformly random tokens below <paramref name="vocabularySize"/>.</summary>
     public int[] Canvas(int length, int vocabularySize)
     {
-        using Tensor drawn = randint(0, vocabularySize, [length], generator: _generator);
+        using Tensor drawn = HostDraws.Integers(_generator, vocabularySize, length);
         return Array.ConvertAll(drawn.data<long>().ToArray(), id => (int)id);
     }
 
     /// <summary>Draws uniform numbers in [0,1), one a position.</summary>
     public double[] Uniforms(int length)
     {
-        using Tensor drawn = rand(length, dtype: ScalarType.Float64, generator: _generator);
+        using Tensor drawn = rand(length, dtype: ScalarType.Float64, device: CPU, generator: _generator);
         return drawn.data<double>().ToArray();
     }
 

@@ -146,7 +146,7 @@ public sealed class AnswerGrammar
     internal bool IsSame(AnswerGrammar other) =>
         ReferenceEquals(this, other) || (Kind, Source, _thought, _options) == (other.Kind, other.Source, other._thought, other._options);
 
-    /// <summary>Whether a text is an answer of the language.</summary>
+    /// <summary>Tests a text for being an answer of the language.</summary>
     public bool Accepts(string text) => Automaton.Accepts(text);
 
     private static AnswerGrammar Compiled(GrammarKind kind, string source, Language language, GrammarOptions options)

@@ -34,13 +34,13 @@ internal sealed class ByteAutomaton
 
     public int Symbols => Bytes + SpecialTokens.Count;
 
-    /// <summary>Whether the language has no string at all.</summary>
+    /// <summary>True where the language has no string at all.</summary>
     public bool IsEmpty => States == 0;
 
     /// <summary>The state after a symbol, -1 where there is none.</summary>
     public int Next(int state, int symbol) => _next[state * Symbols + symbol];
 
-    /// <summary>Whether a text is in the language.</summary>
+    /// <summary>Tests a text for being in the language.</summary>
     public bool Accepts(string text) => Accepts(Encoding.UTF8.GetBytes(text));
 
     public bool Accepts(ReadOnlySpan<byte> text)

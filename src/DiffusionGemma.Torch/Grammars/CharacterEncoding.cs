@@ -17,7 +17,7 @@ internal static class CharacterEncoding
     /// </summary>
     /// <param name="language">Over characters.</param>
     /// <param name="withControls">
-    /// Whether control characters that have no short escape are written as \u00XX; false: they are left out, which saves half of the
+    /// True: control characters that have no short escape are written as \u00XX; false: they are left out, which saves half of the
     /// states.
     /// </param>
     public static Language JsonString(Language language, bool withControls) => Rewrite(language, set => JsonCharacters(set, withControls));

@@ -103,7 +103,7 @@ internal static class DecimalLanguages
         return new Language.Sequence([new Language.Repeat(any, 0, null), NonZeroDigit, new Language.Repeat(any, 0, null)]);
     }
 
-    /// <summary>Of canonical numbers from zero up, those of at least a bound from zero up.</summary>
+    /// <summary>Canonical numbers from zero up that are at least a bound from zero up.</summary>
     private static Language AtLeast(decimal bound, bool isExcluded)
     {
         (BigInteger whole, string fraction) = Parts(bound);
@@ -123,7 +123,7 @@ internal static class DecimalLanguages
         return new Language.Choice(options);
     }
 
-    /// <summary>Of canonical numbers from zero up, those of at most a bound from zero up.</summary>
+    /// <summary>Canonical numbers from zero up that are at most a bound from zero up.</summary>
     private static Language AtMost(decimal bound, bool isExcluded)
     {
         (BigInteger whole, string fraction) = Parts(bound);

@@ -15,7 +15,7 @@ internal sealed class GrammarStep<T>
     /// <summary>Probabilities that self-conditioning shows the decoder are at least this.</summary>
     public const double Floor = 1e-30;
 
-    /// <summary>Where more than one in so many of the grammar's tokens may be drawn, looking at all is faster than sorting those.</summary>
+    /// <summary>Share of drawable tokens, one in so many, above which looking at all of them is faster than sorting those.</summary>
     private const int SortWorth = 16;
 
     private readonly TokenAutomaton _automaton;

@@ -14,7 +14,7 @@ internal static unsafe class OpenMp
     /// </summary>
     private static readonly delegate* unmanaged<delegate* unmanaged<nint, void>, nint, uint, uint, void> ParallelRegion = Find();
 
-    /// <summary>Whether the runtime was found; otherwise .NET's thread pool does the work.</summary>
+    /// <summary>True where the runtime was found; otherwise .NET's thread pool does the work.</summary>
     public static bool IsFound => ParallelRegion != null;
 
     /// <summary>

@@ -10,14 +10,14 @@ namespace DiffusionGemma;
 internal unsafe interface ILanes<T>
     where T : struct, ILanes<T>
 {
-    /// <summary>Whether this processor has such registers and fused multiply-add on them.</summary>
+    /// <summary>True where this processor has such registers and fused multiply-add on them.</summary>
     static abstract bool IsSupported { get; }
 
     /// <summary>Numbers of a register.</summary>
     static abstract int Count { get; }
 
     /// <summary>
-    /// Whether there are 32 registers, of which a product's tile takes eight rows of two; of 16 it takes six rows of two.
+    /// True where there are 32 registers: a product's tile then takes eight rows of two registers, of 16 registers six rows of two.
     /// </summary>
     static abstract bool HasManyRegisters { get; }
 
@@ -40,14 +40,11 @@ internal unsafe interface ILanes<T>
     /// <summary>a · 2ⁿ, rounded once, for integers n of at most 151 either way.</summary>
     static abstract T Scale(T a, T n);
 
-    /// <summary>Of each lane, <paramref name="then"/> where a > b, else <paramref name="otherwise"/>.</summary>
+    /// <summary>Selects in each lane <paramref name="then"/> where a > b, else <paramref name="otherwise"/>.</summary>
     static abstract T WhereGreater(T a, T b, T then, T otherwise);
 
     /// <summary>The sums over the lanes of four registers.</summary>
     static abstract Vector128<float> Sums(T a, T b, T c, T d);
-
-    /// <summary>bfloat16 numbers, each the upper sixteen bits of a float32.</summary>
-    static abstract T LoadBFloat16(ushort* address);
 
     void Store(float* address);
 

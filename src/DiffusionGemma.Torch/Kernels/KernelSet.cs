@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>Which implementations <see cref="Kernels"/> may use.</summary>
+/// <summary>The implementations that <see cref="Kernels"/> may use.</summary>
 internal enum KernelSet
 {
     /// <summary>This library's vector kernels where sizes and strides fit them, libtorch's operators elsewhere.</summary>

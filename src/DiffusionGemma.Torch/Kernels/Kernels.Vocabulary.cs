@@ -17,7 +17,7 @@ internal static partial class Kernels
     {
         using var scope = NewDisposeScope();
         if (IsManaged(z) && Managed.TryCappedCrossEntropy(z, targets, cap, withGradient) is { } all)
-            return tensor(all, ScalarType.Float64).MoveToOuterDisposeScope();
+            return tensor(all, ScalarType.Float64, CPU).MoveToOuterDisposeScope();
         // bfloat16 logits are widened a few rows at a time, so that they stay in the cache between the kernel's passes.
         long rows = LibTorchKernels.RowsInCache(z);
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: z.device);
@@ -51,7 +51,7 @@ internal static partial class Kernels
             int rows = (int)x.shape[0];
             (double[] totals, double[] entropies, int[] largest) = (new double[rows], new double[rows], new int[rows]);
             if (Managed.TryCappedSoftmax(x, Array.ConvertAll(temperatures, t => 2 * cap / t), totals, entropies, largest))
-                return new SoftmaxRows(tensor(totals, x.dtype).unsqueeze(-1), null, totals, entropies, largest);
+                return new SoftmaxRows(tensor(totals, x.dtype, CPU).unsqueeze(-1), null, totals, entropies, largest);
         }
         return LibTorchKernels.CappedSoftmax(x, cap, temperatures, dtype, sliceElements);
     }

@@ -15,7 +15,7 @@ internal sealed unsafe partial class ManagedKernels
     public Tensor? TryRmsNorm(Tensor x, Tensor? weight, double epsilon)
     {
         if (!AreContiguous(x, weight) || x.shape[^1] % vectors.Count != 0) return null;
-        Tensor y = empty(x.shape, dtype: x.dtype);
+        Tensor y = empty(x.shape, dtype: x.dtype, device: CPU);
         long width = x.shape[^1];
         float* from = Data(x), to = Data(y), w = Data(weight);
         KernelThreads.For(x.numel() / width, NormOperations * x.numel(), (first, end) =>
@@ -36,7 +36,7 @@ internal sealed unsafe partial class ManagedKernels
     public Tensor? TryRmsNormBackward(Tensor x, Tensor gradient, Tensor? weight, double epsilon, Tensor? buffer)
     {
         if (!AreContiguous(x, gradient, weight, buffer) || x.shape[^1] % vectors.Count != 0) return null;
-        Tensor dx = empty(x.shape, dtype: x.dtype);
+        Tensor dx = empty(x.shape, dtype: x.dtype, device: CPU);
         long width = x.shape[^1], rows = x.numel() / width;
         float* from = Data(x), g = Data(gradient), to = Data(dx), w = Data(weight), dw = Data(buffer);
         void Rows(long first, long end)
@@ -59,7 +59,7 @@ internal sealed unsafe partial class ManagedKernels
     {
         if (!AreRows(gate, up) || !AreContiguous(weights)) return null;
         long rows = gate.shape[0], width = gate.shape[1], ofGate = gate.stride(0), ofUp = up.stride(0);
-        Tensor y = empty(rows, width, dtype: gate.dtype);
+        Tensor y = empty(rows, width, dtype: gate.dtype, device: CPU);
         float* g = Data(gate), u = Data(up), to = Data(y), w = Data(weights);
         KernelThreads.For(rows, GeluOperations * y.numel(), (first, end) =>
         {
@@ -111,7 +111,7 @@ internal sealed unsafe partial class ManagedKernels
     {
         (long batch, long heads, long length, long width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3]);
         if (!AreContiguous(cos, sin) || cos.shape[0] != batch || x.stride(3) != 1 || width % (2 * vectors.Count) != 0) return null;
-        Tensor y = empty(batch, length, heads, width, dtype: x.dtype);
+        Tensor y = empty(batch, length, heads, width, dtype: x.dtype, device: CPU);
         (long ofRow, long ofHead, long ofPlace) = (x.stride(0), x.stride(1), x.stride(2));
         float* from = Data(x), c = Data(cos), s = Data(sin), to = Data(y);
         KernelThreads.For(batch * length, RotationOperations * x.numel(), (first, end) =>

@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// <see cref="VectorKernels"/> for tensors, spread over threads. Tensors are float32 on the CPU (weights may be bfloat16); where strides or
-/// sizes do not fit, a method does nothing and says so. A row's result depends neither on the rows beside it nor on the number of threads.
+/// <see cref="VectorKernels"/> for tensors, spread over threads. Tensors are float32 on the CPU; where strides or sizes do
+/// not fit, a method does nothing and says so. A row's result depends neither on the rows beside it nor on the number of threads.
 /// </summary>
 /// <param name="vectors">The kernels of one width.</param>
 internal sealed unsafe partial class ManagedKernels(VectorKernels vectors)
 {
     private static float* Data(Tensor? tensor) => tensor is null ? null : (float*)NativeTensors.Data(tensor);
 
-    /// <summary>Whether these lie in memory without gaps.</summary>
+    /// <summary>True where these tensors lie in memory without gaps.</summary>
     private static bool AreContiguous(params ReadOnlySpan<Tensor?> tensors)
     {
         foreach (Tensor? tensor in tensors)
@@ -19,7 +19,7 @@ internal sealed unsafe partial class ManagedKernels(VectorKernels vectors)
         return true;
     }
 
-    /// <summary>Whether each is a matrix [N,F] whose rows, which may lie apart, are whole registers.</summary>
+    /// <summary>True where each is a matrix [N,F] whose rows, which may lie apart, are whole registers.</summary>
     private bool AreRows(params ReadOnlySpan<Tensor> tensors)
     {
         foreach (Tensor tensor in tensors)

@@ -49,6 +49,8 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     internal ModelStack Stack => _stack;
 
+    internal Checkpoint Checkpoint => _checkpoint;
+
     /// <summary>Names of the tensors that differ from the checkpoint.</summary>
     internal HashSet<string> Changed { get; } = [];
 
@@ -60,10 +62,11 @@ public sealed class DiffusionGemmaModel : IDisposable
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
+        using IDisposable? trainable = InferenceMode.Leave();
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {
-            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.Config.DType, new SingleRank(), ownsCheckpoint: true);
+            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.DType, new SingleRank(), ownsCheckpoint: true);
         }
         catch
         {

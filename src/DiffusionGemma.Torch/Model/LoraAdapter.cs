@@ -30,7 +30,10 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>Names of the adapted projections and expert stacks, as in the checkpoint.</summary>
     public IReadOnlyList<string> Modules => [.. Pairs.Keys, .. ExpertStacks.Keys];
 
-    /// <summary>The number of elements of all A and B; values that both passes share count once.</summary>
+    /// <summary>Sentences about what the loaded folder holds and has no effect here, such as pairs of the vision part.</summary>
+    public IReadOnlyList<string> Notices { get; internal set; } = [];
+
+    /// <summary>The number of elements of all A and B that text runs through; values that both passes share count once.</summary>
     public long ParameterCount => Parameters().Sum(p => p.Value.numel());
 
     internal PeftConfig Config { get; }
@@ -40,6 +43,11 @@ public sealed class LoraAdapter : IDisposable
 
     /// <summary>The deltas of each pass by the expert stacks' common name.</summary>
     internal SortedDictionary<string, (ExpertsLora? Encoder, ExpertsLora? Decoder)> ExpertStacks { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>
+    /// The tensors of pairs of the vision part by their PEFT names, on the CPU and in the file's dtype: kept, and without effect.
+    /// </summary>
+    internal SortedDictionary<string, Tensor> Vision { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Names of all the layers' projections.</summary>
     internal IReadOnlyList<string> AllProjections { get; }
@@ -51,10 +59,16 @@ public sealed class LoraAdapter : IDisposable
     /// <param name="folder">Holds adapter_config.json and adapter_model.safetensors.</param>
     /// <param name="model">The base model; the adapter is placed on its device but not yet set as its <see
     /// cref="DiffusionGemmaModel.Adapter"/>.</param>
-    /// <exception cref="AdapterException">The folder is unreadable, does not fit the model, or asks for what is not supported.</exception>
-    public static LoraAdapter Load(string folder, DiffusionGemmaModel model) => PeftFolder.Read(folder, model);
+    /// <param name="layout">The layout of expert stacks, where the folder names no version of PEFT and their shapes fit both; null: such a
+    /// folder is refused.</param>
+    /// <exception cref="AdapterException">The folder is unreadable, does not fit the model, asks for what is not supported, or does not
+    /// tell which layout its expert stacks have.</exception>
+    public static LoraAdapter Load(string folder, DiffusionGemmaModel model, ExpertStackLayout? layout = null) =>
+        PeftFolder.Read(folder, model, layout);
 
-    /// <summary>Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout.</summary>
+    /// <summary>
+    /// Writes adapter_config.json and adapter_model.safetensors, float32, in PEFT's layout; pairs of the vision part byte for byte.
+    /// </summary>
     /// <param name="folder">Created where absent. A former adapter stays until the new one is complete.</param>
     /// <param name="baseModelNameOrPath">Stored as it is given: transformers loads the base model from it.</param>
     /// <param name="revision">Stored as it is given: the commit of a base model that is named by its id on the Hub.</param>
@@ -62,7 +76,10 @@ public sealed class LoraAdapter : IDisposable
     public void Save(string folder, string baseModelNameOrPath, string? revision = null) =>
         PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
 
-    /// <summary>Adds the deltas to the model's weights, and takes this adapter off the model where it is set.</summary>
+    /// <summary>
+    /// Adds the deltas to the model's weights, and takes this adapter off the model where it is set. The model does not hold the vision
+    /// part: <see cref="SaveMerged"/> merges its pairs too.
+    /// </summary>
     /// <param name="model">The model the adapter was made for.</param>
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     public void MergeInto(DiffusionGemmaModel model)
@@ -89,12 +106,12 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
     public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null) =>
-        model.Save(folder, maxShardBytes, Merge(model));
+        model.Save(folder, maxShardBytes, MergeAll(model));
 
     /// <summary>Frees the deltas. Take the adapter off its model first.</summary>
     public void Dispose()
     {
-        foreach (Tensor tensor in Parameters().Select(p => p.Value)) tensor.Dispose();
+        foreach (Tensor tensor in Parameters().Concat(Vision).Select(p => p.Value)) tensor.Dispose();
     }
 
     /// <summary>
@@ -114,12 +131,12 @@ public sealed class LoraAdapter : IDisposable
             RankPattern = StackPattern(options.ExpertRank, options.Rank), AlphaPattern = StackPattern(options.ExpertAlpha, options.Alpha),
         };
         var adapter = new LoraAdapter(config, model.Stack);
-        using var generator = new Generator(Seeds.Adapter(seed));
+        using var generator = HostDraws.Generator(Seeds.Adapter(seed));
         using var scope = NewDisposeScope();
 
         Tensor DrawA(long rows, long columns, int rank)
         {
-            Tensor a = empty(rows, columns, dtype: ScalarType.Float32);
+            Tensor a = empty(rows, columns, dtype: ScalarType.Float32, device: CPU);
             if (options.Initialization == LoraInitialization.KaimingUniform)
                 a.uniform_(-1 / Math.Sqrt(columns), 1 / Math.Sqrt(columns), generator);
             else a.normal_(0, Math.Sqrt(2.0 / (columns + rank)), generator);
@@ -198,6 +215,7 @@ public sealed class LoraAdapter : IDisposable
         foreach ((string name, (LoraPair? encoder, LoraPair? decoder)) in Pairs) mapped.Pairs[name] = (Pair(encoder), Pair(decoder));
         foreach ((string name, (ExpertsLora? encoder, ExpertsLora? decoder)) in ExpertStacks)
             mapped.ExpertStacks[name] = (Stacks(encoder), Stacks(decoder));
+        foreach ((string name, Tensor tensor) in Vision) mapped.Vision[name] = tensor.alias().DetachFromDisposeScope();
         return mapped;
     }
 
@@ -253,6 +271,21 @@ public sealed class LoraAdapter : IDisposable
         if (Modules.FirstOrDefault(module => !Fits(module)) is string misfit)
             throw new ArgumentException(
                 $"The adapter holds {misfit}, which this model does not have, or has in another shape: it was made for another model.");
+    }
+
+    /// <summary>Maps each adapted weight, the vision part's too, to a function that computes W + scale · B A.</summary>
+    private Dictionary<string, Func<Func<Tensor>, Tensor>> MergeAll(DiffusionGemmaModel model)
+    {
+        Dictionary<string, Func<Func<Tensor>, Tensor>> merged = Merge(model);
+        foreach ((string module, Func<Tensor> delta) in VisionLora.Deltas(Vision, Config))
+        {
+            string name = $"{module}.weight";
+            if (!model.Checkpoint.Weights.Tensors.ContainsKey(name))
+                throw new InvalidOperationException(
+                    $"The adapter changes {module}, which {model.Folder} does not have: it was made for another model.");
+            merged[name] = weight => weight().to(ScalarType.Float32) + delta().to(ScalarType.Float32);
+        }
+        return merged;
     }
 
     /// <summary>Maps each adapted weight to a function that computes W + scale · B A in at least float32.</summary>

@@ -21,6 +21,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     /// <summary>Expert stacks that a file names; see <see cref="ExpertTargets"/>.</summary>
     public IReadOnlyList<string> TargetParameters { get; private init; } = [];
 
+    /// <summary>Modules that were trained whole and stored beside the pairs; see <see cref="EmbeddingCopies"/>.</summary>
+    public IReadOnlyList<string> ModulesToSave { get; private init; } = [];
+
     /// <summary>The version of PEFT that wrote the file, null where it is not named.</summary>
     public Version? PeftVersion { get; private init; }
 
@@ -33,7 +36,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     // Settings that change what the adapter computes: refused by name unless absent, null, false, 0 or empty.
     private static readonly string[] Refused =
     [
-        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "modules_to_save", "layer_replication",
+        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication",
         "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config",
         "megatron_config",
         "alora_invocation_tokens", "trainable_token_indices", "ensure_weight_tying",
@@ -45,7 +48,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         JsonObject root;
         try
         {
-            root = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new JsonException("not an object");
+            root = PythonJson.ReadObject(File.ReadAllText(path));
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
@@ -64,6 +67,14 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
                 throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, expected a {typeof(T).Name}.", e);
             }
         }
+
+        IReadOnlyList<string> Names(string key) => root[key] switch
+        {
+            null => [],
+            JsonArray list when list.All(item => item?.GetValueKind() == JsonValueKind.String) =>
+                [.. list.Select(item => item!.GetValue<string>())],
+            JsonNode other => throw new AdapterException($"{path}: '{key}' is {other.ToJsonString()}, expected a list of names."),
+        };
 
         PeftPattern Pattern(string key, bool whole)
         {
@@ -98,14 +109,8 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             PeftVersion = ParseVersion(Value("peft_version", "")),
             RankPattern = Pattern("rank_pattern", whole: true),
             AlphaPattern = Pattern("alpha_pattern", whole: false),
-            TargetParameters = root["target_parameters"] switch
-            {
-                null => [],
-                JsonArray list when list.All(item => item?.GetValueKind() == JsonValueKind.String) =>
-                    [.. list.Select(item => item!.GetValue<string>())],
-                JsonNode other => throw new AdapterException(
-                    $"{path}: 'target_parameters' is {other.ToJsonString()}, expected a list of names."),
-            },
+            TargetParameters = Names("target_parameters"),
+            ModulesToSave = Names("modules_to_save"),
         };
     }
 

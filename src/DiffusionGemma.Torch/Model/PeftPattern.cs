@@ -18,7 +18,7 @@ internal sealed class PeftPattern
     public PeftPattern(IEnumerable<KeyValuePair<string, double>> entries) =>
         _entries =
         [
-            .. entries.Select(e => (e.Key, new Regex($"^(.*\\.)?({e.Key})$", RegexOptions.CultureInvariant, MatchTimeout), e.Value)),
+            .. entries.Select(e => (e.Key, Translate(e.Key), e.Value)),
         ];
 
     /// <summary>Finds a name's number; <paramref name="otherwise"/> where no expression matches.</summary>
@@ -30,8 +30,9 @@ internal sealed class PeftPattern
         return otherwise;
     }
 
-    /// <summary>Finds an expression that matches none of the names; null where there is none.</summary>
-    public string? FindUnmatched(IReadOnlyCollection<string> names) => _entries.FirstOrDefault(e => !names.Any(e.Regex.IsMatch)).Key;
+    /// <summary>Lists the expressions that match none of the names.</summary>
+    public IEnumerable<string> FindUnmatched(IReadOnlyCollection<string> names) =>
+        _entries.Where(e => !names.Any(e.Regex.IsMatch)).Select(e => e.Key);
 
     /// <summary>Parses a pattern.</summary>
     /// <exception cref="FormatException">Not an object of positive numbers by regular expressions; the message continues a
@@ -57,6 +58,10 @@ internal sealed class PeftPattern
 
     /// <summary>Writes the expressions in the order in which they were read, since the first match applies.</summary>
     public JsonObject ToJson() => new(_entries.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)PeftConfig.Number(e.Value))));
+
+    /// <summary>Translates Python's named groups, <c>(?P&lt;name&gt;...)</c>, to .NET's.</summary>
+    private static Regex Translate(string key) =>
+        new($"^(.*\\.)?({key.Replace("(?P<", "(?<", StringComparison.Ordinal)})$", RegexOptions.CultureInvariant, MatchTimeout);
 
     public override string ToString() =>
         string.Join(", ", _entries.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Key} {e.Value}")));

@@ -16,7 +16,7 @@ internal sealed class DropoutStream(double probability, long seed) : IDisposable
     public double Probability => probability;
 
     /// <summary>Draws which elements of a tensor of this shape are kept, bool.</summary>
-    public Tensor DrawKept(long[] shape, Device device) => rand(shape, generator: _generator).ge(probability).to(device);
+    public Tensor DrawKept(long[] shape, Device device) => HostDraws.Uniforms(_generator, shape).ge(probability).to(device);
 
     public void Dispose() => _generator.Dispose();
 }

@@ -19,7 +19,8 @@ internal sealed class ModelStack : IDisposable
         Parameters = parameters;
         Embedding = parameters[Prefix + "embed_tokens.weight"];
         _finalNorm = parameters[Prefix + "norm.weight"];
-        using (Tensor scale = torch.tensor(Math.Sqrt(config.HiddenSize)).to(Embedding.dtype).to(ScalarType.Float64))
+        double exact = Math.Sqrt(config.HiddenSize);
+        using (Tensor scale = torch.tensor(exact, ScalarType.Float64, CPU).to(Embedding.dtype).to(ScalarType.Float64))
             EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
         _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
@@ -43,8 +44,11 @@ internal sealed class ModelStack : IDisposable
 
     public IReadOnlyList<TransformerLayer> Layers { get; }
 
-    /// <summary>Every projection that an adapter may change: the layers', then self-conditioning's.</summary>
-    public IEnumerable<Linear> Linears => [.. Layers.SelectMany(layer => layer.Linears), .. SelfConditioning.Linears];
+    /// <summary>Every projection that an adapter may change: the layers', their routers', then self-conditioning's.</summary>
+    public IEnumerable<Linear> Linears =>
+    [
+        .. Layers.SelectMany(layer => layer.Linears), .. Layers.Select(layer => layer.Router.Projection), .. SelfConditioning.Linears,
+    ];
 
     /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
@@ -151,7 +155,7 @@ internal sealed class ModelStack : IDisposable
                 Weight("self_attn.q_norm.weight"), Weight("self_attn.k_norm.weight"), _config.RmsNormEpsilon),
             Gated(prefix + "mlp"),
             new Router(
-                Weight("router.proj.weight"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
+                Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
             new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj"), ExpertRanks),
             new LayerNorms(

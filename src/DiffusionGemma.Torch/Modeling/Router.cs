@@ -5,19 +5,26 @@ namespace DiffusionGemma;
 /// <summary>
 /// Selects the experts of each token, in at least float32 also in a bfloat16 model: rounded scores would change the selection.
 /// </summary>
-internal sealed class Router(Tensor projection, Tensor scale, Tensor perExpertScale, int topK, double epsilon)
+internal sealed class Router(Linear projection, Tensor scale, Tensor perExpertScale, int topK, double epsilon)
 {
+    /// <summary>The projection to the experts' scores, whose weight is widened; only adapters of other tools change it.</summary>
+    public Linear Projection => projection;
+
     /// <summary>
     /// Computes a softmax over all experts; the K largest weights are divided by their sum and multiplied by the experts' own scales.
     /// Gradients reach the hidden states through the weights even where the router's parameters are frozen.
     /// </summary>
     /// <param name="residual">The layer's raw residual [T,H].</param>
+    /// <param name="context">The pass.</param>
     /// <returns>Weights [T,K], at least float32; indices [T,K], int64.</returns>
-    public (Tensor Weights, Tensor Indices) Forward(Tensor residual)
+    public (Tensor Weights, Tensor Indices) Forward(Tensor residual, PassContext context)
     {
         ScalarType dtype = residual.dtype.AtLeastFloat32();
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
-        Tensor scores = nn.functional.linear(normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5), projection.to(dtype));
+        Tensor scaled = normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5);
+        Tensor scores = nn.functional.linear(scaled, projection.Weight.to(dtype));
+        if ((context.Pass == Pass.Encoder ? projection.EncoderLora : projection.DecoderLora) is { } lora)
+            scores += LowRankFunction.Project(scaled, lora, context);
         (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);
         return (weights / weights.sum(-1, keepdim: true) * perExpertScale.to(dtype)[indices], indices);
     }

@@ -14,6 +14,8 @@ internal sealed class TransformerLayer(
 
     public Experts Experts => experts;
 
+    public Router Router => router;
+
     /// <summary>Maps x [B,S,H] to [B,S,H]; also returns x's keys and values.</summary>
     /// <param name="x">[B,S,H].</param>
     /// <param name="past">The layer's cache of earlier positions, or null.</param>
@@ -41,7 +43,7 @@ internal sealed class TransformerLayer(
     {
         using var scope = NewDisposeScope();
         Tensor tokens = residual.view(-1, residual.shape[^1]), routed = real is null ? tokens : tokens.index_select(0, real);
-        (Tensor weights, Tensor indices) = router.Forward(routed);                             // on the raw residual
+        (Tensor weights, Tensor indices) = router.Forward(routed, context);                    // on the raw residual
         Tensor output = experts.Forward(RmsNorm.Normalize(routed, norms.PreFeedForward2, epsilon, context), weights, indices, context);
         if (real is not null) output = zeros_like(tokens).index_copy(0, real, output);
         return output.view(residual.shape).MoveToOuterDisposeScope();

@@ -66,10 +66,10 @@ internal static class ParameterGather
         (TrainedParameter parameter, ExpertSlice slice) = (part.Parameter, part.Parameter.Slice);
         int owners = slice == ExpertSlice.None ? 1 : ranks.Experts.Size;
         Tensor[] pieces = arrived.cpu().split(counts, 0);
-        Tensor whole = empty(slice.WholeShape(parameter.Value.shape, owners), dtype: part.Elements.dtype);
+        Tensor whole = empty(slice.WholeShape(parameter.Value.shape, owners), dtype: part.Elements.dtype, device: CPU);
         for (int owner = 0; owner < owners; owner++)
         {
-            Tensor own = owners == 1 ? whole.view(-1) : empty(parameter.Value.numel(), dtype: whole.dtype);
+            Tensor own = owners == 1 ? whole.view(-1) : empty(parameter.Value.numel(), dtype: whole.dtype, device: CPU);
             for (int rank = owner; rank < size; rank += owners)
                 if (counts[rank] > 0) own.narrow(0, starts[2 * rank], counts[rank]).copy_(pieces[rank]);
             if (owners > 1) slice.CopyTo(own, whole, owner, owners);

@@ -42,7 +42,7 @@ public sealed record FineTuneOptions
     /// </summary>
     public string? OutputFolder { get; init; }
 
-    /// <summary>Where and when the run writes what it can be resumed from; null: never.</summary>
+    /// <summary>Folder and frequency of the checkpoints that a run can be resumed from; null: none are written.</summary>
     public RunCheckpointOptions? Checkpoints { get; init; }
 
     /// <summary>Held-out rows that the run is measured on; null: none.</summary>

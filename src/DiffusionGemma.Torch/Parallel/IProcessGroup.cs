@@ -15,7 +15,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal interface IProcessGroup : IExpertRanks, IDisposable
 {
-    /// <summary>How long a collective waits for the other ranks.</summary>
+    /// <summary>Time that a collective waits for the other ranks.</summary>
     TimeSpan Timeout { get; }
 
     /// <summary>

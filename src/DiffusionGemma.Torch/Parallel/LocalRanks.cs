@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>Runs ranks as threads of this process; the first that fails ends them all, with its own error.</summary>
 internal static class LocalRanks
 {
-    /// <summary>How long, beyond a collective's own time-out, a rank may take to notice that the group has failed.</summary>
+    /// <summary>Time, beyond a collective's own time-out, that a rank may take to notice that the group has failed.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
     /// <summary>Runs <paramref name="body"/> for every group on a thread of its own, and returns when all have ended.</summary>

@@ -37,6 +37,7 @@ public static class FineTuner
         IProcessGroup>? observe,
         IProgress<StepRecord>? progress = null, CancellationToken cancellation = default)
     {
+        using IDisposable? training = InferenceMode.Leave();
         options.Validate();
         int[] lengths = RequireRows(examples, options, model.Config);
         if (options.Lora is null && model.Adapter is not null)
@@ -76,6 +77,7 @@ public static class FineTuner
         string checkpoint, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, IProgress<StepRecord>? progress = null,
         CancellationToken cancellation = default)
     {
+        using IDisposable? training = InferenceMode.Leave();
         Validate(checkpoint, options);
         if (options.Lora is null && TrainingProcesses.IsFirst) RequireWritable(options.OutputFolder!);
         var config = DiffusionGemmaConfig.Load(checkpoint);

@@ -66,11 +66,11 @@ internal static class HeldOutEvaluation
     private static IEnumerable<MicroBatch> Corrupted(
         TrainingExample example, int index, long seed, int levels, DiffusionGemmaConfig config, Device device)
     {
-        using var generator = new Generator(Seeds.HeldOut(seed, index));
-        int block = (int)(rand(1, generator: generator) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
+        using var generator = HostDraws.Generator(Seeds.HeldOut(seed, index));
+        int block = (int)(HostDraws.Uniforms(generator, 1) * example.CanvasCount(config.CanvasLength)).floor().item<float>();
         int length = example.InputIds.Length;
-        float[] chances = rand(length, generator: generator).data<float>().ToArray();
-        long[] noise = randint(0, config.VocabularySize, [length], generator: generator).data<long>().ToArray();
+        float[] chances = HostDraws.Uniforms(generator, length).data<float>().ToArray();
+        long[] noise = HostDraws.Integers(generator, config.VocabularySize, length).data<long>().ToArray();
         for (int level = 0; level < levels; level++)
         {
             double t = (level + 0.5) / levels;

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Which rows a step trains: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it
+/// Rows of each step: epoch e visits the n rows as <c>randperm(n)</c> by a generator seeded <c>seed + e</c>, global batch b of it
 /// takes positions [b·G, (b+1)·G), and an incomplete last batch is dropped.
 /// </summary>
 internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool shuffle)
@@ -20,8 +20,8 @@ internal sealed class EpochOrder(int rows, int globalBatchSize, long seed, bool 
         if (!shuffle) return (epoch, [.. Enumerable.Range(start, globalBatchSize)]);
         if (epoch != _epoch)
         {
-            using var generator = new Generator(Seeds.Epoch(seed, epoch));
-            using Tensor order = randperm(rows, generator: generator);
+            using var generator = HostDraws.Generator(Seeds.Epoch(seed, epoch));
+            using Tensor order = HostDraws.Permutation(generator, rows);
             (_epoch, _order) = (epoch, order.data<long>().ToArray());
         }
         return (epoch, [.. _order.AsSpan(start, globalBatchSize).ToArray().Select(i => (int)i)]);

@@ -3,13 +3,13 @@ using System.Text.RegularExpressions;
 
 namespace DiffusionGemma.Documents;
 
-/// <summary>What the documents say besides code: links lead somewhere, members and folders exist.</summary>
+/// <summary>Statements of the documents besides code: links lead somewhere, members and folders exist.</summary>
 public sealed partial class DocumentTests
 {
     private static readonly Assembly[] Library =
     [
         typeof(ChatTokenizer).Assembly, typeof(DiffusionGemmaModel).Assembly, typeof(DiffusionGemmaCatalog).Assembly,
-        typeof(DiffusionGemmaChatClient).Assembly, typeof(HubRepository).Assembly,
+        typeof(DiffusionGemmaChatClient).Assembly, typeof(HubRepository).Assembly, typeof(RunReport).Assembly,
     ];
 
     public static TheoryData<string> Documents => [.. Repository.Documents];
@@ -29,7 +29,7 @@ public sealed partial class DocumentTests
         }
     }
 
-    /// <summary>Where a document names Type.Member of a public type, the type has that member.</summary>
+    /// <summary>A member that a document names as Type.Member of a public type exists.</summary>
     [Theory]
     [MemberData(nameof(Documents))]
     public void NamedMembersExist(string document)

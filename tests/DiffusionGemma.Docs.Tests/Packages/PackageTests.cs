@@ -65,6 +65,7 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
 
         Assert.Equal(2, trained.Split("Response: ").Length - 1);
         Assert.Equal(trained, loaded);
+        Assert.True(new FileInfo(folder.File("curves.png")).Length > 1000);
     }
 
     private static string Version { get; } = typeof(DiffusionGemmaModel).Assembly
@@ -102,6 +103,7 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
           <ItemGroup>
             <PackageReference Include="DiffusionGemma.MLNet" Version="{Version}" />
             <PackageReference Include="DiffusionGemma.Chat" Version="{Version}" />
+            <PackageReference Include="DiffusionGemma.Reports" Version="{Version}" />
             <PackageReference Include="TorchSharp-cpu" Version="0.107.0" />
           </ItemGroup>
         </Project>
@@ -123,7 +125,7 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
             IDataView rows = ml.Data.LoadChatFromEnumerable(Enumerable.Range(0, 16).Select(i => $$"""
                 [{"role": "user", "content": "What is {{i}} plus 1?"}, {"role": "assistant", "content": "{{i + 1}}"}]
                 """));
-            model = gemma.TokenizeChat(checkpoint)
+            var trained = gemma.TokenizeChat(checkpoint)
                 .Append(gemma.MaskResponse())
                 .Append(gemma.PackCanvas(checkpoint, maxLength: 256))
                 .Append(gemma.FineTune(checkpoint, new FineTuneOptions
@@ -131,6 +133,8 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
                     Lora = new LoraOptions(), MaxSteps = 4, Epochs = 2, WarmupSteps = 1, LearningRate = 1e-2,
                 }))
                 .Fit(rows);
+            trained.LastTransformer.Summary!.Plot("curves.png");
+            model = trained;
             ml.Model.Save(model, rows.Schema, "model.zip");
         }
         else

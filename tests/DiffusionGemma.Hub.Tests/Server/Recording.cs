@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>What the Hub's Python client asked, was answered and left in its cache: tests/fixtures/hub/exchange.json.</summary>
+/// <summary>Requests of the Hub's Python client, the answers it got and the cache it left: tests/fixtures/hub/exchange.json.</summary>
 internal sealed class Recording
 {
     private readonly Dictionary<string, RecordedStep> _steps = [];

@@ -5,7 +5,7 @@ using Microsoft.ML.Data;
 namespace DiffusionGemma.Persistence;
 
 /// <summary>
-/// Where a saved model finds its base. (The tests change what holds for the whole process, so they are one class and run one by one.)
+/// Places where a saved model finds its base. (The tests change the process's state, so they are one class and run one by one.)
 /// </summary>
 [Collection(nameof(DiffusionGemmaCheckpoints))]
 public sealed class DiffusionGemmaCheckpointsTests : IDisposable

@@ -5,7 +5,7 @@ using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma.Text;
 
-/// <summary>What training would miss in a row is noted, counted and said.</summary>
+/// <summary>Notes on what training would miss in a row: made, counted and reported.</summary>
 public sealed class RowNotesTests
 {
     private readonly MLContext _ml = new(seed: 1);

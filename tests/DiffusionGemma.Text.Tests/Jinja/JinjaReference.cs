@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>What goldens/make_goldens.py does, done by this library: the same variables, clock and way of writing results down.</summary>
+/// <summary>The work of goldens/make_goldens.py, done by this library: the same variables, clock and way of writing results down.</summary>
 internal static class JinjaReference
 {
     public static TimeProvider Clock { get; } = new FixedClock();

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
 
-/// <summary>What tokenizer.json may hold, and that all else is refused by name.</summary>
+/// <summary>Contents that tokenizer.json may hold; all else is refused by name.</summary>
 public sealed class TokenizerFileTests
 {
     private static readonly string Source = File.ReadAllText(Path.Combine(Fixtures.Checkpoint("tiny-chat"), "tokenizer.json"));

@@ -4,7 +4,7 @@ using Microsoft.ML.Tokenizers;
 
 namespace DiffusionGemma;
 
-/// <summary>What the official tokenizers core makes of texts and ids, as tests/tools/tokenizer_goldens.mjs writes it.</summary>
+/// <summary>Results of the official tokenizers core for texts and ids, as tests/tools/tokenizer_goldens.mjs writes it.</summary>
 internal sealed class TokenizerGoldens(JsonElement file)
 {
     public static TokenizerGoldens Read(string path) => new(JsonDocument.Parse(File.ReadAllText(path)).RootElement);

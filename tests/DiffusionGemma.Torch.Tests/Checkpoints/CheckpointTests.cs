@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -22,6 +23,23 @@ public class CheckpointTests
                 Assert.Equal(dtype, read.dtype);
                 Assert.True(read.isfinite().all().item<bool>());
             }
+    }
+
+    /// <summary>Older files have no dtype; transformers then takes the weights' own.</summary>
+    [Theory]
+    [InlineData("tiny-2layer", null, ScalarType.Float32)]
+    [InlineData("tiny-chat", "null", ScalarType.BFloat16)]
+    [InlineData("tiny-bf16-sharded", "\"auto\"", ScalarType.BFloat16)]
+    public void A_config_without_dtype_takes_the_weights_own(string name, string? json, ScalarType expected)
+    {
+        using TemporaryFolder folder = CheckpointCopies.Of(name);
+        var config = (JsonObject)JsonNode.Parse(File.ReadAllText(folder.File("config.json")))!;
+        config.Remove("dtype");
+        if (json is not null) config["dtype"] = JsonNode.Parse(json);
+        File.WriteAllText(folder.File("config.json"), config.ToJsonString());
+        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder.Path);
+        Assert.Equal((expected, expected), (model.DType, model.Config.DType!.Value));
+        Assert.Null(DiffusionGemmaConfig.Load(folder.Path).DType);
     }
 
     [Fact]

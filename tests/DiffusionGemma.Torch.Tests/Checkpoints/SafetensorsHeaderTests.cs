@@ -19,6 +19,14 @@ public class SafetensorsHeaderTests
             (file.Tensors["b"].Offset, file.Tensors["b"].Length, file.Tensors["b"].NumberOfElements));
     }
 
+    [Fact]
+    public void Null_metadata_is_none()
+    {
+        using SafetensorsFile file = Open(RawSafetensors.File(Good.Replace("""{"format":"pt"}""", "null", StringComparison.Ordinal), 12));
+        Assert.Empty(file.Metadata);
+        Assert.Equal(2, file.Tensors.Count);
+    }
+
     public static TheoryData<string, string, int> Bad => new()
     {
         { "overlaps",
@@ -29,8 +37,10 @@ public class SafetensorsHeaderTests
         { "beyond the end", """{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}""", 8 },
         { "after its last tensor", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9 },
         { "does not match", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8 },
-        { "does not match", """{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""", 0 },
-        { "does not match", """{"a":{"dtype":"U8","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,0]}}""", 0 },
+        { "exceeds 63 bits", """{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}""", 0 },
+        { "exceeds 63 bits", """{"a":{"dtype":"U8","shape":[4294967296,4294967296,4294967296,4294967296],"data_offsets":[0,0]}}""", 0 },
+        { "exceeds 63 bits", """{"a":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904,0],"data_offsets":[0,0]}}""", 0 },
+        { "exceeds 63 bits", """{"a":{"dtype":"BF16","shape":[0,1099511627776,1099511627776],"data_offsets":[0,0]}}""", 0 },
         { "begins beyond", """{"a":{"dtype":"U8","shape":[0],"data_offsets":[9223372036854775807,9223372036854775807]}}""", 0 },
         { "integers", """{"a":{"dtype":"U8","shape":[-8],"data_offsets":[0,8]}}""", 8 },
         { "integers", """{"a":{"dtype":"U8","shape":[8.5],"data_offsets":[0,8]}}""", 8 },

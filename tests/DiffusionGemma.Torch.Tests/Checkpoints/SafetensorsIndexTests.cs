@@ -30,6 +30,16 @@ public class SafetensorsIndexTests
     }
 
     [Fact]
+    public void Of_equal_names_the_last_counts()
+    {
+        using TemporaryFolder folder = Copy();
+        Edit(folder, _ => { }, text => text.Replace(
+            "\"weight_map\":{", $"\"weight_map\":{{}},\"weight_map\":{{\"{Some}\":\"model-9.safetensors\",", StringComparison.Ordinal));
+        using SafetensorsFile file = SafetensorsFile.Open(folder.Path);
+        Assert.Contains(Some, file.Tensors.Keys);
+    }
+
+    [Fact]
     public void An_index_that_is_none_is_refused()
     {
         Refused(index => index["weight_map"] = new JsonArray());

@@ -115,6 +115,38 @@ public class DiffusionGemmaConfigTests
         Assert.Equal(ScalarType.Float32, config.DType);
     }
 
+    /// <summary>
+    /// Older files have none, transformers also writes null or "auto", and its older versions the name of a torch object.
+    /// </summary>
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("null", null)]
+    [InlineData("\"auto\"", null)]
+    [InlineData("\"torch.float32\"", ScalarType.Float32)]
+    public void A_dtype_may_be_left_to_the_weights(string? json, ScalarType? expected) =>
+        Assert.Equal(expected, Parse(root: root =>
+        {
+            root.Remove("dtype");
+            if (json is not null) root["dtype"] = JsonNode.Parse(json);
+        }).DType);
+
+    /// <summary>As in Python: the first of two is not even looked at.</summary>
+    [Fact]
+    public void Of_equal_keys_the_last_counts()
+    {
+        string json = ReleasedConfig.Json(perLayer: true);
+        DiffusionGemmaConfig config = DiffusionGemmaConfig.Parse(
+            "{\"canvas_length\": \"no number\", \"canvas_length\": 1," + json[1..json.LastIndexOf('}')] + ", \"canvas_length\": 7}",
+            "config.json");
+        Assert.Equal(7, config.CanvasLength);
+
+        JsonObject own = JsonNode.Parse(json)!.AsObject();
+        string layers = own["text_config"]!["per_layer_config"]!.ToJsonString(), text = own.ToJsonString();
+        string twice = text.Replace(layers, "{\"5\":{\"sliding_window\":3}," + layers[1..], StringComparison.Ordinal);
+        Assert.NotEqual(text, twice);
+        Assert.Equal(512, DiffusionGemmaConfig.Parse(twice, "config.json").GlobalHeadDim);
+    }
+
     public static TheoryData<string, string> BadText => new()
     {
         { "hidden_activation", "\"silu\"" },
@@ -169,7 +201,6 @@ public class DiffusionGemmaConfigTests
     [Theory]
     [InlineData("model_type", "\"gemma4\"")]
     [InlineData("dtype", "\"int8\"")]
-    [InlineData("dtype", "null")]
     [InlineData("canvas_length", "0")]
     [InlineData("tie_word_embeddings", "false")]
     [InlineData("eos_token_id", "[]")]
@@ -217,7 +248,7 @@ public class DiffusionGemmaConfigTests
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("{\"model_type\": NaN}")]
-    [InlineData("{\"model_type\": \"a\", \"model_type\": \"b\"}")]
+    [InlineData("{\"model_type\": \"diffusion_gemma\", \"model_type\": \"b\"}")]
     [InlineData("{\"model_type\": \"\\ud800\"}")]
     public void What_is_no_JSON_object_is_refused(string json) =>
         Assert.Equal("x/config.json",

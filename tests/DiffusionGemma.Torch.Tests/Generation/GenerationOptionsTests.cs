@@ -60,6 +60,15 @@ public class GenerationOptionsTests
     }
 
     [Fact]
+    public void Of_equal_entries_the_last_counts()
+    {
+        ResolvedGenerationOptions resolved = Resolve(
+            """{"num_beams": 4, "num_beams": 1, "t_min": "hot", "t_min": 0.2, "sampler_config": 3, "sampler_config":"""
+            + """ {"_cls_name": "a", "_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": 1, "entropy_bound": 0.3}}""");
+        Assert.Equal((0.2, 0.3), (resolved.TMin, resolved.EntropyBound));
+    }
+
+    [Fact]
     public void One_end_token_need_not_be_a_list() => Assert.Equal([7], Resolve("""{"eos_token_id": 7}""").EosTokenIds);
 
     [Theory]

@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 
 public class WidthTests
 {
-    /// <summary>What the other tests of this folder run at: nothing is missing where the processor has it.</summary>
+    /// <summary>Vector widths that the other tests of this folder run at: every width that the processor has.</summary>
     [Fact]
     public void Kernels_are_there_for_every_width_of_the_processor_the_widest_first()
     {

@@ -15,14 +15,14 @@ public class AdapterFolderTests : TorchTest
         { "use_dora", "true", "'use_dora' is true" },
         { "bias", "\"all\"", "bias is 'all'" },
         { "lora_bias", "true", "'lora_bias' is true" },
-        { "rank_pattern", "{\"q_prj\":8}", "'rank_pattern' names 'q_prj', which matches nothing" },
-        { "alpha_pattern", "{\"layers.6.*q_proj\":8}", "'alpha_pattern' names 'layers.6.*q_proj', which matches nothing" },
         { "rank_pattern", "{\"q_proj\":0}", "'rank_pattern' is {\"q_proj\":0}: expected a positive whole number for 'q_proj'" },
         { "rank_pattern", "{\"q_proj\":2.5}", "expected a positive whole number" },
         { "alpha_pattern", "{\"(q_proj\":8}", "expected regular expressions" },
         { "alpha_pattern", "[8]", "expected numbers by module names" },
         { "rank_pattern", "{\"q_proj\":8}", "for this model and r = 8" },
-        { "modules_to_save", "[\"lm_head\"]", "'modules_to_save'" },
+        { "modules_to_save", "[\"lm_head\"]", "'modules_to_save' names 'lm_head', but the file holds no such tensor" },
+        { "modules_to_save", "[\"layers.0.mlp\"]", "'modules_to_save' names 'layers.0.mlp', a module that was trained whole" },
+        { "modules_to_save", "\"lm_head\"", "'modules_to_save' is \"lm_head\", expected a list of names" },
         { "use_qalora", "true", "'use_qalora'" },
         { "peft_type", "\"IA3\"", "peft_type is 'IA3'" },
         { "init_lora_weights", "\"pissa\"", "init_lora_weights is 'pissa'" },
@@ -36,7 +36,7 @@ public class AdapterFolderTests : TorchTest
     [MemberData(nameof(RefusedSettings))]
     public void A_setting_that_cannot_be_honoured_is_refused_by_name(string key, string json, string message)
     {
-        using TemporaryFolder folder = Changed("shared", config => config[key] = JsonNode.Parse(json));
+        using TemporaryFolder folder = ChangedAdapter.Of("shared", config => config[key] = JsonNode.Parse(json));
         Refused(folder.Path, message);
     }
 
@@ -59,14 +59,14 @@ public class AdapterFolderTests : TorchTest
     [Fact]
     public void Half_a_pair_a_wrong_shape_and_a_stranger_are_named()
     {
-        using TemporaryFolder half = Changed("shared", tensors: t => t.Remove(First));
+        using TemporaryFolder half = ChangedAdapter.Of("shared", tensors: t => t.Remove(First));
         Refused(half.Path, $"'{First}' is missing");
-        using TemporaryFolder shape = Changed("shared", tensors: t => t[First] = zeros(4, 71));
+        using TemporaryFolder shape = ChangedAdapter.Of("shared", tensors: t => t[First] = zeros(4, 71));
         Refused(shape.Path, $"'{First}' is [4,71], expected [4,72]");
-        using TemporaryFolder integers = Changed("shared", tensors: t => t[First] = zeros(4, 72, dtype: ScalarType.Int32));
+        using TemporaryFolder integers = ChangedAdapter.Of("shared", tensors: t => t[First] = zeros(4, 72, dtype: ScalarType.Int32));
         Refused(integers.Path, $"'{First}' is Int32");
         string stranger = First.Replace("layers.0", "layers.6", StringComparison.Ordinal);
-        using TemporaryFolder extra = Changed("shared", tensors: t => t[stranger] = zeros(4, 72));
+        using TemporaryFolder extra = ChangedAdapter.Of("shared", tensors: t => t[stranger] = zeros(4, 72));
         Refused(extra.Path, $"the first is '{stranger}'");
     }
 
@@ -74,7 +74,7 @@ public class AdapterFolderTests : TorchTest
     public void A_refused_folder_leaves_no_tensor_behind()
     {
         string last = First.Replace("layers.0", "layers.5", StringComparison.Ordinal);
-        using TemporaryFolder folder = Changed("experts", tensors: t => t[last] = zeros(4, 71));
+        using TemporaryFolder folder = ChangedAdapter.Of("experts", tensors: t => t[last] = zeros(4, 71));
         Refused(folder.Path, last);
         long before = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
         for (int n = 0; n < 3; n++) Refused(folder.Path, last);
@@ -88,7 +88,7 @@ public class AdapterFolderTests : TorchTest
     public void One_expert_stack_alone_is_told_from_the_configuration(string target, bool gateUp)
     {
         static string Outer(string name) => name.Replace(".experts.base_layer.", ".experts.", StringComparison.Ordinal);
-        using TemporaryFolder folder = Changed("experts", config => config["target_parameters"] = new JsonArray(target), tensors =>
+        using TemporaryFolder folder = ChangedAdapter.Of("experts", NamesOnly(target), tensors =>
         {
             foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal)).ToList())
                 if (name.Contains(".base_layer.", StringComparison.Ordinal) != gateUp) tensors.Remove(name);
@@ -110,7 +110,7 @@ public class AdapterFolderTests : TorchTest
             File.ReadAllBytes(folder.File("adapter_model.safetensors")), File.ReadAllBytes(again.File("adapter_model.safetensors")));
         Assert.Equal([target], PeftConfig.Load(again.Path).TargetParameters);
 
-        using TemporaryFolder unnamed = Changed("experts", config => config["target_parameters"] = null);
+        using TemporaryFolder unnamed = ChangedAdapter.Of("experts", config => config["target_parameters"] = null);
         Refused(unnamed.Path, "must be named in target_parameters");
     }
 
@@ -118,7 +118,7 @@ public class AdapterFolderTests : TorchTest
     public void Stacks_of_some_layers_are_targeted_by_their_whole_names()
     {
         const string Target = "decoder.layers.3.experts.down_proj", Whole = "model.decoder.layers.3.experts.down_proj";
-        using TemporaryFolder folder = Changed("experts", config => config["target_parameters"] = new JsonArray(Target), tensors =>
+        using TemporaryFolder folder = ChangedAdapter.Of("experts", NamesOnly(Target), tensors =>
         {
             string kept = Whole[..^".down_proj".Length] + ".lora";
             foreach (string name in tensors.Keys.Where(k => k.Contains(".experts.", StringComparison.Ordinal)).ToList())
@@ -183,22 +183,8 @@ public class AdapterFolderTests : TorchTest
         base.Dispose();
     }
 
+    private static Action<JsonObject> NamesOnly(string target) => config => config["target_parameters"] = new JsonArray(target);
+
     private void Refused(string folder, string message) =>
         Assert.Contains(message, Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder, _model)).Message, StringComparison.Ordinal);
-
-    /// <summary>A copy of a fixture folder with changes.</summary>
-    private static TemporaryFolder Changed(
-        string kind, Action<JsonObject>? config = null, Action<Dictionary<string, Tensor>>? tensors = null)
-    {
-        TemporaryFolder folder = Fixtures.Temporary();
-        var root = (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(Fixtures.Path("adapters", kind), "adapter_config.json")))!;
-        config?.Invoke(root);
-        File.WriteAllText(folder.File("adapter_config.json"), root.ToJsonString());
-        using var scope = NewDisposeScope();
-        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(Fixtures.Path("adapters", kind), "adapter_model.safetensors"));
-        var all = file.Tensors.Keys.ToDictionary(name => name, name => file.Read(name));
-        tensors?.Invoke(all);
-        SafetensorsFile.Write(folder.File("adapter_model.safetensors"), all, new Dictionary<string, string> { ["format"] = "pt" });
-        return folder;
-    }
 }

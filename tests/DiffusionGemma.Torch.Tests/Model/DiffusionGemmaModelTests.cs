@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What holds between passes, whatever the weights: in float64, where rounding leaves 1e-12. tiny-6layer: its window of 8 is shorter than
-/// the rows.
+/// Properties between passes that hold for any weights: in float64, where rounding leaves 1e-12. tiny-6layer: its window of 8 is
+/// shorter than the rows.
 /// </summary>
 public class DiffusionGemmaModelTests : TorchTest
 {

@@ -78,6 +78,20 @@ public class LayerFunctionsTests : TorchTest
     }
 
     [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public void Low_rank_delta_alone(bool trainedInput, bool drops)
+    {
+        Tensor x = trainedInput ? Leaf(40, 5) : Numbers(40, 5);
+        var lora = new LoraPair(Leaf(2, 5), Leaf(7, 2), 1.7);
+        using DropoutStream dropout = new(0.3, seed: 4), same = new(0.3, seed: 4);
+        Tensor dropped = drops ? x * same.DrawKept(x.shape, CPU).to(x.dtype) / 0.7 : x;
+        Same(trainedInput ? [x, lora.A, lora.B] : [lora.A, lora.B], () => Delta(lora, dropped),
+            () => LowRankFunction.Project(x, lora, _context with { Dropout = drops ? dropout : null }));
+    }
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public void Low_rank_projection(bool trainedInput)

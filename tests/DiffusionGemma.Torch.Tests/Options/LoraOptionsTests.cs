@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What each option makes of a new adapter, and of the folder that PEFT would read.</summary>
+/// <summary>Effect of each option on a new adapter, and on the folder that PEFT would read.</summary>
 public class LoraOptionsTests : TorchTest
 {
     private const string Checkpoint = "tiny-6layer";
@@ -169,7 +169,7 @@ public class LoraOptionsTests : TorchTest
         foreach ((_, Tensor tensor) in adapter.Parameters()) tensor.normal_(0, 0.1, generator);
     }
 
-    /// <summary>What comes back computes the same to the last bit, and is written as it was.</summary>
+    /// <summary>An adapter that was saved and loaded computes the same to the last bit, and is written as it was.</summary>
     private JsonObject AssertSavedAndLoaded(LoraAdapter adapter)
     {
         using TemporaryFolder folder = Fixtures.Temporary(), again = Fixtures.Temporary();

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What a rank reads of a checkpoint: its own part, and next to nothing of what is others'.</summary>
+/// <summary>Bytes that a rank reads of a checkpoint: its own part, and next to nothing of the others'.</summary>
 public class LoadShareTests : TorchTest
 {
     /// <summary>Set to anything: the released shape, 52 GB of hole, of which a rank of eight takes 10.6 GB of memory.</summary>

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>What may happen to a run's folder at night, and what the run makes of it.</summary>
+/// <summary>Damage to a run's folder between two runs, and how the next run deals with it.</summary>
 public class RunCheckpointTroubleTests : TorchTest
 {
     private static readonly FineTuneOptions Options = TinyRows.Options with { Lora = new LoraOptions { Rank = 2 } };
@@ -25,7 +25,7 @@ public class RunCheckpointTroubleTests : TorchTest
         Assert.Equal(Undisturbed, Losses(Every(folder, 2) with { Resume = RunCheckpointOptions.Latest }));
     }
 
-    /// <summary>Of any file, at any length: it is passed over for the one before it, which is said, and kept under another name.</summary>
+    /// <summary>A checkpoint with any file cut at any length is passed over for the one before, reported and renamed.</summary>
     [Theory]
     [InlineData("state.safetensors", 0.0)]
     [InlineData("state.safetensors", 0.5)]

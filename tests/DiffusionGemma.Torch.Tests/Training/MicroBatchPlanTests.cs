@@ -12,7 +12,7 @@ public class MicroBatchPlanTests
         Assert.Equal([[1], [3], [2, 0]], MicroBatchPlan.Split([30, 90, 31, 88], 4, 100));
     }
 
-    /// <summary>Of whole micro-batches: where rows are left over, a last one of one long row may pad less.</summary>
+    /// <summary>Whole micro-batches alone: where rows are left over, a last one of one long row may pad less.</summary>
     [Fact]
     public void No_more_is_padded_than_with_rows_as_they_come() =>
         Property.Holds(

@@ -87,7 +87,7 @@ public class WorkersTests : TorchTest
         Assert.Equal(1, Workers.CountFor(options, CPU, threads, ranks: 2, expertParallel: 2));
     }
 
-    /// <summary>Of workers that nobody asked for there are as many as the budget allows; those that were asked for it refuses.</summary>
+    /// <summary>Workers by default: as many as the budget allows. A number that was asked for and exceeds the budget is refused.</summary>
     [Fact]
     public void There_are_as_many_as_memory_allows()
     {

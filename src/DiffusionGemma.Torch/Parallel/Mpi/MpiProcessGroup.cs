@@ -21,7 +21,7 @@ internal sealed unsafe class MpiProcessGroup : IProcessGroup
 {
     private const int RequestTag = 1, ReplyTag = 2, DataTag = 3;
 
-    /// <summary>How much longer than rank 0 of the group the others wait, because only rank 0 can name the missing ranks.</summary>
+    /// <summary>Time that the other ranks wait longer than rank 0 of the group, because only rank 0 can name the missing ranks.</summary>
     private static readonly TimeSpan ExtraWait = TimeSpan.FromSeconds(1);
 
     /// <summary>Polls before a wait yields the core at each.</summary>

@@ -1,0 +1,99 @@
+using DiffusionGemma.Events;
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>Reports of real runs: short ones, stopped and resumed.</summary>
+public sealed class RunReportTests
+{
+    private const int CanvasLength = 32;
+
+    [Fact]
+    public void A_run_that_is_cancelled_and_resumed_has_one_report_of_all_its_steps()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string reports = folder.File("report");
+        using (var first = new RunReport(reports, new RunReportOptions { EverySteps = 1 }))
+            Assert.Throws<OperationCanceledException>(() => Fit(folder, first, stopAfter: 2));
+        Assert.Equal(2 + 1, File.ReadAllLines(Path.Combine(reports, "history.csv")).Length);
+
+        var evaluated = new List<int>();
+        using (var second = new RunReport(reports))
+        {
+            using FineTuneResult result = Fit(folder, second, evaluated: evaluated);
+            Assert.Equal(4, second.History.Count);
+        }
+
+        Assert.Equal([4], evaluated);
+        Assert.Equal(["0", "1", "2", "3"], File.ReadAllLines(Path.Combine(reports, "history.csv"))[1..].Select(line => line.Split(',')[0]));
+        string events = Path.Combine(reports, "tensorboard");
+        Assert.Equal([1L, 2, 3, 4], LossSteps(events));
+        Assert.Equal([1L, 2], LossSteps(Path.Combine(events, "earlier-1")));
+        Assert.Equal(
+            ["curves.png", "curves.svg", "evaluations.csv", "evaluations.parquet", "history.csv", "history.parquet"],
+            Directory.GetFiles(reports).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.True(new Picture(Path.Combine(reports, "curves.png")).Count(panel: 0, Picture.IsBlue) > 100);
+    }
+
+    [Fact]
+    public void A_folder_that_cannot_be_written_ends_no_run_and_is_told_once()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        File.WriteAllText(folder.File("taken"), "a file, no folder");
+        var told = new List<string>();
+        var options = new RunReportOptions { EverySteps = 1, Notices = new Listener<string>(told.Add) };
+        using var report = new RunReport(folder.File("taken"), options);
+        using FineTuneResult result = Fit(folder, report);
+
+        Assert.Equal(4, result.History.Count);
+        Assert.Contains("The run goes on.", Assert.Single(told));
+        Assert.ThrowsAny<IOException>(report.Write);
+    }
+
+    [Fact]
+    public void A_run_that_took_no_step_leaves_no_report()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        new RunReport(folder.File("report")).Dispose();
+
+        Assert.False(Directory.Exists(folder.File("report")));
+    }
+
+    private static IEnumerable<long> LossSteps(string events) =>
+        Scalars.Read(events).Where(scalar => scalar.Tag == "loss/total").Select(scalar => scalar.Step);
+
+    private static FineTuneResult Fit(
+        TemporaryFolder folder, RunReport report, int? stopAfter = null, List<int>? evaluated = null)
+    {
+        TrainingExample[] rows = [.. Enumerable.Range(0, 8).Select(Example)];
+        var options = new FineTuneOptions
+        {
+            Lora = new LoraOptions { Rank = 2, Alpha = 4 }, MaxSteps = 4, Epochs = 4, GlobalBatchSize = 4, WarmupSteps = 1,
+            Devices = [torch.CPU],
+            Checkpoints = new RunCheckpointOptions { Folder = folder.File("run"), Resume = RunCheckpointOptions.Latest },
+            Evaluation = new EvaluationOptions
+            {
+                Examples = rows[..2], EverySteps = 4, Progress = new Listener<EvaluationRecord>(record => evaluated?.Add(record.Step)),
+            },
+        };
+        using var stop = new CancellationTokenSource();
+        var progress = new Listener<StepRecord>(step =>
+        {
+            report.Report(step);
+            if (step.Step + 1 == stopAfter) stop.Cancel();
+        });
+        return FineTuner.Fit(Fixtures.Checkpoint("tiny-chat"), rows, report.Attach(options), progress, stop.Token);
+    }
+
+    private static TrainingExample Example(int n)
+    {
+        const int Prompt = 8;
+        int[] ids = [.. Enumerable.Range(0, Prompt + CanvasLength).Select(i => 10 + (n * 7 + i) % 200)];
+        return new TrainingExample(ids, [.. ids.Select((_, i) => i >= Prompt)], Prompt, ids.Length);
+    }
+
+    private sealed class Listener<T>(Action<T> listen) : IProgress<T>
+    {
+        public void Report(T value) => listen(value);
+    }
+}

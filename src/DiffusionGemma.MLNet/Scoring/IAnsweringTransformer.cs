@@ -8,7 +8,7 @@ internal interface IAnsweringTransformer : ITransformer
     /// <summary>The transformer that owns the model.</summary>
     DiffusionGemmaTransformer Answering { get; }
 
-    /// <summary>How rows are answered.</summary>
+    /// <summary>Settings for answering rows.</summary>
     AnswerOptions Options { get; }
 
     /// <summary>Answers rows with other options than the transformer's own.</summary>

@@ -72,8 +72,8 @@ public sealed class ClassificationEstimator : IEstimator<ClassificationTransform
         int most = Math.Min(canvas, _answers.Generation.Resolve(_model.Folder).MaxNewTokens!.Value);
         for (int label = 0; label < tokens.Count; label++)
             if (tokens[label] > most)
-                throw new ArgumentException($"The label '{grammar.Labels[label]}' takes {tokens[label]} tokens, and {most} fit (the canvas has "
-                    + $"{canvas}, and GenerationOptions.MaxNewTokens counts too): shorten it.");
+                throw new ArgumentException($"The label '{grammar.Labels[label]}' takes {tokens[label]} tokens, and {most} fit (the canvas "
+                    + $"has {canvas}, and GenerationOptions.MaxNewTokens counts too): shorten it.");
     }
 
     /// <summary>Settings of the step.</summary>
@@ -102,14 +102,14 @@ public sealed class ClassificationEstimator : IEstimator<ClassificationTransform
         /// </summary>
         public bool EscapeSpecialTokens { get; set; } = true;
 
-        /// <summary>How probabilities are made.</summary>
+        /// <summary>The way to make probabilities.</summary>
         public LabelScoring Scoring { get; set; } = LabelScoring.RandomCanvases;
 
         /// <summary>Random canvases of each row, one decoder pass each, for <see cref="LabelScoring.RandomCanvases"/>.</summary>
         public int Canvases { get; set; } = 8;
 
         /// <summary>
-        /// How rows are answered; the grammar in it is replaced. Null: as a trained model's own options say, or the defaults.
+        /// Settings for answering rows; the grammar in them is replaced. Null: as a trained model's own options say, or the defaults.
         /// </summary>
         public AnswerOptions? Answers { get; set; }
 

@@ -37,7 +37,8 @@ public sealed class ExtractionEstimator : IEstimator<ExtractionTransformer>
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         if (grammar.Kind != GrammarKind.JsonSchema)
-            throw new ArgumentException($"Extract needs a grammar of a JSON schema, and this one is of kind {grammar.Kind}.", nameof(grammar));
+            throw new ArgumentException(
+                $"Extract needs a grammar of a JSON schema, and this one is of kind {grammar.Kind}.", nameof(grammar));
         _host = environment.Register(nameof(ExtractionEstimator));
         _model = model;
         AnswerOptions answers = options.Answers ?? model.Options;
@@ -95,11 +96,11 @@ public sealed class ExtractionEstimator : IEstimator<ExtractionTransformer>
         public bool EscapeSpecialTokens { get; set; } = true;
 
         /// <summary>
-        /// How rows are answered; the grammar in it is replaced. Null: as a trained model's own options say, or the defaults.
+        /// Settings for answering rows; the grammar in them is replaced. Null: as a trained model's own options say, or the defaults.
         /// </summary>
         public AnswerOptions? Answers { get; set; }
 
-        /// <summary>How the type is serialised, and so the names in the JSON; null: <see cref="AnswerGrammar.Serializer"/>.</summary>
+        /// <summary>Serialisation of the type, and so the names in the JSON; null: <see cref="AnswerGrammar.Serializer"/>.</summary>
         public JsonSerializerOptions? Serializer { get; set; }
 
         /// <summary>Limits of the grammar; null: the defaults.</summary>

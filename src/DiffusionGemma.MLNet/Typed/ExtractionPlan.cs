@@ -25,7 +25,7 @@ internal sealed record ExtractionPlan(
     {
         string? twice = Outputs(options).GroupBy(column => column.Name).FirstOrDefault(group => group.Count() > 1)?.Key;
         if (twice is not null)
-            throw new ArgumentException($"A property makes the column '{twice}', which is added already: name another ResponseJsonColumnName, "
-                + "or rename the property.");
+            throw new ArgumentException($"A property makes the column '{twice}', which is added already: name another "
+                + "ResponseJsonColumnName, or rename the property.");
     }
 }

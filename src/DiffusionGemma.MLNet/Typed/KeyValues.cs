@@ -21,7 +21,8 @@ internal static class KeyValues
         builder.AddSlotNames(labels.Count, Getter(labels));
         builder.Add(AnnotationUtils.Kinds.ScoreColumnKind, TextDataViewType.Instance,
             Getters.Text(() => AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification));
-        builder.Add(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance, Getters.Text(() => AnnotationUtils.Const.ScoreValueKind.Score));
+        builder.Add(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance,
+            Getters.Text(() => AnnotationUtils.Const.ScoreValueKind.Score));
         return builder.ToAnnotations();
     }
 

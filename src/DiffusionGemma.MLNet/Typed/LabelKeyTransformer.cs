@@ -37,7 +37,8 @@ internal sealed class LabelKeyTransformer : RowToRowTransformerBase
                 string label = text().ToString();
                 if (label.Length == 0) return 0;
                 return _keys.TryGetValue(label, out uint key) ? key : throw new ChatDataException(
-                    $"{inputs[0].Name} is '{label}', which is none of the labels: {string.Join(", ", _keys.Keys.Select(one => $"'{one}'"))}",
+                    $"{inputs[0].Name} is '{label}', which is none of the labels: "
+                    + string.Join(", ", _keys.Keys.Select(one => $"'{one}'")),
                     position());
             };
         }

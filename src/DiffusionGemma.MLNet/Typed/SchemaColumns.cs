@@ -103,7 +103,8 @@ internal sealed class SchemaColumns
 
     /// <summary>The values of an enum or const but null.</summary>
     private static IEnumerable<JsonNode?> Literals(JsonObject schema) =>
-        (schema.ContainsKey("const") ? new[] { schema["const"] } : (IEnumerable<JsonNode?>)(JsonArray)schema["enum"]!).Where(literal => literal is not null);
+        (schema.ContainsKey("const") ? new[] { schema["const"] } : (IEnumerable<JsonNode?>)(JsonArray)schema["enum"]!)
+        .Where(literal => literal is not null);
 
     private Shape Resolve(JsonNode? node, bool isOptional)
     {

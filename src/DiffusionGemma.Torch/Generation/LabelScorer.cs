@@ -39,7 +39,8 @@ public static class LabelScorer
         ArgumentOutOfRangeException.ThrowIfLessThan(canvases, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         if (options.Grammar is not { EndsApart: true } grammar)
-            throw new ArgumentException("GenerationOptions.Grammar must be one of AnswerGrammar.OneOf, without a thought.", nameof(options));
+            throw new ArgumentException(
+                "GenerationOptions.Grammar must be one of AnswerGrammar.OneOf, without a thought.", nameof(options));
         int canvas = model.Config.CanvasLength;
         var resolved = ResolvedGenerationOptions.Resolve(options with { MaxNewTokens = canvas, TMin = 0, TMax = 0 }, model.Folder,
             model.Config);

@@ -49,7 +49,7 @@ public sealed class AnswerGrammar
     /// <summary>The deterministic automaton over UTF-8 bytes, compiled at first use.</summary>
     internal ByteAutomaton Automaton => _automaton.Value;
 
-    /// <summary>How <see cref="Json{T}"/> serialises without options of its own: camel case, enums by name.</summary>
+    /// <summary>Serialisation by <see cref="Json{T}"/> without options of its own: camel case, enums by name.</summary>
     public static JsonSerializerOptions Serializer => JsonForm.Options;
 
     /// <summary>

@@ -67,7 +67,8 @@ public sealed class GrammarVocabulary(IReadOnlyList<ReadOnlyMemory<byte>> bytes,
     {
         TokenAutomaton automaton = TokenAutomaton.Create(grammar.Automaton, _trie.Value, ending);
         if (grammar.Labels.Count == 0) return automaton;
-        // A label that no tokens spell would be missing in silence. Behind a thought labels share their last state: they are looked up apart.
+        // A label that no tokens spell would be missing in silence. Behind a thought labels share their last state: they are looked
+        // up apart.
         TokenAutomaton labels = grammar.EndsApart
             ? automaton : TokenAutomaton.Create(LabelAutomaton.Create(grammar.Labels), _trie.Value, ending);
         var spelled = labels.Answers.ToHashSet();

@@ -94,7 +94,8 @@ public sealed class ExtractionTests
     public void What_cannot_be_an_extraction_is_refused_before_any_row()
     {
         Assert.Contains("MaxNewTokens is 3", Assert.Throws<ArgumentException>(
-            () => Gemma.Extract<Order>(TinyChat.Checkpoint, generation: Quick with { MaxNewTokens = 3 })).Message, StringComparison.Ordinal);
+            () => Gemma.Extract<Order>(TinyChat.Checkpoint, generation: Quick with { MaxNewTokens = 3 })).Message,
+            StringComparison.Ordinal);
         Assert.Contains("no objects", Assert.Throws<ArgumentException>(() => Gemma.Extract<int>(TinyChat.Checkpoint)).Message,
             StringComparison.Ordinal);
         Assert.Equal("#/properties/any", Assert.Throws<GrammarException>(() => Gemma.Extract<Anything>(TinyChat.Checkpoint)).Path);

@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Typed;
 
-/// <summary>Which columns a schema's values become.</summary>
+/// <summary>The columns that a schema's values become.</summary>
 public sealed class SchemaColumnsTests
 {
     [Fact]
@@ -79,7 +79,8 @@ public sealed class SchemaColumnsTests
             Column("d", ColumnKind.Double), Column("k", ColumnKind.Key, false, "x", "2"), Column("o.v", ColumnKind.Double, true),
             Column("o.k", ColumnKind.Key, true, "x", "2"),
         ]);
-        object[] all = values.Read("""{"t":"ü\n","i":-9223372036854775808,"b":true,"s":true,"d":0.1,"k":2,"o":{"v":[1,null,2.5],"k":["x"]}}""");
+        object[] all = values.Read(
+            """{"t":"ü\n","i":-9223372036854775808,"b":true,"s":true,"d":0.1,"k":2,"o":{"v":[1,null,2.5],"k":["x"]}}""");
         Assert.Equal("ü\n", all[0].ToString());
         Assert.Equal([long.MinValue, true, 1f, 0.1, 2u], all[1..6]);
         Assert.Equal([1, double.NaN, 2.5], (double[])all[6]);

@@ -18,21 +18,19 @@ internal sealed class CheckpointText
 
     private readonly FileBundle _files;
     private readonly Lazy<ChatTokenizer> _tokenizer;
-    private readonly Lazy<ChatTokenizer> _escaping;
 
     private CheckpointText(FileBundle files, string? folder)
     {
         _files = files;
         _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder));
-        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template,
-            new ChatTokenizerOptions { EscapeSpecialTokens = true }));
     }
 
     /// <summary>The tokenizer, parsed at first use and safe for several threads.</summary>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
 
-    /// <summary>The tokenizer that escapes special tokens in messages, or not.</summary>
-    public ChatTokenizer GetTokenizer(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
+    /// <summary>The same files read with other options.</summary>
+    public ChatTokenizer MakeTokenizer(ChatTokenizerOptions options) =>
+        options == Tokenizer.Options ? Tokenizer : new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template, options);
 
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
     public static CheckpointText Read(string folder)

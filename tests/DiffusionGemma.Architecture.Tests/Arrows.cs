@@ -25,11 +25,12 @@ internal static class Arrows
         ["Torch"] = [],
         ["Hub"] = [],
         ["MLNet"] = ["Torch", "Text", "Hub"],
+        ["Recipes"] = ["MLNet", "Torch", "Text", "Hub"],
         ["Chat"] = ["Torch", "Text", "Hub"],
         ["Hosting"] = ["Chat", "MLNet", "Hub", "Torch", "Text"],
         ["Server"] = ["Hosting", "Chat", "MLNet", "Hub", "Torch", "Text"],
-        ["Reports"] = ["Hosting", "Chat", "MLNet", "Hub", "Torch", "Text"],
-        ["Tool"] = ["Reports", "Server", "Hosting", "Chat", "MLNet", "Hub", "Torch", "Text"],
+        ["Reports"] = ["Hosting", "Chat", "Recipes", "MLNet", "Hub", "Torch", "Text"],
+        ["Tool"] = ["Reports", "Server", "Hosting", "Chat", "Recipes", "MLNet", "Hub", "Torch", "Text"],
     };
 
     /// <summary>The level of a folder of DiffusionGemma.Torch, 0 the lowest; -1 where none is assigned.</summary>

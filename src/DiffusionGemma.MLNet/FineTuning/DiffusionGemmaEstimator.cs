@@ -123,6 +123,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         IgnoredKeys = rows.Notes.IgnoredKeys,
         SpecialTokenRows = rows.Notes.SpecialTokens,
         UnlearnedEndRows = rows.Notes.UnlearnedEnds,
+        TemplateNotices = rows.Notes.TemplateNotices,
         LostRows = rows.Lost,
         CutRows = rows.Cut,
         TrainedTensors = result.TrainedTensors,

@@ -18,23 +18,21 @@ internal sealed class CheckpointText
 
     private readonly FileBundle _files;
     private readonly Lazy<ChatTokenizer> _tokenizer;
-    private readonly Lazy<ChatTokenizer> _escaping;
     private readonly Lazy<GrammarVocabulary> _vocabulary;
 
     private CheckpointText(FileBundle files, string? folder)
     {
         _files = files;
         _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder));
-        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template,
-            new ChatTokenizerOptions { EscapeSpecialTokens = true }));
         _vocabulary = new Lazy<GrammarVocabulary>(() => new GrammarVocabulary(Tokenizer.Tokenizer.VocabularyBytes, FindEnding(Tokenizer)));
     }
 
     /// <summary>The tokenizer, parsed at first use and safe for several threads.</summary>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
 
-    /// <summary>The tokenizer that escapes special tokens in messages, or not.</summary>
-    public ChatTokenizer GetTokenizer(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
+    /// <summary>The same files read with other options.</summary>
+    public ChatTokenizer MakeTokenizer(ChatTokenizerOptions options) =>
+        options == Tokenizer.Options ? Tokenizer : new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template, options);
 
     /// <summary>The vocabulary as grammars take it, and the automata that were made for it.</summary>
     public GrammarVocabulary Vocabulary => _vocabulary.Value;

@@ -20,7 +20,8 @@ internal sealed class ClassificationAnswerer(
     public DataViewSchema.Column[] FindInputs(DataViewSchema schema) => [TypedColumn.Text(plan.InputColumn).FindIn(schema, context)];
 
     public Func<Question> ReadQuestion(DataViewRow row, DataViewSchema.Column[] inputs) =>
-        TextQuestion.Reader(row, inputs[0], plan.Prompt, answering.Text.GetTokenizer(plan.EscapesSpecialTokens));
+        TextQuestion.Reader(row, inputs[0], plan.Prompt,
+            answering.Text.MakeTokenizer(new ChatTokenizerOptions { EscapeSpecialTokens = plan.EscapesSpecialTokens }));
 
     public IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions) => plan.Scoring == LabelScoring.RandomCanvases
         ? answering.ScoreLabels(questions, options, plan.Canvases) : answering.Answer(questions, options);

@@ -40,7 +40,8 @@ internal sealed class ExtractionAnswerer : IRowAnswerer
     public DataViewSchema.Column[] FindInputs(DataViewSchema schema) => [_input.FindIn(schema, _context)];
 
     public Func<Question> ReadQuestion(DataViewRow row, DataViewSchema.Column[] inputs) =>
-        TextQuestion.Reader(row, inputs[0], _prompt, _answering.Text.MakeTokenizer(new ChatTokenizerOptions { EscapeSpecialTokens = _escapes }));
+        TextQuestion.Reader(row, inputs[0], _prompt,
+            _answering.Text.MakeTokenizer(new ChatTokenizerOptions { EscapeSpecialTokens = _escapes }));
 
     public IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions) =>
         [.. _answering.Answer(questions, Options).Select(answer => answer with { Values = _values.Read(answer.Content.Text) })];

@@ -198,7 +198,8 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     }
 
     /// <summary>
-    /// Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged(DiffusionGemmaModel, string, long?)"/>): a model that needs no adapter.
+    /// Writes a Hugging Face folder with the adapter in its weights: a model that needs no adapter
+    /// (<see cref="LoraAdapter.SaveMerged(DiffusionGemmaModel, string, long?)"/>).
     /// </summary>
     /// <param name="folder">Created where absent; not the checkpoint's own.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>

@@ -58,7 +58,9 @@ internal sealed class Checkpoint : IDisposable
 
     public void Dispose() => Weights.Dispose();
 
-    /// <summary>Maps the matrices of one slice of a quantised weight; on the CPU nothing is copied, and this object must outlive them.</summary>
+    /// <summary>
+    /// Maps the matrices of one slice of a quantised weight; on the CPU nothing is copied, and this object must outlive them.
+    /// </summary>
     public QuantizedMatrix[] ReadSlice(string name, int slice, Device? device = null) =>
         [.. Quantized[name].Slices[slice].Select(matrix => QuantizedReader.Read(Weights, matrix, device))];
 
@@ -73,7 +75,11 @@ internal sealed class Checkpoint : IDisposable
             .Where(name => !SafetensorsDTypes.IsFloating(weights.Tensors[name].DType))
             .Select(name => weights.Tensors[name].ToString()));
 
-        string[] others = [.. weights.Tensors.Keys.Where(name => !expected.ContainsKey(name) && !quantized.Contains(name) && !CheckpointLayout.IsVision(name))];
+        string[] others =
+        [
+            .. weights.Tensors.Keys.Where(
+                name => !expected.ContainsKey(name) && !quantized.Contains(name) && !CheckpointLayout.IsVision(name)),
+        ];
         ThrowIfAny(folder, "has tensors that do not belong to this model:", others
             .Where(name => CheckpointLayout.TiedTo(name) is not string original
                 || (!expected.ContainsKey(original) && !quantized.Contains(original))));

@@ -106,7 +106,8 @@ internal sealed class QuantizedLayout
     {
         TensorInfo? packed = Info(name + "_packed"), codes = packed ?? Info(name), scales = Info(name + "_scale");
         if (codes is null)
-            return scales is null ? null : throw Bad(scales, $"is a scale whose weight is missing: neither {name}_packed nor {name} is there");
+            return scales is null
+                ? null : throw Bad(scales, $"is a scale whose weight is missing: neither {name}_packed nor {name} is there");
         if (packed is null && SafetensorsDTypes.IsFloating(codes.DType)) return null;
         if (scales is null) throw Bad(codes, $"is quantised and its scale is missing: {name}_scale is not there");
 
@@ -139,7 +140,8 @@ internal sealed class QuantizedLayout
 
         string[] besides =
         [
-            name + "_shape", module + ".input_scale", module + ".input_global_scale", module + "_input_scale", module + "_input_global_scale",
+            name + "_shape", module + ".input_scale", module + ".input_global_scale",
+            module + "_input_scale", module + "_input_global_scale",
         ];
         return new MatrixLayout(module, elements, columns, codes.Name)
         {
@@ -216,5 +218,6 @@ internal sealed class QuantizedLayout
     }
 
     private static CheckpointException Bad(TensorInfo tensor, string problem) => new(
-        tensor.File, tensor.ToString(), $"{problem}. Fetch or copy the checkpoint again; forms that are read: {QuantizationSettings.Supported}.");
+        tensor.File, tensor.ToString(),
+        $"{problem}. Fetch or copy the checkpoint again; forms that are read: {QuantizationSettings.Supported}.");
 }

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Opens quantised matrices over a mapped file: on the CPU nothing is copied. Their scales are read, to see that they are numbers.</summary>
+/// <summary>
+/// Opens quantised matrices over a mapped file: on the CPU nothing is copied. Their scales are read, to see that they are numbers.
+/// </summary>
 internal static class QuantizedReader
 {
     /// <param name="file">The file, which must outlive what is returned.</param>
@@ -32,7 +34,9 @@ internal static class QuantizedReader
         return new QuantizedMatrix(
             layout.Elements, Part(layout.Codes), layout.Columns, layout.ScaleFormat, layout.Scales is null ? null : Part(layout.Scales))
         {
-            ZeroPoints = layout.ZeroPoints is null ? null : Part(layout.ZeroPoints), GlobalScale = global, GlobalDivides = layout.GlobalDivides,
+            ZeroPoints = layout.ZeroPoints is null ? null : Part(layout.ZeroPoints),
+            GlobalScale = global,
+            GlobalDivides = layout.GlobalDivides,
         };
     }
 
@@ -72,5 +76,6 @@ internal static class QuantizedReader
 
     private static CheckpointException NotFinite(SafetensorsFile file, string name, float value) => new(
         file.Info(name).File, name,
-        $"{(float.IsFinite(value) ? $"is {value}, and scales are divided by it" : "holds a scale that is not finite")}. Fetch or copy the file again.");
+        (float.IsFinite(value) ? $"is {value}, and scales are divided by it" : "holds a scale that is not finite")
+        + ". Fetch or copy the file again.");
 }

@@ -18,5 +18,6 @@ public sealed record TensorInfo(string Name, ScalarType DType, IReadOnlyList<lon
     public long NumberOfElements => Shape.Aggregate(1L, (product, size) => product * size);
 
     /// <summary>Name, dtype and shape, as messages print them.</summary>
-    public override string ToString() => $"{Name} {(Format == SafetensorsDTypes.Name(DType) ? DType : Format)} [{string.Join(", ", Shape)}]";
+    public override string ToString() =>
+        $"{Name} {(Format == SafetensorsDTypes.Name(DType) ? DType : Format)} [{string.Join(", ", Shape)}]";
 }

@@ -103,7 +103,7 @@ public sealed record DiffusionGemmaConfig
     /// <summary>The path of the file, whose bytes are copied to a saved checkpoint.</summary>
     internal string SourcePath { get; init; } = "";
 
-    /// <summary>How the weights are quantised by the config; null: they are not.</summary>
+    /// <summary>The settings of quantised weights; null: they are not quantised.</summary>
     internal QuantizationSettings? Quantization { get; init; }
 
     /// <summary>The attention shape of each layer.</summary>

@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>How config.json says that some matrices are quantised.</summary>
+/// <summary>The settings of some matrices in config.json.</summary>
 /// <param name="Targets">`Linear`, module names, or `re:` and a regular expression.</param>
 /// <param name="Format">The format's name in compressed-tensors.</param>
 /// <param name="Bits">Bits of an element.</param>

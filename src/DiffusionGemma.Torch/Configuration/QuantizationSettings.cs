@@ -18,7 +18,7 @@ internal sealed record QuantizationSettings
     /// <summary>Modules that stay as they are: names, `re:` and a regular expression, or with `*`.</summary>
     public required IReadOnlyList<string> Ignored { get; init; }
 
-    /// <summary>Whether the settings ask kernels to quantise activations too.</summary>
+    /// <summary>True where the settings ask kernels to quantise activations too.</summary>
     public required bool QuantizesActivations { get; init; }
 
     /// <summary>The group that a projection or an expert's matrix belongs to by its name; null: none.</summary>

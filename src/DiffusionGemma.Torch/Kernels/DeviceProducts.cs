@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Products with quantised weights by libtorch's operators, where the memory is not the CPU's: a matrix at a time is widened and multiplied.
+/// Products with quantised weights by libtorch's operators, where the memory is not the CPU's: one matrix at a time is widened and
+/// multiplied.
 /// </summary>
 internal static class DeviceProducts
 {

@@ -69,7 +69,8 @@ internal static partial class Kernels
     public static Tensor GroupedMatMul(Tensor a, StoredWeight weights, long[] counts)
     {
         if (weights.Tensor is { } same && same.dtype == a.dtype) return GroupedMatMul(a, same, counts);
-        return weights.Device.type == DeviceType.CPU ? GroupedMatMul(a, RowsOf(weights), counts) : DeviceProducts.MatMul(a, weights, counts);
+        return weights.Device.type == DeviceType.CPU
+            ? GroupedMatMul(a, RowsOf(weights), counts) : DeviceProducts.MatMul(a, weights, counts);
     }
 
     /// <summary>Computes the values of a stored matrix [rows,columns] in float32 and rounds them once.</summary>

@@ -33,7 +33,8 @@ internal static unsafe class WideningRows
             for (long at = 0; at < columns; at += size)
             {
                 long group = (column + at) / matrix.GroupSize;
-                Group(matrix.Elements, matrix.Address(row, column + at), to + at, size, matrix.Offset(row, group), matrix.Scale(row, group));
+                byte* from = matrix.Address(row, column + at);
+                Group(matrix.Elements, from, to + at, size, matrix.Offset(row, group), matrix.Scale(row, group));
             }
         }
     }

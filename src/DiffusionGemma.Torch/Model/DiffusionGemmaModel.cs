@@ -49,7 +49,7 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     internal ModelStack Stack => _stack;
 
-    /// <summary>Whether the folder itself, and not only what is held in memory, is quantised.</summary>
+    /// <summary>True where the folder itself, and not only what is held in memory, is quantised.</summary>
     internal bool HasQuantizedFolder => _checkpoint.Quantized.Count > 0;
 
     internal Checkpoint Checkpoint => _checkpoint;
@@ -97,7 +97,8 @@ public sealed class DiffusionGemmaModel : IDisposable
             using var scope = NewDisposeScope();
             if (_stack.Quantized.TryGetValue(name, out StoredWeight? quantized))
             {
-                int count = quantized.Slices.Count / (IsStack(name) ? expertRanks.Size : 1), first = IsStack(name) ? expertRanks.Rank * count : 0;
+                int count = quantized.Slices.Count / (IsStack(name) ? expertRanks.Size : 1);
+                int first = IsStack(name) ? expertRanks.Rank * count : 0;
                 return quantized.MapSlices(
                     tensor => (isThere ? tensor.alias() : tensor.to(device)).DetachFromDisposeScope(), first, count);
             }

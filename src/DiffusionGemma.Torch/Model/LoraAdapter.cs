@@ -87,8 +87,8 @@ public sealed class LoraAdapter : IDisposable
     {
         if (model.Stack.Quantized.Count > 0)
             throw new InvalidOperationException(
-                "The model's weights are quantised, and merged ones would be rounded again. Keep the adapter beside the model, or write the "
-                + "merged model with SaveMerged, from the folder of the weights that were quantised.");
+                "The model's weights are quantised, and merged ones would be rounded again. Keep the adapter beside the model, or write "
+                + "the merged model with SaveMerged, from the folder of the weights that were quantised.");
         IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> merged = Merge(model);
         if (ReferenceEquals(model.Adapter, this)) model.Adapter = null;
         using IDisposable quiet = no_grad();
@@ -136,7 +136,8 @@ public sealed class LoraAdapter : IDisposable
         if (source.Quantized.Count > 0)
             throw new ArgumentException(
                 $"{original} holds quantised weights: name the folder of the weights that were quantised.", nameof(original));
-        IReadOnlyDictionary<string, long[]> own = CheckpointLayout.Expected(model.Config), others = CheckpointLayout.Expected(source.Config);
+        IReadOnlyDictionary<string, long[]> own = CheckpointLayout.Expected(model.Config);
+        IReadOnlyDictionary<string, long[]> others = CheckpointLayout.Expected(source.Config);
         if (own.Count != others.Count || own.FirstOrDefault(w => !others.TryGetValue(w.Key, out long[]? s) || !s.SequenceEqual(w.Value)).Key
             is not null)
             throw new ArgumentException($"{original} is another model: its weights have other names or shapes.", nameof(original));

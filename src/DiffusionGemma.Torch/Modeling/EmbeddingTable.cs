@@ -21,7 +21,10 @@ internal sealed class EmbeddingTable(StoredWeight weight, ScalarType dtype, doub
     public Tensor Average(Tensor weights, Tensor? totals, PassContext context)
     {
         if (IsTrained)
-            return AverageFunction.Run(context.Backward, weight.Tensor!, totals is null ? weights : weights / totals, CreateUse(context))[0];
+        {
+            Tensor probabilities = totals is null ? weights : weights / totals;
+            return AverageFunction.Run(context.Backward, weight.Tensor!, probabilities, CreateUse(context))[0];
+        }
         Tensor sums = Kernels.MatMul(weights, weight);
         return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }

@@ -10,8 +10,7 @@ namespace DiffusionGemma;
 internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
 {
     /// <summary>Tensors that may require a gradient.</summary>
-    public IEnumerable<Tensor> Parameters =>
-        [.. weight.Tensor is { } tensor ? [tensor] : Array.Empty<Tensor>(), .. lora is null ? [] : new[] { lora.A, lora.B }];
+    public IEnumerable<Tensor> Parameters => new[] { weight.Tensor, lora?.A, lora?.B }.OfType<Tensor>();
 
     private bool IsTrained => Parameters.Any(p => p.requires_grad);
 

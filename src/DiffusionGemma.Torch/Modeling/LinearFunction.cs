@@ -19,7 +19,7 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
     public static Tensor Project(Tensor x, StoredWeight weight, PassContext context, LoraPair? lora = null)
     {
         var use = new Use(weight, lora, context, x.requires_grad, x.shape);
-        Tensor[] parameters = [.. weight.Tensor is { } tensor ? [tensor] : Array.Empty<Tensor>(), .. lora is null ? [] : new[] { lora.A, lora.B }];
+        Tensor[] parameters = [.. new[] { weight.Tensor, lora?.A, lora?.B }.OfType<Tensor>()];
         bool trains = is_grad_enabled() && (x.requires_grad || parameters.Any(p => p.requires_grad));
         return trains ? Run(context.Backward, [x, use, .. parameters])[0] : use.Forward(x).Y;
     }

@@ -44,7 +44,7 @@ internal sealed class QuantizedMatrix : IDisposable
     /// <summary>A second scale, of the whole matrix.</summary>
     public float GlobalScale { get; init; } = 1;
 
-    /// <summary>Whether <see cref="GlobalScale"/> divides the scales and does not multiply them.</summary>
+    /// <summary>True where <see cref="GlobalScale"/> divides the scales and does not multiply them.</summary>
     public bool GlobalDivides { get; init; }
 
     public Device Device => Codes.device;
@@ -54,7 +54,7 @@ internal sealed class QuantizedMatrix : IDisposable
 
     private IEnumerable<Tensor> Tensors => new[] { Codes, Scales, ZeroPoints }.OfType<Tensor>();
 
-    /// <summary>What kernels read. Valid while this object lives; on the CPU only.</summary>
+    /// <summary>Returns the matrix as kernels read it. Valid while this object lives; on the CPU only.</summary>
     public unsafe QuantizedRows View() => new()
     {
         Elements = Elements,

@@ -31,7 +31,7 @@ internal readonly unsafe struct QuantizedRows
     /// <summary>A second scale, of the whole matrix.</summary>
     public float GlobalScale { get; init; }
 
-    /// <summary>Whether <see cref="GlobalScale"/> divides the scale and does not multiply it.</summary>
+    /// <summary>True where <see cref="GlobalScale"/> divides the scale and does not multiply it.</summary>
     public bool GlobalDivides { get; init; }
 
     public int Bits => BitsOf(Elements);
@@ -63,7 +63,7 @@ internal readonly unsafe struct QuantizedRows
         return GlobalDivides ? scale / GlobalScale : scale * GlobalScale;
     }
 
-    /// <summary>The unsigned number that is subtracted from a group's unsigned elements: the zero point and the offset of the form.</summary>
+    /// <summary>The number that is subtracted from a group's unsigned elements: the zero point, or the offset of the form.</summary>
     public int Offset(long row, long group)
     {
         int bits = Bits;

@@ -3,7 +3,7 @@ namespace DiffusionGemma;
 /// <summary>Numbers of four and eight bits as float32, by their codes.</summary>
 internal static class SmallFloats
 {
-    /// <summary>2¹²⁰: exponent and mantissa of a Float8 in their places of a float32 are the number divided by it (biases 7 and 127).</summary>
+    /// <summary>2¹²⁰: a Float8's exponent and mantissa, in their places of a float32, are the number divided by it.</summary>
     public const float Float8Unit = 1329227995784915872903807060280344576f;
 
     /// <summary>The sixteen numbers of 1 sign, 2 exponent and 1 mantissa bits.</summary>

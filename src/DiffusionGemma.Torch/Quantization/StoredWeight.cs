@@ -20,7 +20,7 @@ internal sealed class StoredWeight : IDisposable
     /// <summary>[out,in], or [E,out,in].</summary>
     public long[] Shape { get; }
 
-    /// <summary>Whether it trains.</summary>
+    /// <summary>True where it trains.</summary>
     public bool RequiresGradient => Tensor is { requires_grad: true };
 
     public Device Device => Tensor?.device ?? Slices[0][0].Device;

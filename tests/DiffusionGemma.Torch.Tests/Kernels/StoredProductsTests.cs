@@ -70,7 +70,7 @@ public class StoredProductsTests : TorchTest
             }
     }
 
-    /// <summary>The door: sizes that managed kernels take and sizes that they do not, float32 and float64, and rows that are selected.</summary>
+    /// <summary>Sizes that managed kernels take and sizes that they do not, in every dtype that is computed in.</summary>
     [Theory]
     [MemberData(nameof(Forms))]
     public void Layers_read_stored_weights_in_every_dtype(string form)
@@ -100,7 +100,8 @@ public class StoredProductsTests : TorchTest
         Tensor narrow = randn(3, 16, 64, generator: _generator).to(ScalarType.BFloat16);
         foreach (ScalarType dtype in new[] { ScalarType.Float32, ScalarType.Float64 })
         {
-            Tensor x = randn(8, 64, generator: _generator).to(dtype), dy = randn(8, 16, generator: _generator).to(dtype), wide = narrow.to(dtype);
+            Tensor x = randn(8, 64, generator: _generator).to(dtype), dy = randn(8, 16, generator: _generator).to(dtype);
+            Tensor wide = narrow.to(dtype);
             Assert.InRange(
                 Largest(Kernels.GroupedLinear(x, (StoredWeight)narrow, counts), Kernels.GroupedLinear(x, wide, counts)), 0, 1e-5);
             Assert.InRange(

@@ -23,7 +23,8 @@ internal static class QuantizedCopies
             using var scope = NewDisposeScope();
             string path = folder.File("model.safetensors");
             Dictionary<string, Tensor> all;
-            using (SafetensorsFile file = SafetensorsFile.Open(path)) all = file.Tensors.Keys.ToDictionary(key => key, key => file.Read(key));
+            using (SafetensorsFile file = SafetensorsFile.Open(path))
+                all = file.Tensors.Keys.ToDictionary(key => key, key => file.Read(key));
             tensors(all);
             SafetensorsFile.Write(path, all, new Dictionary<string, string> { ["format"] = "pt" });
         }

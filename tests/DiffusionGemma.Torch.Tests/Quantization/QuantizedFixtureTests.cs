@@ -25,10 +25,11 @@ public class QuantizedFixtureTests : TorchTest
         foreach (string name in names)
         {
             Tensor value = expected.Read(name);
-            WeightLayout layout = checkpoint.Quantized[name[Prefix.Length..]];
+            string weight = name[Prefix.Length..];
+            WeightLayout layout = checkpoint.Quantized[weight];
             Assert.Equal(value.shape, layout.Shape);
             Tensor[] slices = [.. Enumerable.Range(0, layout.Slices.Count).Select(slice => cat(
-                [.. checkpoint.ReadSlice(name[Prefix.Length..], slice).Select(matrix => Kernels.Dequantize(matrix, ScalarType.Float32))], 0))];
+                [.. checkpoint.ReadSlice(weight, slice).Select(matrix => Kernels.Dequantize(matrix, ScalarType.Float32))], 0))];
             Assert.InRange(Largest(value.dim() == 3 ? stack(slices, 0) : slices[0], value), 0, form == "modelopt-nvfp4" ? 1e-7 : 0);
         }
     }

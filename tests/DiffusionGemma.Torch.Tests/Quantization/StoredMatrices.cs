@@ -12,7 +12,8 @@ internal static class StoredMatrices
     {
         Tensor Bytes(long r, long c, int most = 256) => randint(0, most, [r, c], ScalarType.Byte, generator: generator);
         Tensor Words(long r, long bits) => NativeWords(Bytes(r, bits / 8), bits / 32);
-        Tensor Scales(long groups) => (rand([rows, groups], ScalarType.Float32, generator: generator) * 0.02 + 0.001).to(ScalarType.BFloat16);
+        Tensor Scales(long groups) =>
+            (rand([rows, groups], ScalarType.Float32, generator: generator) * 0.02 + 0.001).to(ScalarType.BFloat16);
         // Not the codes of what is no number.
         Tensor Float8(long c) => Bytes(rows, c, 0x7F) + Bytes(rows, c, 2) * 128;
         long groups = columns / 32;
@@ -40,8 +41,9 @@ internal static class StoredMatrices
             },
             "mxfp4" => new(
                 ElementFormat.Float4, Bytes(rows, columns / 2), columns, ScaleFormat.PowerOfTwo, Bytes(rows, groups, 20) + 110),
-            _ => new(ElementFormat.BFloat16, randn([rows, columns], ScalarType.Float32, generator: generator).to(ScalarType.BFloat16), columns,
-                ScaleFormat.None, null),
+            _ => new(
+                ElementFormat.BFloat16, randn([rows, columns], ScalarType.Float32, generator: generator).to(ScalarType.BFloat16),
+                columns, ScaleFormat.None, null),
         };
     }
 

@@ -24,8 +24,8 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         TextSpan span = answered.GeneratedSpans.FirstOrDefault(span => span.Start <= place && place < span.End);
         if (span.Length == 0)
         {
-            notices.Add("The chat template's {% generation %} blocks do not hold the answer: nothing of it would be learned.");
-            return new ChatTemplateReport { AskedPrompt = asked, Notices = notices };
+            const string Unlearned = "The chat template's {% generation %} blocks do not hold the answer: nothing of it would be learned.";
+            return new ChatTemplateReport { AskedPrompt = asked, UnlearnedAnswer = Unlearned, Notices = [Unlearned] };
         }
         ChatTemplateReport report = new()
         {
@@ -40,8 +40,10 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         if (report.PromptsDiffer)
         {
             (string trained, string askedEnd) = Ends(report.TrainedPrompt!, asked!);
-            notices.Add($"In training an answer follows '{trained}', but the model is asked with '{askedEnd}': "
-                + $"{nameof(ChatTokenizerOptions.TrainOnGenerationPrompt)} trains on the prompt that it is asked with.");
+            string notice = $"In training an answer follows '{trained}', but the model is asked with '{askedEnd}': "
+                + $"{nameof(ChatTokenizerOptions.TrainOnGenerationPrompt)} trains on the prompt that it is asked with.";
+            notices.Add(notice);
+            report = report with { PromptNotice = notice };
         }
         return report;
     }

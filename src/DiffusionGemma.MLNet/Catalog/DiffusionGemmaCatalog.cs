@@ -20,25 +20,28 @@ public sealed class DiffusionGemmaCatalog
     /// True: the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, stays text; false, as in transformers: it becomes
     /// the token.
     /// </param>
-    /// <exception cref="IOException">The folder or its tokenizer.json does not exist.</exception>
+    /// <param name="chatTemplate">The file of a chat template of one's own, whose text is saved with the model; null: the checkpoint's.
+    /// </param>
+    /// <exception cref="IOException">The folder, its tokenizer.json or the template does not exist.</exception>
     /// <exception cref="InvalidDataException">The tokenizer is broken or not supported.</exception>
     /// <exception cref="ChatException">The chat template cannot be read.</exception>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, string outputColumnName = ChatColumns.InputIds,
-        string inputColumnName = ChatColumns.Messages, bool escapeSpecialTokens = false) =>
+        string inputColumnName = ChatColumns.Messages, bool escapeSpecialTokens = false, string? chatTemplate = null) =>
         TokenizeChat(checkpoint, new ChatTokenizingEstimator.Options
         {
             OutputColumnName = outputColumnName, InputColumnName = inputColumnName, EscapeSpecialTokens = escapeSpecialTokens,
+            ChatTemplate = chatTemplate,
         });
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="options">Columns and treatment of special tokens.</param>
-    /// <inheritdoc cref="TokenizeChat(string, string, string, bool)" path="/exception"/>
+    /// <inheritdoc cref="TokenizeChat(string, string, string, bool, string?)" path="/exception"/>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, ChatTokenizingEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint));
+        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint), options.ChatTemplate);
         _ = text.Tokenizer;                                         // a broken file is an error here, not at the first row
         return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, options.InputColumnName,
             options.OutputColumnName, options.MaskColumnName, options.NotesColumnName, options.EscapeSpecialTokens));
@@ -323,16 +326,18 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
     /// <exception cref="ArgumentException">The length is not positive, or the checkpoint names no end token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
-    public ChatPreview Preview(string checkpoint, string conversation, int maxLength = 1024, bool escapeSpecialTokens = false)
+    public ChatPreview Preview(string checkpoint, string conversation, int maxLength = 1024, bool escapeSpecialTokens = false,
+        string? chatTemplate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         ArgumentNullException.ThrowIfNull(conversation);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
-        ChatTokenizer tokenizer = CheckpointText.Read(checkpoint).GetTokenizer(escapeSpecialTokens);
+        ChatTokenizer tokenizer = CheckpointText.Read(checkpoint, chatTemplate).GetTokenizer(escapeSpecialTokens);
         EncodedRow row = EncodedRow.Encode(conversation, tokenizer, escapeSpecialTokens);
         return ChatPreview.Create(row, tokenizer.Tokenizer, PackingOptions.Load(checkpoint, maxLength));
     }
@@ -344,17 +349,19 @@ public sealed class DiffusionGemmaCatalog
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
     /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="ArgumentException">The data has no such column, the length is not positive, or the checkpoint names no end
     /// token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
     public ChatDataSummary Summarize(string checkpoint, IDataView data, int maxLength = 1024, string inputColumn = ChatColumns.Messages,
-        bool escapeSpecialTokens = false)
+        bool escapeSpecialTokens = false, string? chatTemplate = null)
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
-        IDataView masked = TokenizeChat(checkpoint, inputColumnName: inputColumn, escapeSpecialTokens: escapeSpecialTokens)
+        IDataView masked = TokenizeChat(checkpoint, inputColumnName: inputColumn, escapeSpecialTokens: escapeSpecialTokens,
+            chatTemplate: chatTemplate)
             .Append(MaskResponse()).Fit(data).Transform(data);
         return ChatDataSummary.Create(masked, PackingOptions.Load(checkpoint, maxLength));
     }

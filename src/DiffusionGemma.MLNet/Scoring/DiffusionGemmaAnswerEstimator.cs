@@ -26,7 +26,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         _checkpoint = checkpoint;
         _options = options;
         options.Validate(checkpoint);
-        _text = CheckpointText.Read(checkpoint);
+        _text = CheckpointText.Read(checkpoint, options.ChatTemplate);
     }
 
     /// <inheritdoc/>
@@ -46,6 +46,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
         AnswerColumns.FindInputs(input.Schema, _options, _host);
         string folder = Path.GetFullPath(_checkpoint);
         var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
-        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);
+        CheckpointText text = _options.ChatTemplate is null ? CheckpointText.ForRows(folder, _text, input.Schema) : _text;
+        return new DiffusionGemmaTransformer(_host, weights, folder, text, _options);
     }
 }

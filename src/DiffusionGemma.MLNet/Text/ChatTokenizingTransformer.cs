@@ -27,7 +27,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         _escapeSpecialTokens = escapeSpecialTokens;
         Input = TypedColumn.Text(input, StepNames.Load);
         Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask), .. outputNotes is null ? []
-            : new[] { TypedColumn.Texts(outputNotes) }];
+            : new[] { TypedColumn.Texts(outputNotes) with { Annotations = TemplateAnnotation.Create(text) } }];
     }
 
     internal TypedColumn Input { get; }

@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using Door = DiffusionGemma.Kernels;
 
 namespace DiffusionGemma.Benchmarks;
 
@@ -54,7 +55,12 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
         {
             Tensor x = Numbers(dtype, rows, inputs);
             Func<Tensor> w = Weights(dtype, outputs, inputs);
-            return (() => Managed(narrow, x, [rows, outputs], (a, y) => Kernels.TryLinear(a, w(), [rows], y)),
+            return (
+                () =>
+                {
+                    if (narrow) Door.Linear(x, new BFloat16Rows(w()), outputs);
+                    else Check(Kernels.TryLinear(x, w(), [rows], empty(rows, outputs)));
+                },
                 () => nn.functional.linear(x, w()));
         });
         if (inputs < 32) yield break;                                                            // columns that no tile divides
@@ -62,7 +68,13 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
         {
             Tensor dy = Numbers(dtype, rows, outputs);
             Func<Tensor> w = Weights(dtype, outputs, inputs);
-            return (() => Managed(narrow, dy, [rows, inputs], (a, y) => Kernels.TryMatMul(a, w(), [rows], y)), () => dy.mm(w()));
+            return (
+                () =>
+                {
+                    if (narrow) Door.MatMul(dy, new BFloat16Rows(w()));
+                    else Check(Kernels.TryMatMul(dy, w(), [rows], empty(rows, inputs)));
+                },
+                () => dy.mm(w()));
         });
         yield return new OperatorCase($"outer.{size}", () =>
         {
@@ -85,7 +97,11 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             Tensor x = Numbers(dtype, all, inputs), y = empty(all, outputs, dtype: dtype);
             Func<Tensor> w = Weights(dtype, experts, outputs, inputs);
             return (
-                () => Managed(narrow, x, [all, outputs], (a, to) => Kernels.TryLinear(a, w(), counts, to)),
+                () =>
+                {
+                    if (narrow) Door.GroupedLinear(x, new BFloat16Rows(w()), outputs, counts);
+                    else Check(Kernels.TryLinear(x, w(), counts, empty(all, outputs)));
+                },
                 () => LibTorchKernels.GroupedLinearInto(x, w(), counts, y));
         });
         yield return new OperatorCase($"grouped_matmul.{size}", () =>
@@ -93,7 +109,11 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             Tensor dy = Numbers(dtype, all, outputs), y = empty(all, inputs, dtype: dtype);
             Func<Tensor> w = Weights(dtype, experts, outputs, inputs);
             return (
-                () => Managed(narrow, dy, [all, inputs], (a, to) => Kernels.TryMatMul(a, w(), counts, to)),
+                () =>
+                {
+                    if (narrow) Door.GroupedMatMul(dy, new BFloat16Rows(w()), counts);
+                    else Check(Kernels.TryMatMul(dy, w(), counts, empty(all, inputs)));
+                },
                 () => LibTorchKernels.GroupedMatMulInto(dy, w(), counts, y));
         });
         yield return new OperatorCase($"grouped_outer.{size}", () =>
@@ -171,14 +191,6 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
                 () => Check(Kernels.TryCappedSoftmax(x, temperatures, totals, entropies, new int[rows])),
                 () => LibTorchKernels.CappedSoftmax(x, 30, temperatures, ScalarType.Float32, 1 << 19));
         });
-    }
-
-    /// <summary>As the door does it: bfloat16 rows are widened, and the result is rounded.</summary>
-    private static void Managed(bool narrow, Tensor x, long[] shape, Func<Tensor, Tensor, bool> product)
-    {
-        Tensor y = empty(shape);
-        Check(product(narrow ? x.to(ScalarType.Float32) : x, y));
-        if (narrow) _ = y.to(ScalarType.BFloat16);
     }
 
     private static void Check(bool done)

@@ -38,14 +38,15 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _host = environment.Register(nameof(DiffusionGemmaEstimator));
         _checkpoint = checkpoint;
         _options = options with { Seed = options.Seed ?? (environment as IHostEnvironmentInternal)?.Seed };
-        _answers = answers with { InputIdsColumnName = rows.InputIdsColumnName, PromptLengthColumnName = rows.PromptLengthColumnName };
         _rows = rows;
         _progress = progress;
         _cancellation = cancellation;
         FineTuner.Validate(checkpoint, _options);
-        answers.Validate(checkpoint);
         rows.Validate();
         _text = CheckpointText.Read(checkpoint, answers.ChatTemplate);
+        (string ids, string length) = (rows.InputIdsColumnName, rows.PromptLengthColumnName);
+        _answers = answers.With(_text) with { InputIdsColumnName = ids, PromptLengthColumnName = length };
+        _answers.Validate(checkpoint);
     }
 
     /// <inheritdoc/>
@@ -123,6 +124,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         IgnoredKeys = rows.Notes.IgnoredKeys,
         SpecialTokenRows = rows.Notes.SpecialTokens,
         UnlearnedEndRows = rows.Notes.UnlearnedEnds,
+        TemplateNotices = rows.Notes.TemplateNotices,
         LostRows = rows.Lost,
         CutRows = rows.Cut,
         TrainedTensors = result.TrainedTensors,

@@ -56,12 +56,29 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
         /// </remarks>
         public string? ChatTemplate { get; set; }
 
+        /// <summary>
+        /// Treatment of an answer's reasoning in training; <see cref="ReasoningTraining.Train"/> by default: the model learns to write it.
+        /// </summary>
+        public ReasoningTraining Reasoning { get; set; } = ReasoningTraining.Train;
+
+        /// <summary>
+        /// True: the last answer stands behind the prompt that the model is asked with, where the chat template writes another one before
+        /// an answer. False by default: as the template writes it; <c>Fit</c> then says where the two differ.
+        /// </summary>
+        public bool TrainOnGenerationPrompt { get; set; }
+
+        internal ChatTokenizerOptions Tokenizing => new()
+        {
+            EscapeSpecialTokens = EscapeSpecialTokens, Reasoning = Reasoning, TrainOnGenerationPrompt = TrainOnGenerationPrompt,
+        };
+
         internal void Validate()
         {
             ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
             ArgumentException.ThrowIfNullOrEmpty(MaskColumnName);
             ArgumentException.ThrowIfNullOrEmpty(NotesColumnName);
             ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
+            if (!Enum.IsDefined(Reasoning)) throw new ArgumentOutOfRangeException(nameof(Reasoning), Reasoning, "Must be Train or Ignore.");
         }
     }
 }

@@ -19,21 +19,28 @@ internal sealed class CheckpointText
 
     private readonly FileBundle _files;
     private readonly Lazy<ChatTokenizer> _tokenizer;
-    private readonly Lazy<ChatTokenizer> _escaping;
+    private readonly Lazy<GrammarVocabulary> _vocabulary;
 
     private CheckpointText(FileBundle files, string? folder, string? chatTemplate)
     {
         _files = files;
         _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder, chatTemplate));
-        _escaping = new Lazy<ChatTokenizer>(() => new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template,
-            new ChatTokenizerOptions { EscapeSpecialTokens = true }));
+        _vocabulary = new Lazy<GrammarVocabulary>(() => new GrammarVocabulary(Tokenizer.Tokenizer.VocabularyBytes, FindEnding(Tokenizer)));
     }
 
     /// <summary>The tokenizer, parsed at first use and safe for several threads.</summary>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
 
-    /// <summary>The tokenizer that escapes special tokens in messages, or not.</summary>
-    public ChatTokenizer GetTokenizer(bool escapeSpecialTokens) => escapeSpecialTokens ? _escaping.Value : Tokenizer;
+    /// <summary>The same files read with other options.</summary>
+    public ChatTokenizer MakeTokenizer(ChatTokenizerOptions options) =>
+        options == Tokenizer.Options ? Tokenizer : new ChatTokenizer(Tokenizer.Tokenizer, Tokenizer.Template, options);
+
+    /// <summary>The vocabulary as grammars take it, and the automata that were made for it.</summary>
+    public GrammarVocabulary Vocabulary => _vocabulary.Value;
+
+    /// <summary>Options whose grammar has a vocabulary: the tokenizer's own where none is set.</summary>
+    public GenerationOptions Complete(GenerationOptions options) =>
+        options is { Grammar: not null, Vocabulary: null } ? options with { Vocabulary = Vocabulary } : options;
 
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="chatTemplate">The file of a chat template in place of all of the checkpoint's; null: its own.</param>
@@ -100,6 +107,15 @@ internal sealed class CheckpointText
                 reference.SetTarget(text = new CheckpointText(files, folder, chatTemplate));
             return text;
         }
+    }
+
+    /// <summary>Finds the tokens that the chat template writes after an answer.</summary>
+    private static AnswerEnding FindEnding(ChatTokenizer tokenizer)
+    {
+        int end = tokenizer.Tokenizer.EosId
+            ?? throw new InvalidDataException("The tokenizer names no eos_token, which fills a canvas after its answer.");
+        int[] after = [.. tokenizer.EncodeAnswerEnd(ChatConversation.Of(("user", "a"))).Where(id => id != end)];
+        return new AnswerEnding(end, after.Length == 0 ? null : after[0], after.Length == 0 ? [] : after[1..]);
     }
 
     /// <summary>Parses the files in memory, and names the files that they were read from in errors.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -48,6 +49,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
+        long start = Stopwatch.GetTimestamp();
         Tensor hidden = _batch.Decode();
         var failed = new List<DenoisingRow>();
         double[] temperatures = [.. _batch.Rows.Select(row => row.Temperature)];
@@ -77,6 +79,8 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
             }
             Condition(chunk);
         });
+        DenoisingTelemetry.PassRows.Record(_batch.Rows.Count);
+        DenoisingTelemetry.PassDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
         foreach (DenoisingRow row in failed) _batch.Remove(row);
     }
 
@@ -98,6 +102,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         foreach (DenoisingRow row in finished)
         {
             (CanvasUpdate canvas, int[] ids) = row.Commit();
+            DenoisingTelemetry.CanvasSteps.Record(canvas.Steps);
             client.OnCanvas(row, canvas);
             encoded[row] = ids;
         }
@@ -106,6 +111,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         {
             encoded.Remove(row);
             _batch.Remove(row);
+            if (DenoisingTelemetry.TokensPerPass.Enabled) DenoisingTelemetry.TokensPerPass.Record(row.Result().TokensPerForward);
             client.OnCompleted(row);
         }
         _batch.Append(encoded);

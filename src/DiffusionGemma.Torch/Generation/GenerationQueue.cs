@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using static TorchSharp.torch;
@@ -21,8 +22,10 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private readonly Channel<QueuedRequest> _waiting = Channel.CreateUnbounded<QueuedRequest>(
         new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _closing = new();
+    private readonly QueueLoad _load = new();
     private readonly RunningRequests _running;
     private readonly Task _worker;
+    private Exception? _failure;
     private int _count;
 
     /// <param name="model">The model, with or without an adapter.</param>
@@ -36,12 +39,16 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         (_model, _options, _file) = (model, options, new GenerationConfigFile(model.Folder));
         ResolvedGenerationOptions.Resolve(options, _file, model.Config);
-        _running = new RunningRequests(_waiting.Reader, batchSize, _closing.Token);
+        _running = new RunningRequests(_waiting.Reader, batchSize, _load, _closing.Token);
         _worker = Task.Factory.StartNew(Work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>The model, for reading its properties only.</summary>
     public DiffusionGemmaModel Model => _model;
+
+    /// <summary>The load of the queue at this moment.</summary>
+    public GenerationQueueStatus Status => new(
+        _load.Waiting, _load.Running, _load.SinceLastPass, _load.StalledFor, Volatile.Read(ref _failure));
 
     /// <summary>Answers one request.</summary>
     /// <param name="request">The prompt.</param>
@@ -51,10 +58,24 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="GenerationOptions.ReturnOnCancellation"/>.</exception>
     public async Task<GenerationResult> GenerateAsync(GenerationRequest request, CancellationToken cancellation = default)
     {
-        ChannelReader<GenerationUpdate> updates = Enqueue(request, drafts: false, cancellation, cancellation);
-        await foreach (GenerationUpdate update in updates.ReadAllAsync(CancellationToken.None).ConfigureAwait(false))
-            if (update is CompletedUpdate completed) return completed.Result;
-        throw new InvalidOperationException("The queue ended an answer without a result.");
+        ArgumentNullException.ThrowIfNull(request);
+        using Activity? activity = DenoisingTelemetry.StartRequest(request);
+        try
+        {
+            ChannelReader<GenerationUpdate> updates = Enqueue(request, drafts: false, cancellation, cancellation);
+            await foreach (GenerationUpdate update in updates.ReadAllAsync(CancellationToken.None).ConfigureAwait(false))
+            {
+                if (update is not CompletedUpdate completed) continue;
+                activity?.SetResult(completed.Result);
+                return completed.Result;
+            }
+            throw new InvalidOperationException("The queue ended an answer without a result.");
+        }
+        catch (Exception e)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, e.GetType().Name);
+            throw;
+        }
     }
 
     /// <summary>Answers one request as a stream of denoising steps, finished canvases and the answer.</summary>
@@ -64,12 +85,18 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     public async IAsyncEnumerable<GenerationUpdate> StreamAsync(
         GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
+        ArgumentNullException.ThrowIfNull(request);
+        using Activity? activity = DenoisingTelemetry.StartRequest(request);
+        activity?.SetStatus(ActivityStatusCode.Error, "the answer was not completed");        // until it is
         using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         ChannelReader<GenerationUpdate> updates = Enqueue(request, drafts: true, abandoned.Token, cancellation);
         try
         {
             await foreach (GenerationUpdate update in updates.ReadAllAsync(CancellationToken.None).ConfigureAwait(false))
+            {
+                if (update is CompletedUpdate completed) activity?.SetResult(completed.Result);
                 yield return update;
+            }
         }
         finally
         {
@@ -101,13 +128,13 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
     private ChannelReader<GenerationUpdate> Enqueue(
         GenerationRequest request, bool drafts, CancellationToken cancellation, CancellationToken reported)
     {
-        ArgumentNullException.ThrowIfNull(request);
         ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, this);
         // Options and request are checked here, where the caller gets the exception.
         ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(
             request.Options?.Over(_options) ?? _options, _file, _model.Config);
         var row = new DenoisingRow(Interlocked.Increment(ref _count) - 1, request, options, _model.Config);
-        var queued = new QueuedRequest(row, request, drafts, cancellation, reported);
+        var queued = new QueuedRequest(row, request, drafts, _load, cancellation, reported);
+        _load.Enter();
         // Before it is queued: a request that completes at once unregisters the callback.
         queued.LeaveWhenCancelled();
         if (_waiting.Writer.TryWrite(queued)) return queued.Updates;
@@ -130,7 +157,7 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         {
             // An error that is no single row's ends every answer, and the queue takes no more requests.
             _waiting.Writer.TryComplete();
-            end = e;
+            Volatile.Write(ref _failure, end = e);
         }
         _running.Fail(end);
         while (_waiting.Reader.TryRead(out QueuedRequest? request))

@@ -5,8 +5,10 @@ namespace DiffusionGemma;
 /// <summary>Supplies a denoising loop with the requests of a queue, and writes what becomes of them to their streams.</summary>
 /// <param name="waiting">Requests that wait for room in the batch.</param>
 /// <param name="batchSize">Rows denoised together at most.</param>
+/// <param name="load">Counts the queue's requests.</param>
 /// <param name="closing">Cancelled when the queue is closed.</param>
-internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int batchSize, CancellationToken closing) : IDenoisingClient
+internal sealed class RunningRequests(
+    ChannelReader<QueuedRequest> waiting, int batchSize, QueueLoad load, CancellationToken closing) : IDenoisingClient
 {
     private readonly Dictionary<DenoisingRow, QueuedRequest> _requests = [];
     private GenerationRequest? _previous;
@@ -36,6 +38,7 @@ internal sealed class RunningRequests(ChannelReader<QueuedRequest> waiting, int 
     /// <inheritdoc/>
     public void OnStep(DenoisingRow row, DenoisingStep step)
     {
+        load.Pass();
         if (_requests[row].WantsDrafts)
             _requests[row].Write(new DraftUpdate(step.Canvas, step.Step, [.. step.Draft], [.. step.Settled], step.MeanEntropy));
     }

@@ -24,26 +24,23 @@ internal static unsafe class DotProducts<L>
 
     /// <param name="x">[rows,inputs].</param>
     /// <param name="rows">Any number.</param>
-    /// <param name="w">[outputs,inputs], float32 or bfloat16.</param>
+    /// <param name="w">[outputs,inputs].</param>
     /// <param name="outputs">A multiple of <see cref="Outputs"/>.</param>
     /// <param name="inputs">A multiple of <see cref="ILanes{T}.Count"/>.</param>
     /// <param name="y">[rows,outputs]; written.</param>
     /// <param name="stride">Between y's rows.</param>
-    [SkipLocalsInit]
-    public static void Run(float* x, long rows, Weights w, long outputs, long inputs, float* y, long stride)
+    public static void Run(float* x, long rows, float* w, long outputs, long inputs, float* y, long stride)
     {
-        float* widened = stackalloc float[w.AreNarrow ? (int)(Outputs * InnerBlock) : 1];
         long block = RowBlock * Math.Max(1, InnerBlock / inputs);
         for (long first = 0; first < rows; first += block)
         {
             long count = Math.Min(block, rows - first);
             for (long start = 0; start < inputs; start += InnerBlock)
             {
-                nint inner = (nint)Math.Min(InnerBlock, inputs - start);
+                nint inner = (nint)Math.Min(InnerBlock, inputs - start), apart = (nint)inputs;
                 for (long o = 0; o < outputs; o += Outputs)
                 {
-                    float* part = w.Part(o * inputs + start, inputs, Outputs, inner, widened, out nint apart), to = y + first * stride + o;
-                    float* from = x + first * inputs + start;
+                    float* part = w + o * inputs + start, from = x + first * inputs + start, to = y + first * stride + o;
                     long row = 0;
                     for (; row + TileRows <= count; row += TileRows, from += TileRows * inputs, to += TileRows * stride)
                     {

@@ -46,9 +46,6 @@ internal unsafe interface ILanes<T>
     /// <summary>The sums over the lanes of four registers.</summary>
     static abstract Vector128<float> Sums(T a, T b, T c, T d);
 
-    /// <summary>bfloat16 numbers, each the upper sixteen bits of a float32.</summary>
-    static abstract T LoadBFloat16(ushort* address);
-
     void Store(float* address);
 
     float Sum();

@@ -13,6 +13,7 @@ internal static partial class Kernels
     /// <returns>[...,out].</returns>
     public static Tensor Linear(Tensor x, Tensor weight)
     {
+        if (IsWidened(weight)) return Linear(x, StoredRowsOf(weight), weight.shape[0]);
         if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
         Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype, device: x.device);
         if (Managed.TryLinear(x, weight, [x.numel() / weight.shape[1]], y)) return y;
@@ -26,6 +27,12 @@ internal static partial class Kernels
     /// <param name="y">[N,out]; overwritten.</param>
     public static void LinearInto(Tensor x, Tensor weight, Tensor y)
     {
+        if (IsWidened(weight))
+        {
+            using Tensor product = Linear(x, weight);
+            y.copy_(product);
+            return;
+        }
         if (IsManaged(x, weight, y) && Managed.TryLinear(x, weight, [x.shape[0]], y)) return;
         LibTorchKernels.LinearInto(x, weight, y);
     }
@@ -36,6 +43,7 @@ internal static partial class Kernels
     /// <returns>[N,M].</returns>
     public static Tensor MatMul(Tensor a, Tensor b)
     {
+        if (IsWidened(b)) return MatMul(a, StoredRowsOf(b));
         Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
         if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
         return y;
@@ -47,6 +55,12 @@ internal static partial class Kernels
     /// <param name="b">[K,M].</param>
     public static void AddMatMul(Tensor y, Tensor a, Tensor b)
     {
+        if (IsWidened(b))
+        {
+            using Tensor product = MatMul(a.to(ScalarType.Float32), b);
+            y.add_(product);
+            return;
+        }
         if (!IsManaged(y, a, b) || !Managed.TryAddMatMul(a, b, y)) y.addmm_(a, b, beta: 1, alpha: 1);
     }
 
@@ -56,6 +70,12 @@ internal static partial class Kernels
     /// <param name="x">[N,in].</param>
     public static void AddOuter(Tensor buffer, Tensor dy, Tensor x)
     {
+        if (IsWidened(x) && buffer.dtype == ScalarType.Float32)
+        {
+            using Tensor wideDy = dy.to(ScalarType.Float32), wideX = x.to(ScalarType.Float32);
+            AddOuter(buffer, wideDy, wideX);
+            return;
+        }
         if (IsManaged(buffer, dy, x))
         {
             if (Managed.TryAddOuter(dy, x, buffer)) return;
@@ -79,6 +99,7 @@ internal static partial class Kernels
     /// <returns>[N,out].</returns>
     public static Tensor GroupedLinear(Tensor x, Tensor weights, long[] counts)
     {
+        if (IsWidened(weights)) return GroupedLinear(x, StoredRowsOf(weights), weights.shape[1], counts);
         Tensor y = empty(x.shape[0], weights.shape[1], dtype: x.dtype, device: x.device);
         if (!IsManaged(x, weights) || !Managed.TryLinear(x, weights, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
         return y;
@@ -91,6 +112,7 @@ internal static partial class Kernels
     /// <returns>[N,M].</returns>
     public static Tensor GroupedMatMul(Tensor a, Tensor b, long[] counts)
     {
+        if (IsWidened(b)) return GroupedMatMul(a, StoredRowsOf(b), counts);
         Tensor y = empty(a.shape[0], b.shape[2], dtype: a.dtype, device: a.device);
         if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, counts, y)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
         return y;
@@ -104,8 +126,11 @@ internal static partial class Kernels
     public static void GroupedAddOuter(Tensor buffers, Tensor dy, Tensor x, long[] counts)
     {
         using var scope = NewDisposeScope();
+        if (IsWidened(x) && buffers.dtype == ScalarType.Float32) (dy, x) = (dy.to(ScalarType.Float32), x.to(ScalarType.Float32));
         Tensor[] rows = dy.split(counts, 0), inputs = x.split(counts, 0), parts = buffers.unbind(0);
         for (int e = 0; e < counts.Length; e++)
             if (counts[e] > 0) AddOuter(parts[e], rows[e], inputs[e]);
     }
+
+    private static BFloat16Rows StoredRowsOf(Tensor weights) => new(weights.contiguous());
 }

@@ -31,6 +31,14 @@ internal static partial class Kernels
     private static readonly ManagedKernels? Managed =
         Set == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
 
+    /// <summary>
+    /// True where a product of this bfloat16 matrix is computed in float32, with rows of the matrix widened a block at a time: where the
+    /// processor has no units for bfloat16.
+    /// </summary>
+    private static bool IsWidened(Tensor matrix) =>
+        Set == KernelSet.Managed && matrix.dtype == ScalarType.BFloat16 && matrix.device_type == DeviceType.CPU
+        && !BFloat16Units.ServeLibTorch;
+
     /// <summary>True where managed kernels may read and write these tensors.</summary>
     [MemberNotNullWhen(true, nameof(Managed))]
     private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)

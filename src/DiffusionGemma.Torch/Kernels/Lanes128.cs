@@ -54,9 +54,6 @@ internal readonly unsafe struct Lanes128(Vector128<float> value) : ILanes<Lanes1
             : Sse3.HorizontalAdd(Sse3.HorizontalAdd(a._value, b._value), Sse3.HorizontalAdd(c._value, d._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 LoadBFloat16(ushort* address) => new(Vector128.ShiftLeft(Widen(address), 16).AsSingle());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* address) => _value.Store(address);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -79,7 +76,4 @@ internal readonly unsafe struct Lanes128(Vector128<float> value) : ILanes<Lanes1
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> PowerOfTwo(Vector128<int> n) => Vector128.ShiftLeft(n + Vector128.Create(127), 23).AsSingle();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<uint> Widen(ushort* address) => Vector128.WidenLower(Vector64.Load(address).ToVector128Unsafe());
 }

@@ -56,9 +56,6 @@ internal readonly unsafe struct Lanes512(Vector512<float> value) : ILanes<Lanes5
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 LoadBFloat16(ushort* address) => new(Vector512.ShiftLeft(Widen(address), 16).AsSingle());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* address) => _value.Store(address);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -85,7 +82,4 @@ internal readonly unsafe struct Lanes512(Vector512<float> value) : ILanes<Lanes5
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Fours(Vector512<float> ab, Vector512<float> cd) =>
         Avx512F.Shuffle(ab, cd, 0b01_00_01_00) + Avx512F.Shuffle(ab, cd, 0b11_10_11_10);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Widen(ushort* address) => Avx512F.ConvertToVector512UInt32(Vector256.Load(address));
 }

@@ -12,17 +12,12 @@ internal sealed unsafe class LanesKernels<L> : VectorKernels
 
     public override long RowBlock => TileProducts<L>.RowBlock;
 
-    public override void Linear(float* x, long rows, Weights w, long outputs, long inputs, float* y, long stride) =>
+    public override void Linear(float* x, long rows, float* w, long outputs, long inputs, float* y, long stride) =>
         DotProducts<L>.Run(x, rows, w, outputs, inputs, y, stride);
 
     public override void AddProduct(
-        float* a, long rowStride, long innerStride, long rows, long inner, Weights b, long bStride, long columns, float* y, long stride) =>
+        float* a, long rowStride, long innerStride, long rows, long inner, float* b, long bStride, long columns, float* y, long stride) =>
         TileProducts<L>.Run(a, rowStride, innerStride, rows, inner, b, bStride, columns, y, stride);
-
-    public override void Widen(ushort* from, float* to, long count)
-    {
-        for (long i = 0; i < count; i += L.Count) L.LoadBFloat16(from + i).Store(to + i);
-    }
 
     public override void RmsNorm(float* x, float* w, float* y, long width, double epsilon) =>
         RmsNormRows<L>.Forward(x, w, y, width, epsilon);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>The forms of <see cref="Kernels"/>' operators that are made of several libtorch operators.</summary>
-internal static class LibTorchKernels
+internal static partial class LibTorchKernels
 {
     /// <summary>Columns of one product on a CPU: a third faster than one product over a whole vocabulary.</summary>
     private const int ProductColumns = 1024;

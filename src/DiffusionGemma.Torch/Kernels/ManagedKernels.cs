@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// <see cref="VectorKernels"/> for tensors, spread over threads. Tensors are float32 on the CPU (weights may be bfloat16); where strides or
-/// sizes do not fit, a method does nothing and says so. A row's result depends neither on the rows beside it nor on the number of threads.
+/// <see cref="VectorKernels"/> for tensors, spread over threads. Tensors are float32 on the CPU; where strides or sizes do
+/// not fit, a method does nothing and says so. A row's result depends neither on the rows beside it nor on the number of threads.
 /// </summary>
 /// <param name="vectors">The kernels of one width.</param>
 internal sealed unsafe partial class ManagedKernels(VectorKernels vectors)

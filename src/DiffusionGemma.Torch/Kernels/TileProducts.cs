@@ -36,16 +36,16 @@ internal static unsafe class TileProducts<L>
     /// <param name="innerStride">Between a row's numbers: 1 where a is not transposed.</param>
     /// <param name="rows">Any number.</param>
     /// <param name="inner">Any number.</param>
-    /// <param name="b">[inner,columns], float32 or bfloat16.</param>
+    /// <param name="b">[inner,columns].</param>
     /// <param name="bStride">Between b's rows.</param>
     /// <param name="columns">A multiple of <see cref="Columns"/>.</param>
     /// <param name="y">[rows,columns]; added to.</param>
     /// <param name="stride">Between y's rows.</param>
     [SkipLocalsInit]
     public static void Run(
-        float* a, long rowStride, long innerStride, long rows, long inner, Weights b, long bStride, long columns, float* y, long stride)
+        float* a, long rowStride, long innerStride, long rows, long inner, float* b, long bStride, long columns, float* y, long stride)
     {
-        bool packs = b.AreNarrow || rows > (TilesWorthPacking - 1) * TileRows;
+        bool packs = rows > (TilesWorthPacking - 1) * TileRows;
         float* packedA = stackalloc float[(int)(RowBlock * InnerBlock)], packedB = stackalloc float[packs ? (int)PackedNumbers : 1];
         for (long start = 0; start < inner; start += InnerBlock)
         {
@@ -53,8 +53,8 @@ internal static unsafe class TileProducts<L>
             for (long column = 0; column < columns; column += group)
             {
                 long width = Math.Min(group, columns - column), at = start * bStride + column;
-                if (packs) Pack(b.From(at), bStride, count, width, packedB);
-                float* from = packs ? packedB : b.Address(at);
+                if (packs) Pack(b + at, bStride, count, width, packedB);
+                float* from = packs ? packedB : b + at;
                 // Panels of a packed b follow each other; of another its columns do.
                 nint panel = packs ? Panel(count) : Columns, bRows = packs ? Columns : (nint)bStride;
                 for (long first = 0; first < rows; first += RowBlock)
@@ -132,16 +132,15 @@ internal static unsafe class TileProducts<L>
     ///                        7 8
     /// </code>
     /// </summary>
-    private static void Pack(Weights b, long stride, long count, long width, float* packed)
+    private static void Pack(float* b, long stride, long count, long width, float* packed)
     {
         for (long row = 0; row < count; row++)
         {
             float* to = packed + row * Columns;
             for (long column = 0; column < width; column += Columns, to += Panel(count))
             {
-                (L left, L right) = b.Pair<L>(row * stride + column);
-                left.Store(to);
-                right.Store(to + L.Count);
+                L.Load(b + row * stride + column).Store(to);
+                L.Load(b + row * stride + column + L.Count).Store(to + L.Count);
             }
         }
     }

@@ -20,14 +20,11 @@ internal abstract unsafe class VectorKernels
     public abstract long RowBlock { get; }
 
     /// <inheritdoc cref="DotProducts{L}.Run"/>
-    public abstract void Linear(float* x, long rows, Weights w, long outputs, long inputs, float* y, long stride);
+    public abstract void Linear(float* x, long rows, float* w, long outputs, long inputs, float* y, long stride);
 
     /// <inheritdoc cref="TileProducts{L}.Run"/>
     public abstract void AddProduct(
-        float* a, long rowStride, long innerStride, long rows, long inner, Weights b, long bStride, long columns, float* y, long stride);
-
-    /// <summary>bfloat16 to float32.</summary>
-    public abstract void Widen(ushort* from, float* to, long count);
+        float* a, long rowStride, long innerStride, long rows, long inner, float* b, long bStride, long columns, float* y, long stride);
 
     /// <inheritdoc cref="RmsNormRows{L}.Forward"/>
     public abstract void RmsNorm(float* x, float* w, float* y, long width, double epsilon);

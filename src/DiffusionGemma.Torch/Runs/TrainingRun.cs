@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace DiffusionGemma;
 
 /// <summary>
@@ -25,6 +27,9 @@ internal sealed class TrainingRun(
     /// <summary>Trains to the end, or until held-out losses no longer fall. A collective.</summary>
     public RunEnd Run(CancellationToken requested)
     {
+        using Activity? activity = reports ? DiffusionGemmaTelemetry.Activities.StartActivity("diffusiongemma.fit") : null;
+        activity?.SetTag("diffusiongemma.fit.steps", steps);
+        activity?.SetTag("diffusiongemma.fit.rows", examples.Count);
         OptimizerOptions adamW = options.Optimizer;
         using var optimizer = new AdamW(trained, ranks, adamW.Beta1, adamW.Beta2, adamW.AdamEpsilon, adamW.WeightDecay);
         using var workers = new Workers(options, model, ranks);
@@ -46,6 +51,7 @@ internal sealed class TrainingRun(
         if (checkpoint is not null)
             callbacks.Add(new CheckpointCallback(
                 checkpoint, options.Checkpoints!, options.Run.ReturnOnCancellation, ranks, takesRequests: reports, Notify));
+        if (reports) callbacks.Add(new TelemetryCallback());
         callbacks.Add(new ProgressCallback(progress, cancellation));
 
         var run = new RunProgress(steps, History);

@@ -17,7 +17,8 @@ public class OwnTemplateTests
     private readonly MLContext _ml = new(seed: 1);
 
     /// <summary>The checkpoint's template with another head of the assistant's turn.</summary>
-    private static string Template => ChatTemplate.Load(Checkpoint).Source.Replace("'<|turn>model", "'<|turn>robot", StringComparison.Ordinal)
+    private static string Template => ChatTemplate.Load(Checkpoint).Source
+        .Replace("'<|turn>model", "'<|turn>robot", StringComparison.Ordinal)
         .Replace("'<|turn>' + role", "'<|turn>' + ('robot' if role == 'model' else role)", StringComparison.Ordinal);
 
     [Fact]
@@ -110,6 +111,32 @@ public class OwnTemplateTests
         Assert.Contains(broken, Assert.Throws<ChatException>(() => gemma.TokenizeChat(Checkpoint, chatTemplate: broken)).Message);
         Assert.Contains("Checkpoint", Assert.Throws<ArgumentException>(
             () => _ml.Data.LoadChatFromEnumerable(new ChatDataOptions { ChatTemplate = broken }, [Row])).Message);
+    }
+
+    [Fact]
+    public void A_template_by_which_answers_cannot_be_told_from_prompts_is_named_once_and_a_marked_copy_is_the_way_out()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string unmarked = folder.File("unmarked.jinja"), marked = folder.File("marked.jinja");
+        const string Body = "{% for m in messages %}{{ m.role }}:OPENm.contentCLOSE<turn|>{% endfor %}"
+            + "{{ 'robot:' if add_generation_prompt }}";
+        File.WriteAllText(unmarked, Body.Replace("OPEN", "{{ ").Replace("CLOSE", " }}"));
+        File.WriteAllText(marked, Body.Replace("OPEN", "{% if m.role == 'assistant' %}{% generation %}{{ ")
+            .Replace("CLOSE<turn|>", " }}<turn|>{% endgeneration %}{% else %}{{ m.content }}<turn|>{% endif %}"));
+        List<string> warnings = [];
+        _ml.Log += (_, line) =>
+        {
+            if (line.Kind == Microsoft.ML.Runtime.ChannelMessageKind.Warning) warnings.Add(line.RawMessage);
+        };
+        IDataView rows = _ml.Data.LoadChatFromEnumerable([Row, Row]);
+        IDataView refused = _ml.Transforms.DiffusionGemma.TokenizeChat(Checkpoint, chatTemplate: unmarked).Fit(rows).Transform(rows);
+        Assert.Contains("given as chatTemplate, is the way out", Assert.Single(warnings));
+        Assert.ThrowsAny<Exception>(() => refused.GetColumn<int[]>(ChatColumns.InputIds).ToArray());
+
+        warnings.Clear();
+        IDataView read = _ml.Transforms.DiffusionGemma.TokenizeChat(Checkpoint, chatTemplate: marked).Fit(rows).Transform(rows);
+        Assert.Equal(2, read.GetColumn<bool[]>(ChatColumns.AssistantMask).Count(mask => mask.Contains(true)));
+        Assert.Empty(warnings);
     }
 
     private static string Text(ITransformer model, IDataView rows) =>

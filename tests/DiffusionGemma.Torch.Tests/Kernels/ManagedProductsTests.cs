@@ -21,12 +21,14 @@ public class ManagedProductsTests : TorchTest
         Property.Holds(Gen.Select(Counts, Gen.Int[1, 140], Gen.Int[1, 9], Gen.Bool), 60, drawn =>
         {
             using var scope = NewDisposeScope();
-            (int[] counts, int inputs, int outputs, bool narrow) = drawn;
+            (int[] counts, int inputs, int outputs, bool stored) = drawn;
             (inputs, outputs) = (16 * inputs, 8 * outputs);
             long[] rows = [.. counts.Select(c => (long)c)];
-            Tensor x = Numbers(counts.Sum(), inputs), weights = Weights(narrow, counts.Length, outputs, inputs);
+            Tensor x = Numbers(counts.Sum(), inputs), weights = Numbers(counts.Length, outputs, inputs);
+            if (stored) weights = weights.to(ScalarType.BFloat16);
             Tensor around = full(counts.Sum() + 2, outputs, 7f), y = around.narrow(0, 1, counts.Sum());
-            Assert.True(kernels.TryLinear(x, weights, rows, y));
+            Assert.True(stored
+                ? kernels.TryLinear(x, new BFloat16Rows(weights), outputs, rows, y) : kernels.TryLinear(x, weights, rows, y));
             Assert.True(cat([around[0], around[-1]], 0).eq(7).all().item<bool>());                 // nothing is written beside y
             Tensor[] parts = x.split(rows, 0), results = y.split(rows, 0);
             for (int e = 0; e < counts.Length; e++)
@@ -64,12 +66,13 @@ public class ManagedProductsTests : TorchTest
         Property.Holds(Gen.Select(Counts, Gen.Int[1, 600], Gen.Int[1, 9], Gen.Bool), 60, drawn =>
         {
             using var scope = NewDisposeScope();
-            (int[] counts, int inner, int columns, bool narrow) = drawn;
+            (int[] counts, int inner, int columns, bool stored) = drawn;
             columns *= 2 * width;
             long[] rows = [.. counts.Select(c => (long)c)];
-            Tensor a = Numbers(counts.Sum(), inner), b = Weights(narrow, counts.Length, inner, columns);
+            Tensor a = Numbers(counts.Sum(), inner), b = Numbers(counts.Length, inner, columns);
+            if (stored) b = b.to(ScalarType.BFloat16);
             Tensor around = full(counts.Sum() + 2, columns, 7f), y = around.narrow(0, 1, counts.Sum());
-            Assert.True(kernels.TryMatMul(a, b, rows, y));
+            Assert.True(stored ? kernels.TryMatMul(a, new BFloat16Rows(b), rows, y) : kernels.TryMatMul(a, b, rows, y));
             Assert.True(cat([around[0], around[-1]], 0).eq(7).all().item<bool>());                 // nothing is written beside y
             Tensor[] parts = a.split(rows, 0), results = y.split(rows, 0);
             for (int e = 0; e < counts.Length; e++)
@@ -146,6 +149,4 @@ public class ManagedProductsTests : TorchTest
     }
 
     private Tensor Numbers(params long[] shape) => randn(shape, generator: _generator);
-
-    private Tensor Weights(bool narrow, params long[] shape) => narrow ? Numbers(shape).to(ScalarType.BFloat16) : Numbers(shape);
 }

@@ -1,0 +1,129 @@
+using Microsoft.Extensions.AI;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+
+namespace DiffusionGemma;
+
+/// <summary>A model that is registered in a host: loaded in the background, resolved, checked, and freed with the host.</summary>
+[Collection("one by one")]
+public class DiffusionGemmaServiceTests
+{
+    private static readonly string Folder = Fixtures.Checkpoint("tiny-chat");
+
+    [Fact]
+    public async Task A_registered_model_answers_and_its_middleware_works()
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        int calls = 0;
+        builder.Services.AddDiffusionGemma(Folder, options => options.Device = "cpu").Use(async (messages, options, next, cancellation) =>
+        {
+            calls++;
+            await next(messages, options, cancellation);
+        });
+        builder.Services.AddHealthChecks().AddDiffusionGemma();
+        DiffusionGemmaService service;
+        using (IHost host = builder.Build())
+        {
+            service = host.Services.GetRequiredService<DiffusionGemmaService>();
+            HealthCheckService health = host.Services.GetRequiredService<HealthCheckService>();
+            Assert.Equal(HealthStatus.Degraded, (await health.CheckHealthAsync()).Status);
+
+            await host.StartAsync();
+            DiffusionGemmaChatClient loaded = await service.GetClientAsync();
+            IChatClient client = host.Services.GetRequiredService<IChatClient>();
+            ChatResponse response = await client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 1 });
+            Assert.NotEmpty(response.Text);
+            Assert.Equal(1, calls);
+            Assert.Same(loaded, client.GetService<DiffusionGemmaChatClient>());
+            Assert.Same(service, client.GetService<DiffusionGemmaService>());
+
+            HealthReportEntry entry = (await health.CheckHealthAsync()).Entries["diffusiongemma"];
+            Assert.Equal(HealthStatus.Healthy, entry.Status);
+            Assert.Equal(
+                [Folder, "cpu", 0, 0],
+                new[] { "checkpoint", "device", "waiting", "running" }.Select(name => entry.Data[name]));
+            Assert.InRange((double)entry.Data["secondsSinceLastPass"], 0, double.MaxValue);
+            await host.StopAsync();
+        }
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => service.GetClientAsync());
+    }
+
+    [Fact]
+    public async Task Models_under_keys_stand_beside_each_other()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging();
+        services.AddKeyedDiffusionGemma("a", Folder, options => (options.Device, options.BatchSize) = ("cpu", 1));
+        services.AddKeyedDiffusionGemma("b", Folder, options => options.Device = "cpu");
+        services.AddHealthChecks().AddDiffusionGemma("a", "a", ["ready"]).AddDiffusionGemma("b", "b");
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        Assert.Null(provider.GetService<IChatClient>());
+        IChatClient a = provider.GetRequiredKeyedService<IChatClient>("a"), b = provider.GetRequiredKeyedService<IChatClient>("b");
+
+        // Nothing is loaded before the first request of each.
+        Assert.Null(a.GetService<GenerationQueue>());
+        string text = "";
+        await foreach (ChatResponseUpdate update in a.GetStreamingResponseAsync("What is 2 plus 3?")) text += update.Text;
+        Assert.NotEmpty(text);
+        Assert.NotNull(a.GetService<GenerationQueue>());
+        Assert.Null(b.GetService<GenerationQueue>());
+        HealthReport report = await provider.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+        Assert.Equal((HealthStatus.Healthy, HealthStatus.Degraded), (report.Entries["a"].Status, report.Entries["b"].Status));
+        Assert.Equal(["ready"], report.Entries["a"].Tags);
+    }
+
+    [Fact]
+    public async Task A_model_that_cannot_be_loaded_is_unhealthy_and_every_request_says_why()
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        string folder = Directory.CreateTempSubdirectory("no-checkpoint").FullName;
+        builder.Services.AddDiffusionGemma(folder);
+        builder.Services.AddHealthChecks().AddDiffusionGemma();
+        using IHost host = builder.Build();
+        await host.StartAsync();                                                // does not wait, and does not fail
+        IChatClient client = host.Services.GetRequiredService<IChatClient>();
+        for (int i = 0; i < 2; i++)
+        {
+            Exception error = await Assert.ThrowsAnyAsync<IOException>(() => client.GetResponseAsync("?"));
+            Assert.Contains(folder, error.Message, StringComparison.Ordinal);
+        }
+        HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+        HealthReportEntry entry = report.Entries["diffusiongemma"];
+        Assert.Equal(HealthStatus.Unhealthy, entry.Status);
+        Assert.Contains(folder, entry.Description, StringComparison.Ordinal);
+        await host.StopAsync();
+        Directory.Delete(folder);
+    }
+
+    [Fact]
+    public void Options_are_bound_from_configuration()
+    {
+        IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["DiffusionGemma:Device"] = "cpu", ["DiffusionGemma:Precision"] = "Float64", ["DiffusionGemma:BatchSize"] = "3",
+            ["DiffusionGemma:Generation:MaxNewTokens"] = "64", ["DiffusionGemma:StallTimeout"] = "00:01:00",
+        }).Build();
+        DiffusionGemmaServiceOptions bound = new();
+        configuration.GetSection("DiffusionGemma").Bind(bound);
+        Assert.Equal(
+            ("cpu", 3, 64, TimeSpan.FromMinutes(1)),
+            (bound.Device, bound.BatchSize, bound.Generation?.MaxNewTokens, bound.StallTimeout));
+        Assert.Equal(TorchSharp.torch.ScalarType.Float64, bound.Precision);
+    }
+
+    [Fact]
+    public void All_faults_of_the_options_are_in_one_message()
+    {
+        string message = Assert.Throws<ArgumentException>(() => new ServiceCollection().AddDiffusionGemma(Folder, options =>
+        {
+            (options.BatchSize, options.Device, options.Adapter) = (0, "gpu", " ");
+            (options.StallTimeout, options.Precision) = (TimeSpan.Zero, TorchSharp.torch.ScalarType.Int32);
+        })).Message;
+        foreach (string name in (string[])["BatchSize is 0", "Device is 'gpu'", "Adapter", "StallTimeout", "Precision is Int32"])
+            Assert.Contains(name, message, StringComparison.Ordinal);
+        foreach (string device in (string[])["cuda:-1", "cuda:x", "cpu:1:2", ""])
+            Assert.Throws<ArgumentException>(() => new ServiceCollection().AddDiffusionGemma(Folder, options => options.Device = device));
+    }
+}

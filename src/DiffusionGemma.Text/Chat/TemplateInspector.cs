@@ -51,8 +51,8 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         if (asked is null || isPrefix) return new ChatTemplateReport { AskedPrompt = asked, TrainedPrompt = asked };
         (string written, string askedEnd) = Ends(answered, asked);
         string refused = $"The chat template does not mark what the assistant writes, and its prompt for an answer ('{askedEnd}') is not "
-            + $"how the answered conversation begins ('{written}'): answered rows are refused. A copy of the template with {{% generation %}} "
-            + "tags around the assistant's text and end of turn, given as chatTemplate, is the way out.";
+            + $"how the answered conversation begins ('{written}'): answered rows are refused. A copy of the template with "
+            + "{% generation %} tags around the assistant's text and end of turn, given as chatTemplate, is the way out.";
         return new ChatTemplateReport { AskedPrompt = asked, RefusedAnswers = refused, Notices = [refused] };
     }
 

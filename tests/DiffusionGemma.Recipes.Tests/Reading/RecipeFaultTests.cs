@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Reading;
 
-/// <summary>What is wrong in a recipe is found before anything is loaded, all of it at once, with its lines.</summary>
+/// <summary>Faults of a recipe are found before anything is loaded, all of them at once, with their lines.</summary>
 public class RecipeFaultTests
 {
     [Fact]

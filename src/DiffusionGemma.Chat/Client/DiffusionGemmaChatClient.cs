@@ -144,6 +144,19 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         return Stream(messages, options, StreamsDrafts, cancellationToken);
     }
 
+    /// <summary>The same, with or without drafts in this one stream, whatever <see cref="StreamsDrafts"/> says.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">How to answer.</param>
+    /// <param name="streamsDrafts">True: every denoising step is an update without contents too.</param>
+    /// <param name="cancellationToken">Looked at before every decoder pass.</param>
+    /// <inheritdoc cref="GetResponseAsync" path="/exception"/>
+    public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options, bool streamsDrafts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, streamsDrafts, cancellationToken);
+    }
+
     /// <summary>
     /// This client, its <see cref="ChatClientMetadata"/>, <see cref="GenerationQueue"/>, <see cref="DiffusionGemmaModel"/>,
     /// <see cref="ChatTokenizer"/>, <see cref="DiffusionGemmaTokenizer"/> or <see cref="ChatTemplate"/>; null for other types, and for any

@@ -11,6 +11,10 @@ internal static class SnippetFolder
         foreach (string file in Directory.EnumerateFiles(Fixtures.Checkpoint("tiny-chat")))
             File.Copy(file, Path.Combine(checkpoint, Path.GetFileName(file)));
 
+        string quantized = Directory.CreateDirectory(checkpoint + "-nvfp4").FullName;
+        foreach (string file in Directory.EnumerateFiles(Fixtures.Path("quantized", "nvfp4")))
+            File.Copy(file, Path.Combine(quantized, Path.GetFileName(file)));
+
         // 27 batches of 8: more than the 25 steps of the default warm-up.
         string[] answered = [.. Enumerable.Range(0, 216).Select(i => Answered(i % 10, i / 10 % 10))];
         string[] questions = [.. Enumerable.Range(0, 3).Select(i => Row(Question(i, 7)))];

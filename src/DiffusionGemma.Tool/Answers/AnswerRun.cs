@@ -123,6 +123,7 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
     {
         ["input"] = inputHash,
         ["model"] = model.Fingerprint(),
+        ["chat-template"] = settings.ChatTemplate is { } template ? ToolModel.Hash(template) : "the model's",
         ["question-column"] = settings.Rows.QuestionColumn ?? "none",
         ["messages-column"] = settings.Rows.MessagesColumn,
         ["system-prompt"] = settings.Rows.SystemPrompt ?? "none",

@@ -7,8 +7,10 @@ namespace DiffusionGemma;
 /// <param name="Generation">Denoising.</param>
 /// <param name="BatchSize">Prompts denoised together.</param>
 /// <param name="Restart">Throw away what an earlier run has answered.</param>
+/// <param name="ChatTemplate">The file of a chat template; null: the model's.</param>
 internal sealed record AnswerSettings(
-    string Input, string Output, ChatDataOptions Rows, GenerationOptions Generation, int BatchSize, bool Restart)
+    string Input, string Output, ChatDataOptions Rows, GenerationOptions Generation, int BatchSize, bool Restart,
+    string? ChatTemplate)
 {
     /// <summary>The answers so far, beside the output.</summary>
     public string JournalPath => Output + ".journal";

@@ -22,6 +22,8 @@ internal static class AnswerCommand
         {
             name, input, output, batch, restart,
         };
+        Option<string?> template = CommonOptions.ChatTemplate;
+        command.Add(template);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: false);
@@ -30,7 +32,8 @@ internal static class AnswerCommand
             ChatDataOptions rows = columns.Read(parsed);
             rows.MaxErrors = int.MaxValue;                          // a row that is no conversation is one of the output, with its reason
             var settings = new AnswerSettings(parsed.GetValue(input)!, parsed.GetValue(output)!, rows, generation.Read(parsed),
-                parsed.GetValue(batch) ?? DefaultBatch, parsed.GetValue(restart));
+                parsed.GetValue(batch) ?? DefaultBatch, parsed.GetValue(restart),
+                parsed.GetValue(template));
             return await RunAsync(context, settings, parsed.GetValue(name)!, device.Read(parsed));
         });
         return command;
@@ -48,7 +51,7 @@ internal static class AnswerCommand
             ? ml.Data.LoadChatFromParquet(settings.Rows, files) : ml.Data.LoadChatFromJsonLines(settings.Rows, files));
         long total = Count(rows);                                   // a damaged file shows before weights are read
         if (settings.Restart) File.Delete(settings.JournalPath);
-        using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context);
+        using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context, settings.ChatTemplate);
         context.Interruption.Message = "Stopping; the answers so far are kept. Ctrl+C again ends at once.";
         try
         {

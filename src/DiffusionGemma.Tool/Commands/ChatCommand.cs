@@ -19,6 +19,8 @@ internal static class ChatCommand
         {
             name, prompt, system, temperature, pause,
         };
+        Option<string?> template = CommonOptions.ChatTemplate;
+        command.Add(template);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         command.SetAction(async (parsed, _) =>
@@ -26,7 +28,8 @@ internal static class ChatCommand
             Console.InputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
             GenerationOptions options = generation.Read(parsed);
             MLContext ml = LogLines.CreateContext(context.Output);
-            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, device.Read(parsed), context);
+            using ToolModel model = await ToolModel.LoadAsync(
+                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template));
             using DiffusionGemmaChatClient client = Stage.Model(() => model.CreateChatClient(options));
             var settings = new ChatSettings(
                 parsed.GetValue(system), options.Seed ?? 0, (float?)parsed.GetValue(temperature), options.MaxNewTokens,

@@ -28,6 +28,8 @@ internal static class EvaluateCommand
         {
             name, data, rows, match, pattern, ignoreCase, noLoss, noAnswers, length, batch,
         };
+        Option<string?> template = CommonOptions.ChatTemplate;
+        command.Add(template);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: true);
@@ -45,7 +47,8 @@ internal static class EvaluateCommand
             MLContext ml = LogLines.CreateContext(context.Output);
             IDataView held = RowOptions.Load(ml, parsed.GetValue(data)!, columns.Read(parsed));
             if (parsed.GetValue(rows) is int most) held = ml.Data.TakeRows(held, most);
-            using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, device.Read(parsed), context);
+            using ToolModel model = await ToolModel.LoadAsync(
+                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template));
             if (!parsed.GetValue(noLoss))
                 Loss(context.Output, model.Answers.EvaluateLoss(model.Pack(held, parsed.GetValue(length) ?? DefaultLength)));
             AnswerOptions How(AnswerOptions own) => own with

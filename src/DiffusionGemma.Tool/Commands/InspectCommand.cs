@@ -20,10 +20,11 @@ internal static class InspectCommand
         Option<int?> length = CommonOptions.Number(
             "--max-length", $"The most tokens of a row (default: the recipe's, or {DefaultLength}).", 1);
         Option<int?> rows = CommonOptions.Number("--rows", $"Rows that are shown (default: {DefaultRows}); figures are of all rows.", 0);
+        Option<string?> template = CommonOptions.ChatTemplate;
         var tokens = new Option<bool>("--tokens") { Description = "Each token on its own, without colour." };
         var command = new Command("inspect", "Shows rows as training sees them, what is supervised in colour, and counts all rows.")
         {
-            source, checkpoint, length, rows, tokens,
+            source, checkpoint, template, length, rows, tokens,
         };
         var columns = new RowOptions(command, withAnswers: true);
         command.SetAction(async (parsed, _) =>
@@ -36,7 +37,9 @@ internal static class InspectCommand
             if (HubRepository.IsId(model)) model = await Downloads.CheckpointAsync(model, context);
             ChatDataOptions options = columns.Read(parsed);
             IDataView data = recipe is not null ? Stage.Data(() => recipe.Train.Load(ml)) : RowOptions.Load(ml, path, options);
-            return Run(context.Output, ml, data, model, parsed.GetValue(length) ?? recipe?.MaxLength ?? DefaultLength,
+            string? own = parsed.GetValue(template) ?? recipe?.ChatTemplate;
+            if (own is not null) DataFiles.RequireFile(own, ExitCode.Usage);
+            return Run(context.Output, ml, data, model, own, parsed.GetValue(length) ?? recipe?.MaxLength ?? DefaultLength,
                 parsed.GetValue(rows) ?? DefaultRows, parsed.GetValue(tokens));
         });
         return command;
@@ -44,19 +47,20 @@ internal static class InspectCommand
 
     private static bool IsRecipe(string path) => Path.GetExtension(path).ToLowerInvariant() is ".yaml" or ".yml";
 
-    private static int Run(ToolOutput output, MLContext ml, IDataView data, string checkpoint, int length, int rows, bool tokens)
+    private static int Run(
+        ToolOutput output, MLContext ml, IDataView data, string checkpoint, string? chatTemplate, int length, int rows, bool tokens)
     {
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
-        _ = Stage.Model(() => ChatTokenizer.Load(checkpoint));
+        _ = Stage.Model(() => ChatTokenizer.Load(checkpoint, chatTemplate));
         var printer = new PreviewPrinter(output.Screen, output.Out, tokens || !output.HasOutputTerminal, tokens);
         if (!output.IsJson && rows > 0) printer.PrintLegend();
         foreach (string row in ml.Data.TakeRows(data, rows).GetColumn<string>(ChatColumns.Messages))
         {
-            ChatPreview preview = gemma.Preview(checkpoint, row, length);
+            ChatPreview preview = gemma.Preview(checkpoint, row, length, chatTemplate: chatTemplate);
             if (output.IsJson) output.Emit(Row(preview));
             else printer.Print(preview);
         }
-        ChatDataSummary summary = gemma.Summarize(checkpoint, data, length);
+        ChatDataSummary summary = gemma.Summarize(checkpoint, data, length, chatTemplate: chatTemplate);
         if (output.IsJson) output.Emit(Summary(summary));
         else SummaryPrinter.Print(output.Screen, summary);
         return ExitCode.Success;

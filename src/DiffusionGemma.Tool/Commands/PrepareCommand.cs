@@ -14,17 +14,17 @@ internal static class PrepareCommand
         Option<string> split = CommonOptions.Choice("--split", "The part of it.", TrainSplit, TestSplit);
         Option<string?> output = CommonOptions.Text(
             "--output", $"The file that is written (default: {Gsm8k.TrainFileName} for train).", "FILE");
-        var from = new Option<string[]>("--from")
+        var source = new Option<string[]>("--source")
         {
             Description = "Files with columns question and answer in place of those on the Hub.", HelpName = "FILE",
             AllowMultipleArgumentsPerToken = true,
         };
         var command = new Command("prepare", "Writes a known data set as conversations, in the form that the recipes read.")
         {
-            name, split, output, from,
+            name, split, output, source,
         };
         command.SetAction((parsed, _) => Task.FromResult(Run(
-            context, parsed.GetValue(name)!, parsed.GetValue(split)!, parsed.GetValue(output), parsed.GetValue(from) ?? [])));
+            context, parsed.GetValue(name)!, parsed.GetValue(split)!, parsed.GetValue(output), parsed.GetValue(source) ?? [])));
         return command;
     }
 

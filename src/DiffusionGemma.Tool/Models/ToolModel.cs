@@ -28,9 +28,14 @@ internal sealed class ToolModel : IDisposable
     /// <param name="name">What the command line names.</param>
     /// <param name="device">Null: the first CUDA device, or the CPU.</param>
     /// <param name="context">For downloads.</param>
-    public static async Task<ToolModel> LoadAsync(MLContext ml, string name, torch.Device? device, CommandContext context)
+    /// <param name="chatTemplate">The file of a chat template in place of the checkpoint's; null: the checkpoint's.</param>
+    public static async Task<ToolModel> LoadAsync(
+        MLContext ml, string name, torch.Device? device, CommandContext context, string? chatTemplate = null)
     {
+        if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
         ModelReference reference = await ModelReference.FindAsync(name, context);
+        if (reference.Zip is not null && chatTemplate is not null)
+            throw new ToolException(ExitCode.Usage, $"{name} holds the template that it was trained with: leave --chat-template out.");
         DiffusionGemmaCheckpoints.Device = device;
         DiffusionGemmaCheckpoints.DownloadsOnLoad = true;
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
@@ -43,7 +48,7 @@ internal sealed class ToolModel : IDisposable
                 return saved;
             }
             string checkpoint = reference.Checkpoint!;
-            var model = gemma.TokenizeChat(checkpoint).Append(gemma.MaskResponse()).Append(gemma.Answer(checkpoint))
+            var model = gemma.TokenizeChat(checkpoint, chatTemplate: chatTemplate).Append(gemma.MaskResponse()).Append(gemma.Answer(checkpoint))
                 .Fit(ml.Data.LoadChatFromEnumerable(Array.Empty<string>()));
             DiffusionGemmaModel weights = model.LastTransformer.Model;
             LoraAdapter? adapter = reference.Adapter is { } folder ? LoraAdapter.Load(folder, weights) : null;
@@ -75,7 +80,7 @@ internal sealed class ToolModel : IDisposable
         DiffusionGemmaModel weights = Answers.Model;
         var queue = new GenerationQueue(weights, options.Over(Answers.Generation), batchSize: 1);
         string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_reference.Zip ?? weights.Folder)));
-        return new DiffusionGemmaChatClient(queue, ChatTokenizer.Load(weights.Folder), name, ownsQueue: true) { StreamsDrafts = true };
+        return new DiffusionGemmaChatClient(queue, Answers.ChatTokenizer, name, ownsQueue: true) { StreamsDrafts = true };
     }
 
     /// <summary>Packs rows as training sees them: by the pipeline's own steps where it was trained, else as far as
@@ -83,11 +88,10 @@ internal sealed class ToolModel : IDisposable
     public IDataView Pack(IDataView rows, int maxLength)
     {
         ITransformer[] steps = [.. Parts(Pipeline).TakeWhile(part => part is not DiffusionGemmaTransformer)];
-        if (steps.Any(step => step is CanvasPackingTransformer)) return steps.Aggregate(rows, (view, step) => step.Transform(view));
-        DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
-        string checkpoint = Answers.Model.Folder;
-        return gemma.TokenizeChat(checkpoint).Append(gemma.MaskResponse()).Append(gemma.PackCanvas(checkpoint, maxLength))
-            .Fit(rows).Transform(rows);
+        IDataView prepared = steps.Aggregate(rows, (view, step) => step.Transform(view));
+        return steps.Any(step => step is CanvasPackingTransformer)
+            ? prepared
+            : _ml.Transforms.DiffusionGemma.PackCanvas(Answers.Model.Folder, maxLength).Fit(prepared).Transform(prepared);
     }
 
     public void Dispose()

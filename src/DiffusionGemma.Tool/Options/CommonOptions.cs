@@ -57,6 +57,10 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary>A chat template of one's own.</summary>
+    public static Option<string?> ChatTemplate =>
+        Text("--chat-template", "The file of a chat template in place of the checkpoint's own.", "FILE");
+
     public static Option<string?> Text(string name, string description, string helpName) =>
         new(name) { Description = description, HelpName = helpName };
 

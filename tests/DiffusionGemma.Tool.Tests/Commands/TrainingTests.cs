@@ -124,7 +124,7 @@ public sealed class TrainingTests(TrainedRun run)
     public async Task A_data_set_is_prepared_from_files_with_questions_and_answers()
     {
         string source = Path.Combine(Fixtures.Root, "datasets", "arithmetic", "test.parquet"), output = run.File("prepared.jsonl");
-        ToolRun prepared = await ToolRun.SucceedAsync("prepare", "gsm8k", "--from", source, "--output", output, "--json");
+        ToolRun prepared = await ToolRun.SucceedAsync("prepare", "gsm8k", "--source", source, "--output", output, "--json");
 
         Assert.Equal(200, Assert.Single(prepared.Objects).GetProperty("rows").GetInt32());
         Assert.Equal(200, File.ReadLines(output).Count());

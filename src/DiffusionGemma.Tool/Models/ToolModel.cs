@@ -48,7 +48,9 @@ internal sealed class ToolModel : IDisposable
                 return saved;
             }
             string checkpoint = reference.Checkpoint!;
-            var model = gemma.TokenizeChat(checkpoint, chatTemplate: chatTemplate).Append(gemma.MaskResponse()).Append(gemma.Answer(checkpoint))
+            var model = gemma.TokenizeChat(checkpoint, chatTemplate: chatTemplate)
+                .Append(gemma.MaskResponse())
+                .Append(gemma.Answer(checkpoint))
                 .Fit(ml.Data.LoadChatFromEnumerable(Array.Empty<string>()));
             DiffusionGemmaModel weights = model.LastTransformer.Model;
             LoraAdapter? adapter = reference.Adapter is { } folder ? LoraAdapter.Load(folder, weights) : null;

@@ -6,7 +6,7 @@ using Spectre.Console;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Where the tool writes: results on standard output (with <c>--json</c> one JSON object a line), everything else on standard error.
+/// The tool's output: results on standard output (with <c>--json</c> one JSON object a line), everything else on standard error.
 /// </summary>
 internal sealed class ToolOutput
 {

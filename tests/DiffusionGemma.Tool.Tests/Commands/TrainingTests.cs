@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace DiffusionGemma.Commands;
 
-/// <summary>What training writes and says, and the commands that go on with it.</summary>
+/// <summary>The output of training, and the commands that go on with it.</summary>
 [Collection(OneByOne.Name)]
 public sealed class TrainingTests(TrainedRun run)
 {

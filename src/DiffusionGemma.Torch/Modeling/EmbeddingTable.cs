@@ -22,7 +22,7 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
     {
         if (IsTrained)
             return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
-        Tensor sums = Kernels.MatMul(weights, weight);
+        Tensor sums = Kernels.MatMul(weights, weight, context.IsBatchInvariant);
         return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }
 

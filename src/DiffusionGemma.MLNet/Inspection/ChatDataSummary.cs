@@ -45,8 +45,14 @@ public sealed record ChatDataSummary
     /// <summary>Rows from which the model would not learn to end its turn.</summary>
     public int UnlearnedEndRows => _notes.UnlearnedEnds;
 
+    /// <summary>Sentences on the chat template, such as that the model is asked with another prompt than it is trained on.</summary>
+    public IReadOnlyList<string> TemplateNotices => _notes.TemplateNotices;
+
     /// <summary>Rows that would be left out because the cut takes all of their answer.</summary>
     public int LostRows { get; private set; }
+
+    /// <summary>Rows that would be left out because the cut takes a part of their answer (<see cref="TruncatedRows.Drop"/>).</summary>
+    public int DroppedRows { get; private set; }
 
     /// <summary>Rows that would be trained on with their answer cut short.</summary>
     public int CutRows { get; private set; }
@@ -58,7 +64,8 @@ public sealed record ChatDataSummary
     public long SupervisedTokens { get; private set; }
 
     private string LeftOut => string.Create(CultureInfo.InvariantCulture,
-        $"left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut, {EmptyAnswerRows} with an empty one");
+        $"left out: {UnansweredRows} without an answer, {LostRows} that lose all of it to the cut, {EmptyAnswerRows} with an empty one")
+        + (DroppedRows > 0 ? string.Create(CultureInfo.InvariantCulture, $", {DroppedRows} that lose a part of it") : "");
 
     /// <summary>A few lines for a person to read.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
@@ -70,23 +77,28 @@ public sealed record ChatDataSummary
         """) + string.Concat(_notes.Warnings().Select(warning => $"\n{warning}"));
 
     /// <param name="masked">InputIds and LossMask.</param>
+    /// <param name="columns">The names of the columns that tokenizing made.</param>
     /// <param name="options">How rows would be packed.</param>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
-    internal static ChatDataSummary Create(IDataView masked, PackingOptions options)
+    internal static ChatDataSummary Create(IDataView masked, ChatTokenizingEstimator.Options columns, PackingOptions options)
     {
         var summary = new ChatDataSummary { MaxLength = options.MaxLength, CanvasLength = options.CanvasLength };
-        DataViewSchema.Column ids = masked.Schema[ChatColumns.InputIds], mask = masked.Schema[ChatColumns.LossMask],
-            notes = masked.Schema[ChatColumns.RowNotes];
+        DataViewSchema.Column ids = masked.Schema[columns.OutputColumnName], mask = masked.Schema[ChatColumns.LossMask],
+            notes = masked.Schema[columns.NotesColumnName];
         using DataViewRowCursor cursor = masked.GetRowCursor([ids, mask, notes]);
         Func<int[]> readIds = Getters.ReadVector<int>(cursor, ids);
         Func<bool[]> readMask = Getters.ReadVector<bool>(cursor, mask);
         Func<string[]> readNotes = Getters.ReadTexts(cursor, notes);
         while (RowErrors.MoveNext(cursor))
-            summary.Add(readIds(), PackedRow.Pack(readIds(), readMask(), options), readNotes());
+        {
+            (int[] row, bool[] supervised) = (readIds(), readMask());
+            int start = Array.IndexOf(supervised, true);
+            summary.Add(row, start < 0 ? row.Length : start, PackedRow.Pack(row, supervised, options), readNotes());
+        }
         return summary;
     }
 
-    private void Add(int[] ids, PackedRow row, string[] notes)
+    private void Add(int[] ids, int promptLength, PackedRow row, string[] notes)
     {
         _notes.Add(notes);
         Lengths.Add(ids.Length);
@@ -99,7 +111,9 @@ public sealed record ChatDataSummary
         }
         else if (row.CutTokens > 0)
         {
-            LostRows++;
+            bool isLost = row.CutTokens >= ids.Length - promptLength;
+            LostRows += isLost ? 1 : 0;
+            DroppedRows += isLost ? 0 : 1;
         }
         else if (!notes.Contains(RowNote.EmptyAnswer))
         {

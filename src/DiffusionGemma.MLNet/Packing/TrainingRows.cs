@@ -77,7 +77,8 @@ internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) :
                     + "MLContext.Log; GetSkippedChatRows lists them."
                 : $"None of the {result.All} rows can be trained on: {unanswered} have no answer (their last message is not the "
                     + $"assistant's), {counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
-                    + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength.");
+                    + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength."
+                    + string.Concat(counts.TemplateNotices.Select(notice => $" {notice}")));
         }
         return new TrainingRows(examples, result);
     }

@@ -4,6 +4,7 @@ namespace DiffusionGemma;
 internal sealed class RowNoteCounts
 {
     private readonly SortedDictionary<string, int> _ignoredKeys = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, int> _template = new(StringComparer.Ordinal);
 
     public int EmptyAnswers { get; private set; }
 
@@ -14,6 +15,9 @@ internal sealed class RowNoteCounts
     /// <summary>Rows by key that holds a value which the chat template does not write.</summary>
     public IReadOnlyDictionary<string, int> IgnoredKeys => _ignoredKeys;
 
+    /// <summary>Sentences on the chat template, each once.</summary>
+    public IReadOnlyList<string> TemplateNotices => [.. _template.Keys];
+
     public void Add(IEnumerable<string> notes)
     {
         foreach (string note in notes)
@@ -23,6 +27,8 @@ internal sealed class RowNoteCounts
             UnlearnedEnds += note == RowNote.EndOfTurn ? 1 : 0;
             if (RowNote.ReadIgnoredKey(note) is { } key)
                 _ignoredKeys[key] = _ignoredKeys.GetValueOrDefault(key) + 1;
+            if (RowNote.ReadTemplate(note) is { } notice)
+                _template[notice] = _template.GetValueOrDefault(notice) + 1;
         }
     }
 
@@ -39,6 +45,8 @@ internal sealed class RowNoteCounts
             yield return $"the model will not learn to end its turn: in {UnlearnedEnds} rows the chat template writes the end of the turn "
                 + "outside {% generation %}";
         }
+        foreach ((string notice, int rows) in _template)
+            yield return $"{notice} ({rows} rows)";
         if (SpecialTokens > 0)
         {
             yield return $"{SpecialTokens} rows hold the text of special tokens, which become those tokens; "

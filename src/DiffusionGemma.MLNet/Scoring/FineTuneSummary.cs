@@ -27,6 +27,11 @@ public sealed record FineTuneSummary
     /// <summary>Rows whose chat template writes the end of the turn outside the assistant's mask: it is not learned.</summary>
     public int UnlearnedEndRows { get; init; }
 
+    /// <summary>
+    /// Sentences on the chat template, such as that the model is asked with another prompt than it is trained on; usually none.
+    /// </summary>
+    public IReadOnlyList<string> TemplateNotices { get; init; } = [];
+
     /// <summary>Rows left out because the cut at the maximum length took all of their answer.</summary>
     public required int LostRows { get; init; }
 

@@ -18,7 +18,7 @@ internal sealed class EncodedRow
     public string[] Notes => _notes.Value;
 
     /// <exception cref="ChatException">The row is malformed, or the template refuses it.</exception>
-    public static EncodedRow Encode(string messages, ChatTokenizer tokenizer, bool escapesSpecialTokens)
+    public static EncodedRow Encode(string messages, ChatTokenizer tokenizer)
     {
         ReadOnlySpan<char> start = messages.AsSpan().TrimStart();
         if (start is not ['[' or '{', ..])
@@ -35,12 +35,24 @@ internal sealed class EncodedRow
             List<string> notes = [.. ChatInspection.FindIgnoredKeys(tokenizer, conversation).Select(RowNote.IgnoredKey)];
             if (isBlank)
                 notes.Add(RowNote.EmptyAnswer);
-            if (!escapesSpecialTokens && ChatInspection.HoldsSpecialTokens(tokenizer.Tokenizer, conversation))
+            if (!tokenizer.Options.EscapeSpecialTokens && ChatInspection.HoldsSpecialTokens(tokenizer.Tokenizer, conversation))
                 notes.Add(RowNote.SpecialToken);
             if (!ChatInspection.LearnsEndOfTurn(tokenizer.Tokenizer, chat))
                 notes.Add(RowNote.EndOfTurn);
+            if (!isBlank && conversation.IsAnswered)
+                notes.AddRange(TemplateNotices(tokenizer).Select(RowNote.Template));
             return [.. notes];
         });
+    }
+
+    /// <summary>Findings about the template itself; each row's end of turn is looked at in the row.</summary>
+    private static IEnumerable<string> TemplateNotices(ChatTokenizer tokenizer)
+    {
+        ChatTemplateReport report = tokenizer.TemplateReport;
+        if (report.PromptNotice is { } notice && !tokenizer.Options.TrainOnGenerationPrompt)
+            yield return notice;
+        if (report.UnlearnedAnswer is { } unlearned)
+            yield return unlearned;
     }
 
     private static TokenizedChat Prompt(int[] ids) => new(ids, new bool[ids.Length]);

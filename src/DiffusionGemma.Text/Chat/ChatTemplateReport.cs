@@ -17,6 +17,23 @@ public sealed record ChatTemplateReport
     /// <summary>True if the model is asked with another prompt than it is trained on.</summary>
     public bool PromptsDiffer => TrainedPrompt is not null && AskedPrompt is not null && TrainedPrompt != AskedPrompt;
 
-    /// <summary>Warnings to read before training, a sentence or two each; usually none.</summary>
+    /// <summary>
+    /// A sentence on the two prompts where they differ; null where they do not. <see cref="ChatTokenizerOptions.TrainOnGenerationPrompt"/>
+    /// settles it.
+    /// </summary>
+    public string? PromptNotice { get; init; }
+
+    /// <summary>
+    /// A sentence where the template's <c>{% generation %}</c> blocks do not hold the answer, so that nothing would be learned; else null.
+    /// </summary>
+    public string? UnlearnedAnswer { get; init; }
+
+    /// <summary>
+    /// A sentence where the template marks no answers and its prompt is not how an answered conversation begins, so that answered rows are
+    /// refused; else null. A copy with <c>{% generation %}</c> tags settles it.
+    /// </summary>
+    public string? RefusedAnswers { get; init; }
+
+    /// <summary>Warnings to read before training, a sentence or two each, that of the prompts among them; usually none.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 }

@@ -34,6 +34,16 @@ internal static class TinyChat
 
     public static string Row(string content) => JsonSerializer.Serialize(new[] { new { role = "user", content } });
 
+    /// <summary>A copy of the checkpoint with another chat template.</summary>
+    public static TemporaryFolder WithTemplate(string template)
+    {
+        TemporaryFolder folder = Fixtures.Temporary("template");
+        foreach (string file in Directory.EnumerateFiles(Checkpoint))
+            File.Copy(file, folder.File(Path.GetFileName(file)));
+        File.WriteAllText(folder.File("chat_template.jinja"), template);
+        return folder;
+    }
+
     /// <summary>Everything before the fine-tuning.</summary>
     public static IEstimator<ITransformer> Preparation(MLContext ml, int maxLength = 1024)
     {

@@ -29,9 +29,8 @@ public sealed class RowNotesTests
     public void A_key_that_the_template_writes_is_not_noted()
     {
         using TemporaryFolder folder = WithTemplate(
-            "{% for m in messages %}{{ m.name or '' }}: {{ m.content }}{% generation %}{{ m.thinking or m.reasoning or '' }}{% "
-                + "endgeneration %}"
-            + "{% endfor %}{{ flag }}");
+            "{% for m in messages %}{{ m.name or '' }}: {% generation %}{{ m.content }}{{ m.thinking or m.reasoning or '' }}"
+            + "{% endgeneration %}{% endfor %}{% if add_generation_prompt %}: {% endif %}{{ flag }}");
         const string Row =
             """{"messages":[{"role":"assistant","content":"x","name":"Tom","thinking":"t","reasoning":"t","weight":1}],"flag":true}""";
         // Two keys of one meaning: without the first the second is written.
@@ -42,7 +41,8 @@ public sealed class RowNotesTests
     public void An_end_of_turn_outside_the_answer_is_noted()
     {
         using TemporaryFolder folder = WithTemplate(
-            "{% for m in messages %}<|turn>{{ m.role }}\n{% generation %}{{ m.content }}{% endgeneration %}<turn|>\n{% endfor %}");
+            "{% for m in messages %}<|turn>{{ m.role }}\n{% generation %}{{ m.content }}{% endgeneration %}<turn|>\n{% endfor %}"
+            + "{% if add_generation_prompt %}<|turn>assistant\n{% endif %}");
         const string Row = """[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]""";
         Assert.Equal(["end of turn not learned"], Notes(Row, folder.Path));
         ChatDataSummary summary = Gemma.Summarize(folder.Path, _ml.Data.LoadChatFromEnumerable([Row, TinyChat.Row("q")]));
@@ -145,14 +145,7 @@ public sealed class RowNotesTests
     private static string Chat(string answer, string more = "") =>
         $$"""[{"role":"user","content":"2+2?"},{"role":"assistant","content":"{{answer}}"{{more}}}]""";
 
-    private static TemporaryFolder WithTemplate(string template)
-    {
-        TemporaryFolder folder = Fixtures.Temporary("notes");
-        foreach (string file in Directory.EnumerateFiles(TinyChat.Checkpoint))
-            File.Copy(file, folder.File(Path.GetFileName(file)));
-        File.WriteAllText(folder.File("chat_template.jinja"), template);
-        return folder;
-    }
+    private static TemporaryFolder WithTemplate(string template) => TinyChat.WithTemplate(template);
 
     private sealed class Row
     {

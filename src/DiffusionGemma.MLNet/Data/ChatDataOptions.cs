@@ -56,10 +56,11 @@ public sealed class ChatDataOptions
 
     internal void Validate()
     {
-        ArgumentException.ThrowIfNullOrEmpty(MessagesColumn);
-        ArgumentException.ThrowIfNullOrEmpty(OutputColumn);
-        ArgumentNullException.ThrowIfNull(TemplateColumns);
-        ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors);
+        OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(MessagesColumn),
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumn),
+            () => ArgumentNullException.ThrowIfNull(TemplateColumns),
+            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors));
         if (QuestionColumn is not null && TemplateColumns.Count > 0)
             throw new ArgumentException(
                 $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");

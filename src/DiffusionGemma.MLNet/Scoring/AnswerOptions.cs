@@ -42,14 +42,16 @@ public sealed record AnswerOptions
 
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="InvalidDataException">The checkpoint's generation_config.json cannot be honoured.</exception>
-    internal void Validate(string checkpoint)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1);
-        ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName);
-        ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
-        if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
-            "AnswerOptions.OnFailure must be one of the named ways.");
-        _ = Generation.Resolve(checkpoint);
-    }
+    internal void Validate(string checkpoint) => OptionChecks.All(
+        () => ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1),
+        () => ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1),
+        () => ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName),
+        () => ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName),
+        () =>
+        {
+            if (!Enum.IsDefined(OnFailure))
+                throw new ArgumentOutOfRangeException(
+                    nameof(OnFailure), OnFailure, "AnswerOptions.OnFailure must be one of the named ways.");
+        },
+        () => Generation.Resolve(checkpoint));
 }

@@ -112,6 +112,36 @@ public static class DiffusionGemmaDataExtensions
     }
 
     /// <summary>
+    /// Loads typed rows to learn from: the input is the user's message, the answer what <c>gemma.Extract</c> and <c>gemma.Classify</c> then
+    /// read.
+    /// <code>
+    /// ("two red pens", new Order { Count = 2 })      user: two red pens      assistant: {"count":2}
+    /// </code>
+    /// </summary>
+    /// <typeparam name="TInput">A text, or a type that is written as JSON.</typeparam>
+    /// <typeparam name="TOutput">A type, written as <see cref="AnswerGrammar.Json{T}"/> allows; or a label: a text or an enum.</typeparam>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="rows">The rows. Every pass over the data enumerates them again.</param>
+    /// <param name="instructions">The system message of every conversation; null: none.</param>
+    /// <exception cref="GrammarException">The answer's type holds what grammars do not read; the part is named.</exception>
+    public static IDataView LoadChat<TInput, TOutput>(this DataOperationsCatalog catalog,
+        IEnumerable<(TInput Input, TOutput Output)> rows, string? instructions = null) =>
+        LoadChat(catalog, rows, new TypedChatOptions { Instructions = instructions });
+
+    /// <inheritdoc cref="LoadChat{TInput, TOutput}(DataOperationsCatalog, IEnumerable{ValueTuple{TInput, TOutput}}, string?)"/>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="rows">The rows. Every pass over the data enumerates them again.</param>
+    /// <param name="options">The prompt, and how values are written.</param>
+    /// <exception cref="ArgumentException">The schema of a label is asked for.</exception>
+    public static IDataView LoadChat<TInput, TOutput>(this DataOperationsCatalog catalog,
+        IEnumerable<(TInput Input, TOutput Output)> rows, TypedChatOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        ArgumentNullException.ThrowIfNull(options);
+        return View(catalog, new ChatDataOptions(), _ => new TypedChatSource<TInput, TOutput>(rows, options));
+    }
+
+    /// <summary>
     /// Loads conversations from a data frame: from a text column of messages as JSON (<c>messages</c>, or <c>Messages</c> as in a loaded
     /// view; ShareGPT's; Alpaca's columns), or from a column of questions and one of answers.
     /// </summary>

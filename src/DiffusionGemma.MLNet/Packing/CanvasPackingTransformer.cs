@@ -78,7 +78,8 @@ public sealed class CanvasPackingTransformer : RowToRowTransformerBase
     }
 
     private sealed class Mapper(CanvasPackingTransformer parent, DataViewSchema schema)
-        : RowMapper<PackedRow>(parent, parent.Host, schema, parent.Inputs, parent.Outputs)
+        : RowMapper<PackedRow>(parent, parent.Host, schema, parent.Inputs,
+            [.. parent.Outputs.Select(output => output.Detached)])
     {
         protected override Func<PackedRow> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
         {

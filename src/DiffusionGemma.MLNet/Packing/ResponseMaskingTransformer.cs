@@ -62,7 +62,8 @@ public sealed class ResponseMaskingTransformer : RowToRowTransformerBase
     }
 
     private sealed class Mapper(ResponseMaskingTransformer parent, DataViewSchema schema)
-        : RowMapper<(bool[] LossMask, int PromptLength)>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
+        : RowMapper<(bool[] LossMask, int PromptLength)>(parent, parent.Host, schema, [parent.Input],
+            [.. parent.Outputs.Select(output => output.Detached)])
     {
         protected override Func<(bool[] LossMask, int PromptLength)> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
         {

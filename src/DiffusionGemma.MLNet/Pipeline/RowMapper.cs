@@ -12,7 +12,7 @@ namespace DiffusionGemma;
 /// <param name="inputs">The columns that are read.</param>
 /// <param name="outputs">The columns that are added.</param>
 internal abstract class RowMapper<TValue>(RowToRowTransformerBase transformer, IExceptionContext context, DataViewSchema schema,
-    IReadOnlyList<TypedColumn> inputs, IReadOnlyList<TypedColumn> outputs) : IRowMapper
+    IReadOnlyList<TypedColumn> inputs, IReadOnlyList<DataViewSchema.DetachedColumn> outputs) : IRowMapper
 {
     private readonly DataViewSchema.Column[] _inputs = [.. inputs.Select(input => input.FindIn(schema, context))];
 
@@ -22,7 +22,7 @@ internal abstract class RowMapper<TValue>(RowToRowTransformerBase transformer, I
     /// <summary>The getter of an output column.</summary>
     protected abstract Delegate MakeGetter(int output, Func<TValue> value);
 
-    DataViewSchema.DetachedColumn[] IRowMapper.GetOutputColumns() => [.. outputs.Select(output => output.Detached)];
+    DataViewSchema.DetachedColumn[] IRowMapper.GetOutputColumns() => [.. outputs];
 
     Func<int, bool> IRowMapper.GetDependencies(Func<int, bool> activeOutput)
     {

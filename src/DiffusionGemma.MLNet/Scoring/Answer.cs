@@ -10,6 +10,12 @@ internal sealed record Answer(ParsedAnswer Content, int[] Ids, float TokensPerFo
 {
     private static readonly ParsedAnswer Nothing = ParsedAnswer.FromParts([]);
 
+    /// <summary>Under a grammar of labels, their probabilities in its order; empty otherwise.</summary>
+    public IReadOnlyList<double> LabelScores { get; init; } = [];
+
+    /// <summary>Values that were read from the answer, one a column; empty where none were asked for.</summary>
+    public object[] Values { get; init; } = [];
+
     /// <summary>The tool calls as JSON; empty where there are none.</summary>
     public string ToolCalls => Content.ToolCallsJson();
 

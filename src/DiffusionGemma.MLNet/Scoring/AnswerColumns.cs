@@ -24,12 +24,12 @@ internal static class AnswerColumns
         options.GivesErrors ? [.. Always, TypedColumn.Text(ChatColumns.ResponseError)] : Always;
 
     /// <summary>The input's columns, and after them the outputs.</summary>
-    public static DataViewSchema AddTo(DataViewSchema input, AnswerOptions options)
+    public static DataViewSchema AddTo(DataViewSchema input, IRowAnswerer answerer)
     {
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(input);
-        foreach (TypedColumn output in Outputs(options))
-            builder.AddColumn(output.Name, output.Type);
+        foreach (DataViewSchema.DetachedColumn output in answerer.Outputs)
+            builder.AddColumn(output.Name, output.Type, output.Annotations);
         return builder.ToSchema();
     }
 

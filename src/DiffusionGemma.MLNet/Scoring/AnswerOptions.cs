@@ -3,7 +3,10 @@ namespace DiffusionGemma;
 /// <summary>Settings for answering rows.</summary>
 public sealed record AnswerOptions
 {
-    /// <summary>Denoising settings; null entries are taken from the checkpoint's generation_config.json.</summary>
+    /// <summary>
+    /// Denoising settings; null entries are taken from the checkpoint's generation_config.json. A
+    /// <see cref="GenerationOptions.Grammar"/> is saved with the model; its vocabulary is the checkpoint's.
+    /// </summary>
     public GenerationOptions Generation { get; init; } = new();
 
     /// <summary>Prompts that are denoised together; when one is answered, the next takes its place.</summary>
@@ -32,6 +35,12 @@ public sealed record AnswerOptions
     /// </remarks>
     public CancellationToken Cancellation { get; init; }
 
+    /// <summary>
+    /// The file of a chat template of one's own, whose text is saved with the model; null: that of the data's <c>TokenizeChat</c>, which is
+    /// the checkpoint's where it names none.
+    /// </summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt.</summary>
     public string InputIdsColumnName { get; init; } = ChatColumns.InputIds;
 
@@ -40,7 +49,12 @@ public sealed record AnswerOptions
 
     internal bool GivesErrors => OnFailure == RowFailure.EmptyAnswer;
 
+    /// <summary>These options, a grammar's vocabulary being the checkpoint's where none is set.</summary>
+    internal AnswerOptions With(CheckpointText text) => this with { Generation = text.Complete(Generation) };
+
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ArgumentException">The grammar has no answer within MaxNewTokens.</exception>
+    /// <exception cref="GrammarException">The tokenizer cannot spell any answer of the grammar.</exception>
     /// <exception cref="InvalidDataException">The checkpoint's generation_config.json cannot be honoured.</exception>
     internal void Validate(string checkpoint) => OptionChecks.All(
         () => ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1),
@@ -53,5 +67,15 @@ public sealed record AnswerOptions
                 throw new ArgumentOutOfRangeException(
                     nameof(OnFailure), OnFailure, "AnswerOptions.OnFailure must be one of the named ways.");
         },
-        () => Generation.Resolve(checkpoint));
+        () => RequireAnswers(Generation.Resolve(checkpoint)));
+
+    /// <exception cref="ArgumentException">The grammar has no answer within MaxNewTokens.</exception>
+    private static void RequireAnswers(GenerationOptions resolved)
+    {
+        if (resolved is not { Grammar: { } grammar, Vocabulary: { } vocabulary }) return;
+        int fewest = vocabulary.FewestTokens(grammar);
+        if (fewest > resolved.MaxNewTokens)
+            throw new ArgumentException($"The grammar's shortest answer takes {fewest} tokens, and GenerationOptions.MaxNewTokens is "
+                + $"{resolved.MaxNewTokens}: raise it.");
+    }
 }

@@ -1,21 +1,20 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Microsoft.ML.Runtime;
 
 namespace DiffusionGemma;
 
 /// <summary>Answers one row at a time: what a prediction engine asks for.</summary>
 internal sealed class AnswerRowMapper : IRowToRowMapper
 {
-    private readonly DiffusionGemmaTransformer _transformer;
+    private readonly IRowAnswerer _answerer;
     private readonly DataViewSchema.Column[] _inputs;
 
-    public AnswerRowMapper(DataViewSchema input, DiffusionGemmaTransformer transformer, IExceptionContext context)
+    public AnswerRowMapper(DataViewSchema input, IRowAnswerer answerer)
     {
-        _transformer = transformer;
-        _inputs = AnswerColumns.FindInputs(input, transformer.Options, context);
+        _answerer = answerer;
+        _inputs = answerer.FindInputs(input);
         InputSchema = input;
-        OutputSchema = AnswerColumns.AddTo(input, transformer.Options);
+        OutputSchema = AnswerColumns.AddTo(input, answerer);
     }
 
     public DataViewSchema InputSchema { get; }
@@ -54,9 +53,9 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
             _active = active;
             if (!active.AsSpan(mapper.InputSchema.Count).Contains(true))
                 return;
-            Func<Question> question = AnswerColumns.ReadQuestion(input, mapper._inputs);
-            AnswerOptions options = mapper._transformer.Options;
-            _answer = Getters.OncePerRow(input, () => mapper._transformer.Answer([question()], options)[0].OrThrow(options));
+            IRowAnswerer answerer = mapper._answerer;
+            Func<Question> question = answerer.ReadQuestion(input, mapper._inputs);
+            _answer = Getters.OncePerRow(input, () => answerer.Answer([question()])[0].OrThrow(answerer.Options));
         }
 
         public override DataViewSchema Schema => _mapper.OutputSchema;
@@ -76,7 +75,7 @@ internal sealed class AnswerRowMapper : IRowToRowMapper
             int inputs = _mapper.InputSchema.Count;
             if (column.Index < inputs)
                 return _input.GetGetter<TValue>(_input.Schema[column.Index]);
-            return AnswerColumns.MakeGetter(column.Index - inputs, _answer!) as ValueGetter<TValue>
+            return _mapper._answerer.MakeGetter(column.Index - inputs, _answer!) as ValueGetter<TValue>
                 ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.",
                     nameof(column));
         }

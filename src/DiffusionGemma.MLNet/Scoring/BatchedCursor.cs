@@ -10,8 +10,8 @@ internal sealed class BatchedCursor : RootCursorBase
     private readonly IHost _host;
     private readonly bool[] _active;
     private readonly DataViewRowCursor _input;
-    private readonly DiffusionGemmaTransformer? _transformer;
-    private readonly AnswerOptions _options;
+    private readonly IRowAnswerer _answerer;
+    private readonly bool _answersRows;
     private readonly Func<Question>? _readQuestion;
     private readonly ColumnBuffer?[] _buffers;
     private readonly ValueGetter<DataViewRowId> _getId;
@@ -26,20 +26,20 @@ internal sealed class BatchedCursor : RootCursorBase
     /// <param name="active">Which of those are asked for.</param>
     /// <param name="input">Becomes this cursor's own.</param>
     /// <param name="inputs">The columns with the prompt.</param>
-    /// <param name="transformer">Answers; null where no answer is asked for.</param>
-    /// <param name="options">How it answers.</param>
+    /// <param name="answerer">Answers rows.</param>
+    /// <param name="answersRows">False where no answer is asked for.</param>
     public BatchedCursor(IHost host, DataViewSchema schema, bool[] active, DataViewRowCursor input, DataViewSchema.Column[] inputs,
-        DiffusionGemmaTransformer? transformer, AnswerOptions options)
+        IRowAnswerer answerer, bool answersRows)
         : base(host)
     {
         _host = host;
         Schema = schema;
         _active = active;
         _input = input;
-        _transformer = transformer;
-        _options = options;
-        _readQuestion = transformer is null ? null : AnswerColumns.ReadQuestion(input, inputs);
-        int rows = transformer is null ? 1 : checked(options.BatchSize * options.BatchesAhead);
+        _answerer = answerer;
+        _answersRows = answersRows;
+        _readQuestion = answersRows ? answerer.ReadQuestion(input, inputs) : null;
+        int rows = answersRows ? checked(answerer.Options.BatchSize * answerer.Options.BatchesAhead) : 1;
         _buffers = [.. input.Schema.Select(column => active[column.Index] ? ColumnBuffer.Create(input, column, rows) : null)];
         _getId = input.GetIdGetter();
         _ids = new DataViewRowId[rows];
@@ -59,7 +59,7 @@ internal sealed class BatchedCursor : RootCursorBase
             throw new ArgumentException($"Column '{column.Name}' was not asked for when the cursor was made.", nameof(column));
         Delegate getter = column.Index < _buffers.Length
             ? _buffers[column.Index]!.MakeGetter(CurrentRow)
-            : AnswerColumns.MakeGetter(column.Index - _buffers.Length, () => _answers[CurrentRow()]);
+            : _answerer.MakeGetter(column.Index - _buffers.Length, () => _answers[CurrentRow()]);
         return getter as ValueGetter<TValue>
             ?? throw new ArgumentException($"Column '{column.Name}' has values of {column.Type.RawType}, not of {typeof(TValue)}.",
                 nameof(column));
@@ -71,8 +71,8 @@ internal sealed class BatchedCursor : RootCursorBase
             ReadAhead();
         if (_count == 0)
             return false;
-        if (_transformer is not null)
-            _answers[_row].OrThrow(_options);
+        if (_answersRows)
+            _answers[_row].OrThrow(_answerer.Options);
         return true;
     }
 
@@ -89,7 +89,7 @@ internal sealed class BatchedCursor : RootCursorBase
         var questions = new List<Question>();
         bool failed = false;
         // A row that ends the pass is the last to be read: those before it are answered and handed out.
-        while (_count < _ids.Length && !(failed && !_options.GivesErrors) && RowErrors.MoveNext(_input))
+        while (_count < _ids.Length && !(failed && !_answerer.Options.GivesErrors) && RowErrors.MoveNext(_input))
         {
             if (_readQuestion is not null)
                 questions.Add(_readQuestion());
@@ -101,8 +101,8 @@ internal sealed class BatchedCursor : RootCursorBase
         if (_count == 0)
             return;
         _host.CheckAlive();
-        if (_transformer is not null)
-            _answers = _transformer.Answer(questions, _options);
+        if (_answersRows)
+            _answers = _answerer.Answer(questions);
         _batch++;
     }
 

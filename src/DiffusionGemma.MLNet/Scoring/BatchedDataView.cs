@@ -13,22 +13,20 @@ internal sealed class BatchedDataView : IDataView
 {
     private readonly IHost _host;
     private readonly IDataView _source;
-    private readonly DiffusionGemmaTransformer _transformer;
-    private readonly AnswerOptions _options;
+    private readonly IRowAnswerer _answerer;
     private readonly DataViewSchema.Column[] _inputs;
 
-    public BatchedDataView(IHost host, IDataView source, DiffusionGemmaTransformer transformer, AnswerOptions options)
+    public BatchedDataView(IHost host, IDataView source, IRowAnswerer answerer)
     {
         _host = host;
         _source = source;
-        _transformer = transformer;
-        _options = options;
-        _inputs = AnswerColumns.FindInputs(source.Schema, options, host);
-        Schema = AnswerColumns.AddTo(source.Schema, options);
+        _answerer = answerer;
+        _inputs = answerer.FindInputs(source.Schema);
+        Schema = AnswerColumns.AddTo(source.Schema, answerer);
     }
 
     /// <summary>The tokenizer of the model that answers.</summary>
-    public DiffusionGemmaTokenizer Tokenizer => _transformer.Tokenizer;
+    public DiffusionGemmaTokenizer Tokenizer => _answerer.Tokenizer;
 
     public DataViewSchema Schema { get; }
 
@@ -42,7 +40,7 @@ internal sealed class BatchedDataView : IDataView
         bool answers = active.AsSpan(_source.Schema.Count).Contains(true);
         DataViewSchema.Column[] needed = [.. _source.Schema.Where(column => active[column.Index] || answers && _inputs.Contains(column))];
         DataViewRowCursor input = answers ? OnThisThread(needed, rand) : _source.GetRowCursor(needed, rand);
-        return new BatchedCursor(_host, Schema, active, input, _inputs, answers ? _transformer : null, _options);
+        return new BatchedCursor(_host, Schema, active, input, _inputs, _answerer, answers);
     }
 
     /// <summary>Opens a cursor whose values are computed on the calling thread.</summary>

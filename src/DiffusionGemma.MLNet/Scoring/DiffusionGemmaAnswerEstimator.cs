@@ -24,9 +24,9 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     {
         _host = environment.Register(nameof(DiffusionGemmaAnswerEstimator));
         _checkpoint = checkpoint;
-        _options = options;
-        options.Validate(checkpoint);
-        _text = CheckpointText.Read(checkpoint);
+        _text = CheckpointText.Read(checkpoint, options.ChatTemplate);
+        _options = options.With(_text);
+        _options.Validate(checkpoint);
     }
 
     /// <inheritdoc/>
@@ -44,8 +44,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     {
         ArgumentNullException.ThrowIfNull(input);
         AnswerColumns.FindInputs(input.Schema, _options, _host);
-        string folder = Path.GetFullPath(_checkpoint);
-        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
-        return new DiffusionGemmaTransformer(_host, weights, folder, _text, _options);
+        CheckpointText text = _options.ChatTemplate is null ? CheckpointText.ForRows(_checkpoint, _text, input.Schema) : _text;
+        return DiffusionGemmaTransformer.Untrained(_host, _checkpoint, text, _options);
     }
 }

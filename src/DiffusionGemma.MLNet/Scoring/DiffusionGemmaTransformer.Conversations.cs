@@ -27,7 +27,7 @@ public sealed partial class DiffusionGemmaTransformer
     {
         ChatConversation chat = Waiting(conversation);
         InfillText text = InfillText.Parse(response, _text.Tokenizer.Tokenizer);
-        GenerationOptions asked = options?.Over(Generation) ?? Generation;
+        GenerationOptions asked = _text.Complete(options?.Over(Generation) ?? Generation);
         var pinned = new Dictionary<int, int>(text.Pinned);
         int length = text.Length;
         if (!text.EndsOpen && End(chat, asked) is { } end) pinned[length++] = end;
@@ -49,7 +49,7 @@ public sealed partial class DiffusionGemmaTransformer
     {
         ArgumentNullException.ThrowIfNull(draft);
         ChatConversation chat = Waiting(conversation);
-        GenerationOptions asked = options?.Over(Generation) ?? Generation;
+        GenerationOptions asked = _text.Complete(options?.Over(Generation) ?? Generation);
         int[] ids = [.. _text.Tokenizer.Tokenizer.EncodeToIds(draft)];
         GenerationOptions resolved = asked.Resolve(Folder);
         // The end is no part of the draft: it is there where there is room.

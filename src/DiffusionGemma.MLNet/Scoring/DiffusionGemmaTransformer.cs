@@ -1,5 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using DiffusionGemma;
 using Microsoft.ML;
 using Microsoft.ML.Data;
@@ -32,7 +30,8 @@ namespace DiffusionGemma;
 /// decoder</description></item>
 /// <item><term>Threads</term><description>any number may use the model; they take turns</description></item>
 /// <item><term>Saved</term>
-/// <description>the adapter, the files of text and the options; the checkpoint's weights stay in their folder</description></item>
+/// <description>the adapter, the files of text and the options, a grammar among them; the checkpoint's weights stay in their
+/// folder</description></item>
 /// </list>
 /// </summary>
 /// <remarks>
@@ -48,9 +47,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 {
     internal const string LoaderSignature = "DiffusionGemma";
 
-    private const ushort FailureSince = 2, ColumnsSince = 3;
-
-    private static readonly JsonSerializerOptions AsJson = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private const ushort FailureSince = 2, ColumnsSince = 3, GrammarSince = 4;
 
     private readonly IHost _host;
     private readonly TrainedWeights _weights;
@@ -79,8 +76,17 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         _text = text;
         _device = device;
         _loaded = loaded;
-        Options = options;
+        Options = options.With(text);
         Summary = summary;
+    }
+
+    /// <summary>A model that answers with a checkpoint as it is.</summary>
+    internal static DiffusionGemmaTransformer Untrained(
+        IHostEnvironment environment, string checkpoint, CheckpointText text, AnswerOptions options)
+    {
+        string folder = Path.GetFullPath(checkpoint);
+        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
+        return new DiffusionGemmaTransformer(environment, weights, folder, text, options);
     }
 
     /// <summary>Settings for answering rows.</summary>
@@ -122,13 +128,16 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Create("DGM MODL", ColumnsSince, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", GrammarSince, LoaderSignature);
+
+    /// <summary>The checkpoint's tokenizer and chat template.</summary>
+    internal CheckpointText Text => _text;
 
     /// <summary>The tokenizer of the checkpoint.</summary>
     internal DiffusionGemmaTokenizer Tokenizer => _text.Tokenizer.Tokenizer;
 
     /// <exception cref="FileNotFoundException">The checkpoint is not found; the message says where it was looked for.</exception>
-    private string Folder => _folder ??= DiffusionGemmaCheckpoints.Find(_weights.Checkpoint, _host);
+    internal string Folder => _folder ??= DiffusionGemmaCheckpoints.Find(_weights.Checkpoint, _host);
 
     bool ITransformer.IsRowToRowMapper => true;
 
@@ -136,8 +145,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     public DataViewSchema GetOutputSchema(DataViewSchema inputSchema)
     {
         ArgumentNullException.ThrowIfNull(inputSchema);
-        AnswerColumns.FindInputs(inputSchema, Options, _host);
-        return AnswerColumns.AddTo(inputSchema, Options);
+        var answerer = new PromptAnswerer(this, Options, _host);
+        answerer.FindInputs(inputSchema);
+        return AnswerColumns.AddTo(inputSchema, answerer);
     }
 
     /// <inheritdoc/>
@@ -151,8 +161,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(options);
+        options = options.With(_text);
         options.Validate(Folder);
-        return new BatchedDataView(_host, input, this, options);
+        return new BatchedDataView(_host, input, new PromptAnswerer(this, options, _host));
     }
 
     /// <summary>Losses on rows that were not trained on, at fixed noise levels (<see cref="FineTuner.Evaluate"/>).</summary>
@@ -187,13 +198,29 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     }
 
     /// <summary>
-    /// Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.
+    /// Writes a Hugging Face folder with the adapter in its weights: a model that needs no adapter
+    /// (<see cref="LoraAdapter.SaveMerged(DiffusionGemmaModel, string, long?)"/>).
     /// </summary>
     /// <param name="folder">Created where absent; not the checkpoint's own.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void SaveMerged(string folder, long? maxShardBytes = null)
+    public void SaveMerged(string folder, long? maxShardBytes = null) =>
+        SaveMerged(folder, (adapter, model) => adapter.SaveMerged(model, folder, maxShardBytes));
+
+    /// <summary>
+    /// Writes a Hugging Face folder with the adapter in the weights of another folder: those that the checkpoint's own were quantised from.
+    /// </summary>
+    /// <param name="folder">Created where absent; not the original's.</param>
+    /// <param name="original">An unquantised folder of the same model.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the original has them.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="ArgumentException">The original is another model, or quantised itself.</exception>
+    /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
+    public void SaveMerged(string folder, string original, long? maxShardBytes) =>
+        SaveMerged(folder, (adapter, model) => adapter.SaveMerged(model, folder, original, maxShardBytes));
+
+    private void SaveMerged(string folder, Action<LoraAdapter, DiffusionGemmaModel> save)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
@@ -201,7 +228,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         lock (_modelInUse)
         {
             LoadedModel loaded = Loaded();
-            loaded.Adapter!.SaveMerged(loaded.Model, folder, maxShardBytes);
+            save(loaded.Adapter!, loaded.Model);
         }
     }
 
@@ -216,14 +243,15 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         }
     }
 
-    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) => new AnswerRowMapper(inputSchema, this, _host);
+    IRowToRowMapper ITransformer.GetRowToRowMapper(DataViewSchema inputSchema) =>
+        new AnswerRowMapper(inputSchema, new PromptAnswerer(this, Options, _host));
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
         ctx.Writer.Write(BatchSize);
-        ctx.SaveNonEmptyString(JsonSerializer.Serialize(Generation, AsJson));
+        ctx.SaveNonEmptyString(SavedAnswerOptions.SerializeGeneration(Generation));
         ctx.Writer.Write(Options.BatchesAhead);
         ctx.Writer.Write((int)Options.OnFailure);
         ctx.SaveNonEmptyString(Options.InputIdsColumnName);
@@ -239,7 +267,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         var options = new AnswerOptions
         {
             BatchSize = batchSize,
-            Generation = JsonSerializer.Deserialize<GenerationOptions>(ctx.LoadNonEmptyString(), AsJson)!
+            Generation = SavedAnswerOptions.DeserializeGeneration(ctx.LoadNonEmptyString()),
         };
         if (ModelVersion.IsSince(ctx, FailureSince))
             options = options with { BatchesAhead = ctx.Reader.ReadInt32(), OnFailure = (RowFailure)ctx.Reader.ReadInt32() };
@@ -269,24 +297,47 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     internal void RequireCheckpoint() => _ = Folder;
 
     /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
-    internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions, AnswerOptions options)
+    internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions, AnswerOptions options) =>
+        Run(questions, (model, prompts, callbacks) => Wrap(prompts, CanvasGenerator.Generate(
+            model, [.. prompts.Select(prompt => new GenerationRequest(prompt))], options.Generation with { ReturnOnCancellation = false },
+            options.BatchSize, callbacks, options.Cancellation)));
+
+    /// <summary>Scores the labels of the options' grammar; the answers have their scores alone.</summary>
+    /// <param name="questions">The rows.</param>
+    /// <param name="options">How they are answered.</param>
+    /// <param name="canvases">Random canvases of each row.</param>
+    internal IReadOnlyList<Answer> ScoreLabels(IReadOnlyList<Question> questions, AnswerOptions options, int canvases) =>
+        Run(questions, (model, prompts, callbacks) =>
+        [
+            .. LabelScorer.Score(
+                    model, prompts, options.Generation, canvases, options.BatchSize, callbacks, options.Cancellation)
+                .Select(scores => scores is null ? null : new Answer(ParsedAnswer.FromParts([]), [], 0, canvases) { LabelScores = scores }),
+        ]);
+
+    private Answer?[] Wrap(int[][] prompts, IReadOnlyList<GenerationResult?> results) =>
+    [
+        .. results.Zip(prompts, (result, prompt) => result is null ? null
+            : new Answer(Parse(prompt, result.Ids), result.Ids, (float)result.TokensPerForward, result.Steps)
+            {
+                LabelScores = result.LabelScores,
+            }),
+    ];
+
+    /// <summary>Runs the model on the rows that have no fault yet, with the faults that it finds in place of answers.</summary>
+    private IReadOnlyList<Answer> Run(
+        IReadOnlyList<Question> questions, Func<DiffusionGemmaModel, int[][], GenerationCallbacks, Answer?[]> run)
     {
         Answer?[] answers = [.. questions.Select(question => question.Fault is { } fault ? DiffusionGemma.Answer.Failed(fault) : null)];
         int[] asked = [.. Enumerable.Range(0, questions.Count).Where(row => answers[row] is null)];
         if (asked.Length == 0) return answers!;
-        IReadOnlyList<GenerationResult?> results;
+        Answer?[] results;
         void Fail(int index, Exception error) =>
             answers[asked[index]] = DiffusionGemma.Answer.Failed(
                 new ChatDataException(Reason(error), questions[asked[index]].Position, error));
         lock (_modelInUse)
-            results = CanvasGenerator.Generate(
-                Loaded().Model, [.. asked.Select(row => new GenerationRequest(questions[row].Prompt))],
-                options.Generation with { ReturnOnCancellation = false }, options.BatchSize,
-                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive }, options.Cancellation);
-        for (int i = 0; i < asked.Length; i++)
-            if (results[i] is { } result)
-                answers[asked[i]] = new Answer(Parse(questions[asked[i]].Prompt, result.Ids), result.Ids, (float)result.TokensPerForward,
-                    result.Steps);
+            results = run(Loaded().Model, [.. asked.Select(row => questions[row].Prompt)],
+                new GenerationCallbacks { Failed = Fail, BeforePass = _host.CheckAlive });
+        for (int i = 0; i < asked.Length; i++) answers[asked[i]] ??= results[i];
         return answers!;
 
         // The engine's messages number the rows of its call; the position names the row here.

@@ -29,7 +29,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         _tokenizer = new Lazy<ChatTokenizer>(() => text.MakeTokenizer(options));
         Input = TypedColumn.Text(input, StepNames.Load);
         Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask), .. outputNotes is null ? []
-            : new[] { TypedColumn.Texts(outputNotes) }];
+            : new[] { TypedColumn.Texts(outputNotes) with { Annotations = TemplateAnnotation.Create(text) } }];
     }
 
     internal TypedColumn Input { get; }
@@ -73,7 +73,8 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
     }
 
     private sealed class Mapper(ChatTokenizingTransformer parent, DataViewSchema schema)
-        : RowMapper<EncodedRow>(parent, parent.Host, schema, [parent.Input], parent.Outputs)
+        : RowMapper<EncodedRow>(parent, parent.Host, schema, [parent.Input],
+            [.. parent.Outputs.Select(output => output.Detached)])
     {
         protected override Func<EncodedRow> Compute(DataViewRow row, DataViewSchema.Column[] inputs)
         {

@@ -93,6 +93,8 @@ internal sealed class CanvasDistributions : ICanvasDistributions
             return proposals;
         }
 
+        public double[] LabelScores(int labels) => [];
+
         public Tensor ExpectedEmbeddings() => all.ExpectedEmbeddings(row, 1);
 
         /// <summary>

@@ -13,6 +13,7 @@ internal sealed class DenoisingRow : IDisposable
     private ICanvasSampler _sampler = null!;
     private int _stableSteps;
     private bool _hasEndToken;
+    private double[] _labelScores = [];
 
     /// <param name="index">The caller's number of the prompt.</param>
     /// <param name="request">The prompt, and what is known of its answer.</param>
@@ -121,12 +122,16 @@ internal sealed class DenoisingRow : IDisposable
         double mean = entropies.Sum() / _pinned.Count(p => !p);
         var state = new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps);
         bool finished = Options.IsFinished(state) | _sampler.IsComplete;
-        var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
+        var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished) { Entropies = entropies };
         if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;
         IsCanvasFinished = finished || Step == Options.MaxDenoisingSteps;
+        if (IsCanvasFinished && Options.LabelCount > 0) _labelScores = distribution.LabelScores(Options.LabelCount);
         return step;
     }
+
+    /// <summary>Starts the canvas again, from other random tokens.</summary>
+    public void RestartCanvas() => (Tokens, Step) = (_noise.Canvas(_canvasLength, VocabularySize), 0);
 
     /// <summary>Adds the finished canvas to the answer, which ends at its first end token, or at the most tokens allowed.</summary>
     /// <returns>The canvas as it was added; and the tokens [C] to encode, with padding after the answer's end.</returns>
@@ -154,6 +159,7 @@ internal sealed class DenoisingRow : IDisposable
         return new GenerationResult([.. _answer], steps, steps == 0 ? 0 : tokens / steps, finish)
         {
             StepsPerCanvas = [.. _stepsPerCanvas],
+            LabelScores = _labelScores,
         };
     }
 

@@ -67,13 +67,14 @@ public sealed record GenerationOptions
 
     /// <summary>
     /// The language that the answer must be in; null: it is free. Every answer then is one, from the first draft on, and the distributions
-    /// are the model's own given that. Needs <see cref="Vocabulary"/>. Not together with <see cref="EditThreshold"/>. Not saved
-    /// with an ML.NET model.
+    /// are the model's own given that. Needs <see cref="Vocabulary"/>, which ML.NET models and the chat client set themselves. Not together
+    /// with <see cref="EditThreshold"/>.
     /// </summary>
-    [JsonIgnore]
     public AnswerGrammar? Grammar { get; init; }
 
-    /// <summary>The tokenizer's vocabulary, which <see cref="Grammar"/> needs; the chat client sets both for a JSON schema.</summary>
+    /// <summary>
+    /// The tokenizer's vocabulary, which <see cref="Grammar"/> needs; ML.NET models and the chat client set their own where it is null.
+    /// </summary>
     [JsonIgnore]
     public GrammarVocabulary? Vocabulary { get; init; }
 

@@ -9,4 +9,10 @@ public sealed record GenerationResult(int[] Ids, int Steps, double TokensPerForw
 {
     /// <summary>Decoder passes over each canvas.</summary>
     public IReadOnlyList<int> StepsPerCanvas { get; init; } = [];
+
+    /// <summary>
+    /// Under a grammar of labels, their probabilities in its order by the last pass, given that the answer is one of them; empty otherwise.
+    /// By then the answer is settled, and they are near 0 or 1: <see cref="LabelScorer"/> asks before.
+    /// </summary>
+    public IReadOnlyList<double> LabelScores { get; init; } = [];
 }

@@ -67,6 +67,8 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
         return Filled(_step);
     }
 
+    public double[] LabelScores(int labels) => _step.Scores(labels);
+
     public Tensor Probabilities()
     {
         Tensor marginals = Marginals();

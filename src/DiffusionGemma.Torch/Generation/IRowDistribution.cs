@@ -31,6 +31,12 @@ internal interface IRowDistribution
     /// <param name="topP">The probability that the fewest most likely tokens must add up to; 1: all.</param>
     Proposals Sample(bool[] candidates, double[] uniforms, int topK, double topP);
 
+    /// <summary>
+    /// The probability of each label of the row's grammar, given that the canvas ends with one of them; empty without such a grammar.
+    /// </summary>
+    /// <param name="labels">Their number.</param>
+    double[] LabelScores(int labels);
+
     /// <summary>Expected embeddings [1,C,H], which condition the next pass.</summary>
     Tensor ExpectedEmbeddings();
 }

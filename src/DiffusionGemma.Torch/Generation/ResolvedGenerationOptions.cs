@@ -42,6 +42,9 @@ internal sealed record ResolvedGenerationOptions
     /// <summary>The grammar over the vocabulary's tokens; null: the answer is free.</summary>
     public TokenAutomaton? Automaton { get; private init; }
 
+    /// <summary>Labels of the grammar whose probabilities can be read; 0: it is no list of labels.</summary>
+    public int LabelCount { get; private init; }
+
     /// <summary>The bytes of the vocabulary's tokens, which the grammar was compiled for.</summary>
     public GrammarVocabulary? Vocabulary { get; private init; }
 
@@ -83,7 +86,13 @@ internal sealed record ResolvedGenerationOptions
             ReturnOnCancellation = given.ReturnOnCancellation ?? false,
         };
         resolved.Validate(given, config);
-        return given.Grammar is null ? resolved : resolved with { Automaton = Compile(given, config), Vocabulary = given.Vocabulary };
+        if (given.Grammar is not { } grammar) return resolved;
+        return resolved with
+        {
+            Automaton = Compile(given, config),
+            Vocabulary = given.Vocabulary,
+            LabelCount = grammar.EndsApart ? grammar.Labels.Count : 0,
+        };
     }
 
     /// <summary>Applies the rules that finish a canvas early.</summary>

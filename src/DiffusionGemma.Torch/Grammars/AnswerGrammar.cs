@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace DiffusionGemma;
 
@@ -6,6 +7,7 @@ namespace DiffusionGemma;
 /// The language that an answer must be a text of: a JSON schema's instances, a regular expression's texts, or some labels. Denoising under
 /// a grammar draws from the model's own distribution, given that the answer is in the language: exactly, with no rejection.
 /// </summary>
+[JsonConverter(typeof(AnswerGrammarConverter))]
 public sealed class AnswerGrammar
 {
     private readonly Lazy<ByteAutomaton> _automaton;
@@ -18,7 +20,7 @@ public sealed class AnswerGrammar
         (int Open, int Close)? thought = null)
     {
         (Kind, Source, Labels, _language, _options, _thought) = (kind, source, labels, language, options, thought);
-        bool endsApart = labels.Count > 0 && thought is null;
+        bool endsApart = EndsApart;
         _automaton = new Lazy<ByteAutomaton>(
             () => endsApart ? LabelAutomaton.Create(labels) : LanguageCompiler.Compile(language, options.MostStates));
     }
@@ -35,8 +37,20 @@ public sealed class AnswerGrammar
     /// <summary>The labels of <see cref="OneOf"/> in their order; empty for other kinds.</summary>
     public IReadOnlyList<string> Labels { get; }
 
+    /// <summary>Limits that the grammar was made with.</summary>
+    internal GrammarOptions Options => _options;
+
+    /// <summary>The ids around a thought before the answer, the first -1 where the prompt has begun it; null: no thought.</summary>
+    internal int[]? Thought => _thought is { } ids ? [ids.Open, ids.Close] : null;
+
+    /// <summary>True where each label ends in a state of its own, so that its probability can be read.</summary>
+    internal bool EndsApart => Labels.Count > 0 && _thought is null;
+
     /// <summary>The deterministic automaton over UTF-8 bytes, compiled at first use.</summary>
     internal ByteAutomaton Automaton => _automaton.Value;
+
+    /// <summary>Serialisation by <see cref="Json{T}"/> without options of its own: camel case, enums by name.</summary>
+    public static JsonSerializerOptions Serializer => JsonForm.Options;
 
     /// <summary>
     /// Instances of a JSON schema, written compactly: properties in the schema's order (optional ones may be missing), every character
@@ -62,6 +76,12 @@ public sealed class AnswerGrammar
     /// <exception cref="GrammarException">The type's schema is not supported; the part is named by its path.</exception>
     public static AnswerGrammar Json<T>(JsonSerializerOptions? serializer = null, GrammarOptions? options = null) =>
         JsonSchema(TypeSchema.Export(typeof(T), serializer ?? JsonForm.Options), options);
+
+    /// <summary>A value in the one form of JSON that grammars of schemas allow: how a training row's answer is to be written.</summary>
+    /// <typeparam name="T">Its type, as in <see cref="Json{T}"/>.</typeparam>
+    /// <param name="value">What is written.</param>
+    /// <param name="serializer">How the type is serialised; null: <see cref="Serializer"/>.</param>
+    public static string WriteJson<T>(T value, JsonSerializerOptions? serializer = null) => JsonForm.Write(value, serializer);
 
     /// <summary>
     /// Texts that a pattern matches as a whole: ECMAScript's syntax in Unicode mode, without look-around, back-references and word

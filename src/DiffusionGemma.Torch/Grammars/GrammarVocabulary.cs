@@ -35,6 +35,13 @@ public sealed class GrammarVocabulary(IReadOnlyList<ReadOnlyMemory<byte>> bytes,
         return automaton.Distances[automaton.Start];
     }
 
+    /// <summary>The fewest tokens of each label of <see cref="AnswerGrammar.OneOf"/>, its ending not counted.</summary>
+    /// <exception cref="ArgumentException">The grammar is no list of labels.</exception>
+    /// <exception cref="GrammarException">No sequence of tokens spells a label; it is named.</exception>
+    public IReadOnlyList<int> LabelTokens(AnswerGrammar grammar) => grammar.EndsApart
+        ? Automaton(grammar).FewestTokens(grammar.Labels.Count)
+        : throw new ArgumentException("The grammar must be one of AnswerGrammar.OneOf, without a thought.", nameof(grammar));
+
     /// <summary>The bytes of an id.</summary>
     internal ReadOnlyMemory<byte> BytesOf(int id) => bytes[id];
 
@@ -47,12 +54,27 @@ public sealed class GrammarVocabulary(IReadOnlyList<ReadOnlyMemory<byte>> bytes,
             LinkedListNode<(AnswerGrammar Grammar, Lazy<TokenAutomaton> Automaton)>? node = _latest.First;
             while (node is not null && !node.Value.Grammar.IsSame(grammar)) node = node.Next;
             if (node is null)
-                node = new((grammar, new Lazy<TokenAutomaton>(() => TokenAutomaton.Create(grammar.Automaton, _trie.Value, ending))));
+                node = new((grammar, new Lazy<TokenAutomaton>(() => Compile(grammar))));
             else _latest.Remove(node);
             _latest.AddFirst(node);
             if (_latest.Count > MostKept) _latest.RemoveLast();
             automaton = node.Value.Automaton;
         }
         return automaton.Value;
+    }
+
+    private TokenAutomaton Compile(AnswerGrammar grammar)
+    {
+        TokenAutomaton automaton = TokenAutomaton.Create(grammar.Automaton, _trie.Value, ending);
+        if (grammar.Labels.Count == 0) return automaton;
+        // A label that no tokens spell would be missing in silence. Behind a thought labels share their last state: they are looked
+        // up apart.
+        TokenAutomaton labels = grammar.EndsApart
+            ? automaton : TokenAutomaton.Create(LabelAutomaton.Create(grammar.Labels), _trie.Value, ending);
+        var spelled = labels.Answers.ToHashSet();
+        for (int label = 0; label < grammar.Labels.Count; label++)
+            if (!spelled.Contains(label))
+                throw new GrammarException($"The tokenizer cannot spell the label '{grammar.Labels[label]}'.", grammar.Labels[label]);
+        return automaton;
     }
 }

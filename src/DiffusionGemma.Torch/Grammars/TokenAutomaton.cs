@@ -70,6 +70,29 @@ internal sealed class TokenAutomaton
     /// <summary>States from which a final one is at most so many tokens away.</summary>
     public bool[] Within(int tokens) => [.. Distances.Select(distance => distance <= tokens)];
 
+    /// <summary>Fewest tokens of each answer, by its index: of labels the label's.</summary>
+    /// <param name="answers">Their number.</param>
+    public int[] FewestTokens(int answers)
+    {
+        int[] fewest = new int[answers], distances = new int[States];
+        System.Array.Fill(fewest, Unreachable);
+        System.Array.Fill(distances, Unreachable);
+        distances[Start] = 0;
+        var queue = new Queue<int>([Start]);
+        while (queue.TryDequeue(out int state))
+        {
+            if (Answers[state] is >= 0 and var answer) fewest[answer] = Math.Min(fewest[answer], distances[state]);
+            for (int edge = Edges.First[state]; edge < Edges.First[state + 1]; edge++)
+            {
+                int to = Edges.Targets[edge];
+                if (distances[to] != Unreachable) continue;
+                distances[to] = distances[state] + 1;
+                queue.Enqueue(to);
+            }
+        }
+        return fewest;
+    }
+
     /// <summary>Fewest tokens from each state to one that completes an answer; <see cref="Unreachable"/> where there is no way.</summary>
     internal static int[] Measure(AutomatonEdges edges, int[] answers)
     {

@@ -45,6 +45,7 @@ public static class FineTuner
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set "
                     + "DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
+        RequireTrainable(options, model.Stack.Quantized.Count > 0, model.Folder);
         RequireNoDropoutWithCheckpointing(options, model.Adapter);
         var layout = RankLayout.Resolve(options with { Devices = options.Devices ?? [model.Device] }, model.Config);
         options = WithinMemory(model.Config, options with { Devices = layout.Devices }, model.DType, lengths.Max(), layout);
@@ -82,6 +83,7 @@ public static class FineTuner
         if (options.Lora is null && TrainingProcesses.IsFirst) RequireWritable(options.OutputFolder!);
         var config = DiffusionGemmaConfig.Load(checkpoint);
         int[] lengths = RequireRows(examples, options, config);
+        RequireTrainable(options, config.Quantization is not null, checkpoint);
         RequireNoDropoutWithCheckpointing(options, existing: null);
         var layout = RankLayout.Resolve(options, config);
         ScalarType precision = options.Run.Precision ?? DiffusionGemmaRuntime.DefaultPrecision(layout.Devices[0]);
@@ -170,6 +172,14 @@ public static class FineTuner
         if (options.Evaluation is { } evaluation)
             TrainingRowChecks.Require(evaluation.Examples, config, "FineTuneOptions.Evaluation.Examples");
         return lengths;
+    }
+
+    private static void RequireTrainable(FineTuneOptions options, bool isQuantized, string folder)
+    {
+        if (isQuantized && options.Lora is null)
+            throw new ArgumentException(
+                $"The weights of {folder} are quantised, and such weights do not train: set FineTuneOptions.Lora, or name the unquantised "
+                + "checkpoint.", nameof(options));
     }
 
     private static void RequireNoDropoutWithCheckpointing(FineTuneOptions options, LoraAdapter? existing)

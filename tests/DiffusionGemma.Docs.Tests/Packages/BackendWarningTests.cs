@@ -12,7 +12,8 @@ public sealed class BackendWarningTests
     [InlineData("Exe", "libtorch-cpu-linux-x64", "", false)]
     [InlineData("Exe", "libtorch-cuda-12.8-win-x64", "", false)]
     [InlineData("Exe", "", "-p:TorchBackendWarning=false", false)]
-    public async Task It_depends_on_what_is_referenced(string output, string package, string property, bool warns, string other = "TorchSharp")
+    public async Task It_depends_on_what_is_referenced(
+        string output, string package, string property, bool warns, string other = "TorchSharp")
     {
         using TemporaryFolder folder = Fixtures.Temporary("backend");
         string managed = $"""<RuntimeCopyLocalItems Include="managed.dll" NuGetPackageId="{other}" />""";
@@ -27,7 +28,8 @@ public sealed class BackendWarningTests
         string text = await Processes.DotnetAsync(folder.Path, [
             "msbuild", "-t:ResolvePackageAssets", "-nologo", "-nodeReuse:false", "Application.proj",
             .. property.Length == 0 ? Array.Empty<string>() : [property]]);
-        Assert.Equal(warns, text.Contains("warning DGM001: Application references DiffusionGemma and no backend", StringComparison.Ordinal));
+        const string Warning = "warning DGM001: Application references DiffusionGemma and no backend";
+        Assert.Equal(warns, text.Contains(Warning, StringComparison.Ordinal));
         Assert.Equal(warns, text.Contains("TorchSharp-cpu, TorchSharp-cuda-linux or TorchSharp-cuda-windows", StringComparison.Ordinal));
     }
 }

@@ -1,4 +1,5 @@
 using DiffusionGemma.FineTuning;
+using DiffusionGemma.Typed;
 using Microsoft.ML;
 
 namespace DiffusionGemma.Catalog;
@@ -61,6 +62,30 @@ public sealed class EveryEstimatorTests
         using DiffusionGemmaTransformer model = EstimatorAssert.Holds(_ml, Gemma.FineTune(TinyChat.Checkpoint, TinyChat.Lora, answers),
             Rows,
             Packed);
+    }
+
+    [Fact]
+    public void Extract()
+    {
+        var options = new ExtractionEstimator.Options
+        {
+            InputColumnName = "Source", Instructions = "Read the order.",
+            Answers = new AnswerOptions { Generation = TinyChat.Quick with { MaxNewTokens = 96 }, BatchSize = 2, BatchesAhead = 1 },
+        };
+        using ExtractionTransformer model = EstimatorAssert.Holds(
+            _ml, Gemma.Extract<Order>(TinyChat.Checkpoint, options), Orders.View(_ml), "Source");
+    }
+
+    [Fact]
+    public void Classify()
+    {
+        var options = new ClassificationEstimator.Options
+        {
+            InputColumnName = "Source", LabelColumnName = "Truth", Canvases = 2,
+            Answers = new AnswerOptions { BatchSize = 2, BatchesAhead = 1, OnFailure = RowFailure.EmptyAnswer },
+        };
+        using ClassificationTransformer model = EstimatorAssert.Holds(
+            _ml, Gemma.Classify(TinyChat.Checkpoint, ["food", "tools", "toys"], options), Orders.View(_ml), "Source", "Truth");
     }
 
     private IDataView Prepared(IDataView data) => TinyChat.Preparation(_ml).Fit(data).Transform(data);

@@ -21,7 +21,10 @@ internal static class EstimatorAssert
         foreach (SchemaShape.Column column in promised)
         {
             DataViewType given = output.Schema[column.Name].Type;
-            Assert.Equal(column.ItemType, given is VectorDataViewType vector ? vector.ItemType : given);
+            DataViewType item = given is VectorDataViewType vector ? vector.ItemType : given;
+            Assert.Equal(column.IsKey, item is KeyDataViewType);
+            if (column.IsKey) Assert.Equal(column.ItemType.RawType, item.RawType);
+            else Assert.Equal(column.ItemType, item);
             Assert.Equal(column.Kind == SchemaShape.Column.VectorKind.Scalar, given is not VectorDataViewType);
         }
         string[] rows = Views.Dump(output);

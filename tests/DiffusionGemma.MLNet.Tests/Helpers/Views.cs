@@ -31,8 +31,16 @@ internal static class Views
     {
         TextDataViewType => Scalar<ReadOnlyMemory<char>>(row, column),
         NumberDataViewType type when type == NumberDataViewType.Int32 => Scalar<int>(row, column),
+        NumberDataViewType type when type == NumberDataViewType.Int64 => Scalar<long>(row, column),
         NumberDataViewType type when type == NumberDataViewType.Single => Scalar<float>(row, column),
+        NumberDataViewType type when type == NumberDataViewType.Double => Scalar<double>(row, column),
+        BooleanDataViewType => Scalar<bool>(row, column),
+        KeyDataViewType => Scalar<uint>(row, column),
         VectorDataViewType { ItemType: BooleanDataViewType } => Vector<bool>(row, column),
+        VectorDataViewType { ItemType: KeyDataViewType } => Vector<uint>(row, column),
+        VectorDataViewType vector when vector.ItemType == NumberDataViewType.Int64 => Vector<long>(row, column),
+        VectorDataViewType vector when vector.ItemType == NumberDataViewType.Single => Vector<float>(row, column),
+        VectorDataViewType vector when vector.ItemType == NumberDataViewType.Double => Vector<double>(row, column),
         VectorDataViewType { ItemType: NumberDataViewType } => Vector<int>(row, column),
         VectorDataViewType { ItemType: TextDataViewType } => Vector<ReadOnlyMemory<char>>(row, column),
         _ => throw new NotSupportedException($"column {column.Name} of {column.Type}"),
@@ -48,6 +56,6 @@ internal static class Views
     private static Func<string> Vector<T>(DataViewRow row, DataViewSchema.Column column)
     {
         Func<T[]> read = Getters.ReadVector<T>(row, column);
-        return () => string.Join(",", read());
+        return () => string.Join(",", read().Select(value => string.Create(CultureInfo.InvariantCulture, $"{value}")));
     }
 }

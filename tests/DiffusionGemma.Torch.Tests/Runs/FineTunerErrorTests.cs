@@ -148,7 +148,7 @@ public class FineTunerErrorTests : TorchTest
     public void A_loss_that_is_no_number_names_step_term_and_rows(string broken, string term, bool conditioned)
     {
         using (no_grad()) _model.Stack.Parameters[broken][0] = double.NaN;
-        var before = _model.Stack.Embedding.clone();
+        var before = _model.Stack.Embedding.Tensor!.clone();
         FineTuneOptions options =
             TinyRows.Options with
             {
@@ -158,7 +158,7 @@ public class FineTunerErrorTests : TorchTest
         TrainingException error = Refused("Step 1: the", TinyRows.Make(40), options);
         Assert.Equal(0, error.Step);
         Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", error.Message, StringComparison.Ordinal);
-        Assert.Equal(0, Largest(_model.Stack.Embedding, before));
+        Assert.Equal(0, Largest(_model.Stack.Embedding.Tensor!, before));
         Assert.All(_model.Stack.Parameters.Values, p => Assert.False(p.requires_grad));
     }
 
@@ -166,7 +166,7 @@ public class FineTunerErrorTests : TorchTest
     [Fact]
     public void A_gradient_that_is_no_number_is_named()
     {
-        var before = _model.Stack.Embedding.clone();
+        var before = _model.Stack.Embedding.Tensor!.clone();
         FineTuneOptions options = TinyRows.Options with
         {
             Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
@@ -174,7 +174,7 @@ public class FineTunerErrorTests : TorchTest
         };
         string message = Refused("Step 1: the", TinyRows.Make(40), options).Message;
         Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
-        Assert.Equal(0, Largest(_model.Stack.Embedding, before));
+        Assert.Equal(0, Largest(_model.Stack.Embedding.Tensor!, before));
     }
 
     [Fact]

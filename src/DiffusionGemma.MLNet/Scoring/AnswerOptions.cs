@@ -35,6 +35,12 @@ public sealed record AnswerOptions
     /// </remarks>
     public CancellationToken Cancellation { get; init; }
 
+    /// <summary>
+    /// The file of a chat template of one's own, whose text is saved with the model; null: that of the data's <c>TokenizeChat</c>, which is
+    /// the checkpoint's where it names none.
+    /// </summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt.</summary>
     public string InputIdsColumnName { get; init; } = ChatColumns.InputIds;
 

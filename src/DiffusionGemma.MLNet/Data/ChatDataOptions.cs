@@ -61,10 +61,11 @@ public sealed class ChatDataOptions
 
     internal void Validate()
     {
-        ArgumentException.ThrowIfNullOrEmpty(MessagesColumn);
-        ArgumentException.ThrowIfNullOrEmpty(OutputColumn);
-        ArgumentNullException.ThrowIfNull(TemplateColumns);
-        ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors);
+        OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(MessagesColumn),
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumn),
+            () => ArgumentNullException.ThrowIfNull(TemplateColumns),
+            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors));
         if (ChatTemplate is not null && Checkpoint is null)
             throw new ArgumentException(
                 $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too.");

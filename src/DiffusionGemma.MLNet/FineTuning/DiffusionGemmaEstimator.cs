@@ -76,8 +76,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation.ThrowIfCancellationRequested();
         using TrainingRows rows = TrainingRows.Read(input, _host, _rows);
         LogRows(log, rows.Counts);
+        int steps = FineTuner.StepCount(rows.Examples.Count, _options);
         FineTuneResult result = FineTuner.Fit(
-            _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, _progress), _cancellation);
+            _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, steps, _progress), _cancellation);
         try
         {
             if (result.Adapter is not null) LogAdapter(log, result.Adapter);

@@ -72,13 +72,15 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
             EscapeSpecialTokens = EscapeSpecialTokens, Reasoning = Reasoning, TrainOnGenerationPrompt = TrainOnGenerationPrompt,
         };
 
-        internal void Validate()
-        {
-            ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(MaskColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(NotesColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
-            if (!Enum.IsDefined(Reasoning)) throw new ArgumentOutOfRangeException(nameof(Reasoning), Reasoning, "Must be Train or Ignore.");
-        }
+        internal void Validate() => OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(MaskColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(NotesColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(InputColumnName),
+            () =>
+            {
+                if (!Enum.IsDefined(Reasoning))
+                    throw new ArgumentOutOfRangeException(nameof(Reasoning), Reasoning, "Reasoning must be Train or Ignore.");
+            });
     }
 }

@@ -5,7 +5,8 @@ namespace DiffusionGemma.Samples;
 /// <summary>The command line.</summary>
 internal sealed record ChatArguments
 {
-    private const string Usage =
+    /// <summary>The options in a line.</summary>
+    public const string Usage =
         "Options: [--checkpoint FOLDER|ID] [--adapter FOLDER] [--prompt TEXT|-] [--system TEXT] [--max-new-tokens N] [--steps N] "
             + "[--seed N] [--temperature X] [--pause MS]";
 

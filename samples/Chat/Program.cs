@@ -15,6 +15,11 @@ const string Help = """"
     """";
 
 (Console.InputEncoding, Console.OutputEncoding) = (Encoding.UTF8, Encoding.UTF8);
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine($"A chat in the console. {ChatArguments.Usage}\n{Help}");
+    return 0;
+}
 if (ChatArguments.Parse(args) is not { } arguments) return 2;
 bool isTerminal = !Console.IsInputRedirected && !Console.IsOutputRedirected;
 try

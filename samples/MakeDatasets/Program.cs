@@ -5,6 +5,12 @@
 //     dotnet run --project samples/MakeDatasets -- --out FOLDER                  below another folder than datasets
 using DiffusionGemma.Samples;
 
+const string Options = "Options: --out FOLDER, --gsm8k FOLDER with train.jsonl and test.jsonl";
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine($"Writes the repository's datasets. {Options}");
+    return 0;
+}
 string output = "datasets";
 string? gsm8k = null;
 for (int i = 0; i < args.Length; i += 2)
@@ -19,8 +25,7 @@ for (int i = 0; i < args.Length; i += 2)
             gsm8k = value;
             break;
         default:
-            Console.Error.WriteLine(
-                $"'{args[i]}' is not understood. Options: --out FOLDER, --gsm8k FOLDER with train.jsonl and test.jsonl");
+            Console.Error.WriteLine($"'{args[i]}' is not understood. {Options}");
             return 2;
     }
 }

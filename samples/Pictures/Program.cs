@@ -3,6 +3,11 @@ using DiffusionGemma;
 using DiffusionGemma.Samples;
 using Microsoft.ML;
 
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine("Draws docs/images/run.svg from a run on the arithmetic data set. Options: [FILE.svg]");
+    return;
+}
 string checkpoint = Repository.File("datasets", "tiny-chat"), data = Repository.File("datasets", "arithmetic");
 string target = args is [var path] ? path : Repository.File("docs", "images", "run.svg");
 const string Question = "What is 8 plus 7?";

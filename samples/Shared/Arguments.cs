@@ -26,6 +26,25 @@ internal sealed record Arguments
     /// <summary>Set in the fresh process that the sample starts: the saved model to load.</summary>
     public string? Load { get; init; }
 
+    /// <summary>Questions that are answered before and after; 0: none.</summary>
+    public int Answers { get; init; }
+
+    /// <summary>True for the checkpoint of the repository.</summary>
+    public bool IsSmall => Path.GetFullPath(Checkpoint) == Repository.File("datasets", "tiny-chat");
+
+    private static string Options => "Options: [--full] [--data FOLDER] [--checkpoint FOLDER|ID] [--max-steps N] [--ranks N] [--answers N] "
+        + "[--out FOLDER] [--load ZIP]";
+
+    /// <summary>True where help is asked for.</summary>
+    public static bool IsHelp(string[] args) => args is ["--help" or "-h" or "help"];
+
+    /// <returns>The exit code.</returns>
+    public static int PrintHelp(string name, string purpose)
+    {
+        Console.WriteLine($"{name}: {purpose}\n{Options}");
+        return 0;
+    }
+
     public static Arguments? Parse(string[] args, Arguments defaults)
     {
         Arguments parsed = defaults;
@@ -49,6 +68,9 @@ internal sealed record Arguments
                 case "--ranks" when int.TryParse(value, CultureInfo.InvariantCulture, out int ranks) && ranks > 0:
                     parsed = parsed with { Ranks = ranks };
                     break;
+                case "--answers" when int.TryParse(value, CultureInfo.InvariantCulture, out int answers) && answers >= 0:
+                    parsed = parsed with { Answers = answers };
+                    break;
                 case "--out" when value is not null:
                     parsed = parsed with { Out = value };
                     break;
@@ -57,9 +79,7 @@ internal sealed record Arguments
                     break;
                 default:
                     Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                    Console.Error.WriteLine(
-                        "Options: [--full] [--data FOLDER] [--checkpoint FOLDER|ID] [--max-steps N] [--ranks N] "
-                            + "[--out FOLDER] [--load ZIP]");
+                    Console.Error.WriteLine(Options);
                     return null;
             }
             i++;

@@ -69,21 +69,23 @@ public class FineTuneRecipeTests
     public void Fit_trains_saves_and_goes_on_where_it_was()
     {
         using var folder = new RecipeFolder();
-        RecipeText text = RecipeText.Lora().ForTinyChat(folder.Rows, folder.Output).Without("dataset.chat_template");
+        RecipeText text = RecipeText.Lora().ForTinyChat(folder.Rows, folder.Output)
+            .Without("dataset.chat_template", "step_scheduler.num_epochs");
         var ml = new MLContext(seed: 1);
         using (RecipeRun first = folder.Load(text, "--step_scheduler.max_steps", "4").Fit(ml))
         {
-            Assert.Equal(3, first.History.Count);                   // twelve rows are three batches of four: one epoch
+            // Twelve rows are three batches of four: as many epochs are trained as the steps take.
+            Assert.Equal([0, 0, 0, 1], first.History.Select(step => step.Epoch));
             Assert.Equal(RunEnd.Finished, first.Summary.End);
             Assert.True(File.Exists(first.ModelFile));
             Assert.True(File.Exists(Path.Combine(first.AdapterFolder!, "adapter_model.safetensors")));
             Assert.Null(first.WeightsFolder);
         }
-        Assert.True(Directory.Exists(Path.Combine(folder.Output, "step-000003")));
+        Assert.True(Directory.Exists(Path.Combine(folder.Output, "step-000004")));
 
         List<StepRecord> steps = [];
         using RecipeRun second = folder.Load(text).Fit(ml, new Listener(steps));
-        Assert.Equal(3, second.History.Count);
+        Assert.Equal(4, second.History.Count);
         Assert.Empty(steps);                                        // it was finished
         ITransformer loaded = ml.Model.Load(second.ModelFile, out _);
         IDataView scored = loaded.Transform(folder.Load(text).Train.Load(ml));

@@ -68,6 +68,32 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
         Assert.True(new FileInfo(folder.File("curves.png")).Length > 1000);
     }
 
+    /// <summary>A program in one file names its packages itself.</summary>
+    [Fact]
+    public async Task AFileBasedProgramAnswers()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        File.Copy(Path.Combine(Fixtures.Root, "samples", "FileBased", "answer.cs"), folder.File("answer.cs"));
+        File.WriteAllText(folder.File("Directory.Build.props"), $"""
+            <Project>
+              <PropertyGroup>
+                <NuGetAudit>false</NuGetAudit>
+                <PublishAot>false</PublishAot>
+                <UseCurrentRuntimeIdentifier>true</UseCurrentRuntimeIdentifier>
+                <SelfContained>false</SelfContained>
+                <CreateHardLinksForCopyLocalIfPossible>true</CreateHardLinksForCopyLocalIfPossible>
+                <RestorePackagesPath>{folder.File("packages")}</RestorePackagesPath>
+                <RestoreFallbackFolders>{LocalFeed.Metadata("NuGetPackageRoot")}</RestoreFallbackFolders>
+                <RestoreAdditionalProjectSources>{feed.Folder}</RestoreAdditionalProjectSources>
+              </PropertyGroup>
+            </Project>
+            """);
+        await Processes.DotnetAsync(folder.Path, "build", "answer.cs", "-o", folder.File("application"), "-nologo", "-v:minimal");
+        string answer = await Processes.DotnetAsync(
+            folder.Path, folder.File("application/answer.dll"), Fixtures.Checkpoint("tiny-chat"), "What is 8 plus 7?");
+        Assert.Equal("8 plus 7 is 15.", answer.Trim());
+    }
+
     private static string Version { get; } = typeof(DiffusionGemmaModel).Assembly
         .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 

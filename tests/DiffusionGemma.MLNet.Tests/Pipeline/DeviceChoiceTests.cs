@@ -85,6 +85,7 @@ public sealed class DeviceChoiceTests
     private DiffusionGemmaTransformer Fit(FineTuneOptions options)
     {
         IDataView data = TinyChat.Questions(_ml, 2);
-        return _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options).Fit(TinyChat.Preparation(_ml).Fit(data).Transform(data));
+        IDataView packed = TinyChat.Preparation(_ml).Fit(data).Transform(data);
+        return _ml.Transforms.DiffusionGemma.FineTune(TinyChat.Checkpoint, options).Fit(packed);
     }
 }

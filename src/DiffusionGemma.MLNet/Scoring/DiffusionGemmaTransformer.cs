@@ -359,6 +359,6 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(Folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
+        return _loaded ??= _weights.Load(Folder, _device ?? DeviceChoice.OfLoadedModel(_host));
     }
 }

@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Samples;
 
-/// <summary>How far the predicted labels' scores are the frequencies with which they are right.</summary>
+/// <summary>Agreement of the predicted labels' scores with the frequencies with which they are right.</summary>
 internal static class Reliability
 {
     private static readonly double[] Limits = [0.5, 0.7, 0.9, 0.99];

@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Samples;
 
-/// <summary>What is read from a sentence.</summary>
+/// <summary>The fields that are read from a sentence.</summary>
 internal sealed class Order
 {
     public required Product Item { get; init; }

@@ -1,6 +1,6 @@
 namespace DiffusionGemma.Samples;
 
-/// <summary>What can be ordered.</summary>
+/// <summary>The things that can be ordered.</summary>
 internal enum Product
 {
     Pen,

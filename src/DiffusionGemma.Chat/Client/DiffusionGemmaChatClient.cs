@@ -96,6 +96,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <c>GetService</c> returns names what of it has no effect.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
     /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
@@ -104,14 +105,14 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true)
+        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, string? chatTemplate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         checkpoint = FindFolder(checkpoint, hub);
         if (adapter is not null) adapter = FindFolder(adapter, hub);
         device ??= DiffusionGemmaRuntime.DefaultDevice;
         // What is quickly read, and quickly found missing, comes first.
-        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
+        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint, chatTemplate);
         dtype ??= DiffusionGemmaRuntime.DefaultPrecision(device);
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
         LoraAdapter? lora = null;
@@ -148,6 +149,19 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     {
         ArgumentNullException.ThrowIfNull(messages);
         return Stream(messages, options, StreamsDrafts, cancellationToken);
+    }
+
+    /// <summary>The same, with or without drafts in this one stream, whatever <see cref="StreamsDrafts"/> says.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">How to answer.</param>
+    /// <param name="streamsDrafts">True: every denoising step is an update without contents too.</param>
+    /// <param name="cancellationToken">Looked at before every decoder pass.</param>
+    /// <inheritdoc cref="GetResponseAsync" path="/exception"/>
+    public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options, bool streamsDrafts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, streamsDrafts, cancellationToken);
     }
 
     /// <summary>

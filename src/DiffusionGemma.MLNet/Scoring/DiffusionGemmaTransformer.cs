@@ -198,13 +198,29 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     }
 
     /// <summary>
-    /// Writes a Hugging Face folder with the adapter in its weights (<see cref="LoraAdapter.SaveMerged"/>): a model that needs no adapter.
+    /// Writes a Hugging Face folder with the adapter in its weights: a model that needs no adapter
+    /// (<see cref="LoraAdapter.SaveMerged(DiffusionGemmaModel, string, long?)"/>).
     /// </summary>
     /// <param name="folder">Created where absent; not the checkpoint's own.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the checkpoint has them.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void SaveMerged(string folder, long? maxShardBytes = null)
+    public void SaveMerged(string folder, long? maxShardBytes = null) =>
+        SaveMerged(folder, (adapter, model) => adapter.SaveMerged(model, folder, maxShardBytes));
+
+    /// <summary>
+    /// Writes a Hugging Face folder with the adapter in the weights of another folder: those that the checkpoint's own were quantised from.
+    /// </summary>
+    /// <param name="folder">Created where absent; not the original's.</param>
+    /// <param name="original">An unquantised folder of the same model.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the original has them.</param>
+    /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
+    /// <exception cref="ArgumentException">The original is another model, or quantised itself.</exception>
+    /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
+    public void SaveMerged(string folder, string original, long? maxShardBytes) =>
+        SaveMerged(folder, (adapter, model) => adapter.SaveMerged(model, folder, original, maxShardBytes));
+
+    private void SaveMerged(string folder, Action<LoraAdapter, DiffusionGemmaModel> save)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (_weights.Adapter is null)
@@ -212,7 +228,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         lock (_modelInUse)
         {
             LoadedModel loaded = Loaded();
-            loaded.Adapter!.SaveMerged(loaded.Model, folder, maxShardBytes);
+            save(loaded.Adapter!, loaded.Model);
         }
     }
 

@@ -16,7 +16,8 @@ internal sealed record ExpertStackLora(Tensor A, Tensor B, int Experts, double S
     public long Rank => A.shape[0] / Experts;
 
     /// <summary>Returns true where this is a delta of the shape of <paramref name="stack"/> [E, out, in].</summary>
-    public bool Fits(Tensor stack) => Experts == stack.shape[0] && B.shape[0] == stack.shape[1] && A.shape[1] == stack.shape[2];
+    public bool Fits(StoredWeight stack) =>
+        Experts == stack.Shape[0] && B.shape[0] == stack.Shape[1] && A.shape[1] == stack.Shape[2];
 
     /// <summary>Returns A_e [r,in] and B_e [out,r] of every expert in <paramref name="dtype"/>, contiguous: B is copied.</summary>
     public (Tensor[] A, Tensor[] B) OfExperts(ScalarType dtype) =>

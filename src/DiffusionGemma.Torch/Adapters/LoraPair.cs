@@ -9,7 +9,7 @@ namespace DiffusionGemma;
 internal sealed record LoraPair(Tensor A, Tensor B, double Scale)
 {
     /// <summary>Returns true where this is a delta of the shape of <paramref name="weight"/> [out, in].</summary>
-    public bool Fits(Tensor weight) => B.shape[0] == weight.shape[0] && A.shape[1] == weight.shape[1];
+    public bool Fits(StoredWeight weight) => B.shape[0] == weight.Shape[0] && A.shape[1] == weight.Shape[1];
 
     /// <summary>Computes scale · B A, [out, in].</summary>
     public Tensor FullDelta() => B.mm(A) * Scale;

@@ -9,11 +9,12 @@ internal sealed class Checkpoint : IDisposable
 {
     private const int NamesPrinted = 10;
 
-    private Checkpoint(string folder, DiffusionGemmaConfig config, SafetensorsFile weights)
+    private Checkpoint(string folder, DiffusionGemmaConfig config, SafetensorsFile weights, QuantizedLayout quantized)
     {
         Folder = folder;
         Config = config;
         Weights = weights;
+        Quantized = quantized.Weights;
     }
 
     public string Folder { get; }
@@ -21,6 +22,9 @@ internal sealed class Checkpoint : IDisposable
     public DiffusionGemmaConfig Config { get; }
 
     public SafetensorsFile Weights { get; }
+
+    /// <summary>Weights that are stored quantised, by their names in an unquantised checkpoint; the others are plain tensors.</summary>
+    public IReadOnlyDictionary<string, WeightLayout> Quantized { get; }
 
     /// <summary>The dtype of the weights: config.json's or, where it states none, the embedding table's.</summary>
     public ScalarType DType => Config.DType!.Value;
@@ -35,9 +39,11 @@ internal sealed class Checkpoint : IDisposable
         SafetensorsFile weights = SafetensorsFile.Open(folder);
         try
         {
-            Check(folder, CheckpointLayout.Expected(config), weights);
-            return new Checkpoint(
-                folder, config with { DType = config.DType ?? weights.Tensors[CheckpointLayout.Embedding].DType }, weights);
+            IReadOnlyDictionary<string, long[]> expected = CheckpointLayout.Expected(config);
+            QuantizedLayout quantized = QuantizedLayout.Find(folder, config.Quantization, weights, expected);
+            Check(folder, expected.Where(weight => !quantized.Weights.ContainsKey(weight.Key)).ToDictionary(), weights, quantized.Tensors);
+            ScalarType stored = weights.Tensors.GetValueOrDefault(CheckpointLayout.Embedding)?.DType ?? ScalarType.BFloat16;
+            return new Checkpoint(folder, config with { DType = config.DType ?? stored }, weights, quantized);
         }
         catch
         {
@@ -52,7 +58,14 @@ internal sealed class Checkpoint : IDisposable
 
     public void Dispose() => Weights.Dispose();
 
-    private static void Check(string folder, IReadOnlyDictionary<string, long[]> expected, SafetensorsFile weights)
+    /// <summary>
+    /// Maps the matrices of one slice of a quantised weight; on the CPU nothing is copied, and this object must outlive them.
+    /// </summary>
+    public QuantizedMatrix[] ReadSlice(string name, int slice, Device? device = null) =>
+        [.. Quantized[name].Slices[slice].Select(matrix => QuantizedReader.Read(Weights, matrix, device))];
+
+    private static void Check(
+        string folder, IReadOnlyDictionary<string, long[]> expected, SafetensorsFile weights, IReadOnlySet<string> quantized)
     {
         ThrowIfAny(folder, "lacks", expected.Keys.Where(name => !weights.Tensors.ContainsKey(name)));
         ThrowIfAny(folder, "has other shapes than config.json specifies:", expected
@@ -62,9 +75,14 @@ internal sealed class Checkpoint : IDisposable
             .Where(name => !SafetensorsDTypes.IsFloating(weights.Tensors[name].DType))
             .Select(name => weights.Tensors[name].ToString()));
 
-        string[] others = [.. weights.Tensors.Keys.Where(name => !expected.ContainsKey(name) && !CheckpointLayout.IsVision(name))];
+        string[] others =
+        [
+            .. weights.Tensors.Keys.Where(
+                name => !expected.ContainsKey(name) && !quantized.Contains(name) && !CheckpointLayout.IsVision(name)),
+        ];
         ThrowIfAny(folder, "has tensors that do not belong to this model:", others
-            .Where(name => CheckpointLayout.TiedTo(name) is not string original || !expected.ContainsKey(original)));
+            .Where(name => CheckpointLayout.TiedTo(name) is not string original
+                || (!expected.ContainsKey(original) && !quantized.Contains(original))));
         ThrowIfAny(folder, "has copies of tied tensors that differ from the decoder's:", others
             .Where(name => !BytesEqual(weights, name, CheckpointLayout.TiedTo(name)!))
             .Select(name => $"{weights.Tensors[name]} and {weights.Tensors[CheckpointLayout.TiedTo(name)!]}"));
@@ -83,7 +101,7 @@ internal sealed class Checkpoint : IDisposable
     private static unsafe bool BytesEqual(SafetensorsFile weights, string name, string original)
     {
         TensorInfo a = weights.Tensors[name], b = weights.Tensors[original];
-        if (a.DType != b.DType || !a.Shape.SequenceEqual(b.Shape)) return false;
+        if (a.Format != b.Format || !a.Shape.SequenceEqual(b.Shape)) return false;
         byte* first = weights.Bytes(name), second = weights.Bytes(original);
         const int piece = 1 << 30;                                                       // a span holds no more than 2 GB
         for (long at = 0; at < a.Length; at += piece)

@@ -2,9 +2,18 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>The safetensors format's names of the dtypes that libtorch has too.</summary>
+/// <summary>
+/// The safetensors format's names of dtypes, with the dtype that libtorch reads each as. Formats of 8 bits that libtorch cannot compute
+/// with here are read as their bytes.
+/// </summary>
 internal static class SafetensorsDTypes
 {
+    /// <summary>8-bit numbers with 4 bits of exponent and 3 of mantissa.</summary>
+    public const string Float8E4M3 = "F8_E4M3";
+
+    /// <summary>Powers of two, 8 bits of exponent.</summary>
+    public const string Float8E8M0 = "F8_E8M0";
+
     // In the order of tensors in a file: the widest first, so that all are aligned to their size.
     private static readonly (string Name, ScalarType DType)[] Known =
     [
@@ -15,6 +24,8 @@ internal static class SafetensorsDTypes
         ("BF16", ScalarType.BFloat16),
         ("F16", ScalarType.Float16),
         ("I16", ScalarType.Int16),
+        (Float8E8M0, ScalarType.Byte),
+        (Float8E4M3, ScalarType.Byte),
         ("I8", ScalarType.Int8),
         ("U8", ScalarType.Byte),
         ("BOOL", ScalarType.Bool),
@@ -24,14 +35,15 @@ internal static class SafetensorsDTypes
 
     public static ScalarType? Parse(string name)
     {
-        int at = Array.FindIndex(Known, known => known.Name == name);
+        int at = Order(name);
         return at < 0 ? null : Known[at].DType;
     }
 
     /// <summary>Returns the format's name of a dtype, or null if it has none.</summary>
-    public static string? Name(ScalarType dtype) => Order(dtype) is >= 0 and var at ? Known[at].Name : null;
+    public static string? Name(ScalarType dtype) => Array.FindLast(Known, known => known.DType == dtype).Name;
 
-    public static int Order(ScalarType dtype) => Array.FindIndex(Known, known => known.DType == dtype);
+    /// <summary>The place of a format among the tensors of a file.</summary>
+    public static int Order(string name) => Array.FindIndex(Known, known => known.Name == name);
 
     public static int Size(ScalarType dtype) => dtype switch
     {

@@ -120,6 +120,9 @@ public sealed class SafetensorsFile : IDisposable
         return _files[Path.GetFileName(info.File)].At(info.Offset);
     }
 
+    /// <summary>Returns a tensor over the mapping itself, valid until <see cref="Dispose"/>, or over a copy if it lies unaligned.</summary>
+    internal Tensor Map(string name) => Info(name) is { Length: > 0 } info ? Map(info) : empty([.. Info(name).Shape], Info(name).DType);
+
     /// <summary>Returns a tensor over the mapping itself, or over a copy if the header leaves it unaligned.</summary>
     private unsafe Tensor Map(TensorInfo info)
     {

@@ -87,7 +87,7 @@ internal static class SafetensorsHeader
                 path, name,
                 $"has shape [{string.Join(", ", shape)}] of {dtypeName.GetString()}, which does not match its {end - begin} bytes.");
         if (begin > long.MaxValue - dataStart) throw new CheckpointException(path, name, "begins beyond the end of the file.");
-        return new TensorInfo(name, dtype, shape, path, dataStart + begin, length);
+        return new TensorInfo(name, dtype, shape, path, dataStart + begin, length) { Format = dtypeName.GetString()! };
     }
 
     private static long[] ReadIntegers(string name, JsonElement entry, string key, string path)

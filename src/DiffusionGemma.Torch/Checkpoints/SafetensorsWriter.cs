@@ -15,7 +15,7 @@ internal static class SafetensorsWriter
         {
             if (tensor.Name == SafetensorsHeader.MetadataKey)
                 throw new CheckpointException(path, tensor.Name, "has a name that the format reserves.");
-            if (SafetensorsDTypes.Name(tensor.DType) is null)
+            if (tensor.Format is null)
                 throw new CheckpointException(
                     path, tensor.Name, $"is {tensor.DType}; the format holds {SafetensorsDTypes.All}. Convert it first.");
         }
@@ -27,7 +27,7 @@ internal static class SafetensorsWriter
             {
                 TensorSource[] ordered =
                 [
-                    .. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.DType))
+                    .. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.Format!))
                         .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
                 ];
                 WriteHeader(stream, ordered, metadata);
@@ -65,7 +65,7 @@ internal static class SafetensorsWriter
             foreach (TensorSource tensor in tensors)
             {
                 json.WriteStartObject(tensor.Name);
-                json.WriteString("dtype", SafetensorsDTypes.Name(tensor.DType));
+                json.WriteString("dtype", tensor.Format);
                 WriteNumbers(json, "shape", tensor.Shape);
                 WriteNumbers(json, "data_offsets", [offset, offset += tensor.Length]);
                 json.WriteEndObject();

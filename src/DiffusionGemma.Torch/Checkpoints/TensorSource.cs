@@ -19,6 +19,9 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
 
     private const int PieceBytes = 1 << 26;
 
+    /// <summary>The format's name of the dtype; null: the format has none.</summary>
+    public string? Format { get; init; } = SafetensorsDTypes.Name(DType);
+
     public long Length => Shape.Aggregate((long)SafetensorsDTypes.Size(DType), (product, size) => product * size);
 
     /// <summary>Creates the source of a tensor of any strides and device, stored as <paramref name="dtype"/> (its own if null).</summary>
@@ -39,7 +42,10 @@ internal sealed record TensorSource(string Name, ScalarType DType, IReadOnlyList
         return new TensorSource(name, info.DType, info.Shape, stream =>
         {
             if (info.Length > 0) WriteBytes(source.Bytes(name), info.Length, stream);
-        });
+        })
+        {
+            Format = info.Format,
+        };
     }
 
     /// <summary>

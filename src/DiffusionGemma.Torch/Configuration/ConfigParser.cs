@@ -28,13 +28,29 @@ internal static class ConfigParser
         }
     }
 
+    /// <summary>Reads the text of ModelOpt's hf_quant_config.json.</summary>
+    public static QuantizationSettings ParseModelOpt(string json, string source)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new InvalidConfigurationException(source, null, "is not a JSON object.");
+            return QuantizationParser.ReadModelOptFile(new ConfigSection(document.RootElement, source).Section("quantization"));
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new InvalidConfigurationException(source, null, $"is not valid JSON: {e.Message}", e);
+        }
+    }
+
     private static DiffusionGemmaConfig Read(ConfigSection root, string source)
     {
         if (root.String("model_type") is not "diffusion_gemma" and var type)
             throw root.Error(
                 "model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
-        if (root.Has("quantization_config"))
-            throw root.Error("quantization_config", "is set; quantised checkpoints are not supported. Use the unquantised one.");
+        QuantizationSettings? quantization =
+            root.Has("quantization_config") ? QuantizationParser.Read(root.Section("quantization_config")) : null;
         root.Require("tie_word_embeddings", "true");
 
         ConfigSection text = root.Section("text_config");
@@ -55,6 +71,7 @@ internal static class ConfigParser
         return new DiffusionGemmaConfig
         {
             SourcePath = source,
+            Quantization = quantization,
             CanvasLength = root.PositiveInt("canvas_length"),
             VocabularySize = vocabulary,
             HiddenSize = text.PositiveInt("hidden_size"),

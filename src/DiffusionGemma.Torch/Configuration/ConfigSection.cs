@@ -25,6 +25,11 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
             ? number
             : throw Error(option, $"is {Show(option)}; an integer was expected.");
 
+    public bool Bool(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.True or JsonValueKind.False } value
+            ? value.GetBoolean()
+            : throw Error(option, $"is {Show(option)}; true or false was expected.");
+
     public int PositiveInt(string option) =>
         Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
 

@@ -103,6 +103,9 @@ public sealed record DiffusionGemmaConfig
     /// <summary>The path of the file, whose bytes are copied to a saved checkpoint.</summary>
     internal string SourcePath { get; init; } = "";
 
+    /// <summary>The settings of quantised weights; null: they are not quantised.</summary>
+    internal QuantizationSettings? Quantization { get; init; }
+
     /// <summary>The attention shape of each layer.</summary>
     internal IReadOnlyList<LayerShape> Layers { get; init; } = [];
 
@@ -115,7 +118,10 @@ public sealed record DiffusionGemmaConfig
         string path = Path.Combine(folder, FileName);
         try
         {
-            return Parse(File.ReadAllText(path), path);
+            DiffusionGemmaConfig config = Parse(File.ReadAllText(path), path);
+            string modelOpt = Path.Combine(folder, QuantizationParser.ModelOptFileName);
+            if (config.Quantization is not null || !File.Exists(modelOpt)) return config;
+            return config with { Quantization = ConfigParser.ParseModelOpt(File.ReadAllText(modelOpt), modelOpt) };
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -57,8 +57,8 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
     /// <summary>Returns 2x / cap for every position [N,V], at least float32, in a buffer that is used again.</summary>
     private Tensor Scores(Tensor hidden)
     {
-        Tensor table = model.Stack.Embedding;
-        long positions = hidden.shape[0], vocabulary = table.shape[0];
+        StoredWeight table = model.Stack.Embedding;
+        long positions = hidden.shape[0], vocabulary = table.Shape[0];
         double scale = 2 / _config.FinalLogitSoftcapping;
         // the product's own rounding is part of the model
         if (model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);

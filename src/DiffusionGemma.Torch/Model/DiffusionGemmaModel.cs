@@ -25,10 +25,10 @@ public sealed class DiffusionGemmaModel : IDisposable
     public DiffusionGemmaConfig Config => _checkpoint.Config;
 
     /// <summary>The device of the weights.</summary>
-    public Device Device => _stack.Embedding.device;
+    public Device Device => _stack.Device;
 
     /// <summary>The dtype that passes compute in.</summary>
-    public ScalarType DType => _stack.Embedding.dtype;
+    public ScalarType DType => _stack.DType;
 
     /// <summary>The folder that the model was loaded from.</summary>
     public string Folder => _checkpoint.Folder;
@@ -49,6 +49,9 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     internal ModelStack Stack => _stack;
 
+    /// <summary>True where the folder itself, and not only what is held in memory, is quantised.</summary>
+    internal bool HasQuantizedFolder => _checkpoint.Quantized.Count > 0;
+
     internal Checkpoint Checkpoint => _checkpoint;
 
     /// <summary>Names of the tensors that differ from the checkpoint.</summary>
@@ -57,7 +60,8 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <summary>Loads a Hugging Face folder. Tensors the model does not use (vision) stay on disk.</summary>
     /// <param name="folder">config.json and model.safetensors, or shards with an index.</param>
     /// <param name="device">The device of the weights; null: the CPU.</param>
-    /// <param name="dtype">float32, float64 or bfloat16; null: the checkpoint's own.</param>
+    /// <param name="dtype">What is computed in: float32, float64 or bfloat16; null: the checkpoint's own, or of a quantised one float32 on
+    /// the CPU and bfloat16 on other devices. Quantised weights stay as they are stored.</param>
     /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
@@ -66,7 +70,8 @@ public sealed class DiffusionGemmaModel : IDisposable
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {
-            return Read(checkpoint, device ?? CPU, dtype ?? checkpoint.DType, new SingleRank(), ownsCheckpoint: true);
+            ScalarType computed = dtype ?? QuantizedWeights.ComputeType(checkpoint, device ?? CPU);
+            return Read(checkpoint, device ?? CPU, computed, new SingleRank(), ownsCheckpoint: true);
         }
         catch
         {
@@ -86,11 +91,18 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal DiffusionGemmaModel Share(Device device, IProcessGroup expertRanks, Func<string, bool> trains)
     {
         using IDisposable quiet = no_grad();
-        Tensor Part(string name)
+        bool isThere = device.type == Device.type && (device.type == DeviceType.CPU || device.index == Device.index);
+        StoredWeight Part(string name)
         {
             using var scope = NewDisposeScope();
+            if (_stack.Quantized.TryGetValue(name, out StoredWeight? quantized))
+            {
+                int count = quantized.Slices.Count / (IsStack(name) ? expertRanks.Size : 1);
+                int first = IsStack(name) ? expertRanks.Rank * count : 0;
+                return quantized.MapSlices(
+                    tensor => (isThere ? tensor.alias() : tensor.to(device)).DetachFromDisposeScope(), first, count);
+            }
             Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
-            bool isThere = device.type == Device.type && (device.type == DeviceType.CPU || device.index == Device.index);
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
         return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false);
@@ -266,7 +278,9 @@ public sealed class DiffusionGemmaModel : IDisposable
             throw new ArgumentException(
                 $"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
         Func<Tensor, Tensor>? select = expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null;
-        Tensor Part(string name) => checkpoint.Read(name, device, dtype, IsStack(name) ? select : null);
+        StoredWeight Part(string name) => checkpoint.Quantized.ContainsKey(name)
+            ? QuantizedWeights.Read(checkpoint, name, device, dtype, expertRanks)
+            : checkpoint.Read(name, device, dtype, IsStack(name) ? select : null);
         return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
     }
 

@@ -56,7 +56,7 @@ internal static class EmbeddingCopies
         TensorInfo info = file.Tensors[name];
         // The checkpoint's own values, unless training has changed them: a model may be loaded in a narrower dtype.
         Checkpoint? source = model.Changed.Contains(CheckpointLayout.Embedding) ? null : model.Checkpoint;
-        long[] shape = model.Stack.Embedding.shape;
+        long[] shape = model.Stack.Embedding.Shape;
         if (!info.Shape.SequenceEqual(shape) || !SafetensorsDTypes.IsFloating(info.DType)) return false;
         for (long at = 0; at < shape[0]; at += RowsAtOnce)
         {
@@ -65,7 +65,7 @@ internal static class EmbeddingCopies
             Tensor Part(Tensor table) => table.narrow(0, at, rows);
             Tensor copy = file.ReadPart(name, null, ScalarType.Float64, Part);
             Tensor own = source is null
-                ? Part(model.Stack.Embedding).to(ScalarType.Float64).cpu()
+                ? Part(model.Stack.Embedding.Tensor!).to(ScalarType.Float64).cpu()
                 : source.Read(CheckpointLayout.Embedding, null, ScalarType.Float64, Part);
             if (!copy.eq(own).all().item<bool>()) return false;
         }

@@ -78,12 +78,17 @@ public sealed class LoraAdapter : IDisposable
 
     /// <summary>
     /// Adds the deltas to the model's weights, and takes this adapter off the model where it is set. The model does not hold the vision
-    /// part: <see cref="SaveMerged"/> merges its pairs too.
+    /// part: <see cref="SaveMerged(DiffusionGemmaModel, string, long?)"/> merges its pairs too.
     /// </summary>
     /// <param name="model">The model the adapter was made for.</param>
-    /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
+    /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both. Or the
+    /// model's weights are quantised: sums would be rounded to few bits.</exception>
     public void MergeInto(DiffusionGemmaModel model)
     {
+        if (model.Stack.Quantized.Count > 0)
+            throw new InvalidOperationException(
+                "The model's weights are quantised, and merged ones would be rounded again. Keep the adapter beside the model, or write "
+                + "the merged model with SaveMerged, from the folder of the weights that were quantised.");
         IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> merged = Merge(model);
         if (ReferenceEquals(model.Adapter, this)) model.Adapter = null;
         using IDisposable quiet = no_grad();
@@ -105,8 +110,39 @@ public sealed class LoraAdapter : IDisposable
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the source has them.</param>
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
     /// <exception cref="CheckpointException">The folder cannot be written.</exception>
-    public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null) =>
-        model.Save(folder, maxShardBytes, MergeAll(model));
+    /// <remarks>A model that was quantised on loading is merged from its folder's own, unquantised weights.</remarks>
+    public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null)
+    {
+        if (model.HasQuantizedFolder)
+            throw new InvalidOperationException(
+                $"{model.Folder} holds quantised weights, and merged ones would be rounded again. Name the folder of the weights that were "
+                + "quantised: SaveMerged(model, folder, original, maxShardBytes).");
+        model.Save(folder, maxShardBytes, MergeAll(model, model.Checkpoint));
+    }
+
+    /// <summary>
+    /// Writes a Hugging Face folder with the deltas added to the weights of another folder: those that the model's own were quantised from.
+    /// </summary>
+    /// <param name="model">The model the adapter was made for.</param>
+    /// <param name="folder">Created where absent; not the original's. Its former contents stay until the new files are complete.</param>
+    /// <param name="original">An unquantised folder of the same model.</param>
+    /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the original has them.</param>
+    /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
+    /// <exception cref="ArgumentException">The original is another model, or quantised itself.</exception>
+    /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
+    public void SaveMerged(DiffusionGemmaModel model, string folder, string original, long? maxShardBytes)
+    {
+        using Checkpoint source = Checkpoint.Open(original);
+        if (source.Quantized.Count > 0)
+            throw new ArgumentException(
+                $"{original} holds quantised weights: name the folder of the weights that were quantised.", nameof(original));
+        IReadOnlyDictionary<string, long[]> own = CheckpointLayout.Expected(model.Config);
+        IReadOnlyDictionary<string, long[]> others = CheckpointLayout.Expected(source.Config);
+        if (own.Count != others.Count || own.FirstOrDefault(w => !others.TryGetValue(w.Key, out long[]? s) || !s.SequenceEqual(w.Value)).Key
+            is not null)
+            throw new ArgumentException($"{original} is another model: its weights have other names or shapes.", nameof(original));
+        CheckpointWriter.Save(source, folder, new Dictionary<string, Tensor>(), maxShardBytes, MergeAll(model, source));
+    }
 
     /// <summary>Frees the deltas. Take the adapter off its model first.</summary>
     public void Dispose()
@@ -145,22 +181,21 @@ public sealed class LoraAdapter : IDisposable
         Tensor ZeroB(long rows, long columns) => zeros(rows, columns, dtype: dtype, device: model.Device).DetachFromDisposeScope();
         LoraPair Pair(string name)
         {
-            Tensor weight = linears[name].Weight;
-            return new LoraPair(
-                DrawA(options.Rank, weight.shape[1], options.Rank), ZeroB(weight.shape[0], options.Rank), config.ScaleOf(name));
+            long[] shape = linears[name].Weight.Shape;
+            return new LoraPair(DrawA(options.Rank, shape[1], options.Rank), ZeroB(shape[0], options.Rank), config.ScaleOf(name));
         }
-        ExpertStackLora Stack(string name, Tensor weight)
+        ExpertStackLora Stack(string name, StoredWeight weight)
         {
             int rank = config.RankOf(name);
-            long experts = weight.shape[0];
-            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.shape[2], rank);
+            long experts = weight.Shape[0];
+            Tensor drawn = DrawA(experts * model.Stack.ExpertRanks.Size * rank, weight.Shape[2], rank);
             Tensor own = ExpertSlice.First.Select(drawn, model.Stack.ExpertRanks);
             if (!ReferenceEquals(own, drawn))
             {
                 own = own.clone().DetachFromDisposeScope();
                 drawn.Dispose();
             }
-            return new(own, ZeroB(weight.shape[1], rank * experts), (int)experts, config.ScaleOf(name));
+            return new(own, ZeroB(weight.Shape[1], rank * experts), (int)experts, config.ScaleOf(name));
         }
 
         foreach (string name in LoraTargets.Match(options.Targets, adapter.AllProjections))
@@ -274,15 +309,15 @@ public sealed class LoraAdapter : IDisposable
     }
 
     /// <summary>Maps each adapted weight, the vision part's too, to a function that computes W + scale · B A.</summary>
-    private Dictionary<string, Func<Func<Tensor>, Tensor>> MergeAll(DiffusionGemmaModel model)
+    private Dictionary<string, Func<Func<Tensor>, Tensor>> MergeAll(DiffusionGemmaModel model, Checkpoint source)
     {
         Dictionary<string, Func<Func<Tensor>, Tensor>> merged = Merge(model);
         foreach ((string module, Func<Tensor> delta) in VisionLora.Deltas(Vision, Config))
         {
             string name = $"{module}.weight";
-            if (!model.Checkpoint.Weights.Tensors.ContainsKey(name))
+            if (!source.Weights.Tensors.ContainsKey(name))
                 throw new InvalidOperationException(
-                    $"The adapter changes {module}, which {model.Folder} does not have: it was made for another model.");
+                    $"The adapter changes {module}, which {source.Folder} does not have: it was made for another model.");
             merged[name] = weight => weight().to(ScalarType.Float32) + delta().to(ScalarType.Float32);
         }
         return merged;

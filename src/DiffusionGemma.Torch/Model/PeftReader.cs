@@ -27,7 +27,7 @@ internal sealed class PeftReader
 
     public LoraPair? Pair(Pass pass, Linear linear)
     {
-        long[] shape = linear.Weight.shape;
+        long[] shape = linear.Weight.Shape;
         string name = PeftFolder.ModuleName(pass, linear.Name);
         int rank = _config.RankOf(name);
         return Matrices(name, name, [rank, shape[1]], [shape[0], rank], rank) is (Tensor a, Tensor b)
@@ -91,11 +91,11 @@ internal sealed class PeftReader
                     + "it has no effect, as in PEFT.");
     }
 
-    private ExpertStackLora? Stack(string wrapper, string name, Tensor weight)
+    private ExpertStackLora? Stack(string wrapper, string name, StoredWeight weight)
     {
-        long experts = weight.shape[0];
+        long experts = weight.Shape[0];
         int rank = _config.RankOf(name);
-        (long outputs, long inputs) = _hasOlderStacks ? (weight.shape[2], weight.shape[1]) : (weight.shape[1], weight.shape[2]);
+        (long outputs, long inputs) = _hasOlderStacks ? (weight.Shape[2], weight.Shape[1]) : (weight.Shape[1], weight.Shape[2]);
         if (Matrices(wrapper, name, [experts * rank, inputs], [outputs, rank * experts], rank) is not (Tensor a, Tensor b)) return null;
         if (_hasOlderStacks) (a, b) = Transpose(a, b, (int)experts, rank);
         return new ExpertStackLora(a, b, (int)experts, _config.ScaleOf(name));

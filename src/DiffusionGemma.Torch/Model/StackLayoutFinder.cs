@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace DiffusionGemma;
 
 /// <summary>
@@ -25,9 +23,9 @@ internal sealed class StackLayoutFinder(SafetensorsFile file, string path, PeftC
         if ((byVersion ?? stated) is { } known) return known;
 
         bool hasStacks = false;
-        foreach ((long width, Tensor weight) in Stacks())
+        foreach ((long width, StoredWeight weight) in Stacks())
         {
-            (bool fitsNewer, bool fitsOlder) = (width == weight.shape[2], width == weight.shape[1]);
+            (bool fitsNewer, bool fitsOlder) = (width == weight.Shape[2], width == weight.Shape[1]);
             if (fitsNewer != fitsOlder) return fitsNewer ? ExpertStackLayout.SincePeft0191 : ExpertStackLayout.BeforePeft0191;
             hasStacks |= fitsNewer;
         }
@@ -40,14 +38,14 @@ internal sealed class StackLayoutFinder(SafetensorsFile file, string path, PeftC
     }
 
     /// <summary>Lists the columns of each adapted stack's A with the stack's weight.</summary>
-    private IEnumerable<(long Width, Tensor Weight)> Stacks()
+    private IEnumerable<(long Width, StoredWeight Weight)> Stacks()
     {
         foreach (Experts experts in model.Stack.Layers.Select(layer => layer.Experts))
             foreach (Pass pass in new[] { Pass.Decoder, Pass.Encoder })
             {
                 string module = PeftFolder.ModuleName(pass, experts.Name);
                 (string? gateUp, string? down) = ExpertTargets.Wrappers(config.TargetParameters, module);
-                foreach ((string? wrapper, Tensor weight) in new[] { (gateUp, experts.GateUp), (down, experts.Down) })
+                foreach ((string? wrapper, StoredWeight weight) in new[] { (gateUp, experts.GateUp), (down, experts.Down) })
                     if (wrapper is not null && file.Tensors.TryGetValue(PeftFolder.NameOfA(module + wrapper), out TensorInfo? a)
                         && a.Shape.Count == 2)
                         yield return (a.Shape[1], weight);

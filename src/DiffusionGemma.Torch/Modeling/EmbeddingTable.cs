@@ -6,12 +6,12 @@ namespace DiffusionGemma;
 /// Looks tokens up in the embedding table [V,H], which is also the tied head, and averages its rows; both times √H. Gradients are added to
 /// the table's in place, where autograd would allocate one of the table's size at each use.
 /// </summary>
-internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId)
+internal sealed class EmbeddingTable(StoredWeight weight, ScalarType dtype, double scale, long paddingId)
 {
     /// <summary>Looks up [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>
     public Tensor LookUp(Tensor ids, PassContext context) =>
-        IsTrained ? RowsFunction.Run(context.Backward, weight, ids, CreateUse(context))[0]
-            : weight.index_select(0, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(scale);
+        IsTrained ? RowsFunction.Run(context.Backward, weight.Tensor!, ids, CreateUse(context))[0]
+            : Kernels.SelectRows(weight, ids.flatten(), dtype).view(-1, ids.shape[1], weight.Shape[1]).mul_(scale);
 
     /// <summary>Averages of the table's rows, times √H. No gradient for the weights.</summary>
     /// <param name="weights">[N,V]: the weights of the rows in each average.</param>
@@ -21,15 +21,18 @@ internal sealed class EmbeddingTable(Tensor weight, double scale, long paddingId
     public Tensor Average(Tensor weights, Tensor? totals, PassContext context)
     {
         if (IsTrained)
-            return AverageFunction.Run(context.Backward, weight, totals is null ? weights : weights / totals, CreateUse(context))[0];
+        {
+            Tensor probabilities = totals is null ? weights : weights / totals;
+            return AverageFunction.Run(context.Backward, weight.Tensor!, probabilities, CreateUse(context))[0];
+        }
         Tensor sums = Kernels.MatMul(weights, weight);
         return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }
 
-    private bool IsTrained => weight.requires_grad && is_grad_enabled();
+    private bool IsTrained => weight.RequiresGradient && is_grad_enabled();
 
     /// <summary>Bundles what a backward needs: autograd's context refuses a bare tensor that will be changed.</summary>
-    private Use CreateUse(PassContext context) => new(weight, scale, paddingId, context.Gradients);
+    private Use CreateUse(PassContext context) => new(weight.Tensor!, scale, paddingId, context.Gradients);
 
     private sealed record Use(Tensor Weight, double Scale, long PaddingId, GradientSink Gradients);
 

@@ -7,10 +7,10 @@ namespace DiffusionGemma;
 /// One matrix product a slice of rows, written to its place: on a CPU as fast as <c>_grouped_mm</c> at every measured size (which does the
 /// same, without a gradient in place).
 /// </summary>
-internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
+internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
 {
     /// <summary>Tensors that may require a gradient.</summary>
-    public IEnumerable<Tensor> Parameters => lora is null ? [weight] : [weight, lora.A, lora.B];
+    public IEnumerable<Tensor> Parameters => new[] { weight.Tensor, lora?.A, lora?.B }.OfType<Tensor>();
 
     private bool IsTrained => Parameters.Any(p => p.requires_grad);
 
@@ -38,7 +38,7 @@ internal readonly struct ExpertStack(Tensor weight, ExpertStackLora? lora)
         using var scope = NewDisposeScope();
         Tensor dx = Kernels.GroupedMatMul(dy, weight, counts);
         Tensor? input = IsTrained ? x() : null;
-        if (weight.requires_grad) Kernels.GroupedAddOuter(sink.BufferOf(weight), dy, input!, counts);
+        if (weight.RequiresGradient) Kernels.GroupedAddOuter(sink.BufferOf(weight.Tensor!), dy, input!, counts);
         if (lora is null) return dx.MoveToOuterDisposeScope();
         Tensor[] rows = dy.split(counts, 0), results = dx.split(counts, 0);
         Tensor[]? inputs = input?.split(counts, 0);

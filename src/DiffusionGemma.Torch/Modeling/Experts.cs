@@ -7,14 +7,14 @@ namespace DiffusionGemma;
 /// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the
 /// experts, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRanks ranks)
+internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
 
-    public Tensor GateUp { get; } = gateUp;
+    public StoredWeight GateUp { get; } = gateUp;
 
-    public Tensor Down { get; } = down;
+    public StoredWeight Down { get; } = down;
 
     /// <summary>The ranks that share the layer's experts.</summary>
     public IExpertRanks Ranks => ranks;
@@ -32,7 +32,7 @@ internal sealed class Experts(string name, Tensor gateUp, Tensor down, IExpertRa
     {
         ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
         return ExpertsFunction.Compute(
-            x, weights, ExpertRouting.Sort(indices, GateUp.shape[0] * ranks.Size),
+            x, weights, ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size),
             new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
             context);
     }

@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>A bias-free projection y = W x, plus the low-rank delta of the adapter for the pass, where one is set.</summary>
-internal sealed class Linear(string name, Tensor weight)
+internal sealed class Linear(string name, StoredWeight weight)
 {
     /// <summary>The module's name in the checkpoint, without ".weight".</summary>
     public string Name { get; } = name;
 
     /// <summary>[out, in].</summary>
-    public Tensor Weight { get; } = weight;
+    public StoredWeight Weight { get; } = weight;
 
     public LoraPair? EncoderLora { get; set; }
 

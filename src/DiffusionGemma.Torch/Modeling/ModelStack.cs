@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -11,31 +10,42 @@ internal sealed class ModelStack : IDisposable
     private readonly Tensor _finalNorm;
     private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
+    private readonly IReadOnlyDictionary<string, StoredWeight> _weights;
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, Tensor> parameters, IExpertRanks expertRanks)
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks)
     {
         _config = config;
+        _weights = weights;
         ExpertRanks = expertRanks;
-        Parameters = parameters;
-        Embedding = parameters[Prefix + "embed_tokens.weight"];
-        _finalNorm = parameters[Prefix + "norm.weight"];
+        Parameters = weights.Where(weight => weight.Value.Tensor is not null).ToDictionary(w => w.Key, w => w.Value.Tensor!);
+        Quantized = weights.Where(weight => weight.Value.Tensor is null).ToDictionary();
+        Embedding = weights[CheckpointLayout.Embedding];
+        _finalNorm = Parameters[Prefix + "norm.weight"];
         double exact = Math.Sqrt(config.HiddenSize);
-        using (Tensor scale = torch.tensor(exact, ScalarType.Float64, CPU).to(Embedding.dtype).to(ScalarType.Float64))
+        using (Tensor scale = tensor(exact, ScalarType.Float64, CPU).to(DType).to(ScalarType.Float64))
             EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
-        _table = new EmbeddingTable(Embedding, EmbeddingScale, config.PadTokenId);
+        _table = new EmbeddingTable(Embedding, DType, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
-            parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
+            Parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);
         Layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(Layer)];
         foreach (TransformerLayer layer in Layers)
             if (!_rotary.ContainsKey(layer.Shape))
-                _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Embedding.device, Embedding.dtype);
+                _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Device, DType);
     }
 
-    /// <summary>All tensors of the text model by their names in the checkpoint.</summary>
+    /// <summary>All weights of the text model that are tensors, by their names in the checkpoint.</summary>
     public IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
+    /// <summary>The weights that are quantised, by their names in an unquantised checkpoint.</summary>
+    public IReadOnlyDictionary<string, StoredWeight> Quantized { get; }
+
+    /// <summary>The dtype that passes compute in.</summary>
+    public ScalarType DType => _finalNorm.dtype;
+
+    public Device Device => _finalNorm.device;
+
     /// <summary>[V,H]: the embedding table, which is also the tied head.</summary>
-    public Tensor Embedding { get; }
+    public StoredWeight Embedding { get; }
 
     /// <summary>Factor of a look-up: √H, rounded to the table's dtype.</summary>
     public double EmbeddingScale { get; }
@@ -53,21 +63,26 @@ internal sealed class ModelStack : IDisposable
     /// <summary>The ranks that share the experts; every layer's stacks hold this rank's part.</summary>
     public IExpertRanks ExpertRanks { get; }
 
-    /// <summary>Builds the modules on the parameters of a checkpoint.</summary>
+    /// <summary>Builds the modules on the weights of a checkpoint.</summary>
     /// <param name="config">The checkpoint's configuration.</param>
-    /// <param name="read">Reads a parameter by its name, for this object to own: of a stack of experts, this rank's part.</param>
+    /// <param name="read">Reads a weight by its name, for this object to own: of a stack of experts, this rank's part.</param>
     /// <param name="expertRanks">The ranks that share the experts.</param>
-    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, Tensor> read, IExpertRanks expertRanks)
+    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, StoredWeight> read, IExpertRanks expertRanks)
     {
-        var parameters = new Dictionary<string, Tensor>();
+        var weights = new Dictionary<string, StoredWeight>();
         try
         {
-            foreach (string name in CheckpointLayout.Expected(config).Keys) parameters[name] = read(name).DetachFromDisposeScope();
-            return new ModelStack(config, parameters, expertRanks);
+            foreach (string name in CheckpointLayout.Expected(config).Keys)
+            {
+                StoredWeight weight = read(name);
+                weight.Tensor?.DetachFromDisposeScope();
+                weights[name] = weight;
+            }
+            return new ModelStack(config, weights, expertRanks);
         }
         catch
         {
-            foreach (Tensor tensor in parameters.Values) tensor.Dispose();
+            foreach (StoredWeight weight in weights.Values) weight.Dispose();
             throw;
         }
     }
@@ -82,9 +97,9 @@ internal sealed class ModelStack : IDisposable
     public Tensor ExpectedEmbedding(Tensor logits, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor probabilities = logits.to(Embedding.dtype.AtLeastFloat32()).softmax(-1).to(Embedding.dtype);
-        Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.shape[0]), null, context);
-        return expected.view(logits.shape[0], -1, Embedding.shape[1]).MoveToOuterDisposeScope();
+        Tensor probabilities = logits.to(DType.AtLeastFloat32()).softmax(-1).to(DType);
+        Tensor expected = ExpectedEmbedding(probabilities.view(-1, Embedding.Shape[0]), null, context);
+        return expected.view(logits.shape[0], -1, Embedding.Shape[1]).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc cref="EmbeddingTable.Average"/>
@@ -105,7 +120,7 @@ internal sealed class ModelStack : IDisposable
         bool keysOnly = false, Tensor? real = null)
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
-        var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, Embedding.dtype));
+        var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, DType));
         Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
         if (!context.IsIdle && routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
@@ -135,7 +150,7 @@ internal sealed class ModelStack : IDisposable
 
     public void Dispose()
     {
-        foreach (Tensor tensor in Parameters.Values) tensor.Dispose();
+        foreach (StoredWeight weight in _weights.Values) weight.Dispose();
         foreach (RotaryEmbedding rotary in _rotary.Values) rotary.Dispose();
     }
 
@@ -157,7 +172,7 @@ internal sealed class ModelStack : IDisposable
             new Router(
                 Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
-            new Experts(prefix + "experts", Weight("experts.gate_up_proj"), Weight("experts.down_proj"), ExpertRanks),
+            new Experts(prefix + "experts", _weights[prefix + "experts.gate_up_proj"], _weights[prefix + "experts.down_proj"], ExpertRanks),
             new LayerNorms(
                 Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
                 Weight("pre_feedforward_layernorm_2.weight"), Weight("post_feedforward_layernorm.weight"),
@@ -169,5 +184,5 @@ internal sealed class ModelStack : IDisposable
     private GatedMlp Gated(string prefix) =>
         new(Project(prefix + ".gate_proj"), Project(prefix + ".up_proj"), Project(prefix + ".down_proj"));
 
-    private Linear Project(string name) => new(name, Parameters[name + ".weight"]);
+    private Linear Project(string name) => new(name, _weights[name + ".weight"]);
 }

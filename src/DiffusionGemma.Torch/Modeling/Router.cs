@@ -22,7 +22,7 @@ internal sealed class Router(Linear projection, Tensor scale, Tensor perExpertSc
         ScalarType dtype = residual.dtype.AtLeastFloat32();
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
         Tensor scaled = normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5);
-        Tensor scores = nn.functional.linear(scaled, projection.Weight.to(dtype));
+        Tensor scores = nn.functional.linear(scaled, projection.Weight.Tensor!.to(dtype));
         if ((context.Pass == Pass.Encoder ? projection.EncoderLora : projection.DecoderLora) is { } lora)
             scores += LowRankFunction.Project(scaled, lora, context);
         (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);

@@ -45,6 +45,7 @@ public static class FineTuner
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set "
                     + "DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
+        RequireTrainable(options, model.Stack.Quantized.Count > 0, model.Folder);
         RequireNoDropoutWithCheckpointing(options, model.Adapter);
         var layout = RankLayout.Resolve(options with { Devices = options.Devices ?? [model.Device] }, model.Config);
         options = WithinMemory(model.Config, options with { Devices = layout.Devices }, model.DType, lengths.Max(), layout);
@@ -82,6 +83,7 @@ public static class FineTuner
         if (options.Lora is null && TrainingProcesses.IsFirst) RequireWritable(options.OutputFolder!);
         var config = DiffusionGemmaConfig.Load(checkpoint);
         int[] lengths = RequireRows(examples, options, config);
+        RequireTrainable(options, config.Quantization is not null, checkpoint);
         RequireNoDropoutWithCheckpointing(options, existing: null);
         var layout = RankLayout.Resolve(options, config);
         ScalarType precision = options.Run.Precision ?? DiffusionGemmaRuntime.DefaultPrecision(layout.Devices[0]);
@@ -172,6 +174,14 @@ public static class FineTuner
         return lengths;
     }
 
+    private static void RequireTrainable(FineTuneOptions options, bool isQuantized, string folder)
+    {
+        if (isQuantized && options.Lora is null)
+            throw new ArgumentException(
+                $"The weights of {folder} are quantised, and such weights do not train: set FineTuneOptions.Lora, or name the unquantised "
+                + "checkpoint.", nameof(options));
+    }
+
     private static void RequireNoDropoutWithCheckpointing(FineTuneOptions options, LoraAdapter? existing)
     {
         if (options.Run.ActivationCheckpointing && options.Lora is not null && (existing?.Config.Dropout ?? options.Lora.Dropout) > 0)
@@ -180,8 +190,13 @@ public static class FineTuner
                     + "of them aside.", nameof(options));
     }
 
-    private static int StepCount(int rows, FineTuneOptions options)
+    /// <summary>Computes the optimiser steps of a run.</summary>
+    /// <param name="rows">Rows to train on.</param>
+    /// <param name="options">How to train.</param>
+    /// <exception cref="TrainingException">The rows do not fill a batch, or the warm-up is not shorter than the run.</exception>
+    public static int StepCount(int rows, FineTuneOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         int stepsPerEpoch = rows / options.GlobalBatchSize;
         if (stepsPerEpoch == 0)
             throw new TrainingException(
@@ -190,15 +205,19 @@ public static class FineTuner
             {
                 Option = "FineTuneOptions.GlobalBatchSize",
             };
-        int steps = (int)Math.Min((long)options.Epochs * stepsPerEpoch, options.MaxSteps ?? int.MaxValue);
-        if (options.WarmupSteps >= steps)
+        long epochs = options.Epochs ?? (options.MaxSteps is null ? 1 : int.MaxValue);
+        int steps = (int)Math.Min(epochs * stepsPerEpoch, options.MaxSteps ?? int.MaxValue);
+        if (options.WarmupSteps is int warmup && warmup >= steps)
+        {
+            string passes = options.Epochs is int e ? $", {e} {(e == 1 ? "epoch" : "epochs")}" : "";
             throw new TrainingException(
-                $"FineTuneOptions.WarmupSteps is {options.WarmupSteps}, but the run has only {steps} steps ({rows} rows, batches of "
-                + $"{options.GlobalBatchSize}, {options.Epochs} epochs{(options.MaxSteps is int max ? $", at most {max}" : "")}): "
-                + "lower it, or train longer.")
+                $"FineTuneOptions.WarmupSteps is {warmup}, but the run has only {steps} {(steps == 1 ? "step" : "steps")} ({rows} rows, "
+                + $"batches of {options.GlobalBatchSize}{passes}{(options.MaxSteps is int max ? $", at most {max}" : "")}): "
+                + "lower it, leave it out, or train longer.")
             {
                 Option = "FineTuneOptions.WarmupSteps",
             };
+        }
         return steps;
     }
 }

@@ -27,7 +27,7 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    public static double Sum(Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap) =>
+    public static double Sum(Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap) =>
         Run(hidden, weight, targets, mask, cap, null, null).Sum;
 
     /// <summary>
@@ -42,20 +42,20 @@ internal static class HeadLoss
     /// <param name="factor">Factor of the sum in the loss.</param>
     /// <param name="gradients">Where the head's gradient is added.</param>
     public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
-        Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>
         Run(hidden, weight, targets, mask, cap, factor, gradients);
 
     private static (double Sum, Tensor? HiddenGradient) Run(
-        Tensor hidden, Tensor weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients)
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         Tensor chosen = mask.flatten().nonzero().flatten(), tokens = hidden.reshape(-1, hidden.shape[^1]);
         Tensor? gradient = factor is not null && hidden.requires_grad ? zeros_like(tokens) : null;
-        Tensor? buffer = factor is not null && weight.requires_grad ? gradients!.BufferOf(weight) : null;
+        Tensor? buffer = factor is not null && weight.RequiresGradient ? gradients!.BufferOf(weight.Tensor!) : null;
         targets = targets.flatten();
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: hidden.device);
-        foreach (Tensor part in Parts(chosen, Chunk(weight.shape[0])))
+        foreach (Tensor part in Parts(chosen, Chunk(weight.Shape[0])))
         {
             using var inner = NewDisposeScope();
             Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight),

@@ -22,8 +22,8 @@ public sealed class GrammarQualityTests
         IDataView prompts = TinyChat.Preparation(_ml).Fit(questions).Transform(questions);
         using DiffusionGemmaTransformer model = _ml.Transforms.DiffusionGemma.Answer(TinyChat.Checkpoint, batchSize: 16).Fit(prompts);
         AnswerMetrics free = Measure(null), sentence = Measure(AnswerGrammar.Regex(@"[A-Za-z0-9 ,\-]{1,60}\."));
-        string figures = string.Create(CultureInfo.InvariantCulture, $"{free.Rows} questions: free {free.Correct} right in {free.Steps} steps, "
-            + $"under the grammar {sentence.Correct} in {sentence.Steps}");
+        string figures = $"{free.Rows} questions: free {free.Correct} right in {free.Steps} steps, "
+            + $"under the grammar {sentence.Correct} in {sentence.Steps}";
         TestContext.Current.TestOutputHelper?.WriteLine(figures);
         Assert.True(free.ExactMatch > 0.8, figures);                                              // it was tuned for these
         Assert.True(sentence.Correct >= free.Correct - Math.Max(1, Count / 100), figures);

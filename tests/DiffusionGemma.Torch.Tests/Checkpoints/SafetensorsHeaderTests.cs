@@ -51,7 +51,6 @@ public class SafetensorsHeaderTests
         { "no data_offsets", """{"a":{"dtype":"U8","shape":[8]}}""", 8 },
         { "no dtype", """{"a":{"shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "no dtype", """{"a":8}""", 8 },
-        { "F8_E4M3", """{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "not valid JSON",
             """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 8 },
         { "not valid JSON", """{"a":{"dtype":"U8","dtype":"I8","shape":[8],"data_offsets":[0,8]}}""", 8 },

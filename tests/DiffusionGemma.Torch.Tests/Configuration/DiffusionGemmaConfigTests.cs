@@ -208,7 +208,6 @@ public class DiffusionGemmaConfigTests
     [InlineData("eos_token_id", "[1, 262144]")]
     [InlineData("text_config", "[]")]
     [InlineData("text_config", "null")]
-    [InlineData("quantization_config", "{}")]
     public void A_bad_root_option_is_refused_by_name(string option, string value) =>
         Refused(option, root: root => root[option] = JsonNode.Parse(value));
 

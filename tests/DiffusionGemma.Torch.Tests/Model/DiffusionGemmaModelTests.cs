@@ -60,7 +60,7 @@ public class DiffusionGemmaModelTests : TorchTest
         Tensor ids = cat([zeros(1, 4, dtype: ScalarType.Int64), Ids(1, 5), zeros(1, 3, dtype: ScalarType.Int64)], 1);
         Tensor mask = tensor(Enumerable.Range(0, 12).Select(i => i is >= 4 and < 9).ToArray()).unsqueeze(0);
         Experts last = _model.Stack.Layers[^1].Experts;
-        last.GateUp.fill_(double.NaN);
+        last.GateUp.Tensor!.fill_(double.NaN);
         using EncoderCache cache = _model.Encode(ids, mask);
         Assert.Equal(0, Largest(cache.LastHiddenState.isfinite().all(-1), mask.logical_not()));
         Tensor canvasMask = tensor(Enumerable.Range(0, 16).Select(i => i < 11).ToArray()).unsqueeze(0);

@@ -126,9 +126,9 @@ public class ForeignAdapterTests : TorchTest
         using TemporaryFolder folder = ChangedAdapter.Of(
             AllLinear, config => config["modules_to_save"] = new JsonArray("embed_tokens", "lm_head"), tensors =>
             {
-                tensors[Table] = _model.Stack.Embedding.clone();
-                tensors[Head] = _model.Stack.Embedding.to(ScalarType.Float64);                  // the same values in a wider dtype
-                tensors[Prefix + "model.encoder.language_model.embed_tokens.weight"] = _model.Stack.Embedding.clone();
+                tensors[Table] = _model.Stack.Embedding.Tensor!.clone();
+                tensors[Head] = _model.Stack.Embedding.Tensor!.to(ScalarType.Float64);                  // the same values in a wider dtype
+                tensors[Prefix + "model.encoder.language_model.embed_tokens.weight"] = _model.Stack.Embedding.Tensor!.clone();
             });
         using LoraAdapter adapter = LoraAdapter.Load(folder.Path, _model);
         using LoraAdapter without = LoraAdapter.Load(Fixtures.Path("adapters", AllLinear), _model);
@@ -143,7 +143,7 @@ public class ForeignAdapterTests : TorchTest
     {
         using TemporaryFolder one = ChangedAdapter.Of(AllLinear, tensors: t =>
         {
-            t[Table] = _model.Stack.Embedding.clone();
+            t[Table] = _model.Stack.Embedding.Tensor!.clone();
             t[Table][127, 63] += 1;
         });
         Refused(one.Path, $"'{Table}' is a trained embedding");

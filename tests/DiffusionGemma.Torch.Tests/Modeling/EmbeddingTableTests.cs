@@ -21,7 +21,7 @@ public class EmbeddingTableTests : TorchTest
         Tensor expected = weight.grad!.clone();
 
         weight.grad!.fill_(1);                              // gradients are added to what is there
-        var table = new EmbeddingTable(weight, 2.5, paddingId: 0);
+        var table = new EmbeddingTable(weight, weight.dtype, 2.5, paddingId: 0);
         var context = new PassContext(Pass.Decoder);
         Tensor probabilities = logits.softmax(-1).view(-1, 9), weights = logits.exp().view(-1, 9);
         Tensor Average() => table.Average(probabilities, null, context).view(2, 3, 4);

@@ -209,7 +209,7 @@ public class FineTunerTests : TorchTest
         var progress = new ImmediateProgress<StepRecord>(_ =>
         {
             if (++steps < 2) return;
-            afterTwoSteps = _model.Stack.Embedding.detach().clone().DetachFromDisposeScope();
+            afterTwoSteps = _model.Stack.Embedding.Tensor!.detach().clone().DetachFromDisposeScope();
             cancellation.Cancel();
         });
         FineTuneOptions options = TinyRows.Options with { Lora = lora ? new LoraOptions() : null };
@@ -217,7 +217,7 @@ public class FineTunerTests : TorchTest
         Assert.Equal(2, steps);
         Assert.Null(_model.Adapter);
         Assert.All(_model.Stack.Parameters.Values, p => Assert.True(!p.requires_grad && p.grad is null));
-        Assert.Equal(0, Largest(_model.Stack.Embedding, afterTwoSteps));                        // as of the last whole step
+        Assert.Equal(0, Largest(_model.Stack.Embedding.Tensor!, afterTwoSteps));                        // as of the last whole step
         afterTwoSteps.Dispose();
         using FineTuneResult again = FineTuner.Fit(_model, TinyRows.Make(40), options);
         Assert.All(again.History, h => Assert.True(double.IsFinite(h.Loss)));

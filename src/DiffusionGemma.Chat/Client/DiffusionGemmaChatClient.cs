@@ -22,8 +22,8 @@ namespace DiffusionGemma;
 /// <item>Reasoning: an Effort is the template argument <c>enable_thinking</c> (false for None), without degrees; Output None leaves
 /// thoughts out. AdditionalProperties: <c>chat_template_kwargs</c>, an object, are more template arguments; other properties are not looked
 /// at.</item>
-/// <item>StopSequences end the text. ResponseFormat JSON is asked for in the system turn; with a schema and without tools the answer is an
-/// instance of the schema, by <see cref="AnswerGrammar"/>.</item>
+/// <item>StopSequences end the text. ResponseFormat JSON is asked for in the system turn; with a schema the answer is an instance of it, by
+/// <see cref="AnswerGrammar"/>; beside tools it may be calls with arguments of their schemas instead.</item>
 /// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are
 /// ignored.</item>
 /// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or
@@ -77,6 +77,13 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <see cref="ChatResponseUpdate.RawRepresentation"/> is a <see cref="DraftUpdate"/>. False: updates append committed text alone.
     /// </summary>
     public bool StreamsDrafts { get; init; }
+
+    /// <summary>
+    /// True if calls of tools keep to their schemas also where no schema of the answer is asked for: the answer is then a text, or calls in
+    /// Gemma's own syntax. False, the default: such answers are free, because a language of all texts costs every pass a reading of the
+    /// whole vocabulary on the CPU. A schema of the answer beside tools is always obeyed: the answer is an instance of it, or calls.
+    /// </summary>
+    public bool ConstrainsToolCalls { get; init; }
 
     /// <summary>Loads a checkpoint; the client owns the model, and frees it when it is disposed.</summary>
     /// <param name="checkpoint">A Hugging Face folder: weights, tokenizer and chat template; or its id on the Hub.</param>
@@ -189,7 +196,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         IEnumerable<ChatMessage> messages, ChatOptions? options, bool drafts, [EnumeratorCancellation] CancellationToken cancellation)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        ChatRequest request = _requests.Read(this, messages, options);
+        ChatRequest request = _requests.Read(this, messages, options, ConstrainsToolCalls);
         AnswerParser parser = new(_tokenizer.Tokenizer, request.Generation.Prompt, request.Parsing);
         string id = $"response_{Guid.NewGuid():N}";
         DateTimeOffset created = DateTimeOffset.UtcNow;

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.Extensions.AI;
 
 namespace DiffusionGemma;
@@ -6,6 +7,7 @@ namespace DiffusionGemma;
 internal sealed class AnswerGrammars
 {
     private const string ThoughtOpen = "<|channel>", ThoughtClose = "<channel|>";
+    private const string CallOpen = "<|tool_call>", CallClose = "<tool_call|>", Quote = "<|\"|>", ResponseOpen = "<|tool_response>";
 
     private readonly DiffusionGemmaTokenizer _tokenizer;
     private readonly Lazy<GrammarVocabulary> _vocabulary;
@@ -20,17 +22,23 @@ internal sealed class AnswerGrammars
     /// <summary>The tokenizer's vocabulary and the tokens that end an answer.</summary>
     public GrammarVocabulary Vocabulary => _vocabulary.Value;
 
-    /// <summary>The language of the answer; null where it is free.</summary>
-    /// <param name="options">A request's options. Beside tools an answer is free: it may be a call.</param>
+    /// <summary>
+    /// The language of the answer: (thought)? (text | instance of the schema | calls of tools); null where it is free.
+    /// </summary>
+    /// <param name="options">A request's options.</param>
     /// <param name="prompt">The request's prompt: a thought may have begun in it.</param>
+    /// <param name="tools">Tools that may be called.</param>
+    /// <param name="constrainsCalls">Whether calls are constrained where no schema of the answer is asked for.</param>
     /// <exception cref="NotSupportedException">The schema holds what grammars do not read; the part is named.</exception>
-    public AnswerGrammar? Read(ChatOptions options, int[] prompt)
+    public AnswerGrammar? Read(ChatOptions options, int[] prompt, IReadOnlyList<AIFunctionDeclaration> tools, bool constrainsCalls)
     {
-        if (options.ResponseFormat is not ChatResponseFormatJson { Schema: { } schema }) return null;
-        if (options.Tools is { Count: > 0 } && options.ToolMode is not NoneChatToolMode) return null;
+        JsonElement? schema = (options.ResponseFormat as ChatResponseFormatJson)?.Schema;
+        if (schema is null && (tools.Count == 0 || !constrainsCalls)) return null;
+        if (tools.Count > 0 && Syntax() is null) return null;                              // this vocabulary has no calls
         try
         {
-            AnswerGrammar grammar = AnswerGrammar.JsonSchema(schema.GetRawText());
+            AnswerGrammar grammar = schema is { } asked ? AnswerGrammar.JsonSchema(asked.GetRawText()) : AnswerGrammar.AnyText;
+            if (tools.Count > 0) grammar = WithCalls(grammar, options, tools);
             if (_tokenizer.IdOf(ThoughtOpen) is not { } open || _tokenizer.IdOf(ThoughtClose) is not { } close) return grammar;
             bool isOpen = Array.LastIndexOf(prompt, open) > Array.LastIndexOf(prompt, close);
             bool thinks = options.Reasoning?.Effort is not (null or ReasoningEffort.None);
@@ -43,6 +51,26 @@ internal sealed class AnswerGrammars
                     fault);
         }
     }
+
+    private AnswerGrammar WithCalls(AnswerGrammar grammar, ChatOptions options, IReadOnlyList<AIFunctionDeclaration> tools)
+    {
+        var required = options.ToolMode as RequiredChatToolMode;
+        CallableTool[] callable =
+        [
+            .. tools.Where(tool => required?.RequiredFunctionName is not { } name || tool.Name == name)
+                .Select(tool => new CallableTool(tool.Name, SchemaOf(tool))),
+        ];
+        return grammar.WithCalls(callable, Syntax()!, required is not null, several: options.AllowMultipleToolCalls != false);
+    }
+
+    /// <summary>A function without a schema has no arguments.</summary>
+    private static string SchemaOf(AIFunctionDeclaration tool) =>
+        tool.JsonSchema.ValueKind == JsonValueKind.Object && tool.JsonSchema.EnumerateObject().Any()
+            ? tool.JsonSchema.GetRawText() : """{"type":"object"}""";
+
+    private CallSyntax? Syntax() =>
+        _tokenizer.IdOf(CallOpen) is { } open && _tokenizer.IdOf(CallClose) is { } close && _tokenizer.IdOf(Quote) is { } quote
+            ? new CallSyntax(open, close, quote, _tokenizer.IdOf(ResponseOpen)) : null;
 
     /// <summary>Finds the tokens that the template writes after an answer: what two answered conversations end in alike.</summary>
     private static AnswerEnding FindEnding(ChatTokenizer tokenizer)

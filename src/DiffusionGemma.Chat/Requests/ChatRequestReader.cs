@@ -15,20 +15,27 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
     /// <param name="client">Argument of <see cref="ChatOptions.RawRepresentationFactory"/>.</param>
     /// <param name="messages">The conversation.</param>
     /// <param name="options">How to answer; not changed.</param>
+    /// <param name="constrainsCalls">Whether calls keep to their tools' schemas where no schema of the answer is asked for.</param>
     /// <exception cref="ArgumentException">Messages or options make no sense.</exception>
     /// <exception cref="NotSupportedException">They ask for what this model cannot do.</exception>
     /// <exception cref="ChatException">The chat template refuses the conversation.</exception>
-    public ChatRequest Read(IChatClient client, IEnumerable<ChatMessage> messages, ChatOptions? options)
+    public ChatRequest Read(IChatClient client, IEnumerable<ChatMessage> messages, ChatOptions? options, bool constrainsCalls = false)
     {
         options ??= new ChatOptions();
         RefuseUnsupported(options);
         AIFunctionDeclaration[] tools = options.ToolMode is NoneChatToolMode ? [] : [.. (options.Tools ?? []).Select(DeclarationOf)];
         int[] prompt = Encode([.. messages], options, tools);
         GenerationOptions generation = GenerationOptionsOf(client, options);
-        if (generation.Grammar is null && _grammars.Read(options, prompt) is { } grammar)
+        // The tokens that begin a required call; a grammar of the request requires the whole.
+        Dictionary<int, int>? pinned = PinnedCall(options.ToolMode, tools);
+        if (generation.Grammar is not null) generation = generation with { Vocabulary = generation.Vocabulary ?? _grammars.Vocabulary };
+        else if (_grammars.Read(options, prompt, tools, constrainsCalls) is { } grammar)
+        {
             generation = generation with { Grammar = grammar, Vocabulary = _grammars.Vocabulary };
+            pinned = null;
+        }
         return new ChatRequest(
-            new GenerationRequest(prompt) { Options = generation, Pinned = PinnedCall(options.ToolMode, tools) },
+            new GenerationRequest(prompt) { Options = generation, Pinned = pinned },
             new AnswerParserOptions
             {
                 StopSequences = StopSequences(options),

@@ -37,6 +37,7 @@ internal static class AnswerEvaluator
         Func<ChatPosition> position = Getters.ReadPosition(cursor);
 
         var results = new List<AnswerResult>();
+        FieldCounts? fields = comparer.CountFields();
         int without = 0, failed = 0;
         long tokens = 0, passes = 0;
         while (RowErrors.MoveNext(cursor))
@@ -60,6 +61,7 @@ internal static class AnswerEvaluator
                 Reason = error.Length > 0 ? error : wantedKey is null ? $"the expectation has {comparer.MissingKey}" : answerKey is null
                     ? $"the answer has {comparer.MissingKey}" : "",
             });
+            fields?.Add(wanted, error.Length > 0 ? "" : answer);
             tokens += readIds().Length;
             passes += readSteps();
         }
@@ -78,6 +80,7 @@ internal static class AnswerEvaluator
             WithoutExpectation = without,
             Tokens = tokens,
             Steps = passes,
+            Fields = fields?.Metrics ?? [],
             Seconds = clock.Elapsed.TotalSeconds,
             Results = DataViewConstructionUtils.CreateFromList(environment, results),
         };

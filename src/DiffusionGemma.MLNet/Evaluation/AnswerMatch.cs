@@ -31,4 +31,10 @@ public enum AnswerMatch
     /// The last matches of a regular expression in both texts are equal: its first group, or the whole match where it has none.
     /// </summary>
     Pattern,
+
+    /// <summary>
+    /// The fields of both JSON objects are equal, in any order; numbers by their value, and null counts as missing.
+    /// <see cref="AnswerMetrics.Fields"/> has the accuracy of each.
+    /// </summary>
+    Fields,
 }

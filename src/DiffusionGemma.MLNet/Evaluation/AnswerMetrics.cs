@@ -23,6 +23,9 @@ public sealed record AnswerMetrics
     /// <summary>Correct rows over all.</summary>
     public double ExactMatch => Rows == 0 ? 0 : (double)Correct / Rows;
 
+    /// <summary>Accuracy of each field, with <see cref="AnswerMatch.Fields"/>; else empty.</summary>
+    public IReadOnlyList<FieldMetrics> Fields { get; init; } = [];
+
     /// <summary>Tokens of all answers.</summary>
     public required long Tokens { get; init; }
 

@@ -14,12 +14,14 @@ public sealed class AnswerGrammar
     private readonly Language _language;
     private readonly GrammarOptions _options;
     private readonly (int Open, int Close)? _thought;
+    private readonly string _calls;
 
     private AnswerGrammar(
         GrammarKind kind, string source, IReadOnlyList<string> labels, Language language, GrammarOptions options,
-        (int Open, int Close)? thought = null)
+        (int Open, int Close)? thought = null, string calls = "")
     {
         (Kind, Source, Labels, _language, _options, _thought) = (kind, source, labels, language, options, thought);
+        _calls = calls;
         bool endsApart = EndsApart;
         _automaton = new Lazy<ByteAutomaton>(
             () => endsApart ? LabelAutomaton.Create(labels) : LanguageCompiler.Compile(language, options.MostStates));
@@ -30,7 +32,7 @@ public sealed class AnswerGrammar
 
     /// <summary>
     /// The description: the schema's JSON, the pattern, or the labels as a JSON array. With <see cref="Kind"/> it makes the
-    /// grammar again, but for a thought.
+    /// grammar again, but for a thought and calls.
     /// </summary>
     public string Source { get; }
 
@@ -44,7 +46,10 @@ public sealed class AnswerGrammar
     internal int[]? Thought => _thought is { } ids ? [ids.Open, ids.Close] : null;
 
     /// <summary>True where each label ends in a state of its own, so that its probability can be read.</summary>
-    internal bool EndsApart => Labels.Count > 0 && _thought is null;
+    internal bool EndsApart => Labels.Count > 0 && _thought is null && _calls.Length == 0;
+
+    /// <summary>True where an answer may call tools.</summary>
+    internal bool HasCalls => _calls.Length > 0;
 
     /// <summary>The deterministic automaton over UTF-8 bytes, compiled at first use.</summary>
     internal ByteAutomaton Automaton => _automaton.Value;
@@ -139,12 +144,46 @@ public sealed class AnswerGrammar
         Language rest = new Language.Sequence([text, new Language.Token(close)]);
         Language thought = isOpen ? rest : Language.Optional(new Language.Sequence([new Language.Token(open), rest]));
         return new AnswerGrammar(
-            Kind, Source, Labels, new Language.Sequence([thought, _language]), _options, (isOpen ? -1 : open, close));
+            Kind, Source, Labels, new Language.Sequence([thought, _language]), _options, (isOpen ? -1 : open, close), _calls);
     }
+
+    /// <summary>
+    /// Any text: what an answer is without a grammar, and with <see cref="WithCalls"/> what may stand in place of a call or before it.
+    /// </summary>
+    public static AnswerGrammar AnyText { get; } = Regex(@"[\s\S]*");
+
+    /// <summary>
+    /// The same answers, or calls of tools in Gemma's own syntax with arguments from the tools' schemas. Where the answers are
+    /// <see cref="AnyText"/>, a text may stand before the calls. A thought comes first: <see cref="WithThought"/> last.
+    /// </summary>
+    /// <param name="tools">The tools that may be called.</param>
+    /// <param name="syntax">The tokens of a call.</param>
+    /// <param name="required">True: the answer is a call; false: it may be one.</param>
+    /// <param name="several">Whether more than one call may be made.</param>
+    /// <exception cref="ArgumentException">There are no tools, or the grammar has a thought already.</exception>
+    public AnswerGrammar WithCalls(IReadOnlyList<CallableTool> tools, CallSyntax syntax, bool required = false, bool several = true)
+    {
+        ArgumentNullException.ThrowIfNull(tools);
+        ArgumentNullException.ThrowIfNull(syntax);
+        if (tools.Count == 0) throw new ArgumentException("There are no tools to call.", nameof(tools));
+        if (_thought is not null) throw new ArgumentException("A thought comes before calls: add it last, by WithThought.");
+        Language calls = CallLanguage.Create(tools, syntax, _options, several);
+        Language either = (required, IsAnyText) switch
+        {
+            (true, _) => calls,
+            (false, true) => new Language.Sequence([_language, Language.Optional(calls)]),
+            _ => new Language.Choice([_language, calls]),
+        };
+        string key = JsonSerializer.Serialize(new { tools, syntax, required, several }, JsonForm.Options);
+        return new AnswerGrammar(Kind, Source, Labels, either, _options, thought: null, _calls + key);
+    }
+
+    private bool IsAnyText => (Kind, Source) == (GrammarKind.Regex, AnyText.Source);
 
     /// <summary>True where both have the same answers because they were made alike.</summary>
     internal bool IsSame(AnswerGrammar other) =>
-        ReferenceEquals(this, other) || (Kind, Source, _thought, _options) == (other.Kind, other.Source, other._thought, other._options);
+        ReferenceEquals(this, other)
+        || (Kind, Source, _thought, _calls, _options) == (other.Kind, other.Source, other._thought, other._calls, other._options);
 
     /// <summary>Tests a text for being an answer of the language.</summary>
     public bool Accepts(string text) => Automaton.Accepts(text);

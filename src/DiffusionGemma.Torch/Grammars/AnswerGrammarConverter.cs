@@ -24,10 +24,14 @@ internal sealed class AnswerGrammarConverter : JsonConverter<AnswerGrammar>
     }
 
     /// <inheritdoc/>
-    public override void Write(Utf8JsonWriter writer, AnswerGrammar value, JsonSerializerOptions options) =>
+    /// <exception cref="NotSupportedException">The grammar has calls of tools, which are of one request.</exception>
+    public override void Write(Utf8JsonWriter writer, AnswerGrammar value, JsonSerializerOptions options)
+    {
+        if (value.HasCalls) throw new NotSupportedException("A grammar with calls of tools is not saved: its tools are of one request.");
         JsonSerializer.Serialize(
             writer, new Description(value.Kind, value.Source, value.Options.RecursionDepth, value.Options.MostStates, value.Thought),
             JsonForm.Options);
+    }
 
     /// <summary>A grammar's origin.</summary>
     /// <param name="Kind">Schema, pattern or labels.</param>

@@ -35,19 +35,27 @@ internal sealed class JsonSchemaReader
 
     private readonly JsonNode _root;
     private readonly GrammarOptions _options;
+    private readonly ValueForm _form;
     private readonly Dictionary<string, int> _open = [];
     private int _nested;
 
-    private JsonSchemaReader(JsonNode root, GrammarOptions options)
+    private JsonSchemaReader(JsonNode root, GrammarOptions options, ValueForm form)
     {
         _root = root;
         _options = options;
+        _form = form;
     }
 
     /// <summary>The language of a schema's instances, over bytes.</summary>
     /// <exception cref="GrammarException">The schema is malformed, or a part of it is not supported: the part is named by its
     /// path.</exception>
-    public static Language Read(string schema, GrammarOptions options)
+    public static Language Read(string schema, GrammarOptions options) => Read(schema, options, JsonValueForm.Instance);
+
+    /// <inheritdoc cref="Read(string, GrammarOptions)"/>
+    /// <param name="schema">The schema.</param>
+    /// <param name="options">Limits.</param>
+    /// <param name="form">How values are written.</param>
+    public static Language Read(string schema, GrammarOptions options, ValueForm form)
     {
         JsonNode? root;
         try
@@ -64,7 +72,7 @@ internal sealed class JsonSchemaReader
         }
         if (root is not JsonObject)
             throw new GrammarException("A schema is a JSON object, such as {\"type\":\"object\",\"properties\":{...}}.", "#");
-        return new JsonSchemaReader(root, options).Schema(root, "#");
+        return new JsonSchemaReader(root, options, form).Schema(root, "#");
     }
 
     private Language Schema(JsonNode? node, string path)
@@ -157,10 +165,10 @@ internal sealed class JsonSchemaReader
             throw Fault(path + "/required", $"names {missing}, which properties does not describe");
 
         Language first = Language.Empty, following = Language.Empty;
-        foreach ((string name, JsonNode? property) in properties.Reverse())
+        foreach ((string name, JsonNode? property) in _form.Order(properties).Reverse())
         {
             Language value = Schema(property, $"{path}/properties/{Pointer(name)}");
-            Language pair = new Language.Sequence([Language.Text($"{JsonForm.Write(name)}:"), value]);
+            Language pair = new Language.Sequence([_form.Key(name, path), value]);
             bool isRequired = required.Contains(name);
             first = isRequired ? new Language.Sequence([pair, following]) : new Language.Choice(
                 [new Language.Sequence([pair, following]), first]);
@@ -213,9 +221,7 @@ internal sealed class JsonSchemaReader
         }
         bool withControls = all.Count > 0;                                                     // where a pattern may ask for them
         if (hasLength || all.Count == 0) all.Add(any);
-        Language content = all.Select(part => CharacterEncoding.JsonString(part, withControls)).Aggregate(
-            (a, b) => new Language.Both(a, b));
-        return new Language.Sequence([Language.Text("\""), content, Language.Text("\"")]);
+        return _form.String(all, withControls);
     }
 
     /// <summary>Whole numbers; without bounds those of 64 bits.</summary>
@@ -277,9 +283,10 @@ internal sealed class JsonSchemaReader
     }
 
     /// <summary>Values as they are written; those that a type beside them excludes are left out.</summary>
-    private static Language Literals(IEnumerable<JsonNode?> values, JsonObject schema, string path)
+    private Language Literals(IEnumerable<JsonNode?> values, JsonObject schema, string path)
     {
         var texts = new List<string>();
+        var languages = new List<Language>();
         string[]? types = schema.ContainsKey("type") ? Types(schema, path) : null;
         foreach (JsonNode? value in values)
         {
@@ -287,8 +294,9 @@ internal sealed class JsonSchemaReader
             string text = JsonForm.Write(value);
             if (texts.Contains(text)) throw Fault(path, $"holds {text} twice");
             texts.Add(text);
+            languages.Add(_form.Literal(value));
         }
-        return new Language.Choice([.. texts.Select(Language.Text)]);
+        return new Language.Choice(languages);
     }
 
     private static bool Is(JsonNode? value, string type) => (value?.GetValueKind() ?? JsonValueKind.Null) switch

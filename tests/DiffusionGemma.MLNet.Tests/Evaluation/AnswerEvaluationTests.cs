@@ -52,6 +52,22 @@ public sealed class AnswerEvaluationTests
     }
 
     [Fact]
+    public void Fields_are_counted_one_by_one()
+    {
+        var fields = new AnswerEvaluationOptions { Match = AnswerMatch.Fields };
+        AnswerMetrics metrics = Evaluate(fields,
+            ("""{"a":1,"b":{"c":"x","d":null},"e":[1,2]}""", """{"e":[1,2.0],"b":{"c":"x"},"a":1.00}"""),
+            ("""{"a":1,"b":{"c":"x"}}""", """{"a":2,"b":{"c":"x"},"f":true}"""),
+            ("""{"a":10}""", "none"));
+        Assert.Equal(1, metrics.Correct);
+        Assert.Equal([new("a", 3, 1), new("b.c", 2, 2), new("e", 1, 1), new FieldMetrics("f", 1, 0)], metrics.Fields);
+        Assert.Equal(1 / 3.0, metrics.Fields[0].Accuracy);
+        Assert.Contains("no JSON object", _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, false).Last().Reason,
+            StringComparison.Ordinal);
+        Assert.Empty(Evaluate(new() { Match = AnswerMatch.Text }, ("a", "a")).Fields);
+    }
+
+    [Fact]
     public void The_last_turn_is_what_is_expected_and_results_come_row_by_row()
     {
         Row[] rows =

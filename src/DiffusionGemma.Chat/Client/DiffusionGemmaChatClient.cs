@@ -89,6 +89,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <c>GetService</c> returns names what of it has no effect.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
+    /// <param name="quantization">Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
     /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
@@ -97,7 +98,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true)
+        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, Quantization quantization = Quantization.None)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         checkpoint = FindFolder(checkpoint, hub);
@@ -106,7 +107,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         // What is quickly read, and quickly found missing, comes first.
         ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
         dtype ??= DiffusionGemmaRuntime.DefaultPrecision(device);
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype, quantization);
         LoraAdapter? lora = null;
         try
         {

@@ -11,6 +11,11 @@ public sealed record FineTuneOptions
     /// </summary>
     public LoraOptions? Lora { get; init; }
 
+    /// <summary>
+    /// Rounds the frozen weights of a checkpoint to 8 or 4 bits on loading, for <see cref="Lora"/>. None: as they are stored.
+    /// </summary>
+    public Quantization Quantization { get; init; }
+
     /// <summary>Most optimiser steps; null: <see cref="Epochs"/> alone decides. The smaller of the two ends the run.</summary>
     public int? MaxSteps { get; init; }
 
@@ -71,6 +76,10 @@ public sealed record FineTuneOptions
         static void Require(bool holds, string option, object? value, string rule) => OptionChecks.Require(holds, "", option, value, rule);
 
         Lora?.Validate();
+        Require(Enum.IsDefined(Quantization), nameof(Quantization), Quantization, "must be None, Int8 or Int4");
+        Require(
+            Quantization == Quantization.None || Lora is not null, nameof(Quantization), Quantization,
+            "must be None in full fine-tuning, as quantised weights do not train: set Lora");
         Require(MaxSteps is null or >= 1, nameof(MaxSteps), MaxSteps, "must be at least 1, or null");
         Require(Epochs >= 1, nameof(Epochs), Epochs, "must be at least 1");
         Require(GlobalBatchSize >= 1, nameof(GlobalBatchSize), GlobalBatchSize, "must be at least 1");

@@ -12,6 +12,9 @@ internal sealed record InspectArguments
 
     public int MaxLength { get; init; } = 1024;
 
+    /// <summary>The file of a chat template; null: the checkpoint's own.</summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>The number of rows shown; the figures are of all rows.</summary>
     public int Rows { get; init; } = 3;
 
@@ -25,6 +28,7 @@ internal sealed record InspectArguments
             {
                 "--data" when value is not null => parsed with { Data = value },
                 "--checkpoint" when value is not null => parsed with { Checkpoint = value },
+                "--chat-template" when value is not null => parsed with { ChatTemplate = value },
                 "--max-length" when int.TryParse(value, CultureInfo.InvariantCulture, out int length)
                     && length > 0 => parsed with { MaxLength = length },
                 "--rows" when int.TryParse(value, CultureInfo.InvariantCulture, out int rows) && rows >= 0 => parsed with { Rows = rows },
@@ -33,7 +37,8 @@ internal sealed record InspectArguments
             if (next is null)
             {
                 Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                Console.Error.WriteLine("Options: [--data FILE|PATTERN|FOLDER] [--checkpoint FOLDER|ID] [--max-length N] [--rows N]");
+                Console.Error.WriteLine(
+                    "Options: [--data FILE|PATTERN|FOLDER] [--checkpoint FOLDER|ID] [--chat-template FILE] [--max-length N] [--rows N]");
                 return null;
             }
             parsed = next;

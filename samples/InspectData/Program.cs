@@ -14,8 +14,8 @@ try
     IDataView data = ChatData.Load(ml, arguments);
     PreviewPrinter.PrintLegend();
     foreach (string row in ml.Data.TakeRows(data, arguments.Rows).GetColumn<string>(ChatColumns.Messages))
-        PreviewPrinter.Print(gemma.Preview(arguments.Checkpoint, row, arguments.MaxLength));
-    SummaryPrinter.Print(gemma.Summarize(arguments.Checkpoint, data, arguments.MaxLength));
+        PreviewPrinter.Print(gemma.Preview(arguments.Checkpoint, row, arguments.MaxLength, chatTemplate: arguments.ChatTemplate));
+    SummaryPrinter.Print(gemma.Summarize(arguments.Checkpoint, data, arguments.MaxLength, chatTemplate: arguments.ChatTemplate));
     return 0;
 }
 catch (Exception error) when (error is IOException or FormatException or ArgumentException)

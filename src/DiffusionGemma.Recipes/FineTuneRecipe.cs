@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using static TorchSharp.torch;
@@ -83,7 +84,7 @@ public sealed class FineTuneRecipe
         if (new FileInfo(path).Length > RecipeYaml.MaxBytes)
             throw new RecipeException(path, [new RecipeFault(null, "", $"the file is larger than {RecipeYaml.MaxBytes >> 20} MiB")]);
         var folders = new RecipeFolders(System.IO.Path.GetDirectoryName(path)!, Environment.CurrentDirectory);
-        return new FineTuneRecipe(RecipeReader.Read(path, File.ReadAllText(path), overrides ?? [], folders, devices));
+        return new FineTuneRecipe(RecipeReader.Read(path, ReadText(path), overrides ?? [], folders, devices));
     }
 
     /// <summary>The steps before training: conversations to packed rows.</summary>
@@ -113,6 +114,18 @@ public sealed class FineTuneRecipe
     {
         ArgumentNullException.ThrowIfNull(ml);
         return new RecipeFit(_parts, ml).Run(progress, configure ?? (options => options), cancellation);
+    }
+
+    private static string ReadText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new RecipeException(path, [new RecipeFault(null, "", "the file is not UTF-8: save it as such")], error);
+        }
     }
 
     private EstimatorChain<CanvasPackingTransformer> Packing(MLContext ml, RecipeData data) => RecipeFit.Packing(ml, _parts, data);

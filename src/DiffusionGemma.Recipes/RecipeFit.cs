@@ -12,7 +12,7 @@ internal sealed class RecipeFit(RecipeParts recipe, MLContext ml)
     public static EstimatorChain<CanvasPackingTransformer> Packing(MLContext ml, RecipeParts recipe, RecipeData data)
     {
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
-        return gemma.TokenizeChat(recipe.Checkpoint)
+        return gemma.TokenizeChat(recipe.Checkpoint, chatTemplate: recipe.ChatTemplate)
             .Append(gemma.MaskResponse())
             .Append(gemma.PackCanvas(recipe.Checkpoint, data.MaxLength, recipe.PadMultiple));
     }

@@ -89,6 +89,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <c>GetService</c> returns names what of it has no effect.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <param name="quantization">Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
@@ -98,14 +99,15 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, Quantization quantization = Quantization.None)
+        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, string? chatTemplate = null,
+        Quantization quantization = Quantization.None)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         checkpoint = FindFolder(checkpoint, hub);
         if (adapter is not null) adapter = FindFolder(adapter, hub);
         device ??= DiffusionGemmaRuntime.DefaultDevice;
         // What is quickly read, and quickly found missing, comes first.
-        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint);
+        ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint, chatTemplate);
         dtype ??= DiffusionGemmaRuntime.DefaultPrecision(device);
         DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype, quantization);
         LoraAdapter? lora = null;
@@ -142,6 +144,19 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     {
         ArgumentNullException.ThrowIfNull(messages);
         return Stream(messages, options, StreamsDrafts, cancellationToken);
+    }
+
+    /// <summary>The same, with or without drafts in this one stream, whatever <see cref="StreamsDrafts"/> says.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="options">How to answer.</param>
+    /// <param name="streamsDrafts">True: every denoising step is an update without contents too.</param>
+    /// <param name="cancellationToken">Looked at before every decoder pass.</param>
+    /// <inheritdoc cref="GetResponseAsync" path="/exception"/>
+    public IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+        IEnumerable<ChatMessage> messages, ChatOptions? options, bool streamsDrafts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return Stream(messages, options, streamsDrafts, cancellationToken);
     }
 
     /// <summary>

@@ -13,12 +13,14 @@ public static class DiffusionGemmaChatExtensions
     /// <param name="options">For all requests, where their own are null; null entries: the checkpoint folder's.</param>
     /// <param name="batchSize">Requests answered together.</param>
     /// <param name="escapesUserText">True: users' text and tool results bring no control tokens.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="FileNotFoundException">The model's folder has no tokenizer or chat template.</exception>
     public static DiffusionGemmaChatClient AsIChatClient(
-        this DiffusionGemmaModel model, GenerationOptions? options = null, int batchSize = 8, bool escapesUserText = true)
+        this DiffusionGemmaModel model, GenerationOptions? options = null, int batchSize = 8, bool escapesUserText = true,
+        string? chatTemplate = null)
     {
         ArgumentNullException.ThrowIfNull(model);
-        ChatTokenizer tokenizer = ChatTokenizer.Load(model.Folder);
+        ChatTokenizer tokenizer = ChatTokenizer.Load(model.Folder, chatTemplate);
         return new DiffusionGemmaChatClient(
             new GenerationQueue(model, options, batchSize), tokenizer, DiffusionGemmaChatClient.NameOf(model.Folder), ownsQueue: true,
             escapesUserText);

@@ -20,30 +20,35 @@ public sealed partial class DiffusionGemmaCatalog
     /// True: the text of a special token inside a message, such as <c>&lt;turn|&gt;</c>, stays text; false, as in transformers: it becomes
     /// the token.
     /// </param>
-    /// <exception cref="IOException">The folder or its tokenizer.json does not exist.</exception>
+    /// <param name="chatTemplate">The file of a chat template of one's own, whose text is saved with the model; null: the checkpoint's.
+    /// </param>
+    /// <exception cref="IOException">The folder, its tokenizer.json or the template does not exist.</exception>
     /// <exception cref="InvalidDataException">The tokenizer is broken or not supported.</exception>
     /// <exception cref="ChatException">The chat template cannot be read.</exception>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, string outputColumnName = ChatColumns.InputIds,
-        string inputColumnName = ChatColumns.Messages, bool escapeSpecialTokens = false) =>
+        string inputColumnName = ChatColumns.Messages, bool escapeSpecialTokens = false, string? chatTemplate = null) =>
         TokenizeChat(checkpoint, new ChatTokenizingEstimator.Options
         {
             OutputColumnName = outputColumnName, InputColumnName = inputColumnName, EscapeSpecialTokens = escapeSpecialTokens,
+            ChatTemplate = chatTemplate,
         });
 
     /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="options">Columns and treatment of special tokens.</param>
-    /// <inheritdoc cref="TokenizeChat(string, string, string, bool)" path="/exception"/>
+    /// <inheritdoc cref="TokenizeChat(string, string, string, bool, string?)" path="/exception"/>
     public ChatTokenizingEstimator TokenizeChat(string checkpoint, ChatTokenizingEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint));
-        DiffusionGemmaTokenizer tokenizer = text.Tokenizer.Tokenizer;               // a broken file is an error here, not at the first row
-        if (tokenizer.Notices.Count > 0)
+        CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint), options.ChatTemplate);
+        ChatTokenizer chat = text.Tokenizer;                                        // a broken file is an error here, not at the first row
+        IEnumerable<string> refused = chat.TemplateReport.RefusedAnswers is { } sentence ? [sentence] : [];
+        string[] notices = [.. chat.Tokenizer.Notices, .. refused];
+        if (notices.Length > 0)
         {
             using IChannel log = _environment.Start(nameof(TokenizeChat));
-            foreach (string notice in tokenizer.Notices)
+            foreach (string notice in notices)
                 log.Warning(MessageSensitivity.None, notice);
         }
         return new ChatTokenizingEstimator(_environment, new ChatTokenizingTransformer(_environment, text, options.InputColumnName,
@@ -329,11 +334,14 @@ public sealed partial class DiffusionGemmaCatalog
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="ChatException">The conversation is malformed, or the template refuses it.</exception>
     /// <exception cref="ArgumentException">The length is not positive, or the checkpoint names no end token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
-    public ChatPreview Preview(string checkpoint, string conversation, int maxLength = 1024, bool escapeSpecialTokens = false) =>
-        Preview(checkpoint, conversation, new ChatTokenizingEstimator.Options { EscapeSpecialTokens = escapeSpecialTokens },
+    public ChatPreview Preview(string checkpoint, string conversation, int maxLength = 1024, bool escapeSpecialTokens = false,
+        string? chatTemplate = null) =>
+        Preview(checkpoint, conversation,
+            new ChatTokenizingEstimator.Options { EscapeSpecialTokens = escapeSpecialTokens, ChatTemplate = chatTemplate },
             new CanvasPackingEstimator.Options { MaxLength = maxLength });
 
     /// <summary>
@@ -343,7 +351,7 @@ public sealed partial class DiffusionGemmaCatalog
     /// <param name="conversation">A row of the Messages column: the messages array as JSON, or an object with <c>messages</c>.</param>
     /// <param name="tokenizing">As for <c>TokenizeChat</c>; names of columns are not used.</param>
     /// <param name="packing">As for <c>PackCanvas</c>; names of columns are not used.</param>
-    /// <inheritdoc cref="Preview(string, string, int, bool)" path="/exception"/>
+    /// <inheritdoc cref="Preview(string, string, int, bool, string?)" path="/exception"/>
     public ChatPreview Preview(
         string checkpoint, string conversation, ChatTokenizingEstimator.Options tokenizing, CanvasPackingEstimator.Options packing)
     {
@@ -354,7 +362,7 @@ public sealed partial class DiffusionGemmaCatalog
         tokenizing.Validate();
         packing.Validate();
         checkpoint = HubDownloads.FindCheckpoint(_environment, checkpoint);
-        ChatTokenizer tokenizer = CheckpointText.Read(checkpoint).MakeTokenizer(tokenizing.Tokenizing);
+        ChatTokenizer tokenizer = CheckpointText.Read(checkpoint, tokenizing.ChatTemplate).MakeTokenizer(tokenizing.Tokenizing);
         return ChatPreview.Create(EncodedRow.Encode(conversation, tokenizer), tokenizer.Tokenizer, Packing(checkpoint, packing));
     }
 
@@ -365,14 +373,18 @@ public sealed partial class DiffusionGemmaCatalog
     /// <param name="maxLength">Tokens a row at most.</param>
     /// <param name="inputColumn">Text: the conversation as JSON.</param>
     /// <param name="escapeSpecialTokens">As for <c>TokenizeChat</c>.</param>
+    /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
     /// <exception cref="ChatDataException">A row cannot be read.</exception>
     /// <exception cref="ArgumentException">The data has no such column, the length is not positive, or the checkpoint names no end
     /// token.</exception>
     /// <exception cref="IOException">The folder has no config.json or tokenizer.json that can be read.</exception>
     public ChatDataSummary Summarize(string checkpoint, IDataView data, int maxLength = 1024, string inputColumn = ChatColumns.Messages,
-        bool escapeSpecialTokens = false) =>
+        bool escapeSpecialTokens = false, string? chatTemplate = null) =>
         Summarize(checkpoint, data,
-            new ChatTokenizingEstimator.Options { InputColumnName = inputColumn, EscapeSpecialTokens = escapeSpecialTokens },
+            new ChatTokenizingEstimator.Options
+            {
+                InputColumnName = inputColumn, EscapeSpecialTokens = escapeSpecialTokens, ChatTemplate = chatTemplate,
+            },
             new CanvasPackingEstimator.Options { MaxLength = maxLength });
 
     /// <summary>Computes statistics of a data set as training would see it: lengths, canvases, rows that are cut or left out.</summary>
@@ -381,7 +393,7 @@ public sealed partial class DiffusionGemmaCatalog
     /// <param name="data">Conversations.</param>
     /// <param name="tokenizing">As for <c>TokenizeChat</c>; of the columns the input's is used.</param>
     /// <param name="packing">As for <c>PackCanvas</c>; names of columns are not used.</param>
-    /// <inheritdoc cref="Summarize(string, IDataView, int, string, bool)" path="/exception"/>
+    /// <inheritdoc cref="Summarize(string, IDataView, int, string, bool, string?)" path="/exception"/>
     public ChatDataSummary Summarize(
         string checkpoint, IDataView data, ChatTokenizingEstimator.Options tokenizing, CanvasPackingEstimator.Options packing)
     {

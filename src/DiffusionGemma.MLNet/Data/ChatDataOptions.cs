@@ -51,15 +51,24 @@ public sealed class ChatDataOptions
     /// </remarks>
     public string? Checkpoint { get; set; }
 
+    /// <summary>
+    /// The file of a chat template that checks rows in place of that of <see cref="Checkpoint"/>; null: the checkpoint's.
+    /// </summary>
+    public string? ChatTemplate { get; set; }
+
     /// <summary>The text column of the data view that is loaded.</summary>
     public string OutputColumn { get; set; } = ChatColumns.Messages;
 
     internal void Validate()
     {
-        ArgumentException.ThrowIfNullOrEmpty(MessagesColumn);
-        ArgumentException.ThrowIfNullOrEmpty(OutputColumn);
-        ArgumentNullException.ThrowIfNull(TemplateColumns);
-        ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors);
+        OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(MessagesColumn),
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumn),
+            () => ArgumentNullException.ThrowIfNull(TemplateColumns),
+            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors));
+        if (ChatTemplate is not null && Checkpoint is null)
+            throw new ArgumentException(
+                $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too.");
         if (QuestionColumn is not null && TemplateColumns.Count > 0)
             throw new ArgumentException(
                 $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");

@@ -21,7 +21,7 @@ internal sealed class ChatDataView : IDataView
         _source = source;
         _options = options;
         _tokenizer = options.Checkpoint is { } checkpoint
-            ? CheckpointText.Read(HubDownloads.FindCheckpoint(environment, checkpoint)).Tokenizer : null;
+            ? CheckpointText.Read(HubDownloads.FindCheckpoint(environment, checkpoint), options.ChatTemplate).Tokenizer : null;
         var schema = new DataViewSchema.Builder();
         schema.AddColumn(options.OutputColumn, TextDataViewType.Instance);
         Schema = schema.ToSchema();

@@ -43,7 +43,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation = cancellation;
         FineTuner.Validate(checkpoint, _options);
         rows.Validate();
-        _text = CheckpointText.Read(checkpoint);
+        _text = CheckpointText.Read(checkpoint, answers.ChatTemplate);
         (string ids, string length) = (rows.InputIdsColumnName, rows.PromptLengthColumnName);
         _answers = answers.With(_text) with { InputIdsColumnName = ids, PromptLengthColumnName = length };
         _answers.Validate(checkpoint);
@@ -76,12 +76,13 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         _cancellation.ThrowIfCancellationRequested();
         using TrainingRows rows = TrainingRows.Read(input, _host, _rows);
         LogRows(log, rows.Counts);
+        int steps = FineTuner.StepCount(rows.Examples.Count, _options);
         FineTuneResult result = FineTuner.Fit(
-            _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, _progress), _cancellation);
+            _checkpoint, rows.Examples, WithLog(log), new StepLog(log, _host, steps, _progress), _cancellation);
         try
         {
             if (result.Adapter is not null) LogAdapter(log, result.Adapter);
-            return Wrap(result, rows.Counts);
+            return Wrap(result, rows.Counts, input.Schema);
         }
         catch
         {
@@ -101,7 +102,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
     }
 
     /// <summary>The trained model as a transformer; a model that is still loaded answers as it is.</summary>
-    private DiffusionGemmaTransformer Wrap(FineTuneResult result, RowCounts rows)
+    private DiffusionGemmaTransformer Wrap(FineTuneResult result, RowCounts rows, DataViewSchema schema)
     {
         string folder = Path.GetFullPath(result.Adapter is null ? _options.OutputFolder! : _checkpoint);
         var reference = CheckpointReference.Create(folder);
@@ -111,8 +112,9 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         LoadedModel? loaded = null;
         if (result.Model is { } model && quantization == model.Quantization) loaded = new LoadedModel(model, result.Adapter);
         else result.Dispose();
+        CheckpointText text = _answers.ChatTemplate is null ? CheckpointText.ForRows(_checkpoint, _text, schema) : _text;
         return new DiffusionGemmaTransformer(
-            _host, weights, folder, _text, _answers with { Quantization = quantization }, result.Device, loaded, Summary(result, rows));
+            _host, weights, folder, text, _answers with { Quantization = quantization }, result.Device, loaded, Summary(result, rows));
     }
 
     private static FineTuneSummary Summary(FineTuneResult result, RowCounts rows) => new()

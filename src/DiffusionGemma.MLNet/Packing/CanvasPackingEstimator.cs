@@ -61,16 +61,17 @@ public sealed class CanvasPackingEstimator : TrivialEstimator<CanvasPackingTrans
         /// <summary>Int: the tokens that were cut off.</summary>
         public string CutTokensColumnName { get; set; } = ChatColumns.CutTokens;
 
-        internal void Validate()
-        {
-            ArgumentOutOfRangeException.ThrowIfLessThan(MaxLength, 1, "maxLength");
-            ArgumentOutOfRangeException.ThrowIfLessThan(PadMultiple ?? 1, 1, "padMultiple");
-            if (!Enum.IsDefined(Truncated)) throw new ArgumentOutOfRangeException("truncated", Truncated, "Must be Keep or Drop.");
-            ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(LossMaskColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(CanvasCountColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(PaddedLengthColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(CutTokensColumnName);
-        }
+        internal void Validate() => OptionChecks.All(
+            () => ArgumentOutOfRangeException.ThrowIfLessThan(MaxLength, 1, "maxLength"),
+            () => ArgumentOutOfRangeException.ThrowIfLessThan(PadMultiple ?? 1, 1, "padMultiple"),
+            () =>
+            {
+                if (!Enum.IsDefined(Truncated)) throw new ArgumentOutOfRangeException("truncated", Truncated, "Must be Keep or Drop.");
+            },
+            () => ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(LossMaskColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(CanvasCountColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(PaddedLengthColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(CutTokensColumnName));
     }
 }

@@ -42,11 +42,9 @@ public sealed class ResponseMaskingEstimator : TrivialEstimator<ResponseMaskingT
         /// <summary>Vector of bool: true for the assistant's tokens, in every turn.</summary>
         public string InputColumnName { get; set; } = ChatColumns.AssistantMask;
 
-        internal void Validate()
-        {
-            ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
-        }
+        internal void Validate() => OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(InputColumnName));
     }
 }

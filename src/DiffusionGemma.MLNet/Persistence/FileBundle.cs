@@ -19,6 +19,9 @@ internal sealed class FileBundle
         return bundle;
     }
 
+    /// <summary>Puts a file in, in place of one of that name.</summary>
+    public void Set(string name, byte[] content) => _files[name] = content;
+
     /// <summary>Opens the files as a folder for as long as a function runs.</summary>
     public T AsFolder<T>(Func<string, T> use)
     {

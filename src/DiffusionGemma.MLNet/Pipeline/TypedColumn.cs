@@ -9,7 +9,9 @@ namespace DiffusionGemma;
 /// <param name="ItemType">The type of its values, or of the items of its vectors.</param>
 /// <param name="IsVector">True for a vector of variable length.</param>
 /// <param name="MadeBy">The step that makes an input column, for errors; null where it has no usual one.</param>
-internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType ItemType, bool IsVector, string? MadeBy = null)
+/// <param name="Annotations">What an output column says of itself; null: nothing.</param>
+internal readonly record struct TypedColumn(
+    string Name, PrimitiveDataViewType ItemType, bool IsVector, string? MadeBy = null, DataViewSchema.Annotations? Annotations = null)
 {
     public static TypedColumn Text(string name, string? madeBy = null) => new(name, TextDataViewType.Instance, IsVector: false, madeBy);
 
@@ -25,7 +27,7 @@ internal readonly record struct TypedColumn(string Name, PrimitiveDataViewType I
 
     public DataViewType Type => IsVector ? new VectorDataViewType(ItemType) : ItemType;
 
-    public DataViewSchema.DetachedColumn Detached => new(Name, Type);
+    public DataViewSchema.DetachedColumn Detached => new(Name, Type, Annotations);
 
     /// <summary>The column in a view.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The view has no such column, or it has another type.</exception>

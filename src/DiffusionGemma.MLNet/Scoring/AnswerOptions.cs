@@ -41,6 +41,12 @@ public sealed record AnswerOptions
     /// </remarks>
     public CancellationToken Cancellation { get; init; }
 
+    /// <summary>
+    /// The file of a chat template of one's own, whose text is saved with the model; null: that of the data's <c>TokenizeChat</c>, which is
+    /// the checkpoint's where it names none.
+    /// </summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt.</summary>
     public string InputIdsColumnName { get; init; } = ChatColumns.InputIds;
 
@@ -56,17 +62,28 @@ public sealed record AnswerOptions
     /// <exception cref="ArgumentException">The grammar has no answer within MaxNewTokens.</exception>
     /// <exception cref="GrammarException">The tokenizer cannot spell any answer of the grammar.</exception>
     /// <exception cref="InvalidDataException">The checkpoint's generation_config.json cannot be honoured.</exception>
-    internal void Validate(string checkpoint)
+    internal void Validate(string checkpoint) => OptionChecks.All(
+        () => ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1),
+        () => ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1),
+        () => ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName),
+        () => ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName),
+        () =>
+        {
+            if (!Enum.IsDefined(OnFailure))
+                throw new ArgumentOutOfRangeException(
+                    nameof(OnFailure), OnFailure, "AnswerOptions.OnFailure must be one of the named ways.");
+        },
+        () =>
+        {
+            if (!Enum.IsDefined(Quantization))
+                throw new ArgumentOutOfRangeException(
+                    nameof(Quantization), Quantization, "AnswerOptions.Quantization must be None, Int8 or Int4.");
+        },
+        () => RequireAnswers(Generation.Resolve(checkpoint)));
+
+    /// <exception cref="ArgumentException">The grammar has no answer within MaxNewTokens.</exception>
+    private static void RequireAnswers(GenerationOptions resolved)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(BatchesAhead, 1);
-        ArgumentException.ThrowIfNullOrEmpty(InputIdsColumnName);
-        ArgumentException.ThrowIfNullOrEmpty(PromptLengthColumnName);
-        if (!Enum.IsDefined(OnFailure)) throw new ArgumentOutOfRangeException(nameof(OnFailure), OnFailure,
-            "AnswerOptions.OnFailure must be one of the named ways.");
-        if (!Enum.IsDefined(Quantization)) throw new ArgumentOutOfRangeException(nameof(Quantization), Quantization,
-            "AnswerOptions.Quantization must be None, Int8 or Int4.");
-        GenerationOptions resolved = Generation.Resolve(checkpoint);
         if (resolved is not { Grammar: { } grammar, Vocabulary: { } vocabulary }) return;
         int fewest = vocabulary.FewestTokens(grammar);
         if (fewest > resolved.MaxNewTokens)

@@ -24,7 +24,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     {
         _host = environment.Register(nameof(DiffusionGemmaAnswerEstimator));
         _checkpoint = checkpoint;
-        _text = CheckpointText.Read(checkpoint);
+        _text = CheckpointText.Read(checkpoint, options.ChatTemplate);
         _options = options.With(_text);
         _options.Validate(checkpoint);
     }
@@ -44,6 +44,7 @@ public sealed class DiffusionGemmaAnswerEstimator : IEstimator<DiffusionGemmaTra
     {
         ArgumentNullException.ThrowIfNull(input);
         AnswerColumns.FindInputs(input.Schema, _options, _host);
-        return DiffusionGemmaTransformer.Untrained(_host, _checkpoint, _text, _options);
+        CheckpointText text = _options.ChatTemplate is null ? CheckpointText.ForRows(_checkpoint, _text, input.Schema) : _text;
+        return DiffusionGemmaTransformer.Untrained(_host, _checkpoint, text, _options);
     }
 }

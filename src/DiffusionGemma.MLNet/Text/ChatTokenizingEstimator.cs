@@ -49,6 +49,13 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
         /// </summary>
         public bool EscapeSpecialTokens { get; set; }
 
+        /// <summary>The file of a chat template of one's own, whose text is saved with the model; null: the checkpoint's.</summary>
+        /// <remarks>
+        /// A copy of the checkpoint's with <c>{% generation %}</c> tags around what the assistant writes is needed where the prompt of an
+        /// answer is not how the answered conversation begins.
+        /// </remarks>
+        public string? ChatTemplate { get; set; }
+
         /// <summary>
         /// Treatment of an answer's reasoning in training; <see cref="ReasoningTraining.Train"/> by default: the model learns to write it.
         /// </summary>
@@ -65,13 +72,15 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
             EscapeSpecialTokens = EscapeSpecialTokens, Reasoning = Reasoning, TrainOnGenerationPrompt = TrainOnGenerationPrompt,
         };
 
-        internal void Validate()
-        {
-            ArgumentException.ThrowIfNullOrEmpty(OutputColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(MaskColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(NotesColumnName);
-            ArgumentException.ThrowIfNullOrEmpty(InputColumnName);
-            if (!Enum.IsDefined(Reasoning)) throw new ArgumentOutOfRangeException(nameof(Reasoning), Reasoning, "Must be Train or Ignore.");
-        }
+        internal void Validate() => OptionChecks.All(
+            () => ArgumentException.ThrowIfNullOrEmpty(OutputColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(MaskColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(NotesColumnName),
+            () => ArgumentException.ThrowIfNullOrEmpty(InputColumnName),
+            () =>
+            {
+                if (!Enum.IsDefined(Reasoning))
+                    throw new ArgumentOutOfRangeException(nameof(Reasoning), Reasoning, "Reasoning must be Train or Ignore.");
+            });
     }
 }

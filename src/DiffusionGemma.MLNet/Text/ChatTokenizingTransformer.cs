@@ -29,7 +29,7 @@ public sealed class ChatTokenizingTransformer : RowToRowTransformerBase
         _tokenizer = new Lazy<ChatTokenizer>(() => text.MakeTokenizer(options));
         Input = TypedColumn.Text(input, StepNames.Load);
         Outputs = [TypedColumn.Ints(outputIds), TypedColumn.Bools(outputMask), .. outputNotes is null ? []
-            : new[] { TypedColumn.Texts(outputNotes) }];
+            : new[] { TypedColumn.Texts(outputNotes) with { Annotations = TemplateAnnotation.Create(text) } }];
     }
 
     internal TypedColumn Input { get; }

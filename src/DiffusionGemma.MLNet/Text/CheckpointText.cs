@@ -12,7 +12,8 @@ namespace DiffusionGemma;
 /// </remarks>
 internal sealed class CheckpointText
 {
-    private static readonly string[] FileNames = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+    private const string TemplateName = "chat_template.jinja";
+    private static readonly string[] FileNames = ["tokenizer.json", "tokenizer_config.json", TemplateName];
     private const string OtherTemplates = "additional_chat_templates";
     private static readonly ConcurrentDictionary<string, WeakReference<CheckpointText>> Known = new();
 
@@ -20,10 +21,10 @@ internal sealed class CheckpointText
     private readonly Lazy<ChatTokenizer> _tokenizer;
     private readonly Lazy<GrammarVocabulary> _vocabulary;
 
-    private CheckpointText(FileBundle files, string? folder)
+    private CheckpointText(FileBundle files, string? folder, string? chatTemplate)
     {
         _files = files;
-        _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder));
+        _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder, chatTemplate));
         _vocabulary = new Lazy<GrammarVocabulary>(() => new GrammarVocabulary(Tokenizer.Tokenizer.VocabularyBytes, FindEnding(Tokenizer)));
     }
 
@@ -41,8 +42,10 @@ internal sealed class CheckpointText
     public GenerationOptions Complete(GenerationOptions options) =>
         options is { Grammar: not null, Vocabulary: null } ? options with { Vocabulary = Vocabulary } : options;
 
-    /// <exception cref="FileNotFoundException">The folder has no tokenizer.json.</exception>
-    public static CheckpointText Read(string folder)
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="chatTemplate">The file of a chat template in place of all of the checkpoint's; null: its own.</param>
+    /// <exception cref="FileNotFoundException">The folder has no tokenizer.json, or the template is not there.</exception>
+    public static CheckpointText Read(string folder, string? chatTemplate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (!Directory.Exists(folder))
@@ -55,17 +58,38 @@ internal sealed class CheckpointText
         if (!File.Exists(tokenizer))
             throw new FileNotFoundException(
                 $"There is no {FileNames[0]} in {Path.GetFullPath(folder)}: name the folder of a DiffusionGemma checkpoint.", tokenizer);
+        if (chatTemplate is not null)
+        {
+            if (!File.Exists(chatTemplate))
+                throw new FileNotFoundException($"There is no chat template at {Path.GetFullPath(chatTemplate)}.", chatTemplate);
+            return With(folder, File.ReadAllBytes(chatTemplate), chatTemplate);
+        }
         string others = Path.Combine(folder, OtherTemplates);
         IEnumerable<string> templates = Directory.Exists(others)
             ? Directory.EnumerateFiles(others, "*.jinja").Select(path => $"{OtherTemplates}/{Path.GetFileName(path)}") : [];
-        return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]), folder);
+        return Shared(FileBundle.Read(folder, [.. FileNames, .. templates]), folder, chatTemplate: null);
     }
 
-    public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx), folder: null);
+    /// <summary>The text of a folder for a model that is fitted on rows.</summary>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="own">The folder's text, or that of a template that the caller named.</param>
+    /// <param name="schema">The rows' schema; they may have been tokenized with another template.</param>
+    public static CheckpointText ForRows(string folder, CheckpointText own, DataViewSchema schema) =>
+        TemplateAnnotation.Find(schema) is { } template && template != own.Tokenizer.Template.Source
+            ? With(folder, Encoding.UTF8.GetBytes(template), file: null) : own;
+
+    private static CheckpointText With(string folder, byte[] template, string? file)
+    {
+        FileBundle files = FileBundle.Read(folder, FileNames);
+        files.Set(TemplateName, template);
+        return Shared(files, file is null ? null : folder, file);
+    }
+
+    public static CheckpointText Load(ModelLoadContext ctx) => Shared(FileBundle.Load(ctx), folder: null, chatTemplate: null);
 
     public void Save(ModelSaveContext ctx) => _files.Save(ctx);
 
-    private static CheckpointText Shared(FileBundle files, string? folder)
+    private static CheckpointText Shared(FileBundle files, string? folder, string? chatTemplate)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach ((string name, byte[] content) in files.Files)
@@ -76,11 +100,11 @@ internal sealed class CheckpointText
         }
         string key = Convert.ToHexString(hash.GetHashAndReset());
         WeakReference<CheckpointText> reference = Known.GetOrAdd(key,
-            _ => new WeakReference<CheckpointText>(new CheckpointText(files, folder)));
+            _ => new WeakReference<CheckpointText>(new CheckpointText(files, folder, chatTemplate)));
         lock (reference)
         {
             if (!reference.TryGetTarget(out CheckpointText? text))
-                reference.SetTarget(text = new CheckpointText(files, folder));
+                reference.SetTarget(text = new CheckpointText(files, folder, chatTemplate));
             return text;
         }
     }
@@ -94,8 +118,8 @@ internal sealed class CheckpointText
         return new AnswerEnding(end, after.Length == 0 ? null : after[0], after.Length == 0 ? [] : after[1..]);
     }
 
-    /// <summary>Parses the files in memory, and names the folder that they were read from in errors.</summary>
-    private static ChatTokenizer Parse(FileBundle files, string? folder)
+    /// <summary>Parses the files in memory, and names the files that they were read from in errors.</summary>
+    private static ChatTokenizer Parse(FileBundle files, string? folder, string? chatTemplate)
     {
         try
         {
@@ -103,7 +127,7 @@ internal sealed class CheckpointText
         }
         catch (Exception error) when (folder is not null && error is ChatException or InvalidDataException or FileNotFoundException)
         {
-            return ChatTokenizer.Load(folder!);
+            return ChatTokenizer.Load(folder!, chatTemplate);
         }
     }
 }

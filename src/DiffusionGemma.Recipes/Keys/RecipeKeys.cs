@@ -9,6 +9,7 @@ internal static class RecipeKeys
     private const string Loading = "rows are packed once and batches are made ahead of the step, in this process";
     private const string Checkpoints = "a checkpoint is a folder with whole safetensors, written between two steps";
     private const string Collection = "memory is freed by scope and not by a garbage collector";
+    private const string Tracking = "the run's history has the losses, and DiffusionGemma.Reports writes TensorBoard's event files of it";
     private const string Python = "it names Python code, which has its counterpart here";
 
     /// <summary>All keys, section by section.</summary>
@@ -36,9 +37,9 @@ internal static class RecipeKeys
         Noticed("dist_env.backend", "ranks on CUDA use NCCL, ranks on a CPU shared memory or MPI"),
         Used("dist_env.timeout_minutes", "ParallelismOptions.CollectiveTimeout"),
 
-        NoticedWhole("wandb", "losses are kept in the run's history and written as TensorBoard's event files"),
-        NoticedWhole("mlflow", "losses are kept in the run's history and written as TensorBoard's event files"),
-        NoticedWhole("comet", "losses are kept in the run's history and written as TensorBoard's event files"),
+        NoticedWhole("wandb", Tracking),
+        NoticedWhole("mlflow", Tracking),
+        NoticedWhole("comet", Tracking),
         NoticedWhole("ci", "it is for the reference's own tests"),
 
         Noticed("model._target_", Python),

@@ -13,7 +13,7 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
     private const int DefaultRank = 8;                          // PeftConfig's, as the next
     private const double DefaultAlpha = 32;
     private const int DefaultEpochs = 10;                       // StepScheduler's
-    private const int MostWarmup = 1000;
+    private const int MostWarmup = 1000, DefaultWarmup = 25;
 
     public FineTuneOptions Read()
     {
@@ -77,10 +77,10 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
         };
     }
 
-    private int ReadEpochs(int? maxSteps)
+    private int? ReadEpochs(int? maxSteps)
     {
         if (values.Integer("step_scheduler.num_epochs") is int epochs) return epochs;
-        if (maxSteps is not null) return int.MaxValue;
+        if (maxSteps is not null) return null;                                                  // as many as max_steps takes
         notices.Add($"step_scheduler has neither max_steps nor num_epochs: {DefaultEpochs} epochs are trained.");
         return DefaultEpochs;
     }
@@ -91,7 +91,7 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
         if (!values.Has("lr_scheduler")) return 0;
         int? warmup = values.Integer(Key, least: 0);
         if (warmup >= maxSteps) values.Fault(Key, $"{warmup} must be less than max_steps, which is {maxSteps}");
-        return warmup ?? Math.Min(MostWarmup, (maxSteps ?? 10 * new FineTuneOptions().WarmupSteps) / 10);
+        return warmup ?? Math.Min(MostWarmup, (maxSteps ?? 10 * DefaultWarmup) / 10);
     }
 
     private OptimizerOptions ReadOptimizer(double rate, int? maxSteps)

@@ -48,6 +48,7 @@ internal static partial class RecipeScalar
     /// <summary>A number: 1e-5, 1.5e-4, .5, 8, .inf.</summary>
     public static double? ToDouble(string text)
     {
+        if (text.Length > LongestNumber) return null;
         if (ToInteger(text) is { } whole) return (double)whole;
         if (Decimal().IsMatch(text))
             return double.Parse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.Float, CultureInfo.InvariantCulture);

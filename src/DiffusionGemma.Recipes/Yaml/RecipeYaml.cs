@@ -57,6 +57,13 @@ internal sealed class RecipeYaml
             faults.Add(new RecipeFault(hasLines ? (int)error.Start.Line : null, "", $"this is no YAML: {Sentence(error)}"));
             return null;
         }
+        // YamlDotNet's scanner ends in these on some damaged texts.
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException or IndexOutOfRangeException
+            or InvalidCastException or FormatException or OverflowException)
+        {
+            faults.Add(new RecipeFault(null, "", "this is no YAML"));
+            return null;
+        }
         catch (RecipeLimitException error)
         {
             faults.Add(new RecipeFault(error.Line, "", error.Message));

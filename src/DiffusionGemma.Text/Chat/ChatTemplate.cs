@@ -82,6 +82,25 @@ public sealed class ChatTemplate
         return new ChatTemplate(chosen.Source, tokens, clock, chosen.Path, toolUse);
     }
 
+    /// <summary>
+    /// Reads a template of one's own in place of a folder's; the variables bos_token, eos_token and their kin come from the folder's
+    /// tokenizer_config.json.
+    /// </summary>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="file">The template: a text of Jinja2, as a chat_template.jinja.</param>
+    /// <param name="clock">What strftime_now asks; null: the system's.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">tokenizer_config.json is broken, or the template is no UTF-8.</exception>
+    /// <exception cref="ChatException">The template cannot be read; the message has the line.</exception>
+    public static ChatTemplate LoadFile(string folder, string file, TimeProvider? clock = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentException.ThrowIfNullOrEmpty(file);
+        if (!File.Exists(file))
+            throw new FileNotFoundException($"There is no chat template at {Path.GetFullPath(file)}.", file);
+        return new ChatTemplate(ReadText(file), SpecialTokens.Load(folder).Tokens, clock, file);
+    }
+
     /// <summary>Reads a template's text; it has no variables for special tokens.</summary>
     /// <param name="source">Jinja2.</param>
     /// <param name="clock">What strftime_now asks; null: the system's.</param>
@@ -176,30 +195,30 @@ public sealed class ChatTemplate
         }
     }
 
-    /// <summary>As Python reads them: strict UTF-8, and a byte order mark is a character of the template.</summary>
     private static Dictionary<string, (string Path, string Source)> ReadFiles(string folder)
     {
         Dictionary<string, (string, string)> sources = [];
         string path = Path.Combine(folder, FileName), others = Path.Combine(folder, FolderOfOthers);
         if (File.Exists(path))
-            sources[DefaultName] = (path, Read(path));
+            sources[DefaultName] = (path, ReadText(path));
         if (Directory.Exists(others))
         {
             foreach (string other in Directory.EnumerateFiles(others, "*.jinja").Order(StringComparer.Ordinal))
-                sources[Path.GetFileNameWithoutExtension(other)] = (other, Read(other));
+                sources[Path.GetFileNameWithoutExtension(other)] = (other, ReadText(other));
         }
         return sources;
+    }
 
-        static string Read(string path)
+    /// <summary>As Python reads it: strict UTF-8, and a byte order mark is a character of the template.</summary>
+    private static string ReadText(string path)
+    {
+        try
         {
-            try
-            {
-                return Utf8.GetString(File.ReadAllBytes(path));
-            }
-            catch (DecoderFallbackException exception)
-            {
-                throw new InvalidDataException($"{path}: the chat template is not valid UTF-8: {exception.Message}", exception);
-            }
+            return Utf8.GetString(File.ReadAllBytes(path));
+        }
+        catch (DecoderFallbackException exception)
+        {
+            throw new InvalidDataException($"{path}: the chat template is not valid UTF-8: {exception.Message}", exception);
         }
     }
 

@@ -28,6 +28,12 @@ public sealed record ChatTemplateReport
     /// </summary>
     public string? UnlearnedAnswer { get; init; }
 
+    /// <summary>
+    /// A sentence where the template marks no answers and its prompt is not how an answered conversation begins, so that answered rows are
+    /// refused; else null. A copy with <c>{% generation %}</c> tags settles it.
+    /// </summary>
+    public string? RefusedAnswers { get; init; }
+
     /// <summary>Warnings to read before training, a sentence or two each, that of the prompts among them; usually none.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 }

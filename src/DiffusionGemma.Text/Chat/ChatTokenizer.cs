@@ -46,6 +46,15 @@ public sealed class ChatTokenizer
     public static ChatTokenizer Load(string folder, ChatTokenizerOptions options) =>
         new(DiffusionGemmaTokenizer.Load(folder), ChatTemplate.Load(folder), options);
 
+    /// <summary>Reads the tokenizer from a checkpoint's folder, and a chat template of one's own from a file.</summary>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="chatTemplate">The template's file; null: the checkpoint's own.</param>
+    /// <param name="options">Null: as transformers does.</param>
+    /// <inheritdoc cref="Load(string)" path="/exception"/>
+    public static ChatTokenizer Load(string folder, string? chatTemplate, ChatTokenizerOptions? options = null) =>
+        new(DiffusionGemmaTokenizer.Load(folder),
+            chatTemplate is null ? ChatTemplate.Load(folder) : ChatTemplate.LoadFile(folder, chatTemplate), options);
+
     /// <summary>Reads a conversation (<see cref="ChatConversation.Parse"/>) and encodes it.</summary>
     /// <exception cref="ChatException">The row is malformed, or the template refuses it.</exception>
     public TokenizedChat Encode(string json) => Encode(ChatConversation.Parse(json));

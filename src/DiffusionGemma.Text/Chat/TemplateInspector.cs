@@ -14,11 +14,7 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
         int place = answered?.Text.LastIndexOf(Answer, StringComparison.Ordinal) ?? -1;
         if (answered is null || place < 0) return new ChatTemplateReport { AskedPrompt = asked };
         if (!template.HasGenerationBlocks)
-            return new ChatTemplateReport
-            {
-                AskedPrompt = asked,
-                TrainedPrompt = asked
-            };     // training begins behind it, or refuses the row
+            return Unmarked(answered.Text, asked);
 
         List<string> notices = [];
         TextSpan span = answered.GeneratedSpans.FirstOrDefault(span => span.Start <= place && place < span.End);
@@ -46,6 +42,18 @@ internal sealed class TemplateInspector(ChatTemplate template, DiffusionGemmaTok
             report = report with { PromptNotice = notice };
         }
         return report;
+    }
+
+    /// <summary>A template without marks: training begins behind the prompt, which must be how the answered conversation begins.</summary>
+    private static ChatTemplateReport Unmarked(string answered, string? asked)
+    {
+        bool isPrefix = asked is not null && answered.StartsWith(asked, StringComparison.Ordinal);
+        if (asked is null || isPrefix) return new ChatTemplateReport { AskedPrompt = asked, TrainedPrompt = asked };
+        (string written, string askedEnd) = Ends(answered, asked);
+        string refused = $"The chat template does not mark what the assistant writes, and its prompt for an answer ('{askedEnd}') is not "
+            + $"how the answered conversation begins ('{written}'): answered rows are refused. A copy of the template with "
+            + "{% generation %} tags around the assistant's text and end of turn, given as chatTemplate, is the way out.";
+        return new ChatTemplateReport { AskedPrompt = asked, RefusedAnswers = refused, Notices = [refused] };
     }
 
     private RenderedChat? TryRender(ChatConversation conversation, bool addGenerationPrompt)

@@ -122,7 +122,7 @@ internal sealed class DenoisingRow : IDisposable
         double mean = entropies.Sum() / _pinned.Count(p => !p);
         var state = new CanvasState(Prompt, Canvas, Step, draft, entropies, mean, _stableSteps);
         bool finished = Options.IsFinished(state) | _sampler.IsComplete;
-        var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished);
+        var step = new DenoisingStep(Index, Canvas, Step, draft, settled, mean, finished) { Entropies = entropies };
         if (!IsComplete) _stepsPerCanvas[^1]++;
         Step++;
         IsCanvasFinished = finished || Step == Options.MaxDenoisingSteps;

@@ -9,4 +9,8 @@ namespace DiffusionGemma;
 /// <param name="MeanEntropy">Mean entropy of the distributions of positions that are not pinned, in nats.</param>
 /// <param name="Finished">True where the canvas is finished: its draft no longer changes.</param>
 public sealed record DenoisingStep(
-    int Row, int Canvas, int Step, IReadOnlyList<int> Draft, IReadOnlyList<bool> Settled, double MeanEntropy, bool Finished);
+    int Row, int Canvas, int Step, IReadOnlyList<int> Draft, IReadOnlyList<bool> Settled, double MeanEntropy, bool Finished)
+{
+    /// <summary>[C]: entropy of each position's distribution, in nats; 0 at pinned positions.</summary>
+    public IReadOnlyList<double> Entropies { get; init; } = [];
+}

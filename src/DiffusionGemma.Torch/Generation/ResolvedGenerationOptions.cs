@@ -125,10 +125,8 @@ internal sealed record ResolvedGenerationOptions
 
     private void Validate(GenerationOptions given, DiffusionGemmaConfig config)
     {
-        static void Require(bool holds, string option, object? value, string rule)
-        {
-            if (!holds) throw new ArgumentOutOfRangeException($"GenerationOptions.{option}", value, $"GenerationOptions.{option} {rule}.");
-        }
+        var faults = new OptionFaults(nameof(GenerationOptions));
+        void Require(bool holds, string option, object? value, string rule) => faults.Require(holds, "", option, value, rule);
 
         void ForBlockRefinement(string option, object? value) =>
             Require(
@@ -149,7 +147,7 @@ internal sealed record ResolvedGenerationOptions
         Require(MinimumCommits >= 0, nameof(MinimumCommits), MinimumCommits, "must not be negative");
         Require(EditThreshold is not < 0 and not double.NaN, nameof(EditThreshold), EditThreshold, "must not be negative");
         Require(double.IsFinite(TMin) && TMin >= 0, nameof(TMin), TMin, "must not be negative");
-        Require(double.IsFinite(TMax) && TMax >= TMin, nameof(TMax), TMax, "must not be less than TMin");
+        Require(double.IsFinite(TMax) && !(TMax < TMin), nameof(TMax), TMax, "must not be less than TMin");
         Require(TopK >= 0, nameof(TopK), TopK, "must not be negative (0: all tokens)");
         Require(TopP is > 0 and <= 1, nameof(TopP), TopP, "must be in (0,1] (1: all tokens)");
         Require(StabilityThreshold >= 0, nameof(StabilityThreshold), StabilityThreshold, "must not be negative");
@@ -160,5 +158,6 @@ internal sealed record ResolvedGenerationOptions
         Require(
             PadTokenId >= 0 && PadTokenId < config.VocabularySize, nameof(PadTokenId), PadTokenId,
             $"must lie within the vocabulary of {config.VocabularySize}");
+        faults.Throw();
     }
 }

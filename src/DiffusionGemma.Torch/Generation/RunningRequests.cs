@@ -40,7 +40,10 @@ internal sealed class RunningRequests(
     {
         load.Pass();
         if (_requests[row].WantsDrafts)
-            _requests[row].Write(new DraftUpdate(step.Canvas, step.Step, [.. step.Draft], [.. step.Settled], step.MeanEntropy));
+            _requests[row].Write(new DraftUpdate(step.Canvas, step.Step, [.. step.Draft], [.. step.Settled], step.MeanEntropy)
+            {
+                Entropies = [.. step.Entropies],
+            });
     }
 
     /// <inheritdoc/>

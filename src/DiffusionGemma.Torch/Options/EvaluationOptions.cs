@@ -20,9 +20,10 @@ public sealed record EvaluationOptions
     /// <summary>Receives a record after every evaluation; null: nobody.</summary>
     public IProgress<EvaluationRecord>? Progress { get; init; }
 
-    internal void Validate()
+    internal void Check(OptionFaults faults)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Evaluation.EverySteps");
-        ArgumentOutOfRangeException.ThrowIfLessThan(Patience ?? 1, 1, "FineTuneOptions.Evaluation.Patience");
+        const string Group = nameof(FineTuneOptions.Evaluation);
+        faults.Require(EverySteps >= 1, Group, nameof(EverySteps), EverySteps, "must be at least 1");
+        faults.Require(Patience is null or >= 1, Group, nameof(Patience), Patience, "must be at least 1, or null");
     }
 }

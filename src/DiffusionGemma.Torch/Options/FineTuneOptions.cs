@@ -6,6 +6,8 @@ namespace DiffusionGemma;
 /// <summary>Options of a fine-tuning run. The defaults are those of NeMo AutoModel's DiffusionGemma recipes.</summary>
 public sealed record FineTuneOptions
 {
+    private const int DefaultWarmup = 25;
+
     /// <summary>
     /// Low-rank adaptation with everything else frozen; null: every text tensor but routers and layer scalars is trained.
     /// </summary>
@@ -19,8 +21,10 @@ public sealed record FineTuneOptions
     /// <summary>Most optimiser steps; null: <see cref="Epochs"/> alone decides. The smaller of the two ends the run.</summary>
     public int? MaxSteps { get; init; }
 
-    /// <summary>Most passes over the rows.</summary>
-    public int Epochs { get; init; } = 1;
+    /// <summary>
+    /// Most passes over the rows; null: as many as <see cref="MaxSteps"/> takes, or one where that is null too.
+    /// </summary>
+    public int? Epochs { get; init; }
 
     /// <summary>Rows of an optimiser step. An incomplete last batch of an epoch is dropped.</summary>
     public int GlobalBatchSize { get; init; } = 8;
@@ -28,8 +32,10 @@ public sealed record FineTuneOptions
     /// <summary>Learning rate at the end of the warm-up, the highest of the run.</summary>
     public double LearningRate { get; init; } = 1.5e-4;
 
-    /// <summary>Steps of linear warm-up; less than the run's steps.</summary>
-    public int WarmupSteps { get; init; } = 25;
+    /// <summary>
+    /// Steps of linear warm-up; less than the run's steps. Null: 25, or a tenth of the steps of a run that has 25 or fewer.
+    /// </summary>
+    public int? WarmupSteps { get; init; }
 
     /// <summary>Seed of every random draw; null: the caller's own (an MLContext's seed), else 42.</summary>
     public int? Seed { get; init; }
@@ -71,33 +77,48 @@ public sealed record FineTuneOptions
     /// <summary>Ranks and workers that share the work.</summary>
     public ParallelismOptions Parallel { get; init; } = new();
 
+    /// <summary>Steps of warm-up of a run of so many steps.</summary>
+    internal int WarmupOf(int steps) => WarmupSteps ?? (steps > DefaultWarmup ? DefaultWarmup : steps / 10);
+
+    /// <exception cref="ArgumentException">Options are at fault; the message names all of them.</exception>
     internal void Validate()
     {
-        static void Require(bool holds, string option, object? value, string rule) => OptionChecks.Require(holds, "", option, value, rule);
+        var faults = new OptionFaults(nameof(FineTuneOptions));
+        void Require(bool holds, string option, object? value, string rule) => faults.Require(holds, "", option, value, rule);
 
-        Lora?.Validate();
         Require(Enum.IsDefined(Quantization), nameof(Quantization), Quantization, "must be None, Int8 or Int4");
         Require(
             Quantization == Quantization.None || Lora is not null, nameof(Quantization), Quantization,
             "must be None in full fine-tuning, as quantised weights do not train: set Lora");
+        if (Lora is not null)
+        {
+            var ofLora = new OptionFaults(nameof(LoraOptions));
+            Lora.Check(ofLora);
+            faults.Include(ofLora);
+        }
+        string? devices = Devices is null ? null : string.Join(", ", Devices);
         Require(MaxSteps is null or >= 1, nameof(MaxSteps), MaxSteps, "must be at least 1, or null");
-        Require(Epochs >= 1, nameof(Epochs), Epochs, "must be at least 1");
+        Require(Epochs is null or >= 1, nameof(Epochs), Epochs, "must be at least 1, or null");
         Require(GlobalBatchSize >= 1, nameof(GlobalBatchSize), GlobalBatchSize, "must be at least 1");
         Require(double.IsFinite(LearningRate) && LearningRate > 0, nameof(LearningRate), LearningRate, "must be a positive number");
-        Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
-        Require(Devices is not { Count: 0 }, nameof(Devices), Devices, "must name a device, or be null");
+        Require(WarmupSteps is null or >= 0, nameof(WarmupSteps), WarmupSteps, "must not be negative");
+        Require(Devices is not { Count: 0 }, nameof(Devices), "[]", "must name a device, or be null");
         Require(
-            Devices is null || Devices.Select(d => d.type).Distinct().Count() == 1, nameof(Devices), Devices,
+            Devices is null || Devices.Select(d => d.type).Distinct().Count() <= 1, nameof(Devices), devices,
             "must be of one kind: all CPU, or all CUDA");
         Require(
-            Devices is null || Devices[0].type == DeviceType.CPU || Devices.Select(d => d.index).Distinct().Count() == Devices.Count,
-            nameof(Devices), Devices,
-            "must not name one CUDA device twice");
-        Optimizer.Validate(LearningRate);
-        Objective.Validate();
-        Run.Validate();
-        Parallel.Validate();
-        Checkpoints?.Validate();
-        Evaluation?.Validate();
+            Devices is null || Devices.All(d => d.type is DeviceType.CPU or DeviceType.CUDA), nameof(Devices), devices,
+            "must be CPU or CUDA devices");
+        Require(
+            Devices is null || Devices.All(d => d.type == DeviceType.CPU)
+                || Devices.Select(d => d.index).Distinct().Count() == Devices.Count,
+            nameof(Devices), devices, "must not name one CUDA device twice");
+        Optimizer.Check(faults, LearningRate);
+        Objective.Check(faults);
+        Run.Check(faults);
+        Parallel.Check(faults);
+        Checkpoints?.Check(faults);
+        Evaluation?.Check(faults);
+        faults.Throw();
     }
 }

@@ -42,24 +42,31 @@ public sealed record LoraOptions
     /// <summary>Scales are Alpha / √Rank instead (Kalajdzievski 2023, "rsLoRA").</summary>
     public bool RankStabilized { get; init; }
 
+    /// <exception cref="ArgumentException">Options are at fault; the message names all of them.</exception>
     internal void Validate()
     {
-        if (Rank < 1) throw new ArgumentOutOfRangeException(nameof(Rank), Rank, "LoraOptions.Rank must be at least 1.");
-        if (!double.IsFinite(Alpha) || Alpha <= 0)
-            throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "LoraOptions.Alpha must be a positive number.");
-        if (ExpertRank < 1)
-            throw new ArgumentOutOfRangeException(nameof(ExpertRank), ExpertRank, "LoraOptions.ExpertRank must be at least 1, or null.");
-        if (ExpertAlpha is double alpha && (!double.IsFinite(alpha) || alpha <= 0))
-            throw new ArgumentOutOfRangeException(
-                nameof(ExpertAlpha), alpha, "LoraOptions.ExpertAlpha must be a positive number, or null.");
+        var faults = new OptionFaults(nameof(LoraOptions));
+        Check(faults);
+        faults.Throw();
+    }
+
+    internal void Check(OptionFaults faults)
+    {
+        void Require(bool holds, string option, object? value, string rule) => faults.Require(holds, "", option, value, rule);
+
+        Require(Rank >= 1, nameof(Rank), Rank, "must be at least 1");
+        Require(double.IsFinite(Alpha) && Alpha > 0, nameof(Alpha), Alpha, "must be a positive number");
+        Require(ExpertRank is null or >= 1, nameof(ExpertRank), ExpertRank, "must be at least 1, or null");
+        Require(
+            ExpertAlpha is not double alpha || double.IsFinite(alpha) && alpha > 0, nameof(ExpertAlpha), ExpertAlpha,
+            "must be a positive number, or null");
         if (!Experts && (ExpertRank ?? ExpertAlpha) is not null)
-            throw new ArgumentException(
-                "LoraOptions.ExpertRank and ExpertAlpha say how expert stacks are adapted: set Experts, or leave them out.",
-                nameof(Experts));
-        if (!(Dropout is >= 0 and < 1))
-            throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "LoraOptions.Dropout must be in [0,1).");
+            faults.Add(
+                nameof(Experts),
+                "LoraOptions.ExpertRank and ExpertAlpha say how expert stacks are adapted: set Experts, or leave them out.");
+        Require(Dropout is >= 0 and < 1, nameof(Dropout), Dropout, "must be in [0,1)");
         if (Targets is null || Targets.Count == 0 && !Experts && !SelfConditioning)
-            throw new ArgumentException(
-                "LoraOptions.Targets is empty: name at least one projection, or set Experts or SelfConditioning.", nameof(Targets));
+            faults.Add(
+                nameof(Targets), "LoraOptions.Targets is empty: name at least one projection, or set Experts or SelfConditioning.");
     }
 }

@@ -12,15 +12,15 @@ public sealed record ObjectiveOptions
     /// <summary>Lowest noise level t of the corruption.</summary>
     public double NoiseFloor { get; init; } = 1e-3;
 
-    internal void Validate()
+    internal void Check(OptionFaults faults)
     {
         const string Group = nameof(FineTuneOptions.Objective);
-        OptionChecks.Require(
+        faults.Require(
             double.IsFinite(EncoderLossWeight) && EncoderLossWeight >= 0, Group, nameof(EncoderLossWeight), EncoderLossWeight,
             "must not be negative");
-        OptionChecks.Require(
+        faults.Require(
             SelfConditioningProbability is >= 0 and <= 1, Group, nameof(SelfConditioningProbability), SelfConditioningProbability,
             "must be in [0,1]");
-        OptionChecks.Require(NoiseFloor is >= 0 and <= 1, Group, nameof(NoiseFloor), NoiseFloor, "must be in [0,1]");
+        faults.Require(NoiseFloor is >= 0 and <= 1, Group, nameof(NoiseFloor), NoiseFloor, "must be in [0,1]");
     }
 }

@@ -34,24 +34,25 @@ public sealed record OptimizerOptions
     /// <summary>2-norm to which the gradients of all parameters are clipped; infinity: never clipped.</summary>
     public double MaxGradientNorm { get; init; } = 1.0;
 
-    internal void Validate(double learningRate)
+    internal void Check(OptionFaults faults, double learningRate)
     {
         const string Group = nameof(FineTuneOptions.Optimizer);
-        OptionChecks.Require(
-            InitialLearningRate >= 0 && InitialLearningRate <= learningRate, Group, nameof(InitialLearningRate), InitialLearningRate,
+        double most = learningRate > 0 ? learningRate : double.PositiveInfinity;               // its own fault is enough
+        faults.Require(
+            InitialLearningRate >= 0 && InitialLearningRate <= most, Group, nameof(InitialLearningRate), InitialLearningRate,
             "must lie between 0 and LearningRate");
-        OptionChecks.Require(
-            MinLearningRate >= 0 && MinLearningRate <= learningRate, Group, nameof(MinLearningRate), MinLearningRate,
+        faults.Require(
+            MinLearningRate >= 0 && MinLearningRate <= most, Group, nameof(MinLearningRate), MinLearningRate,
             "must lie between 0 and LearningRate");
-        OptionChecks.Require(Enum.IsDefined(Decay), Group, nameof(Decay), Decay, "must be a value of LearningRateDecay");
-        OptionChecks.Require(DecayFraction is > 0 and <= 1, Group, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
-        OptionChecks.Require(Beta1 is >= 0 and < 1, Group, nameof(Beta1), Beta1, "must be in [0,1)");
-        OptionChecks.Require(Beta2 is >= 0 and < 1, Group, nameof(Beta2), Beta2, "must be in [0,1)");
-        OptionChecks.Require(
+        faults.Require(Enum.IsDefined(Decay), Group, nameof(Decay), Decay, "must be a value of LearningRateDecay");
+        faults.Require(DecayFraction is > 0 and <= 1, Group, nameof(DecayFraction), DecayFraction, "must be in (0,1]");
+        faults.Require(Beta1 is >= 0 and < 1, Group, nameof(Beta1), Beta1, "must be in [0,1)");
+        faults.Require(Beta2 is >= 0 and < 1, Group, nameof(Beta2), Beta2, "must be in [0,1)");
+        faults.Require(
             double.IsFinite(AdamEpsilon) && AdamEpsilon > 0, Group, nameof(AdamEpsilon), AdamEpsilon, "must be a positive number");
-        OptionChecks.Require(
+        faults.Require(
             double.IsFinite(WeightDecay) && WeightDecay >= 0, Group, nameof(WeightDecay), WeightDecay, "must not be negative");
-        OptionChecks.Require(
+        faults.Require(
             MaxGradientNorm > 0, Group, nameof(MaxGradientNorm), MaxGradientNorm, "must be positive (infinity: never clipped)");
     }
 }

@@ -22,12 +22,12 @@ public sealed record ParallelismOptions
     /// </summary>
     public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    internal void Validate()
+    internal void Check(OptionFaults faults)
     {
         const string Group = nameof(FineTuneOptions.Parallel);
-        OptionChecks.Require(ExpertParallel is null or >= 1, Group, nameof(ExpertParallel), ExpertParallel, "must be at least 1, or null");
-        OptionChecks.Require(Workers is null or >= 1, Group, nameof(Workers), Workers, "must be at least 1, or null");
-        OptionChecks.Require(
+        faults.Require(ExpertParallel is null or >= 1, Group, nameof(ExpertParallel), ExpertParallel, "must be at least 1, or null");
+        faults.Require(Workers is null or >= 1, Group, nameof(Workers), Workers, "must be at least 1, or null");
+        faults.Require(
             CollectiveTimeout > TimeSpan.Zero || CollectiveTimeout == Timeout.InfiniteTimeSpan, Group, nameof(CollectiveTimeout),
             CollectiveTimeout,
             "must be positive, or infinite");

@@ -37,10 +37,11 @@ public sealed record RunCheckpointOptions
     /// <summary>Asks a run for a checkpoint after its current step, from any thread; null: it is never asked.</summary>
     public CheckpointRequest? Request { get; init; }
 
-    internal void Validate()
+    internal void Check(OptionFaults faults)
     {
-        ArgumentException.ThrowIfNullOrEmpty(Folder, "FineTuneOptions.Checkpoints.Folder");
-        ArgumentOutOfRangeException.ThrowIfLessThan(EverySteps, 1, "FineTuneOptions.Checkpoints.EverySteps");
-        ArgumentOutOfRangeException.ThrowIfLessThan(Keep, 1, "FineTuneOptions.Checkpoints.Keep");
+        const string Group = nameof(FineTuneOptions.Checkpoints);
+        faults.Require(!string.IsNullOrEmpty(Folder), Group, nameof(Folder), Folder, "must name a folder");
+        faults.Require(EverySteps >= 1, Group, nameof(EverySteps), EverySteps, "must be at least 1");
+        faults.Require(Keep >= 1, Group, nameof(Keep), Keep, "must be at least 1");
     }
 }

@@ -49,11 +49,11 @@ public sealed record RunOptions
     /// </summary>
     public IProgress<string>? Notices { get; init; }
 
-    internal void Validate()
+    internal void Check(OptionFaults faults)
     {
         const string Group = nameof(FineTuneOptions.Run);
-        OptionChecks.Require(MicroBatchSize >= 1, Group, nameof(MicroBatchSize), MicroBatchSize, "must be at least 1");
-        OptionChecks.Require(
+        faults.Require(MicroBatchSize >= 1, Group, nameof(MicroBatchSize), MicroBatchSize, "must be at least 1");
+        faults.Require(
             MicroBatchTokens is null or >= 1, Group, nameof(MicroBatchTokens), MicroBatchTokens, "must be at least 1, or null");
     }
 }

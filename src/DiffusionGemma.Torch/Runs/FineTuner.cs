@@ -194,8 +194,13 @@ public static class FineTuner
                     + "of them aside.", nameof(options));
     }
 
-    private static int StepCount(int rows, FineTuneOptions options)
+    /// <summary>Computes the optimiser steps of a run.</summary>
+    /// <param name="rows">Rows to train on.</param>
+    /// <param name="options">How to train.</param>
+    /// <exception cref="TrainingException">The rows do not fill a batch, or the warm-up is not shorter than the run.</exception>
+    public static int StepCount(int rows, FineTuneOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         int stepsPerEpoch = rows / options.GlobalBatchSize;
         if (stepsPerEpoch == 0)
             throw new TrainingException(
@@ -204,15 +209,19 @@ public static class FineTuner
             {
                 Option = "FineTuneOptions.GlobalBatchSize",
             };
-        int steps = (int)Math.Min((long)options.Epochs * stepsPerEpoch, options.MaxSteps ?? int.MaxValue);
-        if (options.WarmupSteps >= steps)
+        long epochs = options.Epochs ?? (options.MaxSteps is null ? 1 : int.MaxValue);
+        int steps = (int)Math.Min(epochs * stepsPerEpoch, options.MaxSteps ?? int.MaxValue);
+        if (options.WarmupSteps is int warmup && warmup >= steps)
+        {
+            string passes = options.Epochs is int e ? $", {e} {(e == 1 ? "epoch" : "epochs")}" : "";
             throw new TrainingException(
-                $"FineTuneOptions.WarmupSteps is {options.WarmupSteps}, but the run has only {steps} steps ({rows} rows, batches of "
-                + $"{options.GlobalBatchSize}, {options.Epochs} epochs{(options.MaxSteps is int max ? $", at most {max}" : "")}): "
-                + "lower it, or train longer.")
+                $"FineTuneOptions.WarmupSteps is {warmup}, but the run has only {steps} {(steps == 1 ? "step" : "steps")} ({rows} rows, "
+                + $"batches of {options.GlobalBatchSize}{passes}{(options.MaxSteps is int max ? $", at most {max}" : "")}): "
+                + "lower it, leave it out, or train longer.")
             {
                 Option = "FineTuneOptions.WarmupSteps",
             };
+        }
         return steps;
     }
 }

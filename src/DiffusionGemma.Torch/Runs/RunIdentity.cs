@@ -32,7 +32,7 @@ internal static class RunIdentity
             [nameof(o.LearningRate)] = Text(o.LearningRate),
             [nameof(o.Optimizer.InitialLearningRate)] = Text(o.Optimizer.InitialLearningRate),
             [nameof(o.Optimizer.MinLearningRate)] = Text(o.Optimizer.MinLearningRate),
-            [nameof(o.WarmupSteps)] = Text(o.WarmupSteps),
+            [nameof(o.WarmupSteps)] = Text(o.WarmupOf(steps)),
             [nameof(o.Optimizer.Decay)] = o.Optimizer.Decay.ToString(),
             [nameof(o.Optimizer.DecayFraction)] = Text(o.Optimizer.DecayFraction),
             [nameof(o.Optimizer.Beta1)] = Text(o.Optimizer.Beta1),

@@ -30,6 +30,10 @@ internal sealed class TrainingRun(
         using Activity? activity = reports ? DiffusionGemmaTelemetry.Activities.StartActivity("diffusiongemma.fit") : null;
         activity?.SetTag("diffusiongemma.fit.steps", steps);
         activity?.SetTag("diffusiongemma.fit.rows", examples.Count);
+        if (options.MaxSteps is int most && steps < most)
+            Notify(
+                $"FineTuneOptions.Epochs is {options.Epochs}: the run ends after {steps} of the {most} steps of MaxSteps. Leave Epochs out "
+                + "for as many passes over the rows as MaxSteps takes.");
         OptimizerOptions adamW = options.Optimizer;
         using var optimizer = new AdamW(trained, ranks, adamW.Beta1, adamW.Beta2, adamW.AdamEpsilon, adamW.WeightDecay);
         using var workers = new Workers(options, model, ranks);

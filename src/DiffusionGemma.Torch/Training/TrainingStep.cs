@@ -29,7 +29,7 @@ internal sealed class TrainingStep(
     AdamW optimizer, Workers workers)
 {
     private readonly LearningRateSchedule _schedule = new(
-        options.Optimizer.InitialLearningRate, options.LearningRate, options.Optimizer.MinLearningRate, options.WarmupSteps, steps,
+        options.Optimizer.InitialLearningRate, options.LearningRate, options.Optimizer.MinLearningRate, options.WarmupOf(steps), steps,
         options.Optimizer.Decay, options.Optimizer.DecayFraction);
 
     private readonly WorkerGradients?[] _gradients =
@@ -190,7 +190,7 @@ internal sealed class TrainingStep(
             : null;
 
     /// <summary>Names the phase for the error of a rank that the others wait for.</summary>
-    private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step}, {phase}";
+    private void Announce(PreparedStep step, string phase) => ranks.World.Activity = $"step {step.Step + 1}, {phase}";
 
     /// <summary>
     /// Logits [n,C,V] that the scored pass is conditioned on: the canvases of the rows whose coin is true, decoded without gradient and
@@ -226,7 +226,7 @@ internal sealed class TrainingStep(
         ranks.EndTogether = true;
         string rows = string.Join(", ", step.Rows);
         throw new TrainingException(
-            $"Step {step.Step}: the {term} is not a finite number (rows {rows}). The weights are as of the step before. Lower the "
+            $"Step {step.Step + 1}: the {term} is not a finite number (rows {rows}). The weights are as of the step before. Lower the "
             + "learning rate, or look at those rows.")
         {
             Step = step.Step,

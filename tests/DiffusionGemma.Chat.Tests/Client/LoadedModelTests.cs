@@ -40,6 +40,20 @@ public sealed class LoadedModelTests : IDisposable
     }
 
     [Fact]
+    public void AChatTemplateOfOnesOwnTakesThePlaceOfTheCheckpoints()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string file = folder.File("own.jinja");
+        File.WriteAllText(file, "{{ bos_token }}own");
+        using DiffusionGemmaChatClient client = _model.AsIChatClient(chatTemplate: file);
+        Assert.Equal("{{ bos_token }}own", ((ChatTemplate)client.GetService(typeof(ChatTemplate))!).Source);
+        string missing = folder.File("missing.jinja");
+        Assert.Contains(missing, Assert.Throws<FileNotFoundException>(() => _model.AsIChatClient(chatTemplate: missing)).Message);
+        Assert.Contains(missing, Assert.Throws<FileNotFoundException>(
+            () => DiffusionGemmaChatClient.Load(Folder, chatTemplate: missing)).Message);
+    }
+
+    [Fact]
     public async Task AnAnswerUnderASchemaIsAnInstanceOfIt()
     {
         foreach (long seed in (long[])[1, 2, 3])

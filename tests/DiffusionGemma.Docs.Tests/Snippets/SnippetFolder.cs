@@ -23,8 +23,24 @@ internal static class SnippetFolder
         File.WriteAllLines(Path.Combine(folder, "heldout.jsonl"), Enumerable.Range(0, 4).Select(i => Answered(i, 8)));
         File.WriteAllLines(Path.Combine(folder, "questions.jsonl"), questions);
         File.WriteAllLines(Path.Combine(folder, "broken.jsonl"), ["""{"messages": 7}""", .. questions, "no JSON"]);
+        File.WriteAllText(Path.Combine(folder, "recipe.yaml"), Recipe);
         File.Copy(Path.Combine(Fixtures.Root, "datasets", "arithmetic", "train.parquet"), Path.Combine(folder, "train.parquet"));
     }
+
+    private const string Recipe = """
+        model:
+          pretrained_model_name_or_path: path/to/diffusiongemma
+          canvas_length: 32
+        peft:
+          dim: 4
+        step_scheduler:
+          global_batch_size: 4
+        optimizer:
+          lr: 1e-3
+        dataset:
+          path_or_dataset_id: gsm8k_chat_train.jsonl
+          seq_length: 128
+        """;
 
     private static object Question(int a, int b) => new { role = "user", content = $"What is {a} plus {b}?" };
 

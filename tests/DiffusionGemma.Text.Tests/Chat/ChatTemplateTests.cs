@@ -215,4 +215,16 @@ public sealed class ChatTemplateTests
     [Fact]
     public void ATemplateThatCannotBeReadIsAtFault() =>
         Assert.True(Assert.Throws<ChatException>(() => ChatTemplate.Parse("{% if %}")).IsTemplateFault);
+
+    [Fact]
+    public void A_file_takes_the_place_of_the_folders_own_and_keeps_its_special_tokens()
+    {
+        using var folder = Fixtures.Temporary();
+        File.WriteAllText(folder.File("chat_template.jinja"), "own");
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"bos_token":"<b>"}""");
+        File.WriteAllText(folder.File("other.jinja"), "{{ bos_token }} other");
+        Assert.Equal("<b> other", ChatTemplate.LoadFile(folder.Path, folder.File("other.jinja")).Render(Chat, false).Text);
+        string missing = folder.File("missing.jinja");
+        Assert.Contains(missing, Assert.Throws<FileNotFoundException>(() => ChatTemplate.LoadFile(folder.Path, missing)).Message);
+    }
 }

@@ -21,6 +21,9 @@ public sealed class TemplateInspectorTests
                 + "'Hello<turn|><|turn>assistant\\n<|channel>thought\\n<channel|>'" },
         { "{% for m in messages %}{{ m.role }}:{% generation %}{% endgeneration %}{{ m.content }}<turn|>" + Rest, false, false,
             "The chat template's {% generation %} blocks do not hold the answer" },
+        { Turn + "{{ m.content }}{{ '<turn|>\n' }}{% endfor %}{{ '<|turn>model\n' if add_generation_prompt }}", false, false,
+            "The chat template does not mark what the assistant writes, and its prompt for an answer ('<|turn>model\\n') is not how the "
+                + "answered conversation begins" },
         { "{{ messages[9].content.x }}{% generation %}{% endgeneration %}", false, false, "" },
     };
 

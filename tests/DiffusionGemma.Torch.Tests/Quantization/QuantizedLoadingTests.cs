@@ -212,7 +212,7 @@ public class QuantizedLoadingTests : TorchTest
         TrainingException error = Assert.Throws<TrainingException>(
             () => FineTuner.Fit(folder, TinyRows.Make(24), resumed with { Quantization = Quantization.Int8 }));
         Assert.Contains("Quantization", error.Message);
-        Assert.Contains("set Lora", Assert.Throws<ArgumentOutOfRangeException>(
+        Assert.Contains("set Lora", Assert.ThrowsAny<ArgumentException>(
             () => FineTuner.Fit(folder, TinyRows.Make(8), TinyRows.Options with { Quantization = Quantization.Int8 })).Message);
         using var plain = DiffusionGemmaModel.Load(folder);
         Assert.Contains("load it with", Assert.Throws<ArgumentException>(

@@ -41,6 +41,55 @@ public class FineTunerErrorTests : TorchTest
     }
 
     [Fact]
+    public void All_faults_of_the_options_stand_in_one_message()
+    {
+        FineTuneOptions options = TinyRows.Options with
+        {
+            MaxSteps = 0,
+            Lora = new LoraOptions { Rank = 0, Dropout = 2, Targets = [] },
+            Optimizer = new() { Beta1 = 1 },
+            Devices = [CPU, new Device(TorchSharp.DeviceType.CUDA, 0)],
+            Evaluation = new() { Examples = [], EverySteps = 0 },
+            Checkpoints = new() { Folder = "", Keep = 0 },
+        };
+        string message = Assert.Throws<ArgumentException>(() => FineTuner.Fit(_model, TinyRows.Make(8), options)).Message;
+        Assert.StartsWith("9 options are at fault:", message, StringComparison.Ordinal);
+        string[] faults =
+        [
+            "LoraOptions.Rank must be at least 1. It is 0.", "LoraOptions.Dropout must be in [0,1). It is 2.",
+            "LoraOptions.Targets is empty",
+            "FineTuneOptions.MaxSteps must be", "FineTuneOptions.Devices must be of one kind: all CPU, or all CUDA. It is cpu",
+            "FineTuneOptions.Optimizer.Beta1 must", "FineTuneOptions.Checkpoints.Folder must", "FineTuneOptions.Checkpoints.Keep must",
+            "FineTuneOptions.Evaluation.EverySteps must",
+        ];
+        Assert.All(faults, fault => Assert.Contains(fault, message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Epochs_and_warm_up_that_are_left_out_suit_the_run()
+    {
+        FineTuneOptions options = TinyRows.Options with { Epochs = null, WarmupSteps = null, MaxSteps = null };
+        Assert.Equal(2, FineTuner.StepCount(8, options));                                       // one epoch
+        Assert.Equal(30, FineTuner.StepCount(8, options with { MaxSteps = 30 }));               // as many epochs as it takes
+        Assert.Equal(6, FineTuner.StepCount(8, options with { MaxSteps = 30, Epochs = 3 }));
+        Assert.Equal([0, 2, 25, 25], new[] { 9, 25, 26, 900 }.Select(options.WarmupOf));
+
+        List<string> notices = [];
+        FineTuneOptions Noticed(FineTuneOptions given) =>
+            given with { Run = given.Run with { Notices = new ImmediateProgress<string>(notices.Add) } };
+        using (FineTuneResult whole = FineTuner.Fit(_model, TinyRows.Make(8), Noticed(options with { MaxSteps = 3, Lora = new() })))
+            Assert.Equal((3, 0), (whole.History.Count, whole.Notices.Count));
+        _model.Adapter = null;
+        using FineTuneResult cut =
+            FineTuner.Fit(_model, TinyRows.Make(8), Noticed(options with { MaxSteps = 3, Epochs = 1, Lora = new() }));
+        Assert.Equal(2, cut.History.Count);
+        Assert.StartsWith(
+            "FineTuneOptions.Epochs is 1: the run ends after 2 of the 3 steps of MaxSteps.", Assert.Single(cut.Notices),
+            StringComparison.Ordinal);
+        Assert.Equal(cut.Notices, notices);
+    }
+
+    [Fact]
     public void Every_option_at_its_default_is_in_range() => new FineTuneOptions().Validate();
 
     [Fact]
@@ -49,6 +98,7 @@ public class FineTunerErrorTests : TorchTest
         Refused("no rows", []);
         Refused("3 rows do not fill one global batch of 4", TinyRows.Make(3));
         Refused("WarmupSteps is 10, but the run has only 10 steps", TinyRows.Make(40), TinyRows.Options with { WarmupSteps = 10 });
+        Refused("1 epoch)", TinyRows.Make(8), TinyRows.Options with { WarmupSteps = 2, Epochs = 1, MaxSteps = null });
         Refused("WarmupSteps is 2, but the run has only 2 steps", TinyRows.Make(8), TinyRows.Options with { WarmupSteps = 2, Epochs = 1 });
     }
 
@@ -105,7 +155,7 @@ public class FineTunerErrorTests : TorchTest
                 Objective = TinyRows.Options.Objective with { SelfConditioningProbability = conditioned ? 1 : 0 },
                 Run = TinyRows.Options.Run with { Shuffle = false }
             };
-        TrainingException error = Refused("Step 0: the", TinyRows.Make(40), options);
+        TrainingException error = Refused("Step 1: the", TinyRows.Make(40), options);
         Assert.Equal(0, error.Step);
         Assert.Contains($"the {term} is not a finite number (rows 0, 1, 2, 3)", error.Message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding.Tensor!, before));
@@ -122,7 +172,7 @@ public class FineTunerErrorTests : TorchTest
             Objective = TinyRows.Options.Objective with { EncoderLossWeight = 1e39 },
             Run = TinyRows.Options.Run with { Shuffle = false }
         };
-        string message = Refused("Step 0: the", TinyRows.Make(40), options).Message;
+        string message = Refused("Step 1: the", TinyRows.Make(40), options).Message;
         Assert.Contains("the gradient norm is not a finite number (rows 0, 1, 2, 3)", message, StringComparison.Ordinal);
         Assert.Equal(0, Largest(_model.Stack.Embedding.Tensor!, before));
     }

@@ -1,0 +1,42 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace DiffusionGemma;
+
+/// <summary>Reads the JSON body of a request within its limits.</summary>
+internal static class RequestBody
+{
+    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = 64, AllowDuplicateProperties = false };
+
+    /// <exception cref="OpenAIError">The body is no JSON, too large or too deep.</exception>
+    public static async Task<JsonDocument> ReadAsync(HttpRequest request, int maxBytes, CancellationToken cancellation)
+    {
+        // A page of another site can send text without asking first, JSON it cannot.
+        if (!request.HasJsonContentType())
+            throw new OpenAIError(StatusCodes.Status415UnsupportedMediaType, "The Content-Type is application/json.");
+        // Before the server's own limit is lowered: it then reads on for a while, so that a client that is still sending gets the answer.
+        if (request.ContentLength > maxBytes) throw TooLarge(maxBytes);
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+            limit.MaxRequestBodySize = maxBytes;
+        try
+        {
+            return await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
+        }
+        catch (JsonException e)
+        {
+            throw new OpenAIError(StatusCodes.Status400BadRequest, $"The body is no JSON that can be read: {e.Message}");
+        }
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw TooLarge(maxBytes);
+        }
+        catch (BadHttpRequestException e)
+        {
+            throw new OpenAIError(e.StatusCode, e.Message);
+        }
+    }
+
+    private static OpenAIError TooLarge(int maxBytes) =>
+        new(StatusCodes.Status413PayloadTooLarge, $"The body has more than {maxBytes} bytes.", code: "request_too_large");
+}

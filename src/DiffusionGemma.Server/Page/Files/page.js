@@ -1,0 +1,217 @@
+'use strict';
+
+// The chat of the page. Text from the model is only ever set as text, never as markup.
+const byId = id => document.getElementById(id);
+const conversation = byId('conversation');
+const state = { key: null, model: null, messages: [], running: null };
+
+function add(parent, tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+function headers() {
+  const all = { 'Content-Type': 'application/json' };
+  if (state.key) all.Authorization = `Bearer ${state.key}`;
+  return all;
+}
+
+function askForKey() {
+  return new Promise(resolve => {
+    const dialog = byId('key-dialog');
+    dialog.addEventListener('close', () => { state.key = byId('key').value; byId('key').value = ''; resolve(); }, { once: true });
+    dialog.showModal();
+  });
+}
+
+// Waits for the weights: /health says what the server does meanwhile.
+async function findModel() {
+  const { asksForKey } = await (await fetch('page.json')).json();
+  for (;;) {
+    const health = await (await fetch('health')).json();
+    if (health.status === 'ready') break;
+    byId('model').textContent = { loading: 'the model is being loaded', failed: 'the model could not be loaded' }[health.status] ?? health.status;
+    if (health.status === 'failed') return;
+    if (health.status === 'loading') fetch('v1/models', { headers: headers() }).catch(() => {});
+    await new Promise(resolve => setTimeout(resolve, 1000));
+  }
+  for (;;) {
+    if (asksForKey && !state.key) await askForKey();
+    const answer = await fetch('v1/models', { headers: headers() });
+    if (answer.status === 401) { state.key = null; continue; }
+    state.model = (await answer.json()).data[0].id;
+    byId('model').textContent = state.model;
+    return;
+  }
+}
+
+// One turn of the assistant on the page: the canvas while it settles, then text, thoughts and tool calls.
+class Turn {
+  constructor() {
+    this.element = add(conversation, 'article', 'turn assistant');
+    this.element.setAttribute('aria-label', 'Answer');
+    this.thoughts = null;
+    this.text = add(this.element, 'p', 'text');
+    this.text.setAttribute('aria-live', 'polite');
+    this.canvas = add(this.element, 'div', 'canvas');
+    this.canvas.setAttribute('aria-hidden', 'true');
+    this.figures = add(this.element, 'p', 'figures');
+    this.answer = { role: 'assistant', content: '' };
+    this.steps = 0;
+    this.tokens = 0;
+    this.began = performance.now();
+  }
+
+  showDraft(draft) {
+    this.steps++;
+    const spans = draft.tokens.map((token, i) => {
+      const span = document.createElement('span');
+      // 0 nats is certain; from 4 nats on a position is as good as random.
+      const sure = Math.max(0, Math.min(4, Math.round(4 - (draft.entropies[i] ?? 4))));
+      span.className = `sure${sure}${draft.settled[i] ? ' settled' : ''}`;
+      span.textContent = token === '' ? '\u00b7' : token;
+      return span;
+    });
+    this.canvas.replaceChildren(...spans);
+    const seconds = (performance.now() - this.began) / 1000;
+    this.figures.textContent = `canvas ${draft.canvas + 1}, step ${draft.step + 1}, ${(this.steps / seconds).toFixed(1)} steps/s`;
+  }
+
+  append(delta) {
+    if (delta.content) { this.answer.content += delta.content; this.text.textContent = this.answer.content; }
+    if (delta.reasoning_content) {
+      if (!this.thoughts) {
+        const folded = document.createElement('details');
+        add(folded, 'summary', '', 'Thoughts');
+        this.thoughts = add(folded, 'p', 'text', '');
+        this.element.prepend(folded);
+      }
+      this.thoughts.textContent += delta.reasoning_content;
+    }
+    for (const call of delta.tool_calls ?? []) {
+      const folded = add(this.element, 'details');
+      add(folded, 'summary', '', `Calls ${call.function.name}`);
+      add(folded, 'p', 'text', call.function.arguments);
+      const { index, ...kept } = call;
+      (this.answer.tool_calls ??= []).push(kept);
+    }
+  }
+
+  end(usage, reason) {
+    this.canvas.remove();
+    const seconds = (performance.now() - this.began) / 1000;
+    const parts = [];
+    if (usage) {
+      parts.push(`${usage.completion_tokens} tokens`, `${usage.completion_tokens_details.denoising_steps} denoising steps`,
+        `${(usage.completion_tokens / seconds).toFixed(1)} tokens/s`);
+    }
+    if (reason) parts.push(reason);
+    this.figures.textContent = parts.join(', ');
+  }
+
+  fail(message) {
+    this.canvas.remove();
+    add(this.element, 'p', 'error', message).setAttribute('role', 'alert');
+  }
+}
+
+function request() {
+  const body = { model: state.model, messages: [...state.messages], stream: true, stream_options: { include_usage: true, include_drafts: true } };
+  const system = byId('system').value.trim();
+  if (system) body.messages.unshift({ role: 'system', content: system });
+  const number = id => byId(id).value === '' ? undefined : Number(byId(id).value);
+  body.max_tokens = number('max-tokens');
+  body.temperature = number('temperature');
+  body.seed = number('seed');
+  if (byId('thinking').checked) body.reasoning_effort = 'medium';
+  return body;
+}
+
+// Server-sent events of a response, as { name, data }.
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    rest += value;
+    let end;
+    while ((end = rest.indexOf('\n\n')) >= 0) {
+      const lines = rest.slice(0, end).split('\n');
+      rest = rest.slice(end + 2);
+      const field = name => lines.filter(line => line.startsWith(`${name}: `)).map(line => line.slice(name.length + 2)).join('\n');
+      yield { name: field('event'), data: field('data') };
+    }
+  }
+}
+
+async function answer() {
+  const turn = new Turn();
+  state.running = new AbortController();
+  busy(true);
+  try {
+    const response = await fetch('v1/chat/completions', {
+      method: 'POST', headers: headers(), body: JSON.stringify(request()), signal: state.running.signal,
+    });
+    if (!response.ok) throw new Error((await response.json()).error.message);
+    let usage = null;
+    let reason = null;
+    let done = false;
+    for await (const event of events(response)) {
+      if (event.data === '[DONE]') { done = true; break; }
+      const chunk = JSON.parse(event.data);
+      if (chunk.error) throw new Error(chunk.error.message);
+      if (event.name === 'draft') turn.showDraft(chunk);
+      for (const choice of chunk.choices ?? []) {
+        turn.append(choice.delta);
+        if (choice.finish_reason === 'length') reason = 'cut at the most tokens allowed';
+      }
+      usage = chunk.usage ?? usage;
+      conversation.scrollTop = conversation.scrollHeight;
+    }
+    if (!done) throw new Error('The connection ended before the answer did.');
+    turn.end(usage, reason);
+    state.messages.push(turn.answer);
+  } catch (error) {
+    if (error.name === 'AbortError') { turn.end(null, 'stopped'); if (turn.answer.content) state.messages.push(turn.answer); }
+    else turn.fail(error.message);
+  } finally {
+    state.running = null;
+    busy(false);
+    byId('question').focus();
+  }
+}
+
+function busy(isBusy) {
+  byId('send').disabled = isBusy;
+  byId('stop').disabled = !isBusy;
+}
+
+function stop() {
+  state.running?.abort();
+}
+
+byId('ask').addEventListener('submit', event => {
+  event.preventDefault();
+  const text = byId('question').value.trim();
+  if (!text || state.running || !state.model) return;
+  byId('question').value = '';
+  // Two questions in a row: the one before was not answered.
+  if (state.messages.at(-1)?.role === 'user') state.messages.pop();
+  state.messages.push({ role: 'user', content: text });
+  const turn = add(conversation, 'article', 'turn user');
+  turn.setAttribute('aria-label', 'Question');
+  add(turn, 'p', 'text', text);
+  answer();
+});
+byId('question').addEventListener('keydown', event => {
+  if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); byId('ask').requestSubmit(); }
+});
+document.addEventListener('keydown', event => { if (event.key === 'Escape') stop(); });
+byId('stop').addEventListener('click', stop);
+byId('clear').addEventListener('click', () => { stop(); state.messages = []; conversation.replaceChildren(); byId('question').focus(); });
+
+findModel().catch(error => { byId('model').textContent = `the server does not answer: ${error.message}`; });

@@ -115,7 +115,7 @@ public sealed class RandomSchemaTests : TorchTest
     {
         using IDisposable quiet = no_grad();
         using var generator = new Generator(3, CPU);
-        model.Stack.Embedding.normal_(0, 0.3, generator);
+        model.Stack.Embedding.Tensor!.normal_(0, 0.3, generator);
     }
 
     private static string Text(int[] ids)

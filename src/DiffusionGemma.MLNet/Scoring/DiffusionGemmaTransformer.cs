@@ -133,6 +133,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>The checkpoint's tokenizer and chat template.</summary>
     internal CheckpointText Text => _text;
 
+    /// <summary>The chat template and tokenizer that conversations are written with, as the model was trained or saved.</summary>
+    public ChatTokenizer ChatTokenizer => _text.Tokenizer;
+
     /// <summary>The tokenizer of the checkpoint.</summary>
     internal DiffusionGemmaTokenizer Tokenizer => _text.Tokenizer.Tokenizer;
 

@@ -66,6 +66,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
+        _ = Kernels.Set;                                                                         // throws before weights are read
         using IDisposable? trainable = InferenceMode.Leave();
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try

@@ -1,0 +1,111 @@
+using Microsoft.Extensions.AI;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Playwright;
+
+namespace DiffusionGemma;
+
+/// <summary>The page in headless Chromium. Nothing may be written to the console: the policy forbids what the page does not need.</summary>
+public class BrowserTests
+{
+    [Fact]
+    public async Task A_canvas_settles_and_becomes_the_answer()
+    {
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync();
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#options summary");
+        await page.FillAsync("#seed", "3");
+        await page.FillAsync("#max-tokens", "32");
+        await page.FillAsync("#question", "What is 2 plus 3?");
+        // A small model's canvas is there for a blink: the page itself counts what it showed.
+        await page.EvaluateAsync(
+            "() => { window.shown = { drafts: 0, settled: 0 }; new MutationObserver(() => { "
+            + "const canvas = document.querySelector('.canvas'); if (!canvas?.childElementCount) return; window.shown.drafts++; "
+            + "window.shown.settled = Math.max(window.shown.settled, canvas.querySelectorAll('.settled').length); "
+            + "}).observe(document.querySelector('main'), { childList: true, subtree: true }); }");
+        await page.PressAsync("#question", "Enter");
+        await page.WaitForFunctionAsync("() => document.querySelector('.assistant .figures').textContent.includes('tokens/s')");
+        DiffusionGemmaChatClient client = await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
+        ChatResponse expected = await client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 3, MaxOutputTokens = 32 });
+        Assert.Equal(expected.Text, await page.TextContentAsync(".assistant .text"));
+        Assert.True(await page.EvaluateAsync<int>("() => window.shown.drafts") > 0);
+        Assert.True(await page.EvaluateAsync<int>("() => window.shown.settled") > 0);
+        Assert.Equal(0, await page.Locator(".canvas").CountAsync());
+        Assert.Equal("What is 2 plus 3?", await page.TextContentAsync(".user .text"));
+        Assert.Empty(browser.Complaints);
+    }
+
+    [Fact]
+    public async Task A_stopped_answer_frees_its_row()
+    {
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync();
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.FillAsync("#question", "What is 2 plus 3?");
+        await page.PressAsync("#question", "Enter");
+        await page.WaitForSelectorAsync(".canvas span", new() { State = WaitForSelectorState.Attached });
+        await page.PressAsync("#question", "Escape");
+        await page.WaitForFunctionAsync("() => !document.querySelector('#send').disabled");
+        Assert.True(await page.IsDisabledAsync("#stop"));
+        GenerationQueue queue = (await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync())
+            .GetService<GenerationQueue>()!;
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        while (queue.Status.Running > 0) await Task.Delay(20, limit.Token);
+        Assert.Empty(browser.Complaints);
+    }
+
+    [Fact]
+    public async Task Markup_in_questions_and_answers_stays_text()
+    {
+        const string Markup = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">";
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync();
+        IPage page = browser.Page;
+        string chunk = System.Text.Json.JsonSerializer.Serialize(new
+        {
+            choices = new[] { new { index = 0, delta = new { content = Markup, reasoning_content = Markup }, finish_reason = "stop" } },
+        });
+        await page.RouteAsync("**/v1/chat/completions", route => route.FulfillAsync(new()
+        {
+            ContentType = "text/event-stream", Body = $"data: {chunk}\n\ndata: [DONE]\n\n",
+        }));
+        await OpenAsync(page, server);
+        await page.FillAsync("#question", Markup);
+        await page.ClickAsync("#send");
+        await page.WaitForFunctionAsync("() => document.querySelector('.assistant > .text')?.textContent.length > 0");
+        Assert.Equal([Markup, Markup, Markup], (await page.Locator(".turn .text").AllTextContentsAsync()).Order());
+        Assert.Equal(0, await page.Locator(".turn script, .turn img").CountAsync());
+        Assert.Equal("DiffusionGemma", await page.TitleAsync());
+        Assert.Empty(browser.Complaints);
+    }
+
+    [Fact]
+    public async Task The_page_asks_for_the_key_until_it_is_right()
+    {
+        const string Key = "a key of the tests, long enough";
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync(options => options.ApiKey = Key);
+        IPage page = browser.Page;
+        await page.GotoAsync(server.Address.ToString());
+        foreach (string key in (string[])["wrong", Key])
+        {
+            await page.WaitForSelectorAsync("#key-dialog[open]");
+            await page.FillAsync("#key", key);
+            await page.RunAndWaitForResponseAsync(() => page.PressAsync("#key", "Enter"), response => response.Url.EndsWith("/v1/models"));
+        }
+        await WaitForModelAsync(page);
+        Assert.Equal("", await page.InputValueAsync("#key"));
+        Assert.Empty(browser.Complaints);
+    }
+
+    private static async Task OpenAsync(IPage page, TestServer server)
+    {
+        await page.GotoAsync(server.Address.ToString());
+        await WaitForModelAsync(page);
+    }
+
+    private static Task WaitForModelAsync(IPage page) =>
+        page.WaitForFunctionAsync($"() => document.querySelector('#model').textContent === '{TestServer.Model}'");
+}

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace DiffusionGemma.Samples;
 
-/// <summary>The samples of typed answers as processes of their own, on a few rows: their tables are whole, whatever the accuracies.</summary>
+/// <summary>The samples of typed answers as processes of their own, on a few rows: their tables are whole, whatever they learn.</summary>
 public sealed class TypedSamplesTests : IDisposable
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(6);

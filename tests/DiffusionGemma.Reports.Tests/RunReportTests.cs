@@ -21,7 +21,7 @@ public sealed class RunReportTests
         using (var second = new RunReport(reports))
         {
             using FineTuneResult result = Fit(folder, second, evaluated: evaluated);
-            Assert.Equal(4, second.History.Count);
+            Assert.Equal((4, 4), (second.History.Count, second.History.TotalSteps));
         }
 
         Assert.Equal([4], evaluated);

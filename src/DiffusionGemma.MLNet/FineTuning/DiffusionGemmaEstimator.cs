@@ -91,11 +91,15 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         }
     }
 
-    /// <summary>The options, with notices and evaluations logged too.</summary>
+    /// <summary>The options, with notices and evaluations logged too, and with the context's devices where none are named.</summary>
     private FineTuneOptions WithLog(IChannel log)
     {
         var notices = new ForwardingProgress<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices);
-        FineTuneOptions options = _options with { Run = _options.Run with { Notices = notices } };
+        FineTuneOptions options = _options with
+        {
+            Run = _options.Run with { Notices = notices },
+            Devices = DeviceChoice.Choose(_host, _options.Devices, $"{nameof(FineTuneOptions)}.{nameof(FineTuneOptions.Devices)}"),
+        };
         if (_options.Evaluation is not { } evaluation) return options;
         var evaluations = new ForwardingProgress<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress);
         return options with { Evaluation = evaluation with { Progress = evaluations } };

@@ -133,6 +133,9 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>The checkpoint's tokenizer and chat template.</summary>
     internal CheckpointText Text => _text;
 
+    /// <summary>The chat template and tokenizer that conversations are written with, as the model was trained or saved.</summary>
+    public ChatTokenizer ChatTokenizer => _text.Tokenizer;
+
     /// <summary>The tokenizer of the checkpoint.</summary>
     internal DiffusionGemmaTokenizer Tokenizer => _text.Tokenizer.Tokenizer;
 
@@ -357,6 +360,6 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(Folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
+        return _loaded ??= _weights.Load(Folder, _device ?? DeviceChoice.OfLoadedModel(_host));
     }
 }

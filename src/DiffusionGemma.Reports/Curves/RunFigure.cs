@@ -64,7 +64,7 @@ internal static class RunFigure
 
     private static CurvePanel ByNoise(IReadOnlyList<EvaluationRecord> evaluations, double[] evaluated)
     {
-        var panel = new CurvePanel("Held-out diffusion loss by noise level", Nats);
+        var panel = new CurvePanel("Held-out loss by noise level", Nats);
         int levels = evaluations.Select(evaluation => evaluation.DiffusionLossByNoise.Count).DefaultIfEmpty(0).Min();
         var colours = new ScottPlot.Colormaps.Viridis();
         for (int level = 0; level < levels; level++)

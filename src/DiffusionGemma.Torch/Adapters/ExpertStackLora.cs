@@ -19,40 +19,31 @@ internal sealed record ExpertStackLora(Tensor A, Tensor B, int Experts, double S
     public bool Fits(StoredWeight stack) =>
         Experts == stack.Shape[0] && B.shape[0] == stack.Shape[1] && A.shape[1] == stack.Shape[2];
 
-    /// <summary>Returns A_e [r,in] and B_e [out,r] of every expert in <paramref name="dtype"/>, contiguous: B is copied.</summary>
-    public (Tensor[] A, Tensor[] B) OfExperts(ScalarType dtype) =>
-        (ByExpertA(A).to(dtype).unbind(0), ByExpertB(B).to(dtype).contiguous().unbind(0));
+    /// <summary>Returns A [E,r,in] and Bᵀ [E,r,out] of every expert in <paramref name="dtype"/>, contiguous: B is copied.</summary>
+    public (Tensor A, Tensor B) OfExperts(ScalarType dtype) =>
+        (ByExpertA(A).to(dtype).contiguous(), ByExpertB(B).transpose(1, 2).to(dtype).contiguous());
 
     /// <summary>Computes scale · B_e A_e for every expert, [E, out, in].</summary>
     public Tensor FullDelta() => bmm(ByExpertB(B), ByExpertA(A)) * Scale;
 
+    /// <summary>Adds gradients over each expert's rows to tensors of A's and B's shapes.</summary>
+    /// <param name="toA">[E·r, in]; added to.</param>
+    /// <param name="toB">[out, r·E]; added to.</param>
+    /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
+    /// <param name="low">scale · A_e x, [N,r].</param>
+    /// <param name="dy">[N,out].</param>
+    /// <param name="dlow">scale · B_eᵀ dy, [N,r].</param>
+    /// <param name="counts">[E]: how many rows are each expert's.</param>
+    public void AddGradients(Tensor toA, Tensor toB, Tensor x, Tensor low, Tensor dy, Tensor dlow, long[] counts)
+    {
+        using var scope = NewDisposeScope();
+        Kernels.GroupedAddOuter(ByExpertA(toA), dlow, x, counts);
+        Tensor b = zeros(Experts, B.shape[0], Rank, dtype: toB.dtype, device: toB.device);
+        Kernels.GroupedAddOuter(b, dy, low, counts);
+        ByExpertB(toB).add_(b);
+    }
+
     private Tensor ByExpertA(Tensor a) => a.view(Experts, Rank, A.shape[1]);
 
     private Tensor ByExpertB(Tensor b) => b.view(B.shape[0], Rank, Experts).permute(2, 0, 1);
-
-    /// <summary>Accumulates gradients of A and B expert by expert, in B's contiguous form.</summary>
-    public sealed class Gradients(ExpertStackLora lora)
-    {
-        private readonly Tensor _a = zeros(lora.Experts, lora.Rank, lora.A.shape[1], dtype: lora.A.dtype, device: lora.A.device);
-        private readonly Tensor _b = zeros(lora.Experts, lora.B.shape[0], lora.Rank, dtype: lora.B.dtype, device: lora.B.device);
-
-        /// <summary>Accumulates the gradients of one expert's rows.</summary>
-        /// <param name="expert">e.</param>
-        /// <param name="x">[n,in].</param>
-        /// <param name="low">scale · A_e x, [n,r].</param>
-        /// <param name="dy">[n,out].</param>
-        /// <param name="dlow">scale · B_eᵀ dy, [n,r].</param>
-        public void Add(int expert, Tensor x, Tensor low, Tensor dy, Tensor dlow)
-        {
-            _a.select(0, expert).add_(dlow.t().mm(x));
-            _b.select(0, expert).add_(dy.t().mm(low));
-        }
-
-        /// <summary>Adds the accumulated gradients to tensors of A's and B's shapes.</summary>
-        public void AddTo(Tensor a, Tensor b)
-        {
-            lora.ByExpertA(a).add_(_a);
-            lora.ByExpertB(b).add_(_b);
-        }
-    }
 }

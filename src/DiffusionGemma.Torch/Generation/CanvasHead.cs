@@ -61,7 +61,7 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
         long positions = hidden.shape[0], vocabulary = table.Shape[0];
         double scale = 2 / _config.FinalLogitSoftcapping;
         // the product's own rounding is part of the model
-        if (model.DType != _wide) return Kernels.Linear(hidden, table).to(_wide).mul_(scale);
+        if (model.DType != _wide) return Kernels.Linear(hidden, table, batchInvariant: true).to(_wide).mul_(scale);
         if (_buffer is null || _buffer.shape[0] < positions)
         {
             _buffer?.Dispose();

@@ -30,4 +30,13 @@ internal static class KernelThreads
         long parts = Math.Min(most, (long)threads * partsPerThread);
         OpenMp.Run(threads, (int)parts, part => body(items * part / parts, items * (part + 1) / parts));
     }
+
+    /// <summary>Runs a body for each of some parts, side by side.</summary>
+    /// <param name="parts">How many.</param>
+    /// <param name="body">Called once for each part; disposes of the tensors that it makes.</param>
+    public static void ForParts(int parts, Action<int> body)
+    {
+        if (Count > 1 && parts > 1) OpenMp.Run(Math.Min(Count, parts), parts, body);
+        else for (int part = 0; part < parts; part++) body(part);
+    }
 }

@@ -10,18 +10,21 @@ internal static partial class Kernels
     /// <summary>y = x Wᵀ.</summary>
     /// <param name="x">[...,in].</param>
     /// <param name="weight">W [out,in].</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[...,out].</returns>
-    public static Tensor Linear(Tensor x, Tensor weight)
+    public static Tensor Linear(Tensor x, Tensor weight, bool batchInvariant = false)
     {
         if (IsWidened(weight)) return Linear(x, StoredRowsOf(weight), weight.shape[0]);
         if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
+        long rows = x.numel() / weight.shape[1];
         Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype, device: x.device);
-        if (Managed.TryLinear(x, weight, [x.numel() / weight.shape[1]], y)) return y;
-        y.Dispose();
-        return nn.functional.linear(x, weight);
+        if ((batchInvariant || rows <= Table.Linear) && Managed.TryLinear(x, weight, [rows], y)) return y;
+        using Tensor matrix = x.view(rows, weight.shape[1]), across = weight.t(), to = y.view(rows, weight.shape[0]);
+        LibTorchProduct.Run(matrix, across, to, adds: false);
+        return y;
     }
 
-    /// <summary>y = x Wᵀ into memory that is there already.</summary>
+    /// <summary>y = x Wᵀ into memory that is there already; a row's result does not depend on the number of rows beside it.</summary>
     /// <param name="x">[N,in].</param>
     /// <param name="weight">W [out,in].</param>
     /// <param name="y">[N,out]; overwritten.</param>
@@ -40,12 +43,15 @@ internal static partial class Kernels
     /// <summary>a b.</summary>
     /// <param name="a">[N,K].</param>
     /// <param name="b">[K,M].</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[N,M].</returns>
-    public static Tensor MatMul(Tensor a, Tensor b)
+    public static Tensor MatMul(Tensor a, Tensor b, bool batchInvariant = false)
     {
         if (IsWidened(b)) return MatMul(a, StoredRowsOf(b));
         Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
-        if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, [a.shape[0]], y)) TorchOperators.MatrixProductInto(a, b, y);
+        if (!IsManaged(a, b)) TorchOperators.MatrixProductInto(a, b, y);
+        else if (!(batchInvariant || a.shape[0] <= Table.MatMul) || !Managed.TryMatMul(a, b, [a.shape[0]], y))
+            LibTorchProduct.Run(a, b, y, adds: false);
         return y;
     }
 
@@ -53,15 +59,17 @@ internal static partial class Kernels
     /// <param name="y">[N,M].</param>
     /// <param name="a">[N,K].</param>
     /// <param name="b">[K,M].</param>
-    public static void AddMatMul(Tensor y, Tensor a, Tensor b)
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
+    public static void AddMatMul(Tensor y, Tensor a, Tensor b, bool batchInvariant = false)
     {
         if (IsWidened(b))
         {
             using Tensor product = MatMul(a.to(ScalarType.Float32), b);
             y.add_(product);
-            return;
         }
-        if (!IsManaged(y, a, b) || !Managed.TryAddMatMul(a, b, y)) y.addmm_(a, b, beta: 1, alpha: 1);
+        else if (!IsManaged(y, a, b)) y.addmm_(a, b, beta: 1, alpha: 1);
+        else if (!(batchInvariant || a.shape[0] <= Table.MatMul) || !Managed.TryAddMatMul(a, b, [a.shape[0]], y))
+            LibTorchProduct.Run(a, b, y, adds: true);
     }
 
     /// <summary>buffer += dyᵀ x, the gradient of W in y = x Wᵀ, without a copy of the buffer's size.</summary>
@@ -74,34 +82,41 @@ internal static partial class Kernels
         {
             using Tensor wideDy = dy.to(ScalarType.Float32), wideX = x.to(ScalarType.Float32);
             AddOuter(buffer, wideDy, wideX);
-            return;
         }
-        if (IsManaged(buffer, dy, x))
+        else if (!IsManaged(buffer, dy, x)) LibTorchKernels.AddOuter(buffer, dy, x);
+        else if (dy.shape[0] > Table.AddOuter || !Managed.TryAddOuter(dy, x, buffer) && !TryAddNarrowOuter(buffer, dy, x))
         {
-            if (Managed.TryAddOuter(dy, x, buffer)) return;
-            if (x.shape[1] <= NarrowColumns)
-            {
-                using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype, device: CPU), across = narrow.t();
-                if (Managed.TryAddOuter(x, dy, narrow))
-                {
-                    buffer.add_(across);
-                    return;
-                }
-            }
+            using Tensor across = dy.t();
+            LibTorchProduct.Run(across, x, buffer, adds: true);
         }
-        LibTorchKernels.AddOuter(buffer, dy, x);
+    }
+
+    /// <summary>buffer += dyᵀ x by way of xᵀ dy, where the columns of x are too few for a tile; false where nothing was done.</summary>
+    private static bool TryAddNarrowOuter(Tensor buffer, Tensor dy, Tensor x)
+    {
+        if (x.shape[1] > NarrowColumns) return false;
+        using Tensor narrow = zeros(x.shape[1], dy.shape[1], dtype: buffer.dtype, device: CPU), across = narrow.t();
+        if (!Managed!.TryAddOuter(x, dy, narrow)) return false;
+        buffer.add_(across);
+        return true;
     }
 
     /// <summary>y = x W_eᵀ for each expert's rows of x.</summary>
     /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
     /// <param name="weights">W [E,out,in].</param>
     /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[N,out].</returns>
-    public static Tensor GroupedLinear(Tensor x, Tensor weights, long[] counts)
+    public static Tensor GroupedLinear(Tensor x, Tensor weights, long[] counts, bool batchInvariant = false)
     {
         if (IsWidened(weights)) return GroupedLinear(x, StoredRowsOf(weights), weights.shape[1], counts);
         Tensor y = empty(x.shape[0], weights.shape[1], dtype: x.dtype, device: x.device);
-        if (!IsManaged(x, weights) || !Managed.TryLinear(x, weights, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
+        if (!IsManaged(x, weights)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
+        else if (!(batchInvariant || AverageRows(counts) <= Table.GroupedLinear) || !Managed.TryLinear(x, weights, counts, y))
+        {
+            using Tensor across = weights.transpose(1, 2);
+            RunGrouped(x, across, counts, y, adds: false);
+        }
         return y;
     }
 
@@ -114,8 +129,27 @@ internal static partial class Kernels
     {
         if (IsWidened(b)) return GroupedMatMul(a, StoredRowsOf(b), counts);
         Tensor y = empty(a.shape[0], b.shape[2], dtype: a.dtype, device: a.device);
-        if (!IsManaged(a, b) || !Managed.TryMatMul(a, b, counts, y)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
+        if (!IsManaged(a, b)) LibTorchKernels.GroupedMatMulInto(a, b, counts, y);
+        else if (AverageRows(counts) > Table.GroupedMatMul || !Managed.TryMatMul(a, b, counts, y)) RunGrouped(a, b, counts, y, adds: false);
         return y;
+    }
+
+    /// <summary>y += a B_e for each expert's rows of a.</summary>
+    /// <param name="y">[N,M].</param>
+    /// <param name="a">[N,K], the rows of one expert after those of the one before it.</param>
+    /// <param name="b">B [E,K,M].</param>
+    /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
+    public static void GroupedAddMatMul(Tensor y, Tensor a, Tensor b, long[] counts, bool batchInvariant = false)
+    {
+        if (IsWidened(b))
+        {
+            using Tensor product = GroupedMatMul(a.to(ScalarType.Float32), b, counts);
+            y.add_(product);
+        }
+        else if (!IsManaged(y, a, b)) LibTorchKernels.GroupedAddMatMul(y, a, b, counts);
+        else if (!(batchInvariant || AverageRows(counts) <= Table.GroupedMatMul) || !Managed.TryAddMatMul(a, b, counts, y))
+            RunGrouped(a, b, counts, y, adds: true);
     }
 
     /// <summary>buffers[e] += dyᵀ x over each expert's rows.</summary>
@@ -128,9 +162,23 @@ internal static partial class Kernels
         using var scope = NewDisposeScope();
         if (IsWidened(x) && buffers.dtype == ScalarType.Float32) (dy, x) = (dy.to(ScalarType.Float32), x.to(ScalarType.Float32));
         Tensor[] rows = dy.split(counts, 0), inputs = x.split(counts, 0), parts = buffers.unbind(0);
+        if (IsManaged(buffers, dy, x) && AverageRows(counts) > Table.AddOuter)
+        {
+            LibTorchProduct.RunGrouped(Array.ConvertAll(rows, r => r.t()), inputs, parts, adds: true);
+            return;
+        }
         for (int e = 0; e < counts.Length; e++)
             if (counts[e] > 0) AddOuter(parts[e], rows[e], inputs[e]);
     }
+
+    /// <summary>libtorch's product of each expert's rows.</summary>
+    private static void RunGrouped(Tensor a, Tensor b, long[] counts, Tensor y, bool adds)
+    {
+        using var scope = NewDisposeScope();
+        LibTorchProduct.RunGrouped(a.split(counts, 0), b.unbind(0), y.split(counts, 0), adds);
+    }
+
+    private static long AverageRows(long[] counts) => counts.Sum() / Math.Max(1, counts.Count(count => count > 0));
 
     private static BFloat16Rows StoredRowsOf(Tensor weights) => new(weights.contiguous());
 }

@@ -9,10 +9,11 @@ internal static partial class Kernels
     /// <summary>y = x Wᵀ.</summary>
     /// <param name="x">[...,in], in the dtype that is computed in.</param>
     /// <param name="weight">W [out,in].</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[...,out].</returns>
-    public static Tensor Linear(Tensor x, StoredWeight weight)
+    public static Tensor Linear(Tensor x, StoredWeight weight, bool batchInvariant = false)
     {
-        if (weight.Tensor is { } same && same.dtype == x.dtype) return Linear(x, same);
+        if (weight.Tensor is { } same && same.dtype == x.dtype) return Linear(x, same, batchInvariant);
         if (weight.Device.type == DeviceType.CPU) return Linear(x, RowsOf(weight), weight.Shape[0]);
         using var scope = NewDisposeScope();
         Tensor rows = x.reshape(-1, x.shape[^1]), y = empty(rows.shape[0], weight.Shape[0], dtype: x.dtype, device: x.device);
@@ -40,10 +41,11 @@ internal static partial class Kernels
     /// <summary>a W.</summary>
     /// <param name="a">[N,out].</param>
     /// <param name="weight">W [out,in].</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[N,in].</returns>
-    public static Tensor MatMul(Tensor a, StoredWeight weight)
+    public static Tensor MatMul(Tensor a, StoredWeight weight, bool batchInvariant = false)
     {
-        if (weight.Tensor is { } same && same.dtype == a.dtype) return MatMul(a, same);
+        if (weight.Tensor is { } same && same.dtype == a.dtype) return MatMul(a, same, batchInvariant);
         return weight.Device.type == DeviceType.CPU ? MatMul(a, RowsOf(weight)) : DeviceProducts.MatMul(a, weight, [a.shape[0]]);
     }
 
@@ -51,10 +53,11 @@ internal static partial class Kernels
     /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
     /// <param name="weights">W [E,out,in].</param>
     /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
     /// <returns>[N,out].</returns>
-    public static Tensor GroupedLinear(Tensor x, StoredWeight weights, long[] counts)
+    public static Tensor GroupedLinear(Tensor x, StoredWeight weights, long[] counts, bool batchInvariant = false)
     {
-        if (weights.Tensor is { } same && same.dtype == x.dtype) return GroupedLinear(x, same, counts);
+        if (weights.Tensor is { } same && same.dtype == x.dtype) return GroupedLinear(x, same, counts, batchInvariant);
         if (weights.Device.type == DeviceType.CPU) return GroupedLinear(x, RowsOf(weights), weights.Shape[1], counts);
         Tensor y = empty(x.shape[0], weights.Shape[1], dtype: x.dtype, device: x.device);
         DeviceProducts.LinearInto(x, weights, counts, y);

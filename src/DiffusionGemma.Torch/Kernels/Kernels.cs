@@ -6,30 +6,38 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Products, norms, gates, rotations and losses of the model, for tensors of any device and dtype. Float32 tensors on a CPU go through this
-/// library's vector kernels where their sizes and strides fit; everything else goes through libtorch's operators. Callers need not know
-/// which. None of the methods records gradients: a backward is a method of its own.
+/// library's vector kernels where their sizes and strides fit and <see cref="ProductTable"/> finds them faster; everything else goes
+/// through libtorch's operators. Callers need not know which. None of the methods records gradients: a backward is a method of its own.
 /// </summary>
 internal static partial class Kernels
 {
     /// <summary>The environment variable that names a <see cref="KernelSet"/>; without it, <see cref="KernelSet.Managed"/>.</summary>
     public const string Variable = "DIFFUSIONGEMMA_KERNELS";
 
-    /// <summary>Read once: a process that changed its kernels on the way would not repeat its own losses.</summary>
-    public static readonly KernelSet Set = Parse(Environment.GetEnvironmentVariable(Variable));
+    /// <summary>The variable's value, read once: a process that changed its kernels on the way would not repeat its own losses.</summary>
+    private static readonly string? Value = Environment.GetEnvironmentVariable(Variable);
+
+    private static readonly KernelSet? ValidSet = TryParse(Value);
+
+    /// <summary>The set of this process.</summary>
+    /// <exception cref="InvalidOperationException">The variable names none.</exception>
+    public static KernelSet Set => ValidSet ?? Parse(Value);
 
     /// <summary>The set that a value of <see cref="Variable"/> names.</summary>
     /// <exception cref="InvalidOperationException">It names none.</exception>
-    public static KernelSet Parse(string? value)
-    {
-        if (string.IsNullOrWhiteSpace(value)) return KernelSet.Managed;
-        if (!int.TryParse(value, out _) && Enum.TryParse(value, ignoreCase: true, out KernelSet set)) return set;
-        throw new InvalidOperationException(
+    public static KernelSet Parse(string? value) =>
+        TryParse(value) ?? throw new InvalidOperationException(
             $"The environment variable {Variable} is '{value}'. Set it to {string.Join(" or ", Enum.GetNames<KernelSet>())}, or unset it.");
-    }
+
+    private static KernelSet? TryParse(string? value) =>
+        string.IsNullOrWhiteSpace(value) ? KernelSet.Managed
+            : !int.TryParse(value, out _) && Enum.TryParse(value, ignoreCase: true, out KernelSet set) ? set : null;
 
     /// <summary>For the widest registers there are; null where <see cref="Set"/> or the processor rules them out.</summary>
     private static readonly ManagedKernels? Managed =
-        Set == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
+        ValidSet == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
+
+    private static ProductTable Table => ProductTable.OfThisProcessor;
 
     /// <summary>
     /// True where a product of this bfloat16 matrix is computed in float32, with rows of the matrix widened a block at a time: where the
@@ -43,7 +51,7 @@ internal static partial class Kernels
     [MemberNotNullWhen(true, nameof(Managed))]
     private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)
     {
-        if (Managed is null) return false;
+        if (Set != KernelSet.Managed || Managed is null) return false;
         foreach (Tensor? tensor in tensors)
             if (tensor is not null && (tensor.dtype != ScalarType.Float32 || tensor.device_type != DeviceType.CPU)) return false;
         return true;

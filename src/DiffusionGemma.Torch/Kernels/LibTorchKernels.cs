@@ -54,12 +54,16 @@ internal static partial class LibTorchKernels
         GroupedMatMulInto(x, transposed, counts, y);
     }
 
-    public static void GroupedMatMulInto(Tensor a, Tensor b, long[] counts, Tensor y)
+    public static void GroupedMatMulInto(Tensor a, Tensor b, long[] counts, Tensor y) => GroupedProducts(a, b, counts, y, beta: 0);
+
+    public static void GroupedAddMatMul(Tensor y, Tensor a, Tensor b, long[] counts) => GroupedProducts(a, b, counts, y, beta: 1);
+
+    private static void GroupedProducts(Tensor a, Tensor b, long[] counts, Tensor y, float beta)
     {
         using var scope = NewDisposeScope();
         Tensor[] rows = a.split(counts, 0), results = y.split(counts, 0), matrices = b.unbind(0);
         for (int e = 0; e < counts.Length; e++)
-            if (counts[e] > 0) results[e].addmm_(rows[e], matrices[e], beta: 0, alpha: 1);
+            if (counts[e] > 0) results[e].addmm_(rows[e], matrices[e], beta: beta, alpha: 1);
     }
 
     public static Tensor RmsNormBackward(Tensor x, Tensor gradient, Tensor? weight, double epsilon, Tensor? buffer)

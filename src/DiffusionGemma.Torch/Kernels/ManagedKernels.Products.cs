@@ -49,15 +49,16 @@ internal sealed unsafe partial class ManagedKernels
         return true;
     }
 
-    /// <summary>y += a b.</summary>
-    /// <param name="a">[N,K].</param>
-    /// <param name="b">[K,M].</param>
+    /// <summary>y += a B_e for each expert's rows of a.</summary>
+    /// <param name="a">[N,K], the rows of one expert after those of the one before it.</param>
+    /// <param name="b">[E,K,M], or [K,M] of one.</param>
+    /// <param name="counts">[E]: how many rows are each expert's, N in all.</param>
     /// <param name="y">[N,M]; added to.</param>
     /// <returns>False where nothing was done.</returns>
-    public bool TryAddMatMul(Tensor a, Tensor b, Tensor y)
+    public bool TryAddMatMul(Tensor a, Tensor b, long[] counts, Tensor y)
     {
         if (!FitsProduct(a, b, y)) return false;
-        AddMatMul(a, b, [a.shape[0]], y);
+        AddMatMul(a, b, counts, y);
         return true;
     }
 

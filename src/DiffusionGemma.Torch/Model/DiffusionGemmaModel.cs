@@ -84,6 +84,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         string folder, Device? device = null, ScalarType? dtype = null, Quantization quantization = Quantization.None)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
+        _ = Kernels.Set;                                                                         // throws before weights are read
         using IDisposable? trainable = InferenceMode.Leave();
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try

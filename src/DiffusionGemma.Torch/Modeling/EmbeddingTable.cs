@@ -25,7 +25,7 @@ internal sealed class EmbeddingTable(StoredWeight weight, ScalarType dtype, doub
             Tensor probabilities = totals is null ? weights : weights / totals;
             return AverageFunction.Run(context.Backward, weight.Tensor!, probabilities, CreateUse(context))[0];
         }
-        Tensor sums = Kernels.MatMul(weights, weight);
+        Tensor sums = Kernels.MatMul(weights, weight, context.IsBatchInvariant);
         return (totals is null ? sums : sums.div_(totals)).mul_(scale);
     }
 

@@ -15,18 +15,17 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
     private bool IsTrained => Parameters.Any(p => p.requires_grad);
 
     /// <summary>Projects rows sorted by expert, x [N,in] -> [N,out].</summary>
-    public Tensor Forward(Tensor x, long[] counts)
+    /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
+    /// <param name="counts">[E]: how many rows are each expert's.</param>
+    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
+    public Tensor Forward(Tensor x, long[] counts, bool batchInvariant)
     {
         using var scope = NewDisposeScope();
-        Tensor y = Kernels.GroupedLinear(x, weight, counts);
+        Tensor y = Kernels.GroupedLinear(x, weight, counts, batchInvariant);
         if (lora is null) return y.MoveToOuterDisposeScope();
-        Tensor[] rows = x.split(counts, 0), results = y.split(counts, 0);
-        (Tensor[] A, Tensor[] B) low = lora.OfExperts(x.dtype);
-        for (int e = 0; e < counts.Length; e++)
-        {
-            if (counts[e] == 0) continue;
-            results[e].addmm_(rows[e].mm(low.A[e].t()).mul_(lora.Scale), low.B[e].t(), beta: 1, alpha: 1);
-        }
+        (Tensor a, Tensor b) = lora.OfExperts(x.dtype);
+        Tensor low = Kernels.GroupedLinear(x, a, counts, batchInvariant).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(y, low, b, counts, batchInvariant);
         return y.MoveToOuterDisposeScope();
     }
 
@@ -40,18 +39,14 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
         Tensor? input = IsTrained ? x() : null;
         if (weight.RequiresGradient) Kernels.GroupedAddOuter(sink.BufferOf(weight.Tensor!), dy, input!, counts);
         if (lora is null) return dx.MoveToOuterDisposeScope();
-        Tensor[] rows = dy.split(counts, 0), results = dx.split(counts, 0);
-        Tensor[]? inputs = input?.split(counts, 0);
-        (Tensor[] A, Tensor[] B) low = lora.OfExperts(dy.dtype);
-        ExpertStackLora.Gradients? lowGradients = lora.A.requires_grad ? new ExpertStackLora.Gradients(lora) : null;
-        for (int e = 0; e < counts.Length; e++)
+        (Tensor a, Tensor b) = lora.OfExperts(dy.dtype);
+        Tensor dlow = Kernels.GroupedLinear(dy, b, counts).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(dx, dlow, a, counts);
+        if (lora.A.requires_grad)
         {
-            if (counts[e] == 0) continue;
-            Tensor inner = rows[e].mm(low.B[e]).mul_(lora.Scale);
-            results[e].addmm_(inner, low.A[e], beta: 1, alpha: 1);
-            lowGradients?.Add(e, inputs![e], inputs[e].mm(low.A[e].t()).mul_(lora.Scale), rows[e], inner);
+            Tensor low = Kernels.GroupedLinear(input!, a, counts).mul_(lora.Scale);
+            lora.AddGradients(sink.BufferOf(lora.A), sink.BufferOf(lora.B), input!, low, dy, dlow, counts);
         }
-        lowGradients?.AddTo(sink.BufferOf(lora.A), sink.BufferOf(lora.B));
         return dx.MoveToOuterDisposeScope();
     }
 }

@@ -27,7 +27,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context)
     {
         ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device);
-        var call = new Call(routing, exchange, gateUp, down, context.Gradients);
+        var call = new Call(routing, exchange, gateUp, down, context);
         if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;
     }
@@ -50,7 +50,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     }
 
     private sealed record Call(
-        ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, GradientSink Gradients) : IDisposable
+        ExpertRouting Routing, ExpertExchange Exchange, ExpertStack GateUp, ExpertStack Down, PassContext Context) : IDisposable
     {
         /// <summary>Copies this with references of its own, which outlive the pass's scope.</summary>
         public Call Kept() => this with
@@ -66,10 +66,10 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         public (Tensor Result, Tensor Projected) Forward(Tensor x, Tensor weights)
         {
             using var scope = NewDisposeScope();
-            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts);
+            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Context.IsBatchInvariant);
             Tensor[] gateAndUp = projected.chunk(2, -1);
             Tensor activated = Kernels.GatedGelu(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Counts));
+            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Counts, Context.IsBatchInvariant));
             return (Routing.Summed(outputs).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 
@@ -78,13 +78,13 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
             Tensor inner = Down.Backward(
-                Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Gradients);
+                Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Context.Gradients);
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
             Tensor weightGradient = Exchange.FromExperts(dw).index_select(0, Routing.Places).view(weights.shape);
             Tensor sorted = Exchange.FromExperts(
-                GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Gradients));
+                GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Context.Gradients));
             return (Routing.Summed(sorted), weightGradient);
         }
 

@@ -58,12 +58,13 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         /// <summary>Computes y [...,out]; returns with it scale · A x̃ [N,r] and the dropout mask [...,in].</summary>
         public (Tensor Y, Tensor? Low, Tensor? Kept) Forward(Tensor x)
         {
-            if (Lora is null) return (Kernels.Linear(x, Weight), null, null);
+            if (Lora is null) return (Kernels.Linear(x, Weight, Context.IsBatchInvariant), null, null);
             using var scope = NewDisposeScope();
             Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
-            Tensor y = Kernels.Linear(x, Weight);
-            Tensor low = Kernels.Linear(Dropped(x, kept).reshape(-1, Weight.Shape[1]), Lora.A.to(x.dtype)).mul_(Lora.Scale);
-            Kernels.AddMatMul(y.view(-1, Weight.Shape[0]), low, Transposed(x.dtype));
+            bool invariant = Context.IsBatchInvariant;
+            Tensor y = Kernels.Linear(x, Weight, invariant), rows = Dropped(x, kept).reshape(-1, Weight.Shape[1]);
+            Tensor low = Kernels.Linear(rows, Lora.A.to(x.dtype), invariant).mul_(Lora.Scale);
+            Kernels.AddMatMul(y.view(-1, Weight.Shape[0]), low, Transposed(x.dtype), invariant);
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }
 

@@ -49,8 +49,8 @@ internal sealed class LowRankFunction : AutogradFunction<LowRankFunction>
         {
             using var scope = NewDisposeScope();
             Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
-            Tensor low = Kernels.Linear(Dropped(x, kept), Lora.A.to(x.dtype)).mul_(Lora.Scale);
-            Tensor y = Kernels.Linear(low, Lora.B.to(x.dtype));
+            Tensor low = Kernels.Linear(Dropped(x, kept), Lora.A.to(x.dtype), Context.IsBatchInvariant).mul_(Lora.Scale);
+            Tensor y = Kernels.Linear(low, Lora.B.to(x.dtype), Context.IsBatchInvariant);
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }
 

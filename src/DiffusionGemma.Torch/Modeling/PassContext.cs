@@ -24,6 +24,12 @@ internal sealed record PassContext(Pass Pass)
     /// </summary>
     public bool RecomputesActivations { get; init; }
 
+    /// <summary>
+    /// True where a row's result must not depend on the rows beside it, as in denoising; products are then not chosen by their number of
+    /// rows.
+    /// </summary>
+    public bool IsBatchInvariant { get; init; } = true;
+
     /// <summary>Draws of the dropout on inputs of low-rank pairs; null: no dropout.</summary>
     public DropoutStream? Dropout { get; init; }
 }

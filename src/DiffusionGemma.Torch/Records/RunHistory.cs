@@ -11,6 +11,16 @@ public sealed class RunHistory : IReadOnlyList<StepRecord>
     private readonly Lock _lock = new();
     private readonly List<StepRecord> _steps = [];
     private readonly List<EvaluationRecord> _evaluations = [];
+    private int? _totalSteps;
+
+    /// <summary>Steps of the whole run, if it does not stop early; null before it starts.</summary>
+    public int? TotalSteps
+    {
+        get
+        {
+            lock (_lock) return _totalSteps;
+        }
+    }
 
     /// <summary>Steps done.</summary>
     public int Count
@@ -49,10 +59,11 @@ public sealed class RunHistory : IReadOnlyList<StepRecord>
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
-    internal void Start(IEnumerable<StepRecord> steps, IEnumerable<EvaluationRecord> evaluations)
+    internal void Start(IEnumerable<StepRecord> steps, IEnumerable<EvaluationRecord> evaluations, int totalSteps)
     {
         lock (_lock)
         {
+            _totalSteps = totalSteps;
             _steps.Clear();
             _steps.AddRange(steps);
             _evaluations.Clear();

@@ -41,7 +41,7 @@ internal sealed class TrainingRun(
         using RunCheckpoint? checkpoint = OpenCheckpoint(optimizer, best);
         RunState? resumed = checkpoint?.Restore();
         if (resumed is not null && options.Lora is null) model.Changed.UnionWith(trained.Select(p => p.Name));    // even if no step is left
-        History.Start(resumed?.History ?? [], resumed?.Evaluations ?? []);
+        History.Start(resumed?.History ?? [], resumed?.Evaluations ?? [], steps);
 
         using var cancellation = new CancellationCallback(ranks, requested);
         var step = new TrainingStep(model, trained, options, steps, seed, ranks, optimizer, workers);

@@ -143,7 +143,7 @@ internal sealed class TrainingStep(
                 config.PadTokenId, model.Device);
         var context = new PassContext(Pass.Encoder)
         {
-            Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing,
+            Gradients = sink, IsIdle = isIdle, RecomputesActivations = options.Run.ActivationCheckpointing, IsBatchInvariant = false,
         };
 
         Announce(prepared, "encoding");

@@ -8,9 +8,15 @@ public sealed class LocalFeed : IAsyncLifetime
 {
     private readonly TemporaryFolder _folder = new("packages");
 
+    /// <summary>The tool, whose packages have another form and tests of their own.</summary>
+    private const string Tool = "DiffusionGemma.Tool.csproj";
+
     /// <summary>The projects below src, which all are packages.</summary>
     public static IReadOnlyList<string> Projects { get; } =
-        [.. Directory.EnumerateFiles(Repository.Absolute("src"), "*.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+    [
+        .. Directory.EnumerateFiles(Repository.Absolute("src"), "*.csproj", SearchOption.AllDirectories)
+            .Where(project => Path.GetFileName(project) != Tool).Order(StringComparer.Ordinal),
+    ];
 
     internal string Folder => _folder.Path;
 

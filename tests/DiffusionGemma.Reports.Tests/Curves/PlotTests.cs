@@ -84,7 +84,7 @@ public sealed class PlotTests
         string path = folder.File("curves.png");
         File.WriteAllText(path, "old");
         var history = new RunHistory();
-        history.Start(Histories.Falling(10), [Histories.Evaluation(5, 2), Histories.Evaluation(10, 1)]);
+        history.Start(Histories.Falling(10), [Histories.Evaluation(5, 2), Histories.Evaluation(10, 1)], totalSteps: 10);
         history.Plot(path, options: Small);
 
         Assert.True(new Picture(path).Count(Noise, Picture.IsColoured) > 100);

@@ -3,6 +3,7 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>The door itself, under either set: any shape, stride and dtype gets a result.</summary>
+[Collection(Alone.Name)]
 public class KernelsTests : TorchTest
 {
     private readonly Generator _generator = new(7);
@@ -48,10 +49,13 @@ public class KernelsTests : TorchTest
             Tensor buffers = zeros(3, 32, 48, dtype: dtype == ScalarType.BFloat16 ? ScalarType.Float32 : dtype);
             Tensor y = Kernels.GroupedLinear(x, weights, counts), dx = Kernels.GroupedMatMul(dy, weights, counts);
             Kernels.GroupedAddOuter(buffers, dy, x, counts);
+            Tensor twice = dx.clone();
+            Kernels.GroupedAddMatMul(twice, dy, weights, counts);
             foreach ((int e, long first, long count) in new[] { (0, 0L, 3L), (2, 3L, 9L) })
             {
                 Near(y.narrow(0, first, count), x.narrow(0, first, count), weights[e].t(), relative);
                 Near(dx.narrow(0, first, count), dy.narrow(0, first, count), weights[e], relative);
+                Near(twice.narrow(0, first, count), dy.narrow(0, first, count), weights[e] * 2, 2 * relative);
                 Near(buffers[e], dy.narrow(0, first, count).t(), x.narrow(0, first, count), relative);
             }
             Assert.Equal(0, buffers[1].abs().max().to(ScalarType.Float64).item<double>());
@@ -64,9 +68,70 @@ public class KernelsTests : TorchTest
     {
         Assert.SkipUnless(Kernels.Set == KernelSet.Managed, "libtorch's products differ with the number of rows.");
         Assert.SkipWhen(VectorKernels.Supported.Count == 0, "This processor has no fused multiply-add.");
-        Tensor x = Numbers(130, 512), weight = Numbers(768, 512), all = Kernels.Linear(x, weight);
-        foreach (int row in new[] { 0, 1, 64, 129 })
-            Assert.Equal(0, Largest(Kernels.Linear(x.narrow(0, row, 1), weight), all.narrow(0, row, 1)));
+        Tensor x = Numbers(400, 512), weight = Numbers(768, 512), dy = Numbers(400, 768), low = Numbers(400, 16), wide = Numbers(16, 768);
+        Tensor experts = Numbers(2, 128, 512);
+        Tensor[] All(Tensor x, Tensor dy, Tensor low)
+        {
+            Tensor added = dy.clone();
+            Kernels.AddMatMul(added, low, wide, batchInvariant: true);
+            return
+            [
+                Kernels.Linear(x, weight, batchInvariant: true), Kernels.MatMul(dy, weight, batchInvariant: true), added,
+                Kernels.GroupedLinear(x, experts, [x.shape[0], 0], batchInvariant: true),
+            ];
+        }
+        Tensor[] together = All(x, dy, low);
+        foreach (int row in new[] { 0, 1, 64, 399 })
+        {
+            Tensor[] alone = All(x.narrow(0, row, 1), dy.narrow(0, row, 1), low.narrow(0, row, 1));
+            Assert.All(alone.Zip(together), pair => Assert.Equal(0, Largest(pair.First, pair.Second.narrow(0, row, 1))));
+        }
+    }
+
+    /// <summary>Sizes on both sides of every number of rows at which the table changes forms, and sizes that no tile divides.</summary>
+    [Fact]
+    public void Several_threads_change_no_bit()
+    {
+        Assert.SkipUnless(Kernels.Set == KernelSet.Managed, "libtorch divides a product among threads in its own way.");
+        Tensor[] expected = [.. Products()];
+        foreach (int threads in new[] { 2, 3 })
+        {
+            try
+            {
+                TorchThreads.SetHere(threads);
+                Assert.All(expected.Zip(Products()), pair => Assert.Equal(0, Largest(pair.First, pair.Second)));
+            }
+            finally
+            {
+                TorchThreads.SetHere(1);
+            }
+        }
+    }
+
+    private IEnumerable<Tensor> Products()
+    {
+        using var generator = new Generator(3);
+        Tensor Draw(params long[] shape) => randn(shape, generator: generator);
+        foreach ((long rows, long outputs, long inputs) in new[] { (20L, 512L, 256L), (384, 768, 512), (150, 250, 501), (130, 4096, 64) })
+        {
+            Tensor x = Draw(rows, inputs), weight = Draw(outputs, inputs), dy = Draw(rows, outputs), added = Draw(rows, inputs);
+            Kernels.AddMatMul(added, dy, weight);
+            Tensor buffer = Draw(outputs, inputs), narrow = Draw(outputs, 16);
+            Kernels.AddOuter(buffer, dy, x);
+            Kernels.AddOuter(narrow, dy, x.narrow(1, 0, 16).contiguous());
+            foreach (Tensor one in new[] { Kernels.Linear(x, weight), Kernels.MatMul(dy, weight), added, buffer, narrow }) yield return one;
+        }
+        foreach (long[] counts in new long[][] { [3, 0, 9], [200, 90, 1] })
+        {
+            Tensor x = Draw(counts.Sum(), 512), weights = Draw(3, 256, 512), dy = Draw(counts.Sum(), 256), added = Draw(counts.Sum(), 512);
+            Tensor buffers = Draw(3, 256, 512);
+            Kernels.GroupedAddOuter(buffers, dy, x, counts);
+            Kernels.GroupedAddMatMul(added, dy, weights, counts);
+            yield return Kernels.GroupedLinear(x, weights, counts);
+            yield return Kernels.GroupedMatMul(dy, weights, counts);
+            yield return added;
+            yield return buffers;
+        }
     }
 
     /// <summary>A tensor without memory reaches libtorch's forms, which compute its shape.</summary>

@@ -91,7 +91,7 @@ public class ManagedProductsTests : TorchTest
             (int rows, int inner, int columns) = drawn;
             columns *= 2 * width;
             Tensor a = Numbers(rows, inner), b = Numbers(inner, columns), y = Numbers(rows, columns), before = y.clone();
-            Assert.True(kernels.TryAddMatMul(a, b, y));
+            Assert.True(kernels.TryAddMatMul(a, b, [rows], y));
             // What was there counts as one more product.
             Near(y, cat([a, eye(rows)], 1), cat([b, before], 0), InBlocks(inner) + 1);
         });
@@ -126,7 +126,7 @@ public class ManagedProductsTests : TorchTest
         Assert.False(kernels.TryLinear(Numbers(64, 6).t(), Numbers(32, 64), [6], y));
         Assert.False(kernels.TryMatMul(x, Numbers(64, width), [6], halved));
         Assert.False(kernels.TryMatMul(x, Numbers(32, 64).t(), [6], y));
-        Assert.False(kernels.TryAddMatMul(x, Numbers(64, width), halved));
+        Assert.False(kernels.TryAddMatMul(x, Numbers(64, width), [6], halved));
         Assert.False(kernels.TryAddOuter(Numbers(5, 6), Numbers(5, width), halved));
         foreach (Tensor untouched in new[] { y, odd, halved }) Assert.True(untouched.eq(7).all().item<bool>());
     }

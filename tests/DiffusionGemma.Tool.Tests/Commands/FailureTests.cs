@@ -1,0 +1,112 @@
+namespace DiffusionGemma.Commands;
+
+/// <summary>Exit codes by kind of failure.</summary>
+[Collection(OneByOne.Name)]
+public sealed class FailureTests(TrainedRun run)
+{
+    private static string TinyChat => Fixtures.Checkpoint("tiny-chat");
+
+    [Fact]
+    public async Task A_recipe_with_faults_names_all_of_them_with_their_lines()
+    {
+        ToolRun failed = await ToolRun.RunAsync("train", run.File("recipe.yaml"), "--optimizer.lrr", "1", "--peft.dmi", "2");
+
+        Assert.Equal(ExitCode.Usage, failed.Code);
+        Assert.Contains("Did you mean 'lr'?", failed.Error, StringComparison.Ordinal);
+        Assert.Contains("Did you mean 'dim'?", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Data_that_is_not_there_ends_with_3_and_the_nearest_name()
+    {
+        ToolRun failed = await ToolRun.RunAsync("evaluate", TinyChat, "--data", run.File("row.jsonl"));
+
+        Assert.Equal(ExitCode.Data, failed.Code);
+        Assert.Contains("Did you mean 'rows.jsonl'?", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_row_that_is_no_conversation_ends_with_3_and_its_line()
+    {
+        string path = run.File("bad.jsonl");
+        await File.WriteAllLinesAsync(path, [.. File.ReadLines(run.Rows).Take(2), """{"messages": 3}"""]);
+        ToolRun failed = await ToolRun.RunAsync("inspect", path, "--checkpoint", TinyChat);
+
+        Assert.Equal(ExitCode.Data, failed.Code);
+        Assert.Contains("line 3", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("nowhere", "There is no model at")]
+    [InlineData("", "it is not a model's folder")]
+    public async Task A_model_that_is_none_ends_with_4(string name, string message)
+    {
+        using TemporaryFolder empty = Fixtures.Temporary();
+        ToolRun failed = await ToolRun.RunAsync("chat", Path.Combine(empty.Path, name), "--prompt", "Hello");
+
+        Assert.Equal(ExitCode.Checkpoint, failed.Code);
+        Assert.Contains(message, failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_adapter_whose_base_is_gone_ends_with_4()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        await File.WriteAllTextAsync(folder.File("adapter_config.json"), """{"base_model_name_or_path": "/nowhere/at/all"}""");
+        ToolRun failed = await ToolRun.RunAsync("chat", folder.Path, "--prompt", "Hello");
+
+        Assert.Equal(ExitCode.Checkpoint, failed.Code);
+        Assert.Contains("/nowhere/at/all, which this adapter was trained on, is not there", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_device_that_is_not_there_ends_with_5()
+    {
+        if (TorchSharp.torch.cuda.is_available()) Assert.Skip("This machine has a CUDA device.");
+        ToolRun failed = await ToolRun.RunAsync("chat", TinyChat, "--device", "cuda", "--prompt", "Hello");
+
+        Assert.Equal(ExitCode.Device, failed.Code);
+        Assert.Contains("cuda", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_output_that_holds_something_is_not_touched()
+    {
+        ToolRun failed = await ToolRun.RunAsync("merge", run.Out, "--output", run.Out);
+
+        Assert.Equal(ExitCode.Usage, failed.Code);
+        Assert.Contains("holds files already", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_model_without_an_adapter_is_not_merged()
+    {
+        ToolRun failed = await ToolRun.RunAsync("merge", TinyChat, "--output", run.File("nothing"));
+
+        Assert.Equal(ExitCode.Usage, failed.Code);
+        Assert.Contains("has no adapter", failed.Error, StringComparison.Ordinal);
+    }
+
+    public static TheoryData<Exception, int> Kinds => new()
+    {
+        { new OperationCanceledException(), 130 },
+        { new OutOfMemoryException(), 5 },
+        { new InvalidOperationException("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory"), 5 },
+        { new TrainingException("failed", new InvalidOperationException("CUDA out of memory.")) { Option = "MicroBatchSize" }, 5 },
+        { new PlatformNotSupportedException(), 5 },
+        { new DllNotFoundException(), 5 },
+        { new ArgumentException("option"), 2 },
+        { new TrainingException("option") { Option = "WarmupSteps" }, 2 },
+        { new TrainingException("no rows"), 3 },
+        { new TrainingException("row") { Row = 3 }, 3 },
+        { new TrainingException("resumed") { Path = "run", Option = "Resume" }, 4 },
+        { new TrainingException("not finite") { Step = 3 }, 1 },
+        { new HubException(HubError.Gated, "licence"), 4 },
+        { new IOException("disk"), 3 },
+        { new InvalidOperationException("a bug"), 1 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Kinds), DisableDiscoveryEnumeration = true)]
+    public void Every_kind_of_exception_has_its_code(Exception error, int code) => Assert.Equal(code, FailureKind.CodeOf(error));
+}

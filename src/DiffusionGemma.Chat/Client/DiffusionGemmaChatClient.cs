@@ -90,6 +90,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
     /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>
+    /// <param name="quantization">Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading.</param>
     /// <exception cref="HubException">The Hub does not give the checkpoint or the adapter.</exception>
     /// <exception cref="CheckpointException">The folder is no checkpoint that can be read.</exception>
     /// <exception cref="AdapterException">The adapter cannot be read, or does not fit.</exception>
@@ -98,7 +99,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     public static DiffusionGemmaChatClient Load(
         string checkpoint, torch.Device? device = null, torch.ScalarType? dtype = null, GenerationOptions? options = null,
         int batchSize = 8, bool streamsDrafts = false,
-        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, string? chatTemplate = null)
+        string? adapter = null, HubOptions? hub = null, bool escapesUserText = true, string? chatTemplate = null,
+        Quantization quantization = Quantization.None)
     {
         ArgumentException.ThrowIfNullOrEmpty(checkpoint);
         checkpoint = FindFolder(checkpoint, hub);
@@ -107,7 +109,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         // What is quickly read, and quickly found missing, comes first.
         ChatTokenizer tokenizer = ChatTokenizer.Load(checkpoint, chatTemplate);
         dtype ??= DiffusionGemmaRuntime.DefaultPrecision(device);
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype);
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, device, dtype, quantization);
         LoraAdapter? lora = null;
         try
         {

@@ -91,11 +91,15 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         }
     }
 
-    /// <summary>The options, with notices and evaluations logged too.</summary>
+    /// <summary>The options, with notices and evaluations logged too, and with the context's devices where none are named.</summary>
     private FineTuneOptions WithLog(IChannel log)
     {
         var notices = new ForwardingProgress<string>(notice => log.Warning(MessageSensitivity.None, notice), _options.Run.Notices);
-        FineTuneOptions options = _options with { Run = _options.Run with { Notices = notices } };
+        FineTuneOptions options = _options with
+        {
+            Run = _options.Run with { Notices = notices },
+            Devices = DeviceChoice.Choose(_host, _options.Devices, $"{nameof(FineTuneOptions)}.{nameof(FineTuneOptions.Devices)}"),
+        };
         if (_options.Evaluation is not { } evaluation) return options;
         var evaluations = new ForwardingProgress<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress);
         return options with { Evaluation = evaluation with { Progress = evaluations } };
@@ -107,12 +111,14 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         string folder = Path.GetFullPath(result.Adapter is null ? _options.OutputFolder! : _checkpoint);
         var reference = CheckpointReference.Create(folder);
         FileBundle? adapter = result.Adapter is null ? null : TrainedWeights.SaveToMemory(result.Adapter, reference);
-        var weights = new TrainedWeights(reference, adapter, _options.Run.Precision);
+        Quantization quantization = _options.Quantization != Quantization.None ? _options.Quantization : _answers.Quantization;
+        var weights = new TrainedWeights(reference, adapter, _options.Run.Precision, quantization);
         LoadedModel? loaded = null;
-        if (result.Model is { } model) loaded = new LoadedModel(model, result.Adapter);
+        if (result.Model is { } model && quantization == model.Quantization) loaded = new LoadedModel(model, result.Adapter);
         else result.Dispose();
         CheckpointText text = _answers.ChatTemplate is null ? CheckpointText.ForRows(_checkpoint, _text, schema) : _text;
-        return new DiffusionGemmaTransformer(_host, weights, folder, text, _answers, result.Device, loaded, Summary(result, rows));
+        return new DiffusionGemmaTransformer(
+            _host, weights, folder, text, _answers with { Quantization = quantization }, result.Device, loaded, Summary(result, rows));
     }
 
     private static FineTuneSummary Summary(FineTuneResult result, RowCounts rows) => new()

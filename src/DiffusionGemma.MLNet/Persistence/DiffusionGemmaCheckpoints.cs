@@ -29,7 +29,10 @@ public static class DiffusionGemmaCheckpoints
     /// <remarks>Set it before <c>Model.Load</c>.</remarks>
     public static Func<CheckpointReference, string?>? Resolver { get; set; }
 
-    /// <summary>The device of loaded models; null: <see cref="DiffusionGemmaRuntime.DefaultDevice"/>.</summary>
+    /// <summary>
+    /// The device of loaded models; null: <c>MLContext.GpuDeviceId</c> where it is set, else <see
+    /// cref="DiffusionGemmaRuntime.DefaultDevice"/>.
+    /// </summary>
     /// <remarks>Set it before <c>Model.Load</c>.</remarks>
     public static torch.Device? Device { get; set; }
 

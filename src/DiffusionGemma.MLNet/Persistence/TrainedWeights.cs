@@ -10,8 +10,13 @@ namespace DiffusionGemma;
 /// <param name="Checkpoint">The base of the adapter, or the folder that full fine-tuning wrote.</param>
 /// <param name="Adapter">adapter_config.json and adapter_model.safetensors; null after full fine-tuning.</param>
 /// <param name="Precision">What passes are computed in; null: as the device suggests.</param>
-internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle? Adapter, torch.ScalarType? Precision)
+/// <param name="Quantization">The rounding of the checkpoint's weights on loading.</param>
+internal sealed record TrainedWeights(
+    CheckpointReference Checkpoint, FileBundle? Adapter, torch.ScalarType? Precision, Quantization Quantization = Quantization.None)
 {
+    /// <summary>The layout of <see cref="DiffusionGemmaTransformer"/> that has the quantization.</summary>
+    public const ushort QuantizationSince = 5;
+
     private const int NoPrecision = -1;
     private static readonly string[] AdapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
@@ -25,7 +30,8 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
     /// <summary>Loads the checkpoint's weights and sets the adapter.</summary>
     public LoadedModel Load(string folder, torch.Device device)
     {
-        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, Precision ?? DiffusionGemmaRuntime.DefaultPrecision(device));
+        torch.ScalarType precision = Precision ?? DiffusionGemmaRuntime.DefaultPrecision(device);
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(folder, device, precision, Quantization);
         LoraAdapter? adapter = null;
         try
         {
@@ -47,6 +53,7 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
         ctx.SaveNonEmptyString(Checkpoint.Path);
         ctx.SaveNonEmptyString(Checkpoint.Fingerprint);
         ctx.Writer.Write(Precision is { } precision ? (int)precision : NoPrecision);
+        ctx.Writer.Write((int)Quantization);
         ctx.Writer.Write(Adapter is not null);
         Adapter?.Save(ctx);
     }
@@ -55,8 +62,11 @@ internal sealed record TrainedWeights(CheckpointReference Checkpoint, FileBundle
     {
         var checkpoint = new CheckpointReference(ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString());
         int precision = ctx.Reader.ReadInt32();
+        Quantization quantization =
+            ModelVersion.IsSince(ctx, QuantizationSince) ? (Quantization)ctx.Reader.ReadInt32() : Quantization.None;
         bool hasAdapter = ctx.Reader.ReadBoolean();
-        return new TrainedWeights(checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null
-            : (torch.ScalarType)precision);
+        return new TrainedWeights(
+            checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null : (torch.ScalarType)precision,
+            quantization);
     }
 }

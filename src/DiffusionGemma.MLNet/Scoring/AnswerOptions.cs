@@ -12,6 +12,12 @@ public sealed record AnswerOptions
     /// <summary>Prompts that are denoised together; when one is answered, the next takes its place.</summary>
     public int BatchSize { get; init; } = 8;
 
+    /// <summary>
+    /// Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading. None: as they are stored, or as
+    /// <see cref="FineTuneOptions.Quantization"/> says. Saved with a model; has no effect on one that is loaded already.
+    /// </summary>
+    public Quantization Quantization { get; init; }
+
     /// <summary>Batches of rows that a cursor reads ahead.</summary>
     /// <remarks>
     /// Finished prompts are replaced by waiting ones among these rows, and rows are returned in their order. With 1, a batch waits for its
@@ -66,6 +72,12 @@ public sealed record AnswerOptions
             if (!Enum.IsDefined(OnFailure))
                 throw new ArgumentOutOfRangeException(
                     nameof(OnFailure), OnFailure, "AnswerOptions.OnFailure must be one of the named ways.");
+        },
+        () =>
+        {
+            if (!Enum.IsDefined(Quantization))
+                throw new ArgumentOutOfRangeException(
+                    nameof(Quantization), Quantization, "AnswerOptions.Quantization must be None, Int8 or Int4.");
         },
         () => RequireAnswers(Generation.Resolve(checkpoint)));
 

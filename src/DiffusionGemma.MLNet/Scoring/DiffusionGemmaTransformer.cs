@@ -47,7 +47,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
 {
     internal const string LoaderSignature = "DiffusionGemma";
 
-    private const ushort FailureSince = 2, ColumnsSince = 3, GrammarSince = 4;
+    private const ushort FailureSince = 2, ColumnsSince = 3;
 
     private readonly IHost _host;
     private readonly TrainedWeights _weights;
@@ -85,7 +85,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         IHostEnvironment environment, string checkpoint, CheckpointText text, AnswerOptions options)
     {
         string folder = Path.GetFullPath(checkpoint);
-        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null);
+        var weights = new TrainedWeights(CheckpointReference.Create(folder), Adapter: null, Precision: null, options.Quantization);
         return new DiffusionGemmaTransformer(environment, weights, folder, text, options);
     }
 
@@ -128,7 +128,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Create("DGM MODL", GrammarSince, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", TrainedWeights.QuantizationSince, LoaderSignature);
 
     /// <summary>The checkpoint's tokenizer and chat template.</summary>
     internal CheckpointText Text => _text;
@@ -277,6 +277,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
         if (ModelVersion.IsSince(ctx, ColumnsSince))
             options = options with { InputIdsColumnName = ctx.LoadNonEmptyString(), PromptLengthColumnName = ctx.LoadNonEmptyString() };
         TrainedWeights weights = TrainedWeights.Load(ctx);
+        options = options with { Quantization = weights.Quantization };
         CheckpointText text = CheckpointText.Load(ctx);
         return new DiffusionGemmaTransformer(env, weights, TryFind(env, weights.Checkpoint), text, options);
     }
@@ -359,6 +360,6 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(Folder, _device ?? DiffusionGemmaCheckpoints.Device ?? DiffusionGemmaRuntime.DefaultDevice);
+        return _loaded ??= _weights.Load(Folder, _device ?? DeviceChoice.OfLoadedModel(_host));
     }
 }

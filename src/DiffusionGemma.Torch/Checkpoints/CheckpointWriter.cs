@@ -21,7 +21,7 @@ internal static partial class CheckpointWriter
         ".zip", ".tmp",
     ];
 
-    private static readonly JsonSerializerOptions IndexFormat =
+    public static readonly JsonSerializerOptions IndexFormat =
         new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes the folder; if anything fails, it is left as it was.</summary>
@@ -151,19 +151,19 @@ internal static partial class CheckpointWriter
     /// <summary>
     /// Returns true for a file to copy: config.json, tokenizer, templates, model card. An adapter's files would make it another model.
     /// </summary>
-    private static bool IsCompanion(string path)
+    public static bool IsCompanion(string path)
     {
         string name = Path.GetFileName(path);
         return name[0] != '.' && name != "adapter_config.json"
             && !WeightExtensions.Any(extension => name.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
     }
 
-    private static bool IsWeights(string name) => name == SafetensorsIndex.FileName || WeightFile().IsMatch(name);
+    public static bool IsWeights(string name) => name == SafetensorsIndex.FileName || WeightFile().IsMatch(name);
 
     [GeneratedRegex(@"^model(-\d+-of-\d+)?\.safetensors$")]
     private static partial Regex WeightFile();
 
-    private static bool SameFolder(string a, string b) =>
+    public static bool SameFolder(string a, string b) =>
         string.Equals(Resolve(a), Resolve(b), OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase);
 
     private static string Resolve(string folder)

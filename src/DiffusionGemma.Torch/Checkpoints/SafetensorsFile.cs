@@ -120,6 +120,13 @@ public sealed class SafetensorsFile : IDisposable
         return _files[Path.GetFileName(info.File)].At(info.Offset);
     }
 
+    /// <summary>Releases the pages of a tensor that was read through <see cref="Map(string)"/>.</summary>
+    internal void ReleasePages(string name)
+    {
+        TensorInfo info = Info(name);
+        _files[Path.GetFileName(info.File)].ReleasePages(info.Offset, info.Length);
+    }
+
     /// <summary>Returns a tensor over the mapping itself, valid until <see cref="Dispose"/>, or over a copy if it lies unaligned.</summary>
     internal Tensor Map(string name) => Info(name) is { Length: > 0 } info ? Map(info) : empty([.. Info(name).Shape], Info(name).DType);
 

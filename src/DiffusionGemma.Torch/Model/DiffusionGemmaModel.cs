@@ -30,6 +30,14 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <summary>The dtype that passes compute in.</summary>
     public ScalarType DType => _stack.DType;
 
+    /// <summary>The rounding of weights on loading; None also where the folder itself is quantised.</summary>
+    public Quantization Quantization { get; private init; }
+
+    /// <summary>
+    /// Messages about the way the weights were loaded: activations that are not quantised, weights that were rounded twice.
+    /// </summary>
+    public IReadOnlyList<string> Notices { get; private init; } = [];
+
     /// <summary>The folder that the model was loaded from.</summary>
     public string Folder => _checkpoint.Folder;
 
@@ -62,8 +70,18 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="device">The device of the weights; null: the CPU.</param>
     /// <param name="dtype">What is computed in: float32, float64 or bfloat16; null: the checkpoint's own, or of a quantised one float32 on
     /// the CPU and bfloat16 on other devices. Quantised weights stay as they are stored.</param>
+    /// <param name="quantization">Rounds attention, dense layers and experts to 8 or 4 bits, and the embedding to 8, a tensor at a time;
+    /// such weights are frozen. None: a folder that is quantised stays as it is stored.</param>
     /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
-    public static DiffusionGemmaModel Load(string folder, Device? device = null, ScalarType? dtype = null)
+    /// <exception cref="ArgumentException">The folder's weights have as few bits already, or rows that do not divide into
+    /// groups.</exception>
+    /// <example>
+    /// <code>
+    /// using var model = DiffusionGemmaModel.Load("diffusiongemma", quantization: Quantization.Int4);
+    /// </code>
+    /// </example>
+    public static DiffusionGemmaModel Load(
+        string folder, Device? device = null, ScalarType? dtype = null, Quantization quantization = Quantization.None)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
         _ = Kernels.Set;                                                                         // throws before weights are read
@@ -72,7 +90,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         try
         {
             ScalarType computed = dtype ?? QuantizedWeights.ComputeType(checkpoint, device ?? CPU);
-            return Read(checkpoint, device ?? CPU, computed, new SingleRank(), ownsCheckpoint: true);
+            return Read(checkpoint, device ?? CPU, computed, new SingleRank(), ownsCheckpoint: true, quantization);
         }
         catch
         {
@@ -82,8 +100,9 @@ public sealed class DiffusionGemmaModel : IDisposable
     }
 
     /// <summary>Loads one rank's part of a checkpoint, without the other ranks' experts. The caller keeps the checkpoint.</summary>
-    internal static DiffusionGemmaModel LoadShare(Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks) =>
-        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false);
+    internal static DiffusionGemmaModel LoadShare(
+        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, Quantization quantization = Quantization.None) =>
+        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization);
 
     /// <summary>
     /// Creates one rank's part of this model, which must outlive it: copies on another device; on the same device the same tensors, except
@@ -106,7 +125,10 @@ public sealed class DiffusionGemmaModel : IDisposable
             Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
-        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false);
+        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false)
+        {
+            Quantization = Quantization, Notices = Notices,
+        };
     }
 
     /// <summary>Returns true for the name of a stack of experts.</summary>
@@ -273,16 +295,17 @@ public sealed class DiffusionGemmaModel : IDisposable
     }
 
     private static DiffusionGemmaModel Read(
-        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint)
+        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint, Quantization quantization)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             throw new ArgumentException(
                 $"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
-        Func<Tensor, Tensor>? select = expertRanks.Size > 1 ? stack => ExpertSlice.First.Select(stack, expertRanks) : null;
-        StoredWeight Part(string name) => checkpoint.Quantized.ContainsKey(name)
-            ? QuantizedWeights.Read(checkpoint, name, device, dtype, expertRanks)
-            : checkpoint.Read(name, device, dtype, IsStack(name) ? select : null);
-        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint);
+        QuantizedWeights.Check(checkpoint, quantization);
+        StoredWeight Part(string name) => QuantizedWeights.Read(checkpoint, name, device, dtype, expertRanks, quantization);
+        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint)
+        {
+            Quantization = quantization, Notices = QuantizedWeights.Notices(checkpoint, quantization),
+        };
     }
 
     private static string Shape(Tensor tensor) => string.Join(',', tensor.shape);

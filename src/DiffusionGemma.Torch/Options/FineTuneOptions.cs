@@ -13,6 +13,11 @@ public sealed record FineTuneOptions
     /// </summary>
     public LoraOptions? Lora { get; init; }
 
+    /// <summary>
+    /// Rounds the frozen weights of a checkpoint to 8 or 4 bits on loading, for <see cref="Lora"/>. None: as they are stored.
+    /// </summary>
+    public Quantization Quantization { get; init; }
+
     /// <summary>Most optimiser steps; null: <see cref="Epochs"/> alone decides. The smaller of the two ends the run.</summary>
     public int? MaxSteps { get; init; }
 
@@ -81,6 +86,10 @@ public sealed record FineTuneOptions
         var faults = new OptionFaults(nameof(FineTuneOptions));
         void Require(bool holds, string option, object? value, string rule) => faults.Require(holds, "", option, value, rule);
 
+        Require(Enum.IsDefined(Quantization), nameof(Quantization), Quantization, "must be None, Int8 or Int4");
+        Require(
+            Quantization == Quantization.None || Lora is not null, nameof(Quantization), Quantization,
+            "must be None in full fine-tuning, as quantised weights do not train: set Lora");
         if (Lora is not null)
         {
             var ofLora = new OptionFaults(nameof(LoraOptions));

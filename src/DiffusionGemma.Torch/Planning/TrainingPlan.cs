@@ -72,6 +72,9 @@ public sealed record TrainingPlan
         int owners = ExpertOwners(config, devices, expertParallel);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
+        var stored = shapes.ToDictionary(e => e.Key, e => e.Value * WeightStorage.BytesOf(e.Key, config, options.Quantization, compute));
+        double expertBytes = stored.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value) / owners;
+        double otherBytes = stored.Where(s => !s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
         long parameters = shapes.Values.Sum(),
             experts = shapes.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
         bool isFull = options.Lora is null;
@@ -102,8 +105,8 @@ public sealed record TrainingPlan
             Parameters = parameters,
             ExpertParameters = experts,
             TrainedParameters = trained,
-            ExpertBytes = experts / owners * compute,
-            WeightBytes = (experts / owners + parameters - experts) * compute
+            ExpertBytes = (long)expertBytes,
+            WeightBytes = (long)(expertBytes + otherBytes)
             + (isFull ? 0 : (trainedStacks / owners + trainedRest) * wide),
             TrainingStateBytes = state + (workers - 1) * trained * wide,
             ActivationBytes = activations,

@@ -46,6 +46,10 @@ public static class FineTuner
                     + "DiffusionGemmaModel.Adapter to null "
                 + "for full fine-tuning, or set FineTuneOptions.Lora to train the adapter further.");
         RequireTrainable(options, model.Stack.Quantized.Count > 0, model.Folder);
+        if (options.Quantization != model.Quantization && options.Quantization != Quantization.None)
+            throw new ArgumentException(
+                $"FineTuneOptions.Quantization is {options.Quantization}, and the model is loaded already: load it with "
+                + $"DiffusionGemmaModel.Load(..., quantization: Quantization.{options.Quantization}).", nameof(options));
         RequireNoDropoutWithCheckpointing(options, model.Adapter);
         var layout = RankLayout.Resolve(options with { Devices = options.Devices ?? [model.Device] }, model.Config);
         options = WithinMemory(model.Config, options with { Devices = layout.Devices }, model.DType, lengths.Max(), layout);

@@ -46,6 +46,8 @@ internal static class RunIdentity
             [nameof(o.Lora)] = model.Adapter is { } adapter && o.Lora is not null ? $"{adapter.Config} on {Modules(adapter)}" : "none",
             [Evaluation] = o.Evaluation is { } evaluation ? Describe(evaluation) : "none",
         };
+        // Only where it is used: runs of unquantised weights were never asked.
+        if (model.Quantization != Quantization.None) identity[nameof(o.Quantization)] = model.Quantization.ToString();
         return identity;
     }
 

@@ -42,7 +42,7 @@ internal sealed record TrainingJob(
     /// </summary>
     public FineTuneResult OnOneRank(string folder, Device device, ScalarType precision)
     {
-        var model = DiffusionGemmaModel.Load(folder, device, precision);
+        var model = DiffusionGemmaModel.Load(folder, device, precision, Options.Quantization);
         try
         {
             FineTuneResult result = InPlace(model);
@@ -96,7 +96,8 @@ internal sealed record TrainingJob(
         FineTuneResult? result = null;
         Run(layout, checkpoint.Config, precision, (ranks, reports) =>
         {
-            using DiffusionGemmaModel share = DiffusionGemmaModel.LoadShare(checkpoint, ranks.Device, precision, ranks.Experts);
+            using DiffusionGemmaModel share =
+                DiffusionGemmaModel.LoadShare(checkpoint, ranks.Device, precision, ranks.Experts, Options.Quantization);
             using LoraAdapter? adapter = AdapterOf(share, null, ranks);
             share.Adapter = adapter;
             (TrainingRun run, RunEnd end) = Train(share, ranks, reports);
@@ -161,6 +162,7 @@ internal sealed record TrainingJob(
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
         IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
+        foreach (string notice in model.Notices) run.Notify(notice);
         try
         {
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(true);

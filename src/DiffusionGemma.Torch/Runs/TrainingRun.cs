@@ -86,7 +86,8 @@ internal sealed class TrainingRun(
         return new RunCheckpoint(options.Checkpoints, identity, trained, optimizer, best, Notify, ranks);
     }
 
-    private void Notify(string notice)
+    /// <summary>Reports a message of the run, on the first rank.</summary>
+    public void Notify(string notice)
     {
         if (!ranks.IsFirst) return;
         Notices.Add(notice);

@@ -60,6 +60,20 @@ public static class DiffusionGemmaRuntime
         return text.ToString();
     }
 
+    /// <summary>Finds out whether a device can be computed on.</summary>
+    /// <param name="device">The CPU, or a CUDA device.</param>
+    /// <param name="reason">A sentence on what is missing; empty where nothing is.</param>
+    public static bool IsAvailable(Device device, out string reason)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        reason = "";
+        if (device.type == DeviceType.CPU) return true;
+        if (device.type != DeviceType.CUDA) reason = "only CPU and CUDA devices are computed on.";
+        else if (!CudaReady(out string missing)) reason = missing;
+        else if (device.index >= cuda.device_count()) reason = $"this machine has {cuda.device_count()} CUDA devices.";
+        return reason.Length == 0;
+    }
+
     /// <summary>
     /// Throws, with what to do, where TorchSharp is unmended, its native library does not load, or a device is not there.
     /// </summary>

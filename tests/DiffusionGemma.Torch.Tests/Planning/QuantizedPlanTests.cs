@@ -1,0 +1,57 @@
+using TorchSharp;
+
+namespace DiffusionGemma;
+
+/// <summary>The plan of the released configuration in fewer bits, computed in float32 on one CPU.</summary>
+public class QuantizedPlanTests : TorchTest
+{
+    private static readonly DiffusionGemmaConfig Released = DiffusionGemmaConfig.Parse(ReleasedConfig.Json(perLayer: false), "config.json");
+
+    private static readonly FineTuneOptions Lora = new()
+    {
+        Lora = new LoraOptions(), GlobalBatchSize = 1, Run = new() { ActivationCheckpointing = true, MicroBatchSize = 1 },
+    };
+
+    private static readonly long Plain = Weights(Quantization.None);
+
+    [Theory]
+    [InlineData(Quantization.Int4, 0.15)]
+    [InlineData(Quantization.Int8, 0.27)]
+    public void Weights_take_a_part_of_float32s_memory(Quantization quantization, double part) =>
+        Assert.InRange(Weights(quantization), 0.9 * part * Plain, part * Plain);
+
+    [Theory]
+    [InlineData(512)]
+    [InlineData(1024)]
+    public void A_LoRA_run_in_four_bits_fits_24_gigabytes(int tokens)
+    {
+        FineTuneOptions options = Lora with { Quantization = Quantization.Int4 };
+        TrainingPlan plan = TrainingPlan.Compute(Released, options, torch.ScalarType.Float32, tokens);
+        TestContext.Current.TestOutputHelper?.WriteLine(plan.ToString());
+        Assert.InRange(plan.TotalBytes, 14e9, 22e9);
+    }
+
+    /// <summary>Folders that are quantised already are known by config.json alone.</summary>
+    [Theory]
+    [InlineData("int8")]
+    [InlineData("fp8")]
+    [InlineData("int4")]
+    [InlineData("int4-fused")]
+    [InlineData("nvfp4")]
+    [InlineData("mxfp4")]
+    [InlineData("modelopt-nvfp4")]
+    public void A_quantised_folder_takes_what_its_tensors_take(string form)
+    {
+        string folder = Fixtures.Path("quantized", form);
+        using var model = DiffusionGemmaModel.Load(folder);
+        FineTuneOptions options = Lora with { Lora = new LoraOptions { Rank = 1 } };
+        TrainingPlan plan = TrainingPlan.Compute(model.Config, options, torch.ScalarType.Float32, 26);
+        long stored = model.Stack.Quantized.Values.Sum(weight => weight.Bytes)
+            + model.Stack.Parameters.Values.Sum(tensor => tensor.numel() * tensor.ElementSize);
+        Assert.Equal(stored, plan.WeightBytes - 4 * plan.TrainedParameters, 16.0);
+    }
+
+    private static long Weights(Quantization quantization) =>
+        TrainingPlan.Compute(Released, Lora with { Quantization = quantization }, torch.ScalarType.Float32, 512) is var plan
+            ? plan.WeightBytes - 4 * plan.TrainedParameters : 0;
+}

@@ -14,12 +14,14 @@ internal sealed class ToolProcess : IDisposable
     {
         string name = OperatingSystem.IsWindows() ? "DiffusionGemma.Tool.exe" : "DiffusionGemma.Tool";
         string program = Path.Combine(AppContext.BaseDirectory, name);
-        var start = new ProcessStartInfo(program, arguments)
+        var start = new ProcessStartInfo(IgnoresInterrupts() ? "env" : program)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             StandardOutputEncoding = Encoding.UTF8,
         };
+        foreach (string argument in IgnoresInterrupts() ? ["--default-signal=INT", program, .. arguments] : arguments)
+            start.ArgumentList.Add(argument);
         start.Environment["OMP_NUM_THREADS"] = "1";
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += Add;
@@ -76,6 +78,18 @@ internal sealed class ToolProcess : IDisposable
     {
         if (!_process.HasExited) _process.Kill();
         _process.Dispose();
+    }
+
+    /// <summary>
+    /// True where this process was started to ignore SIGINT, as a shell does for what it puts into the background: its children would
+    /// ignore it too. GNU's env starts them with the default instead.
+    /// </summary>
+    private static bool IgnoresInterrupts()
+    {
+        const int SigInt = 2;
+        string? ignored = !OperatingSystem.IsLinux() ? null
+            : File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
+        return ignored is not null && (Convert.ToUInt64(ignored["SigIgn:".Length..].Trim(), 16) >> (SigInt - 1) & 1) == 1;
     }
 
     private void Add(object sender, DataReceivedEventArgs line)

@@ -6,9 +6,11 @@ using Microsoft.ML.Data;
 
 const string Instructions = "Sort the ticket.";
 const double Wrong = 0.1;
-TypedArguments? arguments = TypedArguments.Parse(args, new TypedArguments(
+var defaults = new TypedArguments(
     Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 300, MaxSteps: 200,
-    Out: Repository.File("out", "classify")));
+    Out: Repository.File("out", "classify"));
+if (TypedArguments.WriteHelp(args, "Teaches tiny-chat to sort tickets into five labels, and compares the ways to make scores.", defaults)) return 0;
+TypedArguments? arguments = TypedArguments.Parse(args, defaults);
 if (arguments is null) return 2;
 
 var ml = new MLContext(seed: 42);

@@ -5,9 +5,11 @@ using DiffusionGemma.Samples;
 using Microsoft.ML;
 
 const string Instructions = "Read the order.";
-TypedArguments? arguments = TypedArguments.Parse(args, new TypedArguments(
+var defaults = new TypedArguments(
     Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 100, MaxSteps: 400,
-    Out: Repository.File("out", "extract-orders")));
+    Out: Repository.File("out", "extract-orders"));
+if (TypedArguments.WriteHelp(args, "Teaches tiny-chat to read orders from sentences, and reads typed columns with it.", defaults)) return 0;
+TypedArguments? arguments = TypedArguments.Parse(args, defaults);
 if (arguments is null) return 2;
 
 var ml = new MLContext(seed: 42);

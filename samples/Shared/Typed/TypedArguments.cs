@@ -10,6 +10,22 @@ namespace DiffusionGemma.Samples;
 /// <param name="Out">The folder of the trained checkpoint.</param>
 internal sealed record TypedArguments(string Checkpoint, int Rows, int HeldOut, int MaxSteps, string Out)
 {
+    private const string Options = "Options: [--checkpoint FOLDER|ID] [--rows N] [--held-out N] [--max-steps N] [--out FOLDER]";
+
+    /// <summary>Writes what the program does and its options where help is asked for; true then.</summary>
+    /// <param name="args">The command line.</param>
+    /// <param name="about">The program in a sentence.</param>
+    /// <param name="defaults">The values of options that are left out.</param>
+    public static bool WriteHelp(string[] args, string about, TypedArguments defaults)
+    {
+        if (args is not ["--help" or "-h" or "help"]) return false;
+        Console.WriteLine(about);
+        Console.WriteLine(Options);
+        Console.WriteLine($"Left out: --rows {defaults.Rows} --held-out {defaults.HeldOut} --max-steps {defaults.MaxSteps}, "
+            + $"--checkpoint {defaults.Checkpoint} --out {defaults.Out}");
+        return true;
+    }
+
     /// <summary>Reads the command line; null where it is not understood, which is said.</summary>
     public static TypedArguments? Parse(string[] args, TypedArguments defaults)
     {
@@ -27,7 +43,7 @@ internal sealed record TypedArguments(string Checkpoint, int Rows, int HeldOut, 
                 case "--max-steps" when number > 0: parsed = parsed with { MaxSteps = number }; break;
                 default:
                     Console.Error.WriteLine($"'{args[i]}' is not understood.");
-                    Console.Error.WriteLine("Options: [--checkpoint FOLDER|ID] [--rows N] [--held-out N] [--max-steps N] [--out FOLDER]");
+                    Console.Error.WriteLine(Options);
                     return null;
             }
         }

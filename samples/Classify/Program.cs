@@ -9,7 +9,8 @@ const double Wrong = 0.1;
 var defaults = new TypedArguments(
     Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 300, MaxSteps: 200,
     Out: Repository.File("out", "classify"));
-if (TypedArguments.WriteHelp(args, "Teaches tiny-chat to sort tickets into five labels, and compares the ways to make scores.", defaults)) return 0;
+const string About = "Teaches tiny-chat to sort tickets into five labels, and compares the ways to make scores.";
+if (TypedArguments.WriteHelp(args, About, defaults)) return 0;
 TypedArguments? arguments = TypedArguments.Parse(args, defaults);
 if (arguments is null) return 2;
 

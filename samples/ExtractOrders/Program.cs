@@ -8,7 +8,8 @@ const string Instructions = "Read the order.";
 var defaults = new TypedArguments(
     Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 100, MaxSteps: 400,
     Out: Repository.File("out", "extract-orders"));
-if (TypedArguments.WriteHelp(args, "Teaches tiny-chat to read orders from sentences, and reads typed columns with it.", defaults)) return 0;
+const string About = "Teaches tiny-chat to read orders from sentences, and reads typed columns with it.";
+if (TypedArguments.WriteHelp(args, About, defaults)) return 0;
 TypedArguments? arguments = TypedArguments.Parse(args, defaults);
 if (arguments is null) return 2;
 

@@ -3,10 +3,20 @@ namespace DiffusionGemma;
 /// <summary>Checks that a request fits the model.</summary>
 internal static class GenerationRequestChecks
 {
-    /// <exception cref="GenerationRequestException">No answer of the request's grammar fits its limit and pinned tokens.</exception>
+    /// <exception cref="GenerationRequestException">No answer of the request's grammar fits its limit and pinned tokens, or one of its
+    /// labels does not fit the limit and could never be an answer.</exception>
     public static void RequireAnswer(int index, GenerationRequest request, ResolvedGenerationOptions options, RowGrammar? grammar)
     {
-        if (grammar is null || grammar.HasAnswer) return;
+        if (grammar is null) return;
+        if (grammar.HasAnswer)
+        {
+            int[] tokens = options.LabelCount == 0 ? [] : grammar.Automaton.FewestTokens(options.LabelCount);
+            int tooLong = Array.FindIndex(tokens, count => count > options.MaxNewTokens);
+            if (tooLong >= 0)
+                throw new GenerationRequestException(index, $"has a grammar whose label '{options.Labels[tooLong]}' takes "
+                    + $"{tokens[tooLong]} tokens, and MaxNewTokens is {options.MaxNewTokens}: raise it, or shorten the label.");
+            return;
+        }
         int fewest = grammar.Automaton.Distances[grammar.Automaton.Start];
         throw new GenerationRequestException(index, fewest > options.MaxNewTokens
             ? $"has a grammar whose shortest answer takes {fewest} tokens, and MaxNewTokens is {options.MaxNewTokens}: raise it."

@@ -42,8 +42,11 @@ internal sealed record ResolvedGenerationOptions
     /// <summary>The grammar over the vocabulary's tokens; null: the answer is free.</summary>
     public TokenAutomaton? Automaton { get; private init; }
 
-    /// <summary>Labels of the grammar whose probabilities can be read; 0: it is no list of labels.</summary>
-    public int LabelCount { get; private init; }
+    /// <summary>Labels of the grammar whose probabilities can be read; empty: it is no list of labels.</summary>
+    public IReadOnlyList<string> Labels { get; private init; } = [];
+
+    /// <summary>The number of <see cref="Labels"/>.</summary>
+    public int LabelCount => Labels.Count;
 
     /// <summary>The bytes of the vocabulary's tokens, which the grammar was compiled for.</summary>
     public GrammarVocabulary? Vocabulary { get; private init; }
@@ -91,7 +94,7 @@ internal sealed record ResolvedGenerationOptions
         {
             Automaton = Compile(given, config),
             Vocabulary = given.Vocabulary,
-            LabelCount = grammar.EndsApart ? grammar.Labels.Count : 0,
+            Labels = grammar.EndsApart ? grammar.Labels : [],
         };
     }
 

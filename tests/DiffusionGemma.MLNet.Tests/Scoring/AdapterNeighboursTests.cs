@@ -5,7 +5,10 @@ using TorchSharp;
 
 namespace DiffusionGemma.Generation;
 
-/// <summary>Questions to tiny-chat in float32, with three adapters and the base mixed in every batch.</summary>
+/// <summary>
+/// Questions to tiny-chat in float32, with three adapters and the base mixed in every batch. A batch of other rows changes last bits there,
+/// and a tie may fall the other way (<see cref="NeighboursTests"/>): 99 answers in a hundred must be the same.
+/// </summary>
 public class AdapterNeighboursTests
 {
     private const int Rows = 200;
@@ -46,7 +49,8 @@ public class AdapterNeighboursTests
         string[] plain = Answers(prompts.Select(p => new GenerationRequest(p)));
         foreach (LoraAdapter adapter in adapters) adapter.Dispose();
 
-        Assert.Equal(alone, mixed);
+        int changed = alone.Zip(mixed).Count(pair => pair.First != pair.Second);
+        Assert.True(changed <= Rows / 100, $"of {Rows} answers {changed} are not those of the adapter alone");
         Assert.True(alone.Distinct().Count() > Rows / 4, "the questions have answers of their own");
         for (int n = 0; n < 3; n++)
             Assert.True(Enumerable.Range(0, Rows).Count(i => i % 4 == n && alone[i] != plain[i]) > 5, $"adapter {n} changes answers");

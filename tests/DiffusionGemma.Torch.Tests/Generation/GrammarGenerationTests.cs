@@ -87,6 +87,21 @@ public class GrammarGenerationTests : TorchTest
         Assert.Contains($"MaxNewTokens is {tokens - 1}", fault.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A label that can never be the answer is an error, also where others can.</summary>
+    [Fact]
+    public void A_label_beyond_the_limit_is_refused_before_the_first_pass()
+    {
+        AnswerGrammar labels = AnswerGrammar.OneOf("one", "two hundred and thirty-four");
+        int longest = Vocabulary.LabelTokens(labels)[1];
+        Assert.True(longest > Vocabulary.LabelTokens(labels)[0]);
+        IReadOnlyList<GenerationResult> Answer(int tokens) => CanvasGenerator.Generate(
+            _model, [Prompts[0]], new() { Grammar = labels, Vocabulary = Vocabulary, MaxNewTokens = tokens, MaxDenoisingSteps = 2 });
+        var error = Assert.Throws<GenerationRequestException>(() => Answer(longest - 1));
+        Assert.Contains($"whose label 'two hundred and thirty-four' takes {longest} tokens, and MaxNewTokens is {longest - 1}",
+            error.Message, StringComparison.Ordinal);
+        Assert.Contains(Text(Answer(longest)[0].Ids), labels.Labels);
+    }
+
     [Fact]
     public void Pinned_tokens_hold_and_those_without_an_answer_are_refused()
     {

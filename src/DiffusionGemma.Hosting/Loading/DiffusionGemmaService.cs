@@ -8,16 +8,18 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposable
 {
+    private readonly Func<DiffusionGemmaChatClient> _load;
     private readonly DiffusionGemmaServiceOptions _options;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
     private Task<DiffusionGemmaChatClient>? _loading;
     private bool _isDisposed;
 
-    internal DiffusionGemmaService(string checkpoint, DiffusionGemmaServiceOptions options, ILogger logger) =>
-        (Checkpoint, _options, _logger) = (checkpoint, options, logger);
+    internal DiffusionGemmaService(
+        string checkpoint, Func<DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options, ILogger logger) =>
+        (Checkpoint, _load, _options, _logger) = (checkpoint, load, options, logger);
 
-    /// <summary>The folder or the Hub's id that the model was registered with.</summary>
+    /// <summary>The folder, the Hub's id or the name that the model was registered with.</summary>
     public string Checkpoint { get; }
 
     /// <summary>The client, once the weights are loaded; null before, and where loading has failed.</summary>
@@ -89,7 +91,7 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         long start = Stopwatch.GetTimestamp();
         try
         {
-            DiffusionGemmaChatClient client = _options.Load(Checkpoint);
+            DiffusionGemmaChatClient client = _load();
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
             return client;
         }

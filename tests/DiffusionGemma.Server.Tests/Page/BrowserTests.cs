@@ -104,6 +104,40 @@ public class BrowserTests
         Assert.Empty(browser.Complaints);
     }
 
+    [Fact]
+    public async Task A_runs_curve_moves_while_it_trains_and_another_is_drawn_over_it()
+    {
+        const string Line = "#charts figure:first-child path:not(.raw)";
+        using TemporaryFolder folder = Fixtures.Temporary();
+        RunsTests.WriteHistory(folder.File("first"), 5, evaluations: true);
+        RunsTests.WriteHistory(folder.File("second"), 9);
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync(options => options.RunsFolder = folder.Path);
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#show-runs");
+        await page.WaitForSelectorAsync("#run option[value=first]", new() { State = WaitForSelectorState.Attached });
+        await page.SelectOptionAsync("#run", "first");
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('first 3.976 at step 4')");
+        string? before = await page.GetAttributeAsync(Line, "d");
+        RunsTests.WriteHistory(folder.File("first"), 40, evaluations: true);
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('at step 39')");
+        Assert.NotEqual(before, await page.GetAttributeAsync(Line, "d"));
+
+        await page.SelectOptionAsync("#other-run", "second");
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('second')");
+        Assert.Equal(2, await page.Locator(Line).CountAsync());
+        string[] captions = [.. await page.Locator("#charts figure:not([hidden]) figcaption").AllTextContentsAsync()];
+        const string Noise = "first after 3 steps, from 2 at little noise to 3 at most";
+        Assert.Contains(captions, text => text.Contains(Noise, StringComparison.Ordinal));
+        await page.ClickAsync("#runs summary");
+        Assert.Contains("Lora.Rank", await page.TextContentAsync("#run-options"), StringComparison.Ordinal);
+        Assert.True(await page.Locator("#run-options tr.differs").CountAsync() > 0);
+        await page.ClickAsync("#show-chat");
+        Assert.True(await page.IsVisibleAsync("#question"));
+        Assert.Empty(browser.Complaints);
+    }
+
     private static async Task OpenAsync(IPage page, TestServer server)
     {
         await page.GotoAsync(server.Address.ToString());

@@ -41,7 +41,8 @@ class Chart {
     const box = { left: 52, right: 410, top: 10, bottom: 194 };
     let [low, high] = range(all.map(point => point[1]));
     let [first, last] = range(all.map(point => point[0]));
-    if (low === high) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
+    // Rounding of a smoothed constant is no change.
+    if (high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high))) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
     if (first === last) last = first + 1;
     const x = value => box.left + (value - first) / (last - first) * (box.right - box.left);
     const y = value => box.bottom - (value - low) / (high - low) * (box.bottom - box.top);

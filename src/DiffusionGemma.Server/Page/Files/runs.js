@@ -1,7 +1,7 @@
 'use strict';
 
 // The runs of the page: curves of one run, or of two over each other, drawn again while they train.
-const runs = { shown: false, timer: null, data: new Map(), charts: null };
+const runs = { shown: false, timer: null, data: new Map(), charts: null, loading: null };
 const pollMilliseconds = 1000;
 const noiseColumn = /^DiffusionLoss(\d\.\d+)$/;
 
@@ -52,8 +52,13 @@ function fill(select, names, none) {
   if (options.includes(chosen)) select.value = chosen;
 }
 
-async function refresh() {
+// One after the other: two at once would add the same steps twice.
+function refresh() {
   clearTimeout(runs.timer);
+  runs.loading = (runs.loading ?? Promise.resolve()).then(refreshNow);
+}
+
+async function refreshNow() {
   if (!runs.shown) return;
   try {
     const { runs: names } = await getJson('runs');

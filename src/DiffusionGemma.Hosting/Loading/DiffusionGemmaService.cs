@@ -8,7 +8,8 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposable
 {
-    private readonly Func<DiffusionGemmaChatClient> _load;
+    private readonly Func<ICollection<IDisposable>, DiffusionGemmaChatClient> _load;
+    private readonly List<IDisposable> _owned = [];
     private readonly DiffusionGemmaServiceOptions _options;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
@@ -16,7 +17,7 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
     private bool _isDisposed;
 
     internal DiffusionGemmaService(
-        string checkpoint, Func<DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options, ILogger logger) =>
+        string checkpoint, Func<ICollection<IDisposable>, DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options, ILogger logger) =>
         (Checkpoint, _load, _options, _logger) = (checkpoint, load, options, logger);
 
     /// <summary>The folder, the Hub's id or the name that the model was registered with.</summary>
@@ -80,10 +81,11 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         }
     }
 
-    private static void Free(Task<DiffusionGemmaChatClient> loading)
+    private void Free(Task<DiffusionGemmaChatClient> loading)
     {
         ((Task)loading).ContinueWith(static _ => { }, TaskScheduler.Default).Wait();
         if (loading.IsCompletedSuccessfully) loading.Result.Dispose();
+        foreach (IDisposable adapter in _owned) adapter.Dispose();
     }
 
     private DiffusionGemmaChatClient Load()
@@ -91,7 +93,7 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         long start = Stopwatch.GetTimestamp();
         try
         {
-            DiffusionGemmaChatClient client = _load();
+            DiffusionGemmaChatClient client = _load(_owned);
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
             return client;
         }

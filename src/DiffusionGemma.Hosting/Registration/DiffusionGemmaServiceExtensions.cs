@@ -105,9 +105,11 @@ public static class DiffusionGemmaServiceExtensions
     }
 
     private static DiffusionGemmaService Create(
-        IServiceProvider provider, string checkpoint, DiffusionGemmaServiceOptions options, Func<DiffusionGemmaChatClient>? load = null)
+        IServiceProvider provider, string checkpoint, DiffusionGemmaServiceOptions options,
+        Func<DiffusionGemmaChatClient>? load = null)
     {
         ILogger? logger = provider.GetService<ILoggerFactory>()?.CreateLogger<DiffusionGemmaService>();
-        return new DiffusionGemmaService(checkpoint, load ?? (() => options.Load(checkpoint)), options, logger ?? NullLogger.Instance);
+        return new DiffusionGemmaService(
+            checkpoint, owned => load is null ? options.Load(checkpoint, owned) : load(), options, logger ?? NullLogger.Instance);
     }
 }

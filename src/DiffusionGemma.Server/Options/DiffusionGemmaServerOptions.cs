@@ -45,6 +45,12 @@ public sealed class DiffusionGemmaServerOptions
     public bool ServesPage { get; set; } = true;
 
     /// <summary>
+    /// True to let clients load and unload adapters (<c>POST /v1/load_lora_adapter</c>, <c>POST /v1/unload_lora_adapter</c>): they name
+    /// folders of this machine. In code, <see cref="DiffusionGemmaChatClient.Adapters"/> does it.
+    /// </summary>
+    public bool ChangesAdapters { get; set; }
+
+    /// <summary>
     /// A folder of training runs whose curves the page shows, behind the same key: a run's folder, or a folder of several, with the files
     /// of a run's report. Null: none.
     /// </summary>

@@ -45,6 +45,12 @@ public static class DiffusionGemmaServerExtensions
         api.MapGet("/models", models.List);
         api.MapGet("/models/{**id}", models.Find);
         api.MapPost("/chat/completions", completions.Answer);
+        if (options.ChangesAdapters)
+        {
+            var adapters = new AdaptersEndpoint(service, options, services.GetRequiredService<IHostApplicationLifetime>());
+            api.MapPost("/load_lora_adapter", (HttpContext context) => adapters.Load(context));
+            api.MapPost("/unload_lora_adapter", (HttpContext context) => adapters.Unload(context));
+        }
         api.MapFallback((HttpContext context) => new OpenAIError(
             StatusCodes.Status404NotFound, $"There is no {context.Request.Method} {context.Request.Path} here: there are GET /v1/models, "
                 + "GET /v1/models/{id} and POST /v1/chat/completions.", code: "unknown_url").ToResult());

@@ -23,6 +23,15 @@ internal static class ServeCommand
         };
         Option<string?> called = CommonOptions.Text(
             "--name", "The model's name in requests (default: its id on the Hub, or its folder's name).", "NAME");
+        var adapters = new Option<string[]>("--adapter")
+        {
+            Description = "A further adapter that answers requests for NAME: a PEFT folder, a run's folder, or an id; may be repeated.",
+            HelpName = "NAME=FOLDER",
+        };
+        var changes = new Option<bool>("--adapter-changes")
+        {
+            Description = "Let clients load and unload adapters (POST /v1/load_lora_adapter, /v1/unload_lora_adapter).",
+        };
         Option<int?> batch = CommonOptions.Number("--batch-size", $"Requests answered together (default: {DefaultBatch}).", 1);
         Option<int?> requests = CommonOptions.Number(
             "--max-requests", $"Requests that are answered or wait; one more is refused (default: {DefaultRequests}).", 1);
@@ -35,7 +44,7 @@ internal static class ServeCommand
         var command = new Command(
             "serve", "Serves a model by OpenAI's protocol, and a page to talk with it. Ctrl+C ends running answers first.")
         {
-            name, port, urls, certificate, key, hosts, called, batch, requests, quantization, runs, logs, silent,
+            name, port, urls, certificate, key, hosts, called, adapters, changes, batch, requests, quantization, runs, logs, silent,
         };
         Option<string?> template = CommonOptions.ChatTemplate;
         command.Add(template);
@@ -56,6 +65,8 @@ internal static class ServeCommand
                 CertificateKey = parsed.GetValue(key),
                 AllowedHosts = parsed.GetValue(hosts) ?? [],
                 Name = parsed.GetValue(called),
+                Adapters = NamedAdapters.Parse(parsed.GetValue(adapters) ?? []),
+                ChangesAdapters = parsed.GetValue(changes),
                 BatchSize = parsed.GetValue(batch) ?? DefaultBatch,
                 MaxRequests = parsed.GetValue(requests) ?? DefaultRequests,
                 Quantization = parsed.GetValue(quantization) switch

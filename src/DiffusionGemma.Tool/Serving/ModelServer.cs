@@ -39,14 +39,24 @@ internal static class ModelServer
         ModelReference reference = await ModelReference.FindAsync(settings.Model, context);
         string name = settings.Name ?? ModelName(settings.Model);
 
+        if (settings.Adapters.ContainsKey(name))
+            throw new ToolException(ExitCode.Usage, $"--adapter {name}: the model is called so too; take another name, or --name.");
+        IReadOnlyDictionary<string, string> adapters = await NamedAdapters.FindAsync(settings.Adapters, context);
+
         ToolModel? model = null;
+        using var loaded = new NamedAdapters();
         try
         {
             DiffusionGemmaChatClient Load()
             {
                 MLContext ml = LogLines.CreateContext(context.Output);
                 model = ToolModel.Load(ml, reference, settings.Device, settings.ChatTemplate, settings.Quantization);
-                return Stage.Model(() => model.CreateChatClient(settings.Generation, settings.BatchSize, name));
+                return Stage.Model(() =>
+                {
+                    DiffusionGemmaChatClient client = model.CreateChatClient(settings.Generation, settings.BatchSize, name);
+                    loaded.Load(client, model.Answers, adapters);
+                    return client;
+                });
             }
 
             await using WebApplication application = Build(settings, name, Load, access, certificate, context.Output);
@@ -97,7 +107,7 @@ internal static class ModelServer
             (options.ApiKey, options.AllowedHosts) = (access.ApiKey, access.AllowedHosts);
             (options.MaxRequests, options.LogsPrompts, options.ServesPage) =
                 (access.MaxRequests, access.LogsPrompts, access.ServesPage);
-            options.RunsFolder = settings.Runs;
+            (options.RunsFolder, options.ChangesAdapters) = (settings.Runs, settings.ChangesAdapters);
             options.GuardedEndpoints = guarded => guarded.MapPrometheusScrapingEndpoint(Metrics);
         });
         return application;

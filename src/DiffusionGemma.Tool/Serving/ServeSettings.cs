@@ -22,6 +22,12 @@ internal sealed record ServeSettings
     /// <summary>The model's name in requests; null: its id or its folder's name.</summary>
     public string? Name { get; init; }
 
+    /// <summary>Adapters beside the model, by their names in requests.</summary>
+    public required IReadOnlyDictionary<string, string> Adapters { get; init; }
+
+    /// <summary>True where clients may load and unload adapters.</summary>
+    public bool ChangesAdapters { get; init; }
+
     public required int BatchSize { get; init; }
 
     public required int MaxRequests { get; init; }

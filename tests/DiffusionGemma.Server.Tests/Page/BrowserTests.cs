@@ -138,6 +138,38 @@ public class BrowserTests
         Assert.Empty(browser.Complaints);
     }
 
+    [Fact]
+    public async Task Two_models_answer_one_question_beside_each_other()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync();
+        DiffusionGemmaChatClient client = await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
+        using LoraAdapter adapter = LoraAdapter.Load(
+            DrawnAdapterFolder.Write(folder.File("one"), 1), client.GetService<GenerationQueue>()!.Model);
+        client.Adapters["one"] = adapter;
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#options summary");
+        await page.SelectOptionAsync("#second-model", "one");
+        Assert.Equal($"{TestServer.Model} and one", await page.TextContentAsync("#model"));
+        await page.FillAsync("#seed", "3");
+        await page.FillAsync("#max-tokens", "32");
+        await page.FillAsync("#question", "What is 2 plus 3?");
+        await page.PressAsync("#question", "Enter");
+        await page.WaitForFunctionAsync(
+            "() => [...document.querySelectorAll('.answers .figures')].filter(e => e.textContent.includes('tokens/s')).length === 2");
+        Assert.Equal([TestServer.Model, "one"], await page.Locator(".answers .name").AllTextContentsAsync());
+        var expected = new List<string>();
+        foreach (string model in (string[])[TestServer.Model, "one"])
+        {
+            var options = new ChatOptions { Seed = 3, MaxOutputTokens = 32, ModelId = model };
+            expected.Add((await client.GetResponseAsync("What is 2 plus 3?", options)).Text);
+        }
+        Assert.Equal(expected, await page.Locator(".answers .text").AllTextContentsAsync());
+        Assert.Empty(browser.Complaints);
+    }
+
     private static async Task OpenAsync(IPage page, TestServer server)
     {
         await page.GotoAsync(server.Address.ToString());

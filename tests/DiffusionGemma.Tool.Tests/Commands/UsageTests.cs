@@ -31,6 +31,8 @@ public sealed class UsageTests
     [InlineData("serve m --urls http://localhost:1;http://192.0.2.1:1", "--urls leads beyond this machine")]
     [InlineData("serve m --urls https://localhost:8080", "https needs a --certificate")]
     [InlineData("serve m --certificate c.pem", "--certificate is for https addresses")]
+    [InlineData("serve m --adapter maths", "--adapter 'maths' is not NAME=FOLDER.")]
+    [InlineData("serve m --adapter a=b --adapter a=c", "--adapter a comes twice.")]
     [InlineData("serve m --quantization int5", "--quantization 'int5' must be one of none, int8, int4.")]
     [InlineData("quantize m --output o --bits 5", "--bits '5' must be one of 4, 8.")]
     [InlineData("quantize m", "Option '--output' is required.")]

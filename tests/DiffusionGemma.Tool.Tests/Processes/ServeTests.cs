@@ -57,13 +57,16 @@ public sealed class ServeTests(TrainedRun run)
     {
         if (OperatingSystem.IsWindows()) Assert.Skip("Windows has no kill -TERM.");
         using var process = new ToolProcess(WithoutKey, "serve", run.Out, "--port", "0", "--device", "cpu", "--json", "--no-page", "--runs",
-            run.Out);
+            run.Out, "--adapter", $"again={run.Out}");
         using HttpClient client = Client(process);
         JsonNode models = (await client.GetFromJsonAsync<JsonNode>("v1/models"))!;
-        Assert.Equal("out", (string?)models["data"]![0]!["id"]);
+        Assert.Equal(["out", "again", "out-base"], models["data"]!.AsArray().Select(model => (string?)model!["id"]));
         Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync("")).StatusCode);
-        using (HttpResponseMessage answer = await client.PostAsJsonAsync("v1/chat/completions", Ask("out")))
+        foreach (string model in (string[])["out", "again", "out-base"])
+        {
+            using HttpResponseMessage answer = await client.PostAsJsonAsync("v1/chat/completions", Ask(model));
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
         JsonNode history = (await client.GetFromJsonAsync<JsonNode>("runs/out"))!;
         Assert.Equal(4, history["steps"]!["Loss"]!.AsArray().Count);
         Assert.Equal(4, (int)history["options"]!["Lora.Rank"]!);

@@ -130,7 +130,7 @@ internal sealed partial class ChatCompletionsEndpoint(
             StatusCodes.Status404NotFound, "The adapter has been unloaded.", "model", code: "model_not_found"),
         ObjectDisposedException => new OpenAIError(
             StatusCodes.Status503ServiceUnavailable, "The server is stopping.", type: "server_error", code: "server_stopping"),
-        NotSupportedException or ArgumentException or ChatException or GenerationRequestException => new OpenAIError(StatusCodes.Status400BadRequest, error.Message),
+        NotSupportedException or ArgumentException or ChatException => new OpenAIError(StatusCodes.Status400BadRequest, error.Message),
         _ when service.LoadFailure is not null => new OpenAIError(
             StatusCodes.Status503ServiceUnavailable, "The model could not be loaded; the server's log says why.", type: "server_error",
             code: "model_not_loaded"),

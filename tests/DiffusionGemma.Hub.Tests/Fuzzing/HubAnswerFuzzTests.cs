@@ -33,7 +33,7 @@ public sealed class HubAnswerFuzzTests
 
     private static readonly int[] Statuses = [200, 200, 200, 200, 206, 301, 302, 307, 308, 400, 401, 403, 404, 416, 429, 500, 503];
 
-    /// <summary>Whatever a server answers, a download ends with a file, or with the typed error, and nothing lies outside the cache.</summary>
+    /// <summary>Whatever a server answers, a download ends with a file or the typed error, and nothing lies outside the cache.</summary>
     [Fact]
     public async Task BrokenAnswersFailOnlyWithTheTypedError()
     {

@@ -25,14 +25,14 @@ internal sealed class PeftPattern
     public double Find(string name, double otherwise)
     {
         foreach ((_, Regex regex, double value) in _entries)
-            if (regex.IsMatch(name))
+            if (IsMatch(regex, name))
                 return value;
         return otherwise;
     }
 
     /// <summary>Lists the expressions that match none of the names.</summary>
     public IEnumerable<string> FindUnmatched(IReadOnlyCollection<string> names) =>
-        _entries.Where(e => !names.Any(e.Regex.IsMatch)).Select(e => e.Key);
+        _entries.Where(e => !names.Any(name => IsMatch(e.Regex, name))).Select(e => e.Key);
 
     /// <summary>Parses a pattern.</summary>
     /// <exception cref="FormatException">Not an object of positive numbers by regular expressions; the message continues a
@@ -58,6 +58,21 @@ internal sealed class PeftPattern
 
     /// <summary>Writes the expressions in the order in which they were read, since the first match applies.</summary>
     public JsonObject ToJson() => new(_entries.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)PeftConfig.Number(e.Value))));
+
+    /// <exception cref="AdapterException">The expression takes too long.</exception>
+    private static bool IsMatch(Regex regex, string name)
+    {
+        try
+        {
+            return regex.IsMatch(name);
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new AdapterException(
+                $"{PeftConfig.FileName}: the regular expression {regex} of rank_pattern or alpha_pattern takes more than "
+                + $"{MatchTimeout.TotalSeconds:0} s on '{name}'. Write a simpler one.", e);
+        }
+    }
 
     /// <summary>Translates Python's named groups, <c>(?P&lt;name&gt;...)</c>, to .NET's.</summary>
     private static Regex Translate(string key) =>

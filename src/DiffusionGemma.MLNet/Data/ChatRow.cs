@@ -86,7 +86,8 @@ internal static class ChatRow
         throw new InvalidRowException(
             $"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}. Name the key of the "
                 + $"messages, {nameof(options.MessagesColumn)}, or those of a question and its answer, "
-                + $"{nameof(options.QuestionColumn)} and {nameof(options.AnswerColumn)} (in the tool --messages-column, --question-column, --answer-column)")
+                + $"{nameof(options.QuestionColumn)} and {nameof(options.AnswerColumn)} (in the tool --messages-column, "
+                + "--question-column, --answer-column)")
         { MissingColumn = key };
     }
 

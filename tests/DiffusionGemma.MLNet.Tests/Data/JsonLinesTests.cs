@@ -123,8 +123,8 @@ public sealed class JsonLinesTests
         Assert.Equal("question", Load(new ChatDataOptions { QuestionColumn = "question" }).MissingColumn);
         Assert.Equal(
             ["""[{"role":"user","content":"2+2?"},{"role":"assistant","content":"4"}]"""],
-            ExpectedData.Rows(
-                _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { QuestionColumn = "prompt", AnswerColumn = "completion" }, file)));
+            _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { QuestionColumn = "prompt", AnswerColumn = "completion" }, file)
+                .GetColumn<string>("Messages"));
     }
 
     /// <summary>A file that is one JSON value is refused as such, however many bad rows are allowed.</summary>

@@ -60,7 +60,7 @@ public sealed class RowNotesTests
         const string Row = """[{"role":"user","content":"a"},{"role":"bot","content":"b"}]""";
         ChatDataSummary summary = Gemma.Summarize(TinyChat.Checkpoint, _ml.Data.LoadChatFromEnumerable([Row, TinyChat.Row("q"), Row]));
 
-        Assert.Equal(2, summary.UnansweredRows);
+        Assert.Equal(3, summary.UnansweredRows);
         Assert.Equal(
             "rows that end with these roles count as having no answer, because answers are of the role 'assistant': 'bot' of 2 rows",
             Assert.Single(summary.Warnings));

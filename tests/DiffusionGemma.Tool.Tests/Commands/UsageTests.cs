@@ -22,6 +22,8 @@ public sealed class UsageTests
     [InlineData("download nothing", "'nothing' is no id: write org/name")]
     [InlineData("train --optimizer.lr 1e-5 recipe.yaml", "There is no option --optimizer.lr.")]
     [InlineData("train nowhere.yaml", "There is no recipe nowhere.yaml")]
+    [InlineData("quantize m --output o --bits 5", "--bits '5' must be one of 4, 8.")]
+    [InlineData("quantize m", "Option '--output' is required.")]
     [InlineData("merge m", "Option '--output' is required.")]
     public async Task A_wrong_command_line_ends_with_2_and_what_to_write(string line, string message)
     {
@@ -61,6 +63,7 @@ public sealed class UsageTests
     [InlineData("evaluate")]
     [InlineData("answer")]
     [InlineData("chat")]
+    [InlineData("quantize")]
     [InlineData("merge")]
     [InlineData("export")]
     public async Task Every_command_has_help(string command)

@@ -24,7 +24,7 @@ public sealed class DiffusionGemmaServiceOptions
     /// <summary>The dtype of weights and computation; null: bfloat16 on CUDA, float32 on the CPU.</summary>
     public ScalarType? Precision { get; set; }
 
-    /// <summary>Requests answered together at most.</summary>
+    /// <summary>Requests answered together at most. Default: 8.</summary>
     public int BatchSize { get; set; } = 8;
 
     /// <summary>Options of denoising for all requests, where their own are null; null entries: the checkpoint folder's.</summary>
@@ -33,13 +33,15 @@ public sealed class DiffusionGemmaServiceOptions
     /// <summary>See <see cref="DiffusionGemmaChatClient.StreamsDrafts"/>.</summary>
     public bool StreamsDrafts { get; set; }
 
-    /// <summary>True: the text of a control token in users' messages and tool results stays text.</summary>
+    /// <summary>True: the text of a control token in users' messages and tool results stays text. Default: true.</summary>
     public bool EscapesUserText { get; set; } = true;
 
-    /// <summary>True: loading begins when the host starts, in the background. False: at the first request.</summary>
+    /// <summary>True: loading begins when the host starts, in the background. False: at the first request. Default: true.</summary>
     public bool LoadsAtStart { get; set; } = true;
 
-    /// <summary>The time without a decoder pass after which the health check calls a queue with running requests unhealthy.</summary>
+    /// <summary>
+    /// The time without a decoder pass after which the health check calls a queue with running requests unhealthy. Default: 5 minutes.
+    /// </summary>
     public TimeSpan StallTimeout { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>The Hub and its cache; null: as the environment says.</summary>

@@ -5,10 +5,13 @@ namespace DiffusionGemma;
 /// <summary>Limits and access of the endpoints that <c>MapDiffusionGemma</c> adds. All entries can be bound from configuration.</summary>
 public sealed class DiffusionGemmaServerOptions
 {
-    /// <summary>The variable of the environment that holds the key where <see cref="ApiKey"/> is null.</summary>
+    /// <summary>The environment variable that holds the key where <see cref="ApiKey"/> is not set.</summary>
     public const string ApiKeyVariable = "DIFFUSIONGEMMA_API_KEY";
 
-    /// <summary>The key that requests give as <c>Authorization: Bearer KEY</c>; null: none is asked for.</summary>
+    /// <summary>
+    /// The key that requests give as <c>Authorization: Bearer KEY</c>; null: none is asked for. Default: the value of the environment
+    /// variable <see cref="ApiKeyVariable"/>.
+    /// </summary>
     public string? ApiKey { get; set; } = Environment.GetEnvironmentVariable(ApiKeyVariable) is { Length: > 0 } key ? key : null;
 
     /// <summary>
@@ -17,31 +20,31 @@ public sealed class DiffusionGemmaServerOptions
     /// </summary>
     public IList<string> AllowedHosts { get; set; } = [];
 
-    /// <summary>Requests that are answered or wait at the same time; one more is refused with 429.</summary>
+    /// <summary>Requests that are answered or wait at the same time; one more is refused with 429. Default: 64.</summary>
     public int MaxRequests { get; set; } = 64;
 
-    /// <summary>Bytes of a request's body.</summary>
+    /// <summary>Bytes of a request's body. Default: 4 MiB.</summary>
     public int MaxBodyBytes { get; set; } = 4 << 20;
 
-    /// <summary>Messages of a request.</summary>
+    /// <summary>Messages of a request. Default: 1024.</summary>
     public int MaxMessages { get; set; } = 1024;
 
-    /// <summary>Tools of a request.</summary>
+    /// <summary>Tools of a request. Default: 128.</summary>
     public int MaxTools { get; set; } = 128;
 
-    /// <summary>Answers of one request (<c>n</c>).</summary>
+    /// <summary>Answers of one request (<c>n</c>). Default: 8.</summary>
     public int MaxChoices { get; set; } = 8;
 
-    /// <summary>New tokens of an answer; a request that asks for more is refused.</summary>
+    /// <summary>New tokens of an answer; a request that asks for more is refused. Default: 8192.</summary>
     public int MaxTokens { get; set; } = 8192;
 
-    /// <summary>Time of a request, from its arrival to the end of its answer.</summary>
+    /// <summary>Time of a request, from its arrival to the end of its answer. Default: 10 minutes.</summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>True to log the last message of each request. False: no text of a prompt or an answer is logged.</summary>
     public bool LogsPrompts { get; set; }
 
-    /// <summary>True to serve the page at <c>/</c>.</summary>
+    /// <summary>True to serve the page at <c>/</c>. Default: true.</summary>
     public bool ServesPage { get; set; } = true;
 
     /// <summary>

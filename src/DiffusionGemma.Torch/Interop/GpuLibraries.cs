@@ -19,6 +19,14 @@ internal static class GpuLibraries
         return true;
     });
 
+    /// <summary>Loads CUDA's runtime alone.</summary>
+    /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
+    public static void RequireRuntime()
+    {
+        _ = Registered.Value;
+        Find(Runtime, typeof(GpuLibraries).Assembly, null);
+    }
+
     /// <summary>Loads both libraries.</summary>
     /// <exception cref="DllNotFoundException">A library cannot be loaded; the message lists the names that were tried, and what to
     /// install.</exception>
@@ -27,6 +35,25 @@ internal static class GpuLibraries
         _ = Registered.Value;
         Find(Runtime, typeof(GpuLibraries).Assembly, null);
         Find(Nccl, typeof(GpuLibraries).Assembly, null);
+    }
+
+    /// <summary>Returns the version of NCCL; null, and why, where there is none.</summary>
+    public static unsafe Version? NcclVersion(out string reason)
+    {
+        reason = "";
+        try
+        {
+            int version;
+            if (NativeLibrary.TryGetExport(Find(Nccl, typeof(GpuLibraries).Assembly, null), "ncclGetVersion", out nint function)
+                && ((delegate* unmanaged<int*, int>)function)(&version) == 0)
+                return new Version(version / 10_000, version / 100 % 100, version % 100);
+            reason = "ncclGetVersion fails.";
+        }
+        catch (DllNotFoundException e)
+        {
+            reason = e.Message;
+        }
+        return null;
     }
 
     private static nint Find(string name, Assembly assembly, DllImportSearchPath? path)

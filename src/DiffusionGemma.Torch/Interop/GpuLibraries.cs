@@ -19,6 +19,23 @@ internal static class GpuLibraries
         return true;
     });
 
+    /// <summary>True where CUDA's runtime can be loaded.</summary>
+    public static bool HasRuntime
+    {
+        get
+        {
+            try
+            {
+                RequireRuntime();
+                return true;
+            }
+            catch (DllNotFoundException)
+            {
+                return false;
+            }
+        }
+    }
+
     /// <summary>Loads CUDA's runtime alone.</summary>
     /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
     public static void RequireRuntime()
@@ -62,7 +79,9 @@ internal static class GpuLibraries
         (string probe, string[] names, string advice) = name == Nccl
             ? ("ncclCommSplit", new[] { "libnccl.so.2", "libtorch_cuda.so" },
                 "install NCCL 2.19 or newer (libnccl2), or put the folder of libnccl.so.2 into LD_LIBRARY_PATH")
-            : ("cudaEventQuery", ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
+            : ("cudaEventQuery",
+                OperatingSystem.IsWindows() ? ["cudart64_12.dll", "cudart64_13.dll"]
+                    : ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
                 "reference TorchSharp's CUDA package, or put the folder of libcudart.so.12 into LD_LIBRARY_PATH");
         string[] tried = [.. Mapped($"/lib{name}"), .. names];
         foreach (string one in tried)

@@ -5,14 +5,14 @@ public sealed class FileRendezvousTests
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(5), Short = TimeSpan.FromMilliseconds(200);
 
     [Fact]
-    public void All_ranks_get_the_bytes_and_the_file_goes()
+    public async Task All_ranks_get_the_bytes_and_the_file_goes()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string shared = folder.File("run");
         byte[] bytes = [.. Enumerable.Range(0, 128).Select(i => (byte)(3 * i))];
         Task<byte[]>[] ranks = [.. Enumerable.Range(1, 3).Select(rank => Task.Run(() => FileRendezvous.Fetch(shared, rank, Long)))];
         using (FileRendezvous.Publish(shared, bytes))
-            foreach (Task<byte[]> rank in ranks) Assert.Equal(bytes, rank.GetAwaiter().GetResult());
+            foreach (Task<byte[]> rank in ranks) Assert.Equal(bytes, await rank);
         Assert.Empty(Directory.EnumerateFileSystemEntries(shared));
         using (FileRendezvous.Publish(shared, bytes)) Assert.Single(Directory.EnumerateFiles(shared));
     }

@@ -298,6 +298,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     {
         _stack.Dispose();
         if (_ownsCheckpoint) _checkpoint.Dispose();
+        HeapTrim.Run();
     }
 
     private static DiffusionGemmaModel Read(

@@ -1,0 +1,35 @@
+using System.Diagnostics;
+
+namespace DiffusionGemma.Memory;
+
+[Collection(Alone.Name)]
+public sealed class GrowthTests
+{
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// Twelve lives of a model in one process: trained, saved, loaded, asked. The program compares the last three with three in the middle,
+    /// and says of what there is more. 200 of them are run on demand (docs/reliability.md).
+    /// </summary>
+    [Fact]
+    public void Twelve_models_leave_nothing_behind()
+    {
+        var start = new ProcessStartInfo(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.Soak", Below(), "DiffusionGemma.Soak"),
+            ["memory", "--rounds", "12", "--steps", "2", "--questions", "2"])
+        {
+            RedirectStandardOutput = true,
+        };
+        using Process process = Process.Start(start)!;
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Assert.True(process.WaitForExit(Longest));
+        Assert.True(process.ExitCode == 0, output.Result);
+        Assert.Contains("holds  tensors: 0 -> 0", output.Result, StringComparison.Ordinal);
+    }
+
+    /// <summary>Where programs are built to, below their project's folder: as these tests are.</summary>
+    private static string Below()
+    {
+        string tests = Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.MLNet.Tests");
+        return Path.GetRelativePath(tests, AppContext.BaseDirectory);
+    }
+}

@@ -12,7 +12,7 @@ public sealed class GrowthTests
     /// and says of what there is more. 200 of them are run on demand (docs/reliability.md).
     /// </summary>
     [Fact]
-    public void Twelve_models_leave_nothing_behind()
+    public async Task Twelve_models_leave_nothing_behind()
     {
         var start = new ProcessStartInfo(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.Soak", Below(), "DiffusionGemma.Soak"),
             ["memory", "--rounds", "12", "--steps", "2", "--questions", "2"])
@@ -20,10 +20,11 @@ public sealed class GrowthTests
             RedirectStandardOutput = true,
         };
         using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync();
-        Assert.True(process.WaitForExit(Longest));
-        Assert.True(process.ExitCode == 0, output.Result);
-        Assert.Contains("holds  tensors: 0 -> 0", output.Result, StringComparison.Ordinal);
+        Task<string> reading = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(Longest, TestContext.Current.CancellationToken);
+        string output = await reading;
+        Assert.True(process.ExitCode == 0, output);
+        Assert.Contains("holds  tensors: 0 -> 0", output, StringComparison.Ordinal);
     }
 
     /// <summary>Where programs are built to, below their project's folder: as these tests are.</summary>

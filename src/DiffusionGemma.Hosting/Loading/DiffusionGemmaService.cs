@@ -17,7 +17,8 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
     private bool _isDisposed;
 
     internal DiffusionGemmaService(
-        string checkpoint, Func<ICollection<IDisposable>, DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options, ILogger logger) =>
+        string checkpoint, Func<ICollection<IDisposable>, DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options,
+        ILogger logger) =>
         (Checkpoint, _load, _options, _logger) = (checkpoint, load, options, logger);
 
     /// <summary>The folder, the Hub's id or the name that the model was registered with.</summary>

@@ -13,8 +13,8 @@ public sealed class DiffusionGemmaServiceOptions
     public string? Adapter { get; set; }
 
     /// <summary>
-    /// Further adapters by the names that requests may have as their ModelId: PEFT folders, or ids on the Hub. They answer beside the model,
-    /// in one batch with it (<see cref="DiffusionGemmaChatClient.Adapters"/>).
+    /// Further adapters by the names that requests may have as their ModelId: PEFT folders, or ids on the Hub. They answer beside the
+    /// model, in one batch with it (<see cref="DiffusionGemmaChatClient.Adapters"/>).
     /// </summary>
     public IDictionary<string, string> Adapters { get; set; } = new Dictionary<string, string>();
 

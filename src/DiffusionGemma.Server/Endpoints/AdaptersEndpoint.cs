@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.AI;
 using Microsoft.Extensions.Hosting;
 
 namespace DiffusionGemma;
@@ -17,8 +18,8 @@ internal sealed class AdaptersEndpoint
 
     private readonly DiffusionGemmaService _service;
     private readonly DiffusionGemmaServerOptions _options;
-    private readonly ConcurrentDictionary<string, LoraAdapter> _loaded = [];
-    private readonly SemaphoreSlim _one = new(1);
+    private readonly ConcurrentDictionary<string, LoraAdapter> _loaded = new(StringComparer.Ordinal);
+    private readonly Lock _one = new();
 
     /// <param name="service">The model.</param>
     /// <param name="options">Limits.</param>
@@ -32,49 +33,43 @@ internal sealed class AdaptersEndpoint
         });
     }
 
-    public Task<IResult> Load(HttpContext context) => ChangeAsync(context, needsFolder: true, async (client, name, folder) =>
-    {
-        if (ServedModels.Has(client, name))
-            throw OpenAIError.BadRequest(Name, $"'{name}' is served already: unload it first, or take another name.");
-        DiffusionGemmaModel model = client.GetService<GenerationQueue>()!.Model;
-        string path = HubRepository.IsId(folder!)
-            ? await HubRepository.DownloadAsync(folder!, cancellation: context.RequestAborted).ConfigureAwait(false) : folder!;
-        client.Adapters[name] = _loaded[name] = LoraAdapter.Load(path, model);
-        return new JsonObject { ["id"] = name, ["object"] = "model" };
-    });
+    // The token keeps these methods from being taken for request delegates, whose results nobody writes.
+    public Task<IResult> Load(HttpContext context, CancellationToken cancellation) =>
+        ChangeAsync(context, [Name, Folder], cancellation, (client, name, folder) =>
+        {
+            if (ServedModels.Has(client, name))
+                throw OpenAIError.BadRequest(Name, $"'{name}' is served already: unload it first, or take another name.");
+            client.Adapters[name] = _loaded[name] = LoraAdapter.Load(folder!, client.GetService<GenerationQueue>()!.Model);
+            return new JsonObject { ["id"] = name, ["object"] = "model" };
+        });
 
-    public Task<IResult> Unload(HttpContext context) => ChangeAsync(context, needsFolder: false, (client, name, _) =>
-    {
-        if (!client.Adapters.Remove(name)) throw ServedModels.NotFound(client, name);
-        if (_loaded.TryRemove(name, out LoraAdapter? adapter)) adapter.Dispose();
-        return Task.FromResult(new JsonObject { ["id"] = name, ["object"] = "model", ["deleted"] = true });
-    });
+    public Task<IResult> Unload(HttpContext context, CancellationToken cancellation) =>
+        ChangeAsync(context, [Name], cancellation, (client, name, _) =>
+        {
+            if (!client.Adapters.Remove(name)) throw ServedModels.NotFound(client, name);
+            if (_loaded.TryRemove(name, out LoraAdapter? adapter)) adapter.Dispose();
+            return new JsonObject { ["id"] = name, ["object"] = "model", ["deleted"] = true };
+        });
 
-    /// <summary>Reads a body of the name, and of the folder where it is needed; one change at a time.</summary>
+    /// <summary>Reads a body of some members, all needed, and makes the change; one at a time.</summary>
     private async Task<IResult> ChangeAsync(
-        HttpContext context, bool needsFolder, Func<DiffusionGemmaChatClient, string, string?, Task<JsonObject>> change)
+        HttpContext context, string[] members, CancellationToken cancellation,
+        Func<DiffusionGemmaChatClient, string, string?, JsonObject> change)
     {
-        CancellationToken cancellation = context.RequestAborted;
         try
         {
             using JsonDocument body = await RequestBody.ReadAsync(context.Request, _options.MaxBodyBytes, cancellation)
                 .ConfigureAwait(false);
-            JsonElement members = body.RootElement.RequireObject("body");
-            members.RequireKnown("", needsFolder ? [Name, Folder] : [Name]);
-            string name = Text(members, Name);
+            JsonElement root = body.RootElement.RequireObject("body");
+            root.RequireKnown("", members);
+            string name = Text(root, Name);
             if (name.Length > MaxName) throw OpenAIError.BadRequest(Name, $"'{Name}' has more than {MaxName} characters.");
-            string? folder = needsFolder ? Text(members, Folder) : null;
+            string? folder = members.Contains(Folder) ? Text(root, Folder) : null;
             DiffusionGemmaChatClient client = await _service.GetClientAsync(cancellation).ConfigureAwait(false);
-            await _one.WaitAsync(cancellation).ConfigureAwait(false);
-            try
-            {
-                // Reading weights would hold up the server's own threads.
-                return Results.Json(await Task.Run(() => change(client, name, folder), cancellation).ConfigureAwait(false));
-            }
-            finally
-            {
-                _one.Release();
-            }
+            if (folder is not null && HubRepository.IsId(folder))
+                folder = await HubRepository.DownloadAsync(folder, cancellation: cancellation).ConfigureAwait(false);
+            // Reading weights would hold up the server's own threads.
+            return Results.Json(await Task.Run(() => Change(client, name, folder), cancellation).ConfigureAwait(false));
         }
         catch (OpenAIError error)
         {
@@ -83,6 +78,11 @@ internal sealed class AdaptersEndpoint
         catch (Exception error) when (error is AdapterException or HubException or IOException or ArgumentException)
         {
             return OpenAIError.BadRequest(Folder, error.Message).ToResult();
+        }
+
+        JsonObject Change(DiffusionGemmaChatClient client, string name, string? folder)
+        {
+            lock (_one) return change(client, name, folder);
         }
     }
 

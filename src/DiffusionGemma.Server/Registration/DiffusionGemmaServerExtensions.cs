@@ -48,8 +48,8 @@ public static class DiffusionGemmaServerExtensions
         if (options.ChangesAdapters)
         {
             var adapters = new AdaptersEndpoint(service, options, services.GetRequiredService<IHostApplicationLifetime>());
-            api.MapPost("/load_lora_adapter", (HttpContext context) => adapters.Load(context));
-            api.MapPost("/unload_lora_adapter", (HttpContext context) => adapters.Unload(context));
+            api.MapPost("/load_lora_adapter", adapters.Load);
+            api.MapPost("/unload_lora_adapter", adapters.Unload);
         }
         api.MapFallback((HttpContext context) => new OpenAIError(
             StatusCodes.Status404NotFound, $"There is no {context.Request.Method} {context.Request.Path} here: there are GET /v1/models, "

@@ -25,7 +25,7 @@ public sealed class AdapterTests
         Assert.Equal([TestServer.Model, "one", "two"], await NamesAsync(server));
 
         DiffusionGemmaChatClient client = await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
-        string[] names = [.. Enumerable.Range(0, 12).Select(i => (string)[TestServer.Model, "one", "two"][i % 3])];
+        string[] names = [.. Enumerable.Range(0, 12).Select(i => new[] { TestServer.Model, "one", "two" }[i % 3])];
         string[] answers = await Task.WhenAll(names.Select(name => AnswerAsync(server, name)));
         foreach (string name in names.Distinct())
         {

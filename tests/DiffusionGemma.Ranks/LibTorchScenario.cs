@@ -37,7 +37,7 @@ internal static class LibTorchScenario
 
     private static void Compute(string checkpoint) => Try(() =>
     {
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint, CPU, ScalarType.Float32);
+        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(checkpoint);
         var options = new GenerationOptions { MaxNewTokens = 4, Seed = 1 };
         Console.WriteLine($"answer {string.Join(' ', CanvasGenerator.Generate(model, [[2, 30, 31]], options)[0].Ids)}");
     });

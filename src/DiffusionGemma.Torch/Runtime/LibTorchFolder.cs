@@ -154,7 +154,7 @@ internal sealed partial record LibTorchFolder(string Folder, Version Version, bo
     }
 
     private static string RealPath(string path) =>
-        File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
 
     private static string FirstLine(string text) => text.Trim().Split('\n')[0].Trim();
 

@@ -72,7 +72,7 @@ public sealed class LibTorchFolderTests : IDisposable
         File.Delete(Path.Combine(libraries, "libtorch_cpu.so"));
         // libc10 loads, and has no version: so has every libtorch before 2.10.
         File.Copy(Own("libc10.so"), Path.Combine(libraries, "libtorch_cpu.so"));
-        string output = Run(AppContext.BaseDirectory, ["use", Checkpoint, libraries]);
+        string output = Run(ProgramWithoutLibTorch(), ["use", Checkpoint, libraries]);
         Assert.Equal(2, output.Split('\n').Count(line => line.StartsWith("PlatformNotSupportedException", StringComparison.Ordinal)
             && line.Contains("is older than 2.10", StringComparison.Ordinal)));
         Assert.Contains("Backend: not loaded.", output, StringComparison.Ordinal);

@@ -7,7 +7,7 @@ namespace DiffusionGemma;
 /// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the
 /// experts, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks)
+internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks, IHostReads? reads = null)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
@@ -32,8 +32,8 @@ internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight dow
     {
         ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
         return ExpertsFunction.Compute(
-            x, weights, ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size),
+            x, weights, ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size, reads),
             new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
-            context);
+            context, reads);
     }
 }

@@ -26,8 +26,10 @@ public sealed class RandomSchemaTests : TorchTest
     [Fact]
     public void Every_answer_satisfies_its_schema()
     {
-        using DiffusionGemmaModel trained = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, ScalarType.Float32);
-        using DiffusionGemmaModel random = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, ScalarType.Float32);
+        using DiffusionGemmaModel trained =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), TestDevice.Current, ScalarType.Float32);
+        using DiffusionGemmaModel random =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), TestDevice.Current, ScalarType.Float32);
         Shuffle(random);
         var schemas = new RandomSchemas(seed: 17);
         (int count, int answers) = Size;

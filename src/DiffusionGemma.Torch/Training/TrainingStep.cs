@@ -164,9 +164,11 @@ internal sealed class TrainingStep(
 
         (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
         (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink);
+            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink,
+            model.Stack.Reads);
         (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink);
+            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink,
+            model.Stack.Reads);
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
         _memory.Sample();
         Announce(prepared, "backward");
@@ -209,7 +211,7 @@ internal sealed class TrainingStep(
         if (joins && ranks.Experts.Size == 1) return null;
         if (joins) rows = zeros(1, dtype: ScalarType.Int64, device: rows.device);
         using EncoderCache theirs = cache.Select(rows);
-        Tensor Of(Tensor whole) => whole.index_select(0, rows);
+        Tensor Of(Tensor whole) => TorchOperators.SelectRows(whole, rows);
         Tensor hidden = Decode(
             batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs,
             context with { IsIdle = context.IsIdle || joins });

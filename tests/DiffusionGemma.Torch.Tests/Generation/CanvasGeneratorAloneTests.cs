@@ -24,8 +24,7 @@ public class CanvasGeneratorAloneTests : TorchTest
         using var collecting = new CollectingThread();
         var clock = Stopwatch.StartNew();
         do Assert.Equal(undisturbed, Run());
-        while (clock.Elapsed < TimeSpan.FromSeconds(2));
-        Assert.True(collecting.Collections > 30, $"only {collecting.Collections} collections");
+        while (clock.Elapsed < TimeSpan.FromSeconds(2) || collecting.Collections < 30);
     }
 
     [Fact]

@@ -76,9 +76,9 @@ public class DenoisingOracleTests : TorchTest
 
         GenerationRequest[] mixed = [requests[0], new(Draw(30)), requests[1], new(system)];
         ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(options, model.Folder, model.Config);
-        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, resolved, model.Config))];
+        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, resolved, model))];
         using var loop = new DenoisingLoop(model);
-        loop.Run(new Together(new Admission(rows, system)));
+        loop.Run(new Together(new Admission(rows, new Dictionary<LoraAdapter, int[]> { [LoraAdapter.None] = system })));
         for (int i = 0; i < mixed.Length; i++) Assert.Equal(PlainDenoising.Answer(model, mixed[i], options), rows[i].Result().Ids);
     }
 

@@ -47,6 +47,7 @@ public class AdapterFixtureTests : TorchTest
     [InlineData("0.18.1")]
     [InlineData("0.19.0")]
     [InlineData("0.19.0.dev0")]
+    [InlineData("v0.18.1")]
     [InlineData(null)]
     public void Expert_stacks_of_an_older_PEFT_equal_the_reference(string? version)
     {

@@ -20,6 +20,8 @@ public class AdapterFolderTests : TorchTest
         { "rank_pattern", "{\"q_proj\":2.5}", "expected a positive whole number" },
         { "alpha_pattern", "{\"(q_proj\":8}", "expected regular expressions" },
         { "alpha_pattern", "[8]", "expected numbers by module names" },
+        { "alpha_pattern", "{\"(([a-z0-9_.]+)+)+X\":8}", "takes longer than" },
+        { "lora_alpha", "1e999", "'lora_alpha' is" },
         { "rank_pattern", "{\"q_proj\":8}", "for this model and r = 8" },
         { "modules_to_save", "[\"lm_head\"]", "'modules_to_save' names 'lm_head', but the file holds no such tensor" },
         { "modules_to_save", "[\"layers.0.mlp\"]", "'modules_to_save' names 'layers.0.mlp', a module that was trained whole" },

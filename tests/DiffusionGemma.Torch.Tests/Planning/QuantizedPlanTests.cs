@@ -45,6 +45,15 @@ public class QuantizedPlanTests : TorchTest
         Assert.InRange(plan.TotalBytes / (double)(1L << 30), least, most);
     }
 
+    /// <summary>18.59 GB is the peak that ReleasedShapeTests printed for this run (docs/performance.md).</summary>
+    [Fact]
+    public void The_plan_is_within_15_percent_of_the_measured_peak()
+    {
+        FineTuneOptions options = Lora with { Quantization = Quantization.Int4 };
+        TrainingPlan plan = TrainingPlan.Compute(Released, options, torch.ScalarType.Float32, 512);
+        Assert.InRange(plan.TotalBytes / 18.59e9, 0.85, 1.15);
+    }
+
     /// <summary>Folders that are quantised already are known by config.json alone.</summary>
     [Theory]
     [InlineData("int8")]

@@ -158,6 +158,22 @@ public class QuantizedLoadingTests : TorchTest
         Assert.Throws<CheckpointException>(() => QuantizedCheckpoint.Create(folder, target.File("file"), Quantization.Int4));
     }
 
+    /// <summary>The source is a sparse file: its embedding alone is 0.56 TB, and takes no room.</summary>
+    [Fact]
+    public void A_disk_without_room_is_found_before_anything_is_written()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string source = Path.Combine(folder.Path, "source"), target = Path.Combine(folder.Path, "target");
+        const int vocabulary = 100_000_000;
+        long room = new DriveInfo(folder.Path).AvailableFreeSpace;
+        Assert.SkipWhen(room > 2L * vocabulary * 2816, "This disk has room for everything.");
+        SparseCheckpoint.Write(source, layers: 1, vocabulary);
+        CheckpointException error = Assert.Throws<CheckpointException>(
+            () => QuantizedCheckpoint.Create(source, target, Quantization.Int8));
+        Assert.Contains("GB free", error.Message);
+        Assert.Empty(Directory.Exists(target) ? Directory.GetFileSystemEntries(target) : []);
+    }
+
     [Fact]
     public void Rounding_is_to_the_nearest_and_keeps_zeros()
     {

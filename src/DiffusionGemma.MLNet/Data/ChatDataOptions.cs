@@ -6,6 +6,7 @@ public sealed class ChatDataOptions
 {
     /// <summary>
     /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or its JSON text.
+    /// Default: "messages".
     /// </summary>
     /// <remarks>
     /// If it is absent, ShareGPT's <c>conversations</c> are read, and else Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>; a
@@ -33,7 +34,7 @@ public sealed class ChatDataOptions
 
     /// <summary>
     /// The number of invalid rows that one pass over the data skips; the next one is thrown as a <see cref="ChatDataException"/>. 0: the
-    /// first.
+    /// first. Default: 0.
     /// </summary>
     /// <remarks>
     /// Each skipped row is a warning of <c>MLContext.Log</c> with its position and reason, and <c>GetSkippedChatRows</c> returns them. A
@@ -56,7 +57,7 @@ public sealed class ChatDataOptions
     /// </summary>
     public string? ChatTemplate { get; set; }
 
-    /// <summary>The text column of the data view that is loaded.</summary>
+    /// <summary>The text column of the data view that is loaded. Default: "Messages".</summary>
     public string OutputColumn { get; set; } = ChatColumns.Messages;
 
     internal void Validate()

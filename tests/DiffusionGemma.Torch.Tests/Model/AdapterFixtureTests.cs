@@ -171,7 +171,8 @@ public class AdapterFixtureTests : TorchTest
         Assert.Equal(shared.Modules.Count + 6, experts.Modules.Count);
     }
 
-    private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), CPU, dtype);
+    private static DiffusionGemmaModel Load(ScalarType dtype) =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), TestDevice.Current, dtype);
 
     private static JsonObject Config(string folder) =>
         (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!;

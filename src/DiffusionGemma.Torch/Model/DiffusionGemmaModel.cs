@@ -106,6 +106,12 @@ public sealed class DiffusionGemmaModel : IDisposable
         Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization, reads);
 
     /// <summary>
+    /// Creates a model of given weights: those of the checkpoint are not read. The model owns both, the checkpoint and the weights.
+    /// </summary>
+    internal static DiffusionGemmaModel Create(Checkpoint checkpoint, Func<string, StoredWeight> weight) =>
+        new(checkpoint, ModelStack.Create(checkpoint.Config, weight, new SingleRank()), ownsCheckpoint: true);
+
+    /// <summary>
     /// Creates one rank's part of this model, which must outlive it: copies on another device; on the same device the same tensors, except
     /// for those that train, which each rank needs for itself.
     /// </summary>
@@ -293,6 +299,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     {
         _stack.Dispose();
         if (_ownsCheckpoint) _checkpoint.Dispose();
+        HeapTrim.Run();
     }
 
     private static DiffusionGemmaModel Read(

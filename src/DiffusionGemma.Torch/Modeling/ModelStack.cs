@@ -26,8 +26,11 @@ internal sealed class ModelStack : IDisposable
                 throw new InvalidOperationException($"{name} lies on the device {weight.Device}, other weights on {Device}.");
         Reads = reads ?? IHostReads.For(Device);
         double exact = Math.Sqrt(config.HiddenSize);
-        using (Tensor scale = tensor(exact, ScalarType.Float64, CPU).to(DType).to(ScalarType.Float64))
-            EmbeddingScale = scale.item<double>();                          // the rounding to the table's dtype is part of the model
+        using (NewDisposeScope())
+        {
+            // the rounding to the table's dtype is part of the model
+            EmbeddingScale = tensor(exact, ScalarType.Float64, CPU).to(DType).to(ScalarType.Float64).item<double>();
+        }
         _table = new EmbeddingTable(Embedding, DType, EmbeddingScale, config.PadTokenId);
         SelfConditioning = new SelfConditioning(
             Parameters[Prefix + "self_conditioning.pre_norm.weight"], Gated(Prefix + "self_conditioning"), config.RmsNormEpsilon);

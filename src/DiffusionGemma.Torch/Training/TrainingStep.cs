@@ -35,6 +35,8 @@ internal sealed class TrainingStep(
     private readonly WorkerGradients?[] _gradients =
         [.. Enumerable.Range(0, workers.Count).Select(worker => worker == 0 ? null : optimizer.AddWorker())];
 
+    private readonly StepMemory _memory = new(model.Device);
+
     /// <summary>Micro-batches that are worked on at the same time, by all ranks.</summary>
     private int Parallelism => ranks.World.Size * workers.Count;
 
@@ -78,7 +80,7 @@ internal sealed class TrainingStep(
             Tokens = counts.Tokens,
             WaitSeconds = waited.TotalSeconds,
             Seconds = (waited + clock.Elapsed).TotalSeconds,
-            PeakBytes = PeakMemory(),
+            PeakBytes = _memory.TakePeak(),
         };
     }
 
@@ -168,8 +170,10 @@ internal sealed class TrainingStep(
             encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink,
             model.Stack.Reads);
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
+        _memory.Sample();
         Announce(prepared, "backward");
         context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);
+        _memory.Sample();
         return (diffusionSum / scored, encoderSum / pairs);
     }
 
@@ -233,11 +237,5 @@ internal sealed class TrainingStep(
         {
             Step = step.Step,
         };
-    }
-
-    private static long PeakMemory()
-    {
-        using Process process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
     }
 }

@@ -22,8 +22,8 @@ public class QuantizedLoadingTests : TorchTest
     [MemberData(nameof(Checkpoints))]
     public void Weights_and_logits_stay_near_the_unquantised(string name, Quantization quantization)
     {
-        using var plain = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32);
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32, quantization);
+        using var plain = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32, quantization);
         Assert.Equal(quantization, model.Quantization);
         Assert.Empty(model.Notices);
         double most = 0;
@@ -58,7 +58,7 @@ public class QuantizedLoadingTests : TorchTest
         QuantizedCheckpoint.Create(Fixtures.Checkpoint(name), folder.Path, quantization, new ImmediateProgress<string>(lines.Add));
         Assert.NotEmpty(lines);
         using var loaded = DiffusionGemmaModel.Load(folder.Path);
-        using var made = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32, quantization);
+        using var made = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32, quantization);
         Assert.Equal(ScalarType.Float32, loaded.DType);
         Assert.Equal(made.Stack.Quantized.Keys.Order(), loaded.Stack.Quantized.Keys.Order());
         Assert.Equal(0, Largest(Run(loaded).Logits, Run(made).Logits));

@@ -9,7 +9,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class MetaForms
 {
-    /// <summary>True for a tensor without values.</summary>
+    /// <summary>Returns true for a tensor without values.</summary>
     public static bool Serve(Tensor tensor) => tensor.device_type == DeviceType.META;
 
     /// <inheritdoc cref="TorchOperators.SelectRows"/>

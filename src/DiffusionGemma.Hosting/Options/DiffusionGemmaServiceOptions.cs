@@ -12,6 +12,12 @@ public sealed class DiffusionGemmaServiceOptions
     /// <summary>A PEFT folder to add to the model, or its id on the Hub; null: none.</summary>
     public string? Adapter { get; set; }
 
+    /// <summary>
+    /// Further adapters by the names that requests may have as their ModelId: PEFT folders, or ids on the Hub. They answer beside the
+    /// model, in one batch with it (<see cref="DiffusionGemmaChatClient.Adapters"/>).
+    /// </summary>
+    public IDictionary<string, string> Adapters { get; set; } = new Dictionary<string, string>();
+
     /// <summary>A device by its name, <c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>; null: the first CUDA device, else the CPU.</summary>
     public string? Device { get; set; }
 
@@ -42,8 +48,30 @@ public sealed class DiffusionGemmaServiceOptions
     public HubOptions? Hub { get; set; }
 
     /// <summary>Loads the model and its client; takes as long as reading, or downloading, the checkpoint.</summary>
-    internal DiffusionGemmaChatClient Load(string checkpoint) => DiffusionGemmaChatClient.Load(
-        checkpoint, ParseDevice(Device), Precision, Generation, BatchSize, StreamsDrafts, Adapter, Hub, EscapesUserText);
+    /// <param name="checkpoint">A folder, or an id on the Hub.</param>
+    /// <param name="owned">Receives what is to be freed after the client.</param>
+    internal DiffusionGemmaChatClient Load(string checkpoint, ICollection<IDisposable> owned)
+    {
+        DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(
+            checkpoint, ParseDevice(Device), Precision, Generation, BatchSize, StreamsDrafts, Adapter, Hub, EscapesUserText);
+        try
+        {
+            DiffusionGemmaModel model = (DiffusionGemmaModel)client.GetService(typeof(DiffusionGemmaModel))!;
+            foreach ((string name, string folder) in Adapters)
+            {
+                LoraAdapter adapter = LoraAdapter.Load(
+                    HubRepository.IsId(folder) ? HubRepository.DownloadAsync(folder, Hub).GetAwaiter().GetResult() : folder, model);
+                owned.Add(adapter);
+                client.Adapters[name] = adapter;
+            }
+            return client;
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Checks all entries.</summary>
     /// <exception cref="ArgumentException">Entries that cannot be used, all in one message.</exception>
@@ -53,6 +81,9 @@ public sealed class DiffusionGemmaServiceOptions
         if (BatchSize < 1) faults.Add($"BatchSize is {BatchSize}; it is at least 1");
         if (StallTimeout <= TimeSpan.Zero) faults.Add($"StallTimeout is {StallTimeout}; it is positive");
         if (Adapter is { } adapter && string.IsNullOrWhiteSpace(adapter)) faults.Add("Adapter is empty; it is a folder or an id, or null");
+        foreach ((string name, string folder) in Adapters)
+            if (string.IsNullOrWhiteSpace(name) || string.IsNullOrWhiteSpace(folder))
+                faults.Add($"Adapters holds '{name}' = '{folder}'; names and folders are not empty");
         if (Precision is { } dtype && dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             faults.Add($"Precision is {dtype}; it is Float32, Float64 or BFloat16");
         try

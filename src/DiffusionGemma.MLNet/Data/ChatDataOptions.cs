@@ -62,23 +62,24 @@ public sealed class ChatDataOptions
 
     internal void Validate()
     {
+        static void Require(bool holds, string fault)
+        {
+            if (!holds) throw new ArgumentException(fault);
+        }
         OptionChecks.All(
             () => ArgumentException.ThrowIfNullOrEmpty(MessagesColumn),
             () => ArgumentException.ThrowIfNullOrEmpty(OutputColumn),
             () => ArgumentNullException.ThrowIfNull(TemplateColumns),
-            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors));
-        if (ChatTemplate is not null && Checkpoint is null)
-            throw new ArgumentException(
-                $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too.");
-        if (QuestionColumn is not null && TemplateColumns.Count > 0)
-            throw new ArgumentException(
-                $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");
-        if (QuestionColumn is null && AnswerColumn is not null)
-            throw new ArgumentException(
-                $"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages.");
-        if (QuestionColumn is null && SystemPrompt is not null)
-            throw new ArgumentException($"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with "
-                + "messages write it as a message of the role system.");
+            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors),
+            () => Require(ChatTemplate is null || Checkpoint is not null,
+                $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too."),
+            () => Require(QuestionColumn is null || TemplateColumns is not { Count: > 0 },
+                $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions."),
+            () => Require(QuestionColumn is not null || AnswerColumn is null,
+                $"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages."),
+            () => Require(QuestionColumn is not null || SystemPrompt is null,
+                $"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with messages write it as a "
+                + "message of the role system."));
     }
 
     internal ChatDataOptions Copy()

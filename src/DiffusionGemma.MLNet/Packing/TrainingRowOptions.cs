@@ -43,8 +43,20 @@ public sealed record TrainingRowOptions
     /// <exception cref="ArgumentException">A number is negative, or a column has no name.</exception>
     internal void Validate()
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(MaxRowBytesInMemory, $"{nameof(TrainingRowOptions)}.{nameof(MaxRowBytesInMemory)}");
-        if (Columns.Any(column => string.IsNullOrEmpty(column.Name)) || string.IsNullOrEmpty(NotesColumnName))
-            throw new ArgumentException("A column name of TrainingRowOptions is empty.");
+        static void RequireName(string? name, string option)
+        {
+            if (string.IsNullOrEmpty(name))
+                throw new ArgumentException($"{nameof(TrainingRowOptions)}.{option} is empty: it names a column.");
+        }
+        OptionChecks.All(
+            () => ArgumentOutOfRangeException.ThrowIfNegative(
+                MaxRowBytesInMemory, $"{nameof(TrainingRowOptions)}.{nameof(MaxRowBytesInMemory)}"),
+            () => RequireName(InputIdsColumnName, nameof(InputIdsColumnName)),
+            () => RequireName(LossMaskColumnName, nameof(LossMaskColumnName)),
+            () => RequireName(PromptLengthColumnName, nameof(PromptLengthColumnName)),
+            () => RequireName(CanvasCountColumnName, nameof(CanvasCountColumnName)),
+            () => RequireName(PaddedLengthColumnName, nameof(PaddedLengthColumnName)),
+            () => RequireName(CutTokensColumnName, nameof(CutTokensColumnName)),
+            () => RequireName(NotesColumnName, nameof(NotesColumnName)));
     }
 }

@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Routing;
+
 namespace DiffusionGemma;
 
 /// <summary>Limits and access of the endpoints that <c>MapDiffusionGemma</c> adds. All entries can be bound from configuration.</summary>
@@ -45,6 +47,24 @@ public sealed class DiffusionGemmaServerOptions
     /// <summary>True to serve the page at <c>/</c>. Default: true.</summary>
     public bool ServesPage { get; set; } = true;
 
+    /// <summary>
+    /// True to let clients load and unload adapters (<c>POST /v1/load_lora_adapter</c>, <c>POST /v1/unload_lora_adapter</c>): they name
+    /// folders of this machine. In code, <see cref="DiffusionGemmaChatClient.Adapters"/> does it.
+    /// </summary>
+    public bool ChangesAdapters { get; set; }
+
+    /// <summary>
+    /// A folder of training runs whose curves the page shows, behind the same key: a run's folder, or a folder of several, with the files
+    /// of a run's report. Null: none.
+    /// </summary>
+    public string? RunsFolder { get; set; }
+
+    /// <summary>
+    /// Maps further endpoints behind the same hosts and the same key, such as a metrics exporter's; null: none. They are mapped on a group
+    /// of the application's root.
+    /// </summary>
+    public Action<IEndpointRouteBuilder>? GuardedEndpoints { get; set; }
+
     /// <summary>Checks all entries.</summary>
     /// <exception cref="ArgumentException">Entries that cannot be used, all in one message.</exception>
     internal void Require()
@@ -62,6 +82,7 @@ public sealed class DiffusionGemmaServerOptions
         AtLeastOne(MaxChoices, nameof(MaxChoices));
         AtLeastOne(MaxTokens, nameof(MaxTokens));
         if (Timeout <= TimeSpan.Zero) faults.Add($"Timeout is {Timeout}; it is positive");
+        if (RunsFolder is { } runs && string.IsNullOrWhiteSpace(runs)) faults.Add("RunsFolder is empty; it is a folder, or null");
         if (ApiKey is { Length: < 16 }) faults.Add("ApiKey is shorter than 16 characters");
         if (AllowedHosts.Any(string.IsNullOrWhiteSpace)) faults.Add("AllowedHosts holds an empty name");
         if (faults.Count > 0) throw new ArgumentException($"The options of a DiffusionGemma server: {string.Join("; ", faults)}.");

@@ -37,7 +37,7 @@ internal static class DrawnAdapterFolder
         file.Write(BitConverter.GetBytes((long)json.Length));
         file.Write(json);
         var random = new Random(seed);
-        for (int i = 0; i < offset / sizeof(float); i++) file.Write(BitConverter.GetBytes((float)(random.NextDouble() - 0.5)));
+        for (int i = 0; i < offset / sizeof(float); i++) file.Write(BitConverter.GetBytes((float)(4 * random.NextDouble() - 2)));
         return folder;
     }
 }

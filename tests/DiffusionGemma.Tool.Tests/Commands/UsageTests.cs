@@ -108,7 +108,10 @@ public sealed class UsageTests
         foreach (string command in RootCommandFactory.Create(new CommandContext(output, interruption)).Subcommands.Select(one => one.Name))
             Assert.Contains($"| `{command} ", page, StringComparison.Ordinal);
         foreach (int code in (int[])
-            [ExitCode.Success, ExitCode.Failure, ExitCode.Usage, ExitCode.Data, ExitCode.Checkpoint, ExitCode.Device, ExitCode.Cancelled])
-            Assert.Contains($"\n| {code} | ", page, StringComparison.Ordinal);
+        [
+            ExitCode.Success, ExitCode.Failure, ExitCode.Usage, ExitCode.Data, ExitCode.Checkpoint, ExitCode.Device, ExitCode.Cancelled,
+            ExitCode.Terminated, ExitCode.HungUp,
+        ])
+            Assert.Matches($@"(?m)^\| (\d+, )*{code}(, \d+)* \|", page);
     }
 }

@@ -71,7 +71,7 @@ public sealed class ServeTests(TrainedRun run)
         Assert.Equal(4, history["steps"]!["Loss"]!.AsArray().Count);
         Assert.Equal(4, (int)history["options"]!["Lora.Rank"]!);
         process.Signal("TERM");
-        Assert.Equal(ExitCode.Cancelled, process.Wait());
+        Assert.Equal(ExitCode.Terminated, process.Wait());
     }
 
     [Fact]

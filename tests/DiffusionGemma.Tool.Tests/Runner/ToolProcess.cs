@@ -11,6 +11,13 @@ internal sealed class ToolProcess : IDisposable
     private readonly StringBuilder _said = new();
 
     public ToolProcess(params string[] arguments)
+        : this(new Dictionary<string, string>(), arguments)
+    {
+    }
+
+    /// <param name="environment">Variables beside those of this process; its own of the Hub are left out.</param>
+    /// <param name="arguments">The command line.</param>
+    public ToolProcess(IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "DiffusionGemma.Tool.exe" : "DiffusionGemma.Tool";
         string program = Path.Combine(AppContext.BaseDirectory, name);
@@ -23,6 +30,10 @@ internal sealed class ToolProcess : IDisposable
         foreach (string argument in IgnoresInterrupts() ? ["--default-signal=INT", program, .. arguments] : arguments)
             start.ArgumentList.Add(argument);
         start.Environment["OMP_NUM_THREADS"] = "1";
+        if (environment.Count > 0)
+            foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("HF_", StringComparison.Ordinal)).ToArray())
+                start.Environment.Remove(name);
+        foreach ((string name, string value) in environment) start.Environment[name] = value;
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += Add;
         _process.ErrorDataReceived += Add;

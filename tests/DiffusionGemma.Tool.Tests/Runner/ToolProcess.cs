@@ -31,9 +31,9 @@ internal sealed class ToolProcess : IDisposable
             start.ArgumentList.Add(argument);
         start.Environment["OMP_NUM_THREADS"] = "1";
         if (environment.Count > 0)
-            foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("HF_", StringComparison.Ordinal)).ToArray())
-                start.Environment.Remove(name);
-        foreach ((string name, string value) in environment) start.Environment[name] = value;
+            foreach (string own in start.Environment.Keys.Where(key => key.StartsWith("HF_", StringComparison.Ordinal)).ToArray())
+                start.Environment.Remove(own);
+        foreach ((string variable, string value) in environment) start.Environment[variable] = value;
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += Add;
         _process.ErrorDataReceived += Add;

@@ -22,24 +22,29 @@ internal static class ToolProgram
         {
             ParseResult parsed = RootCommandFactory.Create(new CommandContext(output, interruption)).Parse(arguments);
             if (UsageErrors.Find(parsed) is { } wrong) return Fail(output, ExitCode.Usage, wrong);
-            return await parsed.InvokeAsync(configuration, interruption.Token);
+            return OfSignal(await parsed.InvokeAsync(configuration, interruption.Token), interruption);
         }
         catch (OperationCanceledException)
         {
-            return Fail(output, ExitCode.Cancelled, "Stopped.");
+            return Fail(output, interruption.Code, "Stopped.");
         }
         catch (AggregateException errors) when (errors.InnerExceptions.Count == 1)
         {
-            return Fail(output, errors.InnerExceptions[0]);
+            return Fail(output, errors.InnerExceptions[0], interruption);
         }
         catch (Exception error) when (error is not StackOverflowException)
         {
-            return Fail(output, error);
+            return Fail(output, error, interruption);
         }
     }
 
-    private static int Fail(ToolOutput output, Exception error) =>
-        Fail(output, FailureKind.CodeOf(error), FailureKind.IsExpected(error) ? error.Message : error.ToString());
+    /// <summary>Returns the code of the signal that ended the work, in place of Ctrl+C's.</summary>
+    private static int OfSignal(int code, Interruption interruption) => code == ExitCode.Cancelled ? interruption.Code : code;
+
+    private static int Fail(ToolOutput output, Exception error, Interruption interruption) =>
+        Fail(
+            output, OfSignal(FailureKind.CodeOf(error), interruption),
+            FailureKind.IsExpected(error) ? error.Message : error.ToString());
 
     private static int Fail(ToolOutput output, int code, string message)
     {

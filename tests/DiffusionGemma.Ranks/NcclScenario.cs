@@ -60,10 +60,10 @@ internal static partial class NcclScenario
     }
 
     /// <summary>The device never completes a collective: the call returns, and the next one throws.</summary>
-    private static void Stuck()
+    private static void Stuck() => TimeoutTest.Run(timeout =>
     {
         standin_stuck(1);
-        NcclProcessGroup[] world = Create(2, TimeSpan.FromSeconds(3));
+        NcclProcessGroup[] world = Create(2, timeout);
         var watch = Stopwatch.StartNew();
         Exception?[] ends = RankThreads.Run(world, group =>
         {
@@ -72,6 +72,9 @@ internal static partial class NcclScenario
             group.Activity = "step 4";
             group.Barrier();
         });
+        TimeSpan elapsed = watch.Elapsed;
+        Dispose(world, aborts: 2);
+        standin_stuck(0);
         foreach (Exception? end in ends)
         {
             const string late = "(step 3), collective 1, all-reduce of 5 float32, was not complete on device ";
@@ -79,10 +82,8 @@ internal static partial class NcclScenario
             const string next = "(step 4), collective 2, barrier: ";
             True(end is ProcessGroupException && end.Message.Contains(late) && end.Message.Contains(next), $"{end}");
         }
-        True(watch.Elapsed < Long / 2, $"{watch.Elapsed}");
-        Dispose(world, aborts: 2);
-        standin_stuck(0);
-    }
+        True(elapsed < Long / 2, $"{elapsed}");
+    });
 
     /// <summary>One rank fails while the others wait for their devices.</summary>
     private static void Aborted()

@@ -20,6 +20,12 @@ internal static class ExitCode
     /// <summary>A device is not there, or memory is too small.</summary>
     public const int Device = 5;
 
-    /// <summary>Ctrl+C, or SIGTERM.</summary>
+    /// <summary>Ctrl+C.</summary>
     public const int Cancelled = 130;
+
+    /// <summary>SIGTERM: a service manager or a shut-down ends the process.</summary>
+    public const int Terminated = 143;
+
+    /// <summary>SIGHUP: the terminal was closed.</summary>
+    public const int HungUp = 129;
 }

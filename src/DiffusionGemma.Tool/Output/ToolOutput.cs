@@ -18,7 +18,7 @@ internal sealed class ToolOutput
     };
 
     private readonly Lock _lock = new();
-    private readonly TextWriter _out, _error;
+    private readonly TerminalWriter _out, _error;
 
     /// <param name="output">Standard output.</param>
     /// <param name="error">Standard error.</param>
@@ -27,9 +27,10 @@ internal sealed class ToolOutput
     /// <param name="hasErrorTerminal">True where standard error is a terminal: progress is a bar there.</param>
     public ToolOutput(TextWriter output, TextWriter error, bool isJson, bool hasOutputTerminal, bool hasErrorTerminal)
     {
-        (_out, _error, IsJson, HasOutputTerminal, HasErrorTerminal) = (output, error, isJson, hasOutputTerminal, hasErrorTerminal);
-        Screen = Create(output, hasOutputTerminal);
-        Status = Create(error, hasErrorTerminal);
+        (_out, _error) = (new TerminalWriter(output), new TerminalWriter(error));
+        (IsJson, HasOutputTerminal, HasErrorTerminal) = (isJson, hasOutputTerminal, hasErrorTerminal);
+        Screen = Create(_out, hasOutputTerminal);
+        Status = Create(_error, hasErrorTerminal);
     }
 
     public bool IsJson { get; }
@@ -80,6 +81,13 @@ internal sealed class ToolOutput
         }
     }
 
+    /// <summary>Goes on without a terminal that is gone; output to a file or a pipe still has to succeed.</summary>
+    public void IgnoreErrors()
+    {
+        _out.IgnoresErrors = HasOutputTerminal;
+        _error.IgnoresErrors = HasErrorTerminal;
+    }
+
     /// <summary>Shows the cursor again, which a progress bar hides until it ends.</summary>
     public void RestoreTerminal()
     {
@@ -93,7 +101,7 @@ internal sealed class ToolOutput
 
     private static IAnsiConsole Create(TextWriter writer, bool isTerminal) => AnsiConsole.Create(new AnsiConsoleSettings
     {
-        Out = new AnsiConsoleOutput(writer),
+        Out = new TerminalOutput(writer, isTerminal),
         Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No,
         Interactive = isTerminal ? InteractionSupport.Detect : InteractionSupport.No,
     });

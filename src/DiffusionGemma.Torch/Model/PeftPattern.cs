@@ -30,6 +30,21 @@ internal sealed class PeftPattern
         return otherwise;
     }
 
+    /// <exception cref="AdapterException">The expression takes too long.</exception>
+    private static bool IsMatch(Regex regex, string name)
+    {
+        try
+        {
+            return regex.IsMatch(name);
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new AdapterException(
+                $"{PeftConfig.FileName}: the expression '{regex}' of rank_pattern or alpha_pattern takes longer than "
+                + $"{MatchTimeout.TotalSeconds} s to match '{name}'. Write it without repetitions inside repetitions.", e);
+        }
+    }
+
     /// <summary>Lists the expressions that match none of the names.</summary>
     public IEnumerable<string> FindUnmatched(IReadOnlyCollection<string> names) =>
         _entries.Where(e => !names.Any(name => IsMatch(e.Regex, name))).Select(e => e.Key);
@@ -58,21 +73,6 @@ internal sealed class PeftPattern
 
     /// <summary>Writes the expressions in the order in which they were read, since the first match applies.</summary>
     public JsonObject ToJson() => new(_entries.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)PeftConfig.Number(e.Value))));
-
-    /// <exception cref="AdapterException">The expression takes too long.</exception>
-    private static bool IsMatch(Regex regex, string name)
-    {
-        try
-        {
-            return regex.IsMatch(name);
-        }
-        catch (RegexMatchTimeoutException e)
-        {
-            throw new AdapterException(
-                $"{PeftConfig.FileName}: the regular expression {regex} of rank_pattern or alpha_pattern takes more than "
-                + $"{MatchTimeout.TotalSeconds:0} s on '{name}'. Write a simpler one.", e);
-        }
-    }
 
     /// <summary>Translates Python's named groups, <c>(?P&lt;name&gt;...)</c>, to .NET's.</summary>
     private static Regex Translate(string key) =>

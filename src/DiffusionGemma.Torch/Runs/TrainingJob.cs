@@ -171,6 +171,8 @@ internal sealed record TrainingJob(
         finally
         {
             foreach (TrainedParameter parameter in trained) parameter.Value.requires_grad_(false);
+            // the run's activations and optimizer state, on threads that end with it
+            HeapTrim.Run();
         }
     }
 

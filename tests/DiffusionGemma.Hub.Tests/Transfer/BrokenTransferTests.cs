@@ -279,7 +279,9 @@ public sealed class BrokenTransferTests
         HubOptions options = hub.Options(home) with { Timeout = TimeSpan.FromSeconds(2), MaxRetries = 50 };
         string path = await HubRepository.DownloadFileAsync(Tiny, Large, options);
         Assert.Equal(file, File.ReadAllBytes(path));
-        Assert.Equal("bytes=400000-", hub.Gets.Last().Range);
+        // on a busy machine a later answer may stop too, and is taken up from where it had come to
+        string?[] ranges = [.. hub.Gets.Select(get => get.Range).Where(range => range is not null)];
+        Assert.Equal("bytes=400000-", ranges[0]);
     }
 
     [Fact]

@@ -29,7 +29,18 @@ public sealed class InterruptionTests
         {
             process.WaitFor($"step {done + 2}/1000");
             process.Signal("TERM");
-            Assert.Equal(ExitCode.Cancelled, process.Wait());
+            Assert.Equal(ExitCode.Terminated, process.Wait());
+            Assert.Contains($"step {done + 1}/1000", process.Said, StringComparison.Ordinal);
+            Assert.DoesNotContain($"step {done}/1000", process.Said, StringComparison.Ordinal);
+        }
+        done = Directory.GetDirectories(output, "step-*").Max(folder => int.Parse(Path.GetFileName(folder)["step-".Length..]));
+
+        using (var process = new ToolProcess(command))
+        {
+            process.WaitFor($"step {done + 2}/1000");
+            process.Signal("HUP");
+            Assert.Equal(ExitCode.HungUp, process.Wait());
+            Assert.Contains("The same command goes on from there.", process.Said, StringComparison.Ordinal);
             Assert.Contains($"step {done + 1}/1000", process.Said, StringComparison.Ordinal);
             Assert.DoesNotContain($"step {done}/1000", process.Said, StringComparison.Ordinal);
         }

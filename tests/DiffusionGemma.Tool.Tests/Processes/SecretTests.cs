@@ -25,10 +25,10 @@ public sealed class SecretTests
             return Task.FromResult(true);
         };
         using TemporaryFolder folder = Fixtures.Temporary();
-        Dictionary<string, string> environment = new()
+        Dictionary<string, string?> environment = new()
         {
             ["HF_ENDPOINT"] = hub.Endpoint.AbsoluteUri, ["HF_HOME"] = folder.File("home"), ["HF_TOKEN"] = LoopbackHub.Token,
-            ["DIFFUSIONGEMMA_SECRET"] = GroupSecret,
+            ["DIFFUSIONGEMMA_SECRET"] = GroupSecret, ["HF_HUB_OFFLINE"] = null, ["HF_HUB_CACHE"] = null,
         };
         TrainedRun.WriteRows(folder.File("rows.jsonl"));
         string output = folder.File("out"), recipe = TrainedRun.WriteRecipe(folder.Path, output, "org/tiny-chat");

@@ -32,7 +32,7 @@ public class PackedRowStoreTests : TorchTest
     {
         double[] Losses(IReadOnlyList<TrainingExample> rows)
         {
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, rows, TinyRows.Options with { Lora = new LoraOptions() });
             model.Adapter = null;
             return [.. result.History.Select(h => h.Loss)];
@@ -84,10 +84,11 @@ public class PackedRowStoreTests : TorchTest
     public void A_full_disk_is_named_with_what_to_do_and_nothing_stays() =>
         SmallDisk.Run(nameof(Child_on_a_small_disk), nameof(PackedRowStoreTests));
 
-    [Fact]
+    /// <summary>Runs in the child only: an explicit test is in no ordinary run.</summary>
+    [Fact(Explicit = true)]
     public void Child_on_a_small_disk()
     {
-        if (SmallDisk.Here is not string disk) return;
+        string disk = SmallDisk.Here;
         var error = Assert.Throws<TrainingException>(() => Numbered(10_000, tokens: 200, disk));
         Assert.Contains("No space left", error.Message, StringComparison.Ordinal);
         Assert.Contains("Make room", error.Message, StringComparison.Ordinal);

@@ -133,12 +133,13 @@ public class RunCheckpointTests : TorchTest
     public async Task Killed_at_random_moments_the_run_is_the_same()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        int kills = Kills, steps = 0, withinWrites = 0;
+        int kills = Kills, steps = 0, withinWrites = 0, restarts = 0;
         var random = new Random(1);
         for (int run = 0; ; run++)
         {
             bool kill = run < kills;
-            var start = new ProcessStartInfo(Environment.ProcessPath!, ["-method", $"*{nameof(Child_of_the_test_that_kills)}"])
+            var start = new ProcessStartInfo(
+                Environment.ProcessPath!, ["-explicit", "only", "-method", $"*{nameof(Child_of_the_test_that_kills)}"])
             {
                 RedirectStandardOutput = true, RedirectStandardError = true, Environment = { [KillFolder] = folder.Path },
             };
@@ -159,8 +160,11 @@ public class RunCheckpointTests : TorchTest
             withinWrites += Directory.EnumerateDirectories(folder.Path, ".run-*").Any() ? 1 : 0;  // begun, not renamed
             if (kill) continue;
             Assert.True(process.ExitCode == 0, await output);
-            Assert.True(run > 0, "the run was over before the first kill");
-            break;
+            if (run > 0) break;
+            // a busy machine held this thread up until the run was over: once more from the start
+            Assert.True(++restarts < 20, "the run was over before the first kill");
+            foreach (string checkpoint in Names(folder)) Directory.Delete(folder.File(checkpoint), recursive: true);
+            (run, steps) = (-1, 0);
         }
         TestContext.Current.TestOutputHelper?.WriteLine($"{kills} kills, {withinWrites} of them within a write");
         Assert.Equal(KillSteps, steps);
@@ -171,10 +175,12 @@ public class RunCheckpointTests : TorchTest
         model.Adapter = null;
     }
 
-    [Fact]
+    /// <summary>Runs in the child only: an explicit test is in no ordinary run.</summary>
+    [Fact(Explicit = true)]
     public void Child_of_the_test_that_kills()
     {
-        if (Environment.GetEnvironmentVariable(KillFolder) is not string folder) return;
+        string folder = Environment.GetEnvironmentVariable(KillFolder)
+            ?? throw new InvalidOperationException($"{nameof(Killed_at_random_moments_the_run_is_the_same)} starts this test.");
         using DiffusionGemmaModel model = Load(ScalarType.Float32);
         var checkpoints = new RunCheckpointOptions { Folder = folder, EverySteps = 1, Resume = RunCheckpointOptions.Latest };
         using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), KillOptions(checkpoints));

@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 /// <summary>The work of a run around its steps.</summary>
 public class TrainingRunTests : TorchTest
 {
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 
     /// <summary>
     /// Rows are drawn two steps ahead on a thread of their own. A busy machine may hold that thread up, but not in every run.
@@ -45,13 +46,17 @@ public class TrainingRunTests : TorchTest
     public void A_step_that_waits_says_so_and_an_error_of_the_producer_comes_out()
     {
         Thread trainer = Thread.CurrentThread;
+        bool asked = false;
         using var producer = new StepProducer(0, 3, step =>
         {
-            SpinWait.SpinUntil(() => trainer.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), TimeSpan.FromMinutes(5));
+            SpinWait.SpinUntil(
+                () => Volatile.Read(ref asked) && trainer.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin),
+                TimeSpan.FromMinutes(5));
             Thread.Sleep(50);
             return step < 1 ? new PreparedStep(step, 0, [], [], []) : throw new InvalidDataException("row 7");
         });
         var clock = Stopwatch.StartNew();
+        Volatile.Write(ref asked, true);
         TimeSpan waited = producer.Next().Waited;
         Assert.InRange(waited, TimeSpan.FromMilliseconds(10), clock.Elapsed);
         Assert.Contains("row 7", Assert.ThrowsAny<Exception>(() => producer.Next()).ToString(), StringComparison.Ordinal);
@@ -69,7 +74,7 @@ public class TrainingRunTests : TorchTest
         (int[] Reads, double[] Losses) Run(bool dry)
         {
             var watched = new Watched(rows);
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, watched,
                 TinyRows.Options with
                 {

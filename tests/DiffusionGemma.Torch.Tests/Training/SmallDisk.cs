@@ -9,8 +9,9 @@ internal static class SmallDisk
 {
     private const string Folder = "DIFFUSIONGEMMA_SMALL_DISK", Mark = "DIFFUSIONGEMMA_SMALL_DISK_MARK";
 
-    /// <summary>The small file system, in the child; null in the test's own process.</summary>
-    public static string? Here => Environment.GetEnvironmentVariable(Folder);
+    /// <summary>The small file system, in the child.</summary>
+    public static string Here =>
+        Environment.GetEnvironmentVariable(Folder) ?? throw new InvalidOperationException("SmallDisk.Run starts this test.");
 
     /// <summary>Said at the child's end, so that a child that did nothing does not count.</summary>
     public static void Passed() => File.WriteAllText(Environment.GetEnvironmentVariable(Mark)!, "");
@@ -21,7 +22,7 @@ internal static class SmallDisk
         using TemporaryFolder folder = Fixtures.Temporary();
         Assert.SkipUnless(OperatingSystem.IsLinux() && Start(folder, $"{mount} && true").Exit == 0,
             "a file system of its own needs Linux and user namespaces");
-        (int exit, string output) = Start(folder, $"{mount} && exec \"$1\" -method \"*{type}.{method}\"");
+        (int exit, string output) = Start(folder, $"{mount} && exec \"$1\" -explicit only -method \"*{type}.{method}\"");
         Assert.True(exit == 0 && File.Exists(folder.File("mark")), output);
     }
 

@@ -28,6 +28,7 @@ internal static partial class Scenarios
         "times" => Times(),
         "train" => TrainingScenario.Fixture(arguments[0], arguments[1], arguments[2], arguments[3]),
         "train folder" => TrainingScenario.Folder(arguments[0], arguments[1], arguments[2], bool.Parse(arguments[3])),
+        "train alone" => TrainingScenario.Alone(arguments[0], arguments[1], arguments[2], arguments[3]),
         "train fault" => TrainingScenario.Fault(arguments[0]),
         "nccl" => NcclScenario.Run(),
         "unique id" => UniqueIdOverMpi(),

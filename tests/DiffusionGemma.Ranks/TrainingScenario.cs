@@ -49,6 +49,30 @@ internal static class TrainingScenario
         }
     }
 
+    /// <summary>
+    /// Trains ten steps in this process alone, with so many threads, workers and ranks, and answers a prompt with tiny-chat.
+    /// </summary>
+    /// <returns>The losses, and the ids of the answer.</returns>
+    public static string Alone(string threads, string workers, string ranks, string dtype)
+    {
+        int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+        set_num_threads(Number(threads));
+        FineTuneOptions options = TinyRows.Options with
+        {
+            Devices = Device.Cpu(Number(ranks)),
+            GlobalBatchSize = 8,
+            Parallel = TinyRows.Options.Parallel with { Workers = Number(ranks) == 1 ? Number(workers) : null },
+        };
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, Enum.Parse<ScalarType>(dtype));
+        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options);
+        model.Adapter = null;
+        using var chat = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, Enum.Parse<ScalarType>(dtype));
+        int[] prompt = [2, .. Enumerable.Range(100, 20)];
+        int[] answer = CanvasGenerator.Generate(chat, [prompt], new GenerationOptions { MaxNewTokens = 64, Seed = 1 })[0].Ids;
+        string losses = string.Join(' ', result.History.Select(r => r.Loss.ToString("R", CultureInfo.InvariantCulture)));
+        return $"{losses} | {string.Join(' ', answer)}";
+    }
+
     /// <summary>Rank 1 fails, or is killed, in the middle of a step.</summary>
     public static string Fault(string kind)
     {

@@ -309,6 +309,7 @@ public sealed partial class DiffusionGemmaCatalog
     public ITransformer Load(string path, out DataViewSchema inputSchema)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        SavedModelFile.RequireSizes(path);
         ITransformer model;
         try
         {

@@ -56,15 +56,17 @@ internal static partial class CheckpointWriter
         try
         {
             using var update = new FolderUpdate(outputFolder);
+            var sums = new Checksums();
             foreach (Shard shard in shards)
             {
                 TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained, edits))];
-                SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata);
+                sums.Add(shard.File, SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata));
             }
             if (shards is not [{ File: SafetensorsFile.SingleFileName }])
                 File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(source.Weights, shards));
             foreach (string path in Directory.EnumerateFiles(source.Folder).Where(IsCompanion))
                 File.Copy(path, update.PathOf(Path.GetFileName(path)));
+            sums.Complete(update.Folder);
             update.Commit(IsWeights, name => name is SafetensorsIndex.FileName or SafetensorsFile.SingleFileName);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -154,7 +156,7 @@ internal static partial class CheckpointWriter
     public static bool IsCompanion(string path)
     {
         string name = Path.GetFileName(path);
-        return name[0] != '.' && name != "adapter_config.json"
+        return name[0] != '.' && name is not ("adapter_config.json" or Checksums.FileName)
             && !WeightExtensions.Any(extension => name.EndsWith(extension, StringComparison.OrdinalIgnoreCase));
     }
 

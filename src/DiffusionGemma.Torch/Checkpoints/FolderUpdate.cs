@@ -30,6 +30,9 @@ internal sealed class FolderUpdate : IDisposable
         }
     }
 
+    /// <summary>The folder that new files are written to.</summary>
+    public string Folder => _staging;
+
     /// <summary>Returns the path to write a new file to.</summary>
     public string PathOf(string name) => Path.Combine(_staging, name);
 

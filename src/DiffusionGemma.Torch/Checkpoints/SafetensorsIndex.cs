@@ -13,7 +13,7 @@ internal sealed record SafetensorsIndex(IReadOnlyDictionary<string, string> File
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
+            using JsonDocument document = JsonDocument.Parse(SmallFile.ReadText(path));
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out JsonElement map)
                 || map.ValueKind != JsonValueKind.Object

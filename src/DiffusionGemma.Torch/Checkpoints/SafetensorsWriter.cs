@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -9,7 +10,8 @@ namespace DiffusionGemma;
 internal static class SafetensorsWriter
 {
     /// <summary>Writes under a temporary name, then renames.</summary>
-    public static void Write(string path, IReadOnlyList<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata)
+    /// <returns>The SHA-256 digest of the file, in lower-case hexadecimal.</returns>
+    public static string Write(string path, IReadOnlyList<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
         foreach (TensorSource tensor in tensors)
         {
@@ -21,6 +23,7 @@ internal static class SafetensorsWriter
         }
 
         string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
+        using var hash = SHA256.Create();
         try
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
@@ -30,11 +33,15 @@ internal static class SafetensorsWriter
                     .. tensors.OrderBy(tensor => SafetensorsDTypes.Order(tensor.Format!))
                         .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
                 ];
-                WriteHeader(stream, ordered, metadata);
-                foreach (TensorSource tensor in ordered) tensor.WriteTo(stream);
+                using (var hashed = new CryptoStream(stream, hash, CryptoStreamMode.Write, leaveOpen: true))
+                {
+                    WriteHeader(hashed, ordered, metadata);
+                    foreach (TensorSource tensor in ordered) tensor.WriteTo(hashed);
+                }
                 stream.Flush(flushToDisk: true);
             }
             File.Move(temporary, path, overwrite: true);
+            return Convert.ToHexStringLower(hash.Hash!);
         }
         catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException)
         {

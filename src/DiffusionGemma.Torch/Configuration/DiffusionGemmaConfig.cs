@@ -118,10 +118,10 @@ public sealed record DiffusionGemmaConfig
         string path = Path.Combine(folder, FileName);
         try
         {
-            DiffusionGemmaConfig config = Parse(File.ReadAllText(path), path);
+            DiffusionGemmaConfig config = Parse(SmallFile.ReadText(path), path);
             string modelOpt = Path.Combine(folder, QuantizationParser.ModelOptFileName);
             if (config.Quantization is not null || !File.Exists(modelOpt)) return config;
-            return config with { Quantization = ConfigParser.ParseModelOpt(File.ReadAllText(modelOpt), modelOpt) };
+            return config with { Quantization = ConfigParser.ParseModelOpt(SmallFile.ReadText(modelOpt), modelOpt) };
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -131,6 +131,10 @@ public sealed record DiffusionGemmaConfig
         catch (UnauthorizedAccessException e)
         {
             throw new InvalidConfigurationException(path, null, "may not be read by this user.", e);
+        }
+        catch (IOException e)
+        {
+            throw new InvalidConfigurationException(path, null, $"cannot be read: {e.Message}", e);
         }
     }
 

@@ -35,11 +35,15 @@ internal sealed class GenerationConfigFile
         if (!File.Exists(_path)) return;
         try
         {
-            _root = PythonJson.ReadObject(File.ReadAllText(_path));
+            _root = PythonJson.ReadObject(SmallFile.ReadText(_path));
         }
         catch (JsonException e)
         {
             throw new InvalidDataException($"{_path} is not a JSON object ({e.Message}). Restore the file from the checkpoint.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidDataException($"{_path} cannot be read ({e.Message}). Restore the file from the checkpoint.", e);
         }
         foreach ((string key, double[] nothing) in Neutral)
             if (_root[key] is { } value && !IsNeutral(value, nothing))

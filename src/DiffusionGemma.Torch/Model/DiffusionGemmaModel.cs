@@ -72,7 +72,10 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// the CPU and bfloat16 on other devices. Quantised weights stay as they are stored.</param>
     /// <param name="quantization">Rounds attention, dense layers and experts to 8 or 4 bits, and the embedding to 8, a tensor at a time;
     /// such weights are frozen. None: a folder that is quantised stays as it is stored.</param>
-    /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random.</exception>
+    /// <param name="verify">Compares every byte of the weights with the folder's SHA256SUMS (which this library and sha256sum write) or,
+    /// in the Hub's cache, with the Hub's own digests. False: headers, lengths, shapes and dtypes are checked.</param>
+    /// <exception cref="CheckpointException">A file or tensor is missing, extra or malformed; nothing is initialised at random. With
+    /// <paramref name="verify"/> also: a file has other bytes, or there is nothing to compare it with.</exception>
     /// <exception cref="ArgumentException">The folder's weights have as few bits already, or rows that do not divide into
     /// groups.</exception>
     /// <example>
@@ -81,11 +84,12 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// </code>
     /// </example>
     public static DiffusionGemmaModel Load(
-        string folder, Device? device = null, ScalarType? dtype = null, Quantization quantization = Quantization.None)
+        string folder, Device? device = null, ScalarType? dtype = null, Quantization quantization = Quantization.None, bool verify = false)
     {
         DiffusionGemmaRuntime.EnsureUsable(device);
         _ = Kernels.Set;                                                                         // throws before weights are read
         using IDisposable? trainable = InferenceMode.Leave();
+        if (verify) FolderDigests.Verify(folder);
         Checkpoint checkpoint = Checkpoint.Open(folder);
         try
         {

@@ -48,7 +48,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
         JsonObject root;
         try
         {
-            root = PythonJson.ReadObject(File.ReadAllText(path));
+            root = PythonJson.ReadObject(SmallFile.ReadText(path));
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {

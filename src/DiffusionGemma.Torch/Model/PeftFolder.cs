@@ -60,8 +60,12 @@ internal static class PeftFolder
         try
         {
             using var update = new FolderUpdate(folder);
-            SafetensorsFile.Write(update.PathOf(TensorFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
+            var sums = new Checksums();
+            TensorSource[] sources = [.. tensors.Select(pair => TensorSource.FromTensor(pair.Key, pair.Value))];
+            sums.Add(TensorFile, SafetensorsWriter.Write(
+                update.PathOf(TensorFile), sources, new Dictionary<string, string> { ["format"] = "pt" }));
             File.WriteAllText(update.PathOf(PeftConfig.FileName), config);
+            sums.Complete(update.Folder);
             update.Commit(isStale: _ => false, key: name => name == PeftConfig.FileName);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -76,6 +80,7 @@ internal static class PeftFolder
     public static LoraAdapter Read(string folder, DiffusionGemmaModel model, ExpertStackLayout? layout)
     {
         using IDisposable? trainable = InferenceMode.Leave();
+        if (Checksums.FindDamage(folder) is { } damage) throw new AdapterException($"{folder} {damage}.");
         PeftConfig config = PeftConfig.Load(folder);
         using SafetensorsFile file = Open(Path.Combine(folder, TensorFile));
         using var scope = NewDisposeScope();

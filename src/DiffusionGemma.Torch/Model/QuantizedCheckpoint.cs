@@ -54,10 +54,11 @@ public static class QuantizedCheckpoint
         try
         {
             using var update = new FolderUpdate(target);
+            var sums = new Checksums();
             foreach ((int n, (string file, TensorSource[] tensors)) in files.Index())
             {
                 progress?.Report($"{file} ({n + 1} of {files.Length}): {tensors.Length} tensors, {tensors.Sum(t => t.Length) / 1e6:F0} MB");
-                SafetensorsWriter.Write(update.PathOf(file), tensors, metadata);
+                sums.Add(file, SafetensorsWriter.Write(update.PathOf(file), tensors, metadata));
             }
             if (files is not [(SafetensorsFile.SingleFileName, _)])
                 File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(files, total));
@@ -65,6 +66,7 @@ public static class QuantizedCheckpoint
             foreach (string path in Directory.EnumerateFiles(folder).Where(CheckpointWriter.IsCompanion))
                 if (Path.GetFileName(path) is not (DiffusionGemmaConfig.FileName or QuantizationParser.ModelOptFileName) and var name)
                     File.Copy(path, update.PathOf(name));
+            sums.Complete(update.Folder);
             update.Commit(CheckpointWriter.IsWeights, name => name is SafetensorsIndex.FileName or SafetensorsFile.SingleFileName);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -183,7 +185,7 @@ public static class QuantizedCheckpoint
     /// <summary>The source's config.json with `quantization_config` as compressed-tensors writes it.</summary>
     private static string Config(Checkpoint source, Quantization quantization)
     {
-        JsonObject root = JsonNode.Parse(File.ReadAllText(source.Config.SourcePath))!.AsObject();
+        JsonObject root = JsonNode.Parse(SmallFile.ReadText(source.Config.SourcePath))!.AsObject();
         bool isByte = quantization == Quantization.Int8;
         string format = isByte ? "int-quantized" : "pack-quantized";
         JsonObject Numbers(int bits, int? group, string strategy, bool dynamic) => new()

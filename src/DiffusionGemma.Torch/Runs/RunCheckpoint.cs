@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>) and state.safetensors (weights, both moments and,
-/// where they are kept, the best weights). A folder is written under a hidden name and renamed, and renamed before it is deleted: a folder
-/// with that name is whole. Tensors are whole in it, gathered one at a time from however many ranks: a run may be resumed on more ranks, or
-/// fewer. The first rank writes; all read, so they must all see the folder.
+/// Checkpoints of a run: folders step-NNNNNN with state.json (<see cref="RunState"/>), state.safetensors (weights, both moments and,
+/// where they are kept, the best weights) and the digests of both (<see cref="Checksums"/>). A folder is written under a hidden name and
+/// renamed, and renamed before it is deleted: a folder with that name is whole. Tensors are whole in it, gathered one at a time from
+/// however many ranks: a run may be resumed on more ranks, or fewer. The first rank writes; all read, so they must all see the folder.
 /// </summary>
 internal sealed class RunCheckpoint : IDisposable
 {
@@ -61,7 +61,9 @@ internal sealed class RunCheckpoint : IDisposable
         try
         {
             Directory.CreateDirectory(staging);
-            SafetensorsWriter.Write(Path.Combine(staging, TensorFile), [.. slots.Select(Source)], metadata: null);
+            var sums = new Checksums();
+            sums.Add(
+                TensorFile, SafetensorsWriter.Write(Path.Combine(staging, TensorFile), [.. slots.Select(Source)], metadata: null));
             using (FileStream state = File.Create(Path.Combine(staging, StateFile)))
             {
                 JsonSerializer.Serialize(
@@ -69,6 +71,7 @@ internal sealed class RunCheckpoint : IDisposable
                         history.Count, get_num_threads(), new(_identity), [.. history], [.. history.Evaluations], _ranks.World.Size), Json);
                 state.Flush(flushToDisk: true);
             }
+            sums.Complete(staging);
             Directory.Move(staging, target);
             foreach ((_, string folder) in Existing().OrderByDescending(c => c.Steps).Skip(_options.Keep)) Remove(folder);
         }
@@ -177,9 +180,17 @@ internal sealed class RunCheckpoint : IDisposable
         }
     }
 
-    /// <exception cref="DamagedException">It is not there or not whole.</exception>
+    /// <exception cref="DamagedException">It is not there or not whole. A collective.</exception>
     private RunState Read(string folder)
     {
+        // One rank reads every byte for all; a checkpoint of an earlier version has no digests, and is taken as it is.
+        string? damage = _ranks.IsFirst ? Checksums.FindDamage(folder) : null;
+        if (_ranks.Any(damage is not null))
+            throw new DamagedException(
+                $"{folder} cannot be resumed: it is damaged (it {damage ?? "has a file that the first rank found damaged"}).", null)
+            {
+                Path = folder,
+            };
         try
         {
             RunState state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)), Json)
@@ -286,5 +297,5 @@ internal sealed class RunCheckpoint : IDisposable
     private sealed record Slot(string Key, Tensor Numbers, long First, TrainedParameter Parameter);
 
     /// <summary>A checkpoint that is not whole; an older one may be.</summary>
-    private sealed class DamagedException(string message, Exception inner) : TrainingException(message, inner);
+    private sealed class DamagedException(string message, Exception? inner) : TrainingException(message, inner);
 }

@@ -202,8 +202,12 @@ public class CheckpointWriterTests
             Names(to.Path));
     }
 
+    /// <summary>The files of a folder but for their digests, which sources do not have.</summary>
     private static string[] Names(string folder) =>
-        [.. Directory.GetFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    [
+        .. Directory.GetFiles(folder).Select(path => Path.GetFileName(path)).Where(name => name != Checksums.FileName)
+            .Order(StringComparer.Ordinal),
+    ];
 
     private static Dictionary<string, byte[]> Contents(string folder) =>
         Names(folder).ToDictionary(name => name, name => File.ReadAllBytes(Path.Combine(folder, name)));

@@ -138,8 +138,8 @@ public class AdapterFixtureTests : TorchTest
         adapter.Save(folder.Path, Checkpoint);
 
         Assert.Equal(
-            ["adapter_config.json", "adapter_model.safetensors"],
-            Directory.EnumerateFileSystemEntries(folder.Path).Select(p => Path.GetFileName(p)).Order());
+            [Checksums.FileName, "adapter_config.json", "adapter_model.safetensors"],
+            Directory.EnumerateFileSystemEntries(folder.Path).Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal));
         Assert.Equal(
             File.ReadAllBytes(Path.Combine(source, "adapter_model.safetensors")),
             File.ReadAllBytes(folder.File("adapter_model.safetensors")));

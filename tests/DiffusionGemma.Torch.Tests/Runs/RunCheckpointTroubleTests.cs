@@ -60,6 +60,27 @@ public class RunCheckpointTroubleTests : TorchTest
         Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Resume = RunCheckpointOptions.Latest }));
     }
 
+    /// <summary>One bit of any file, which leaves it as readable as it was.</summary>
+    [Theory]
+    [InlineData("state.safetensors")]
+    [InlineData("state.json")]
+    [InlineData("SHA256SUMS")]
+    public void A_checkpoint_with_a_flipped_byte_is_passed_over_for_the_one_before_it(string file)
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        Losses(Every(folder, 3) with { Keep = 3 });
+        string path = Path.Combine(folder.File("step-000010"), file);
+        byte[] bytes = File.ReadAllBytes(path);
+        int at = file == "state.safetensors" ? bytes.Length - 5 : Array.FindIndex(bytes, one => char.IsAsciiDigit((char)one));
+        bytes[at] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        var notices = new List<string>();
+        Assert.Equal(Undisturbed, Losses(Every(folder, 3) with { Resume = RunCheckpointOptions.Latest, Keep = 3 }, notices: notices));
+        Assert.Contains(notices, n => n.Contains("step-000010 cannot be resumed: it is damaged", StringComparison.Ordinal)
+            && n.Contains("SHA256SUMS", StringComparison.Ordinal));
+        Assert.Contains(notices, n => n.Contains("after 9 steps", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Where_none_is_whole_the_run_does_not_start_over_in_silence()
     {
@@ -229,6 +250,7 @@ public class RunCheckpointTroubleTests : TorchTest
         Losses(Every(folder, 5));
         string state = Path.Combine(folder.File("step-000010"), "state.json");
         File.WriteAllText(state, File.ReadAllText(state).Replace("\"Threads\": 1", "\"Threads\": 8", StringComparison.Ordinal));
+        File.Delete(Path.Combine(Path.GetDirectoryName(state)!, Checksums.FileName));            // as of an earlier version
         var notices = new List<string>();
         Losses(Every(folder, 5) with { Resume = RunCheckpointOptions.Latest }, notices: notices);
         Assert.Contains(notices, n => n.Contains("The run was on 8 threads and is on 1 now", StringComparison.Ordinal));

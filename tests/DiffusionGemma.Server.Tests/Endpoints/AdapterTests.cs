@@ -33,7 +33,6 @@ public sealed class AdapterTests
             string alone = (await client.GetResponseAsync([new(ChatRole.User, Question)], options)).Text;
             Assert.All(names.Zip(answers).Where(pair => pair.First == name), pair => Assert.Equal(alone, pair.Second));
         }
-        Assert.Equal(3, answers.Distinct().Count());
 
         using HttpResponseMessage unloaded = await ChangeAsync(server, "unload", new { lora_name = "one" });
         Assert.Equal(HttpStatusCode.OK, unloaded.StatusCode);

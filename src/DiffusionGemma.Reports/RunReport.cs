@@ -1,10 +1,13 @@
+using System.Diagnostics;
+
 namespace DiffusionGemma;
 
 /// <summary>
 /// Writes the curves, tables and event files of a run into a folder while the run goes on: curves.png, curves.svg, history.csv,
-/// history.parquet, evaluations.csv and evaluations.parquet (where there are any), and tensorboard/.
+/// history.parquet, evaluations.csv and evaluations.parquet (where there are any), options.json, and tensorboard/.
 /// </summary>
 /// <remarks>
+/// history.csv is also written between the drawings, at most once a second, for those who watch the run.
 /// A run that resumes is reported from its first step. A file that cannot be written ends no run: it is tried again, and reported to
 /// <see cref="RunReportOptions.Notices"/>.
 /// </remarks>
@@ -21,6 +24,9 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
     private bool _isTold;
     private EventFile? _events;
     private int _stepsInEvents, _evaluationsInEvents;
+    private FineTuneOptions? _attached;
+    private long _historyWritten;
+    private TimeSpan _pause;
 
     /// <summary>Makes a report of a run.</summary>
     /// <param name="folder">Made when the first file is written.</param>
@@ -49,6 +55,7 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
     {
         ArgumentNullException.ThrowIfNull(options);
         FineTuneOptions attached = options with { History = History };
+        _attached = options;
         return options.Evaluation is not { } evaluation ? attached
             : attached with { Evaluation = evaluation with { Progress = new EvaluationRelay(this, evaluation.Progress) } };
     }
@@ -59,6 +66,7 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
         ArgumentNullException.ThrowIfNull(value);
         Try(WriteEvents);
         if ((value.Step + 1) % _options.EverySteps == 0) Try(WriteFiles);
+        else if (_historyWritten == 0 || Stopwatch.GetElapsedTime(_historyWritten) > _pause) Try(WriteHistory);
     }
 
     /// <summary>Reports an evaluation.</summary>
@@ -100,9 +108,21 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
         for (; _evaluationsInEvents < evaluations.Count; _evaluationsInEvents++) _events.Add(evaluations[_evaluationsInEvents]);
     }
 
+    /// <summary>Writes the table of steps; the time that this takes stays a small part of the run's.</summary>
+    private void WriteHistory()
+    {
+        const int Share = 50;
+        long start = Stopwatch.GetTimestamp();
+        ((StepRecord[])[.. History]).SaveCsv(File("history.csv"));
+        _historyWritten = Stopwatch.GetTimestamp();
+        TimeSpan pause = Share * Stopwatch.GetElapsedTime(start, _historyWritten);
+        _pause = pause > TimeSpan.FromSeconds(1) ? pause : TimeSpan.FromSeconds(1);
+    }
+
     private void WriteFiles()
     {
         StepRecord[] steps = [.. History];
+        if (_attached is not null) OptionTable.Save(_attached, File("options.json"));
         IReadOnlyList<EvaluationRecord> evaluations = History.Evaluations;
         steps.SaveCsv(File("history.csv"));
         steps.SaveParquet(File("history.parquet"));

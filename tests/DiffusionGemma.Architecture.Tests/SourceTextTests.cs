@@ -30,6 +30,25 @@ public partial class SourceTextTests
                          from Match match in QuestionSummary().Matches(File.ReadAllText(Path.Combine(Fixtures.Root, file)))
                          select (FolderOf(file), $"{file}: {match.Value.Trim()}"));
 
+    /// <summary>IntelliSense shows the summary of an option and never its initial value, so the summary says it.</summary>
+    [Fact]
+    public void Every_option_tells_its_default()
+    {
+        Match[] options =
+        [
+            .. from file in SourceFiles()
+               where file.StartsWith("src/", StringComparison.Ordinal)
+               let text = File.ReadAllText(Path.Combine(Fixtures.Root, file))
+               where OptionsType().IsMatch(text)
+               from Match match in Option().Matches(text)
+               select match,
+        ];
+        Assert.True(options.Length > 80, $"{options.Length} options");
+        Assert.Empty(
+            options.Where(option => !option.Groups["doc"].Value.Contains("Default:", StringComparison.Ordinal))
+                .Select(option => option.Groups["name"].Value));
+    }
+
     /// <summary>Namespaces first, those of System before others, then static usings, then aliases; each by name.</summary>
     [Fact]
     public void Usings_are_sorted()
@@ -61,6 +80,15 @@ public partial class SourceTextTests
 
     [GeneratedRegex(@"<summary>\s*(///\s*)?(What|Whether|How|Where|When|Which|Of)\b.*")]
     private static partial Regex QuestionSummary();
+
+    [GeneratedRegex(@"public (sealed )?(partial )?(record|class) \w*Options\b")]
+    private static partial Regex OptionsType();
+
+    /// <summary>A public property with an initial value, and its comment; empty lists and groups of options are left out.</summary>
+    [GeneratedRegex(
+        @"(?<doc>(^ *///.*\n)+)( *\[.*\]\n)* *public (?!static)[\w?<>]+ (?<name>\w+) \{ get; (init|set); \} = (?!\[\];|new\(\);).*$",
+        RegexOptions.Multiline)]
+    private static partial Regex Option();
 
     private static IEnumerable<string> SourceFiles() => new[] { "src", "tests", "samples" }.SelectMany(top =>
         Directory.EnumerateFiles(Path.Combine(Fixtures.Root, top), "*.cs", SearchOption.AllDirectories)

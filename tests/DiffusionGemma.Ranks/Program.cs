@@ -2,6 +2,11 @@ using System.Globalization;
 using DiffusionGemma;
 using TorchSharp;
 
+if (args is ["libtorch", ..])
+{
+    LibTorchScenario.Run(args[1..]);
+    return 0;
+}
 // One rank of several processes: runs the named scenario and prints one line, "rank R: ...", with its result or exception.
 DiffusionGemmaRuntime.EnsureUsable();
 torch.set_num_threads(1);

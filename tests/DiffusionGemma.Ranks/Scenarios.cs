@@ -30,6 +30,7 @@ internal static partial class Scenarios
         "train folder" => TrainingScenario.Folder(arguments[0], arguments[1], arguments[2], bool.Parse(arguments[3])),
         "train fault" => TrainingScenario.Fault(arguments[0]),
         "nccl" => NcclScenario.Run(),
+        "unique id" => UniqueIdOverMpi(),
         _ => throw new ArgumentException($"There is no scenario {name}."),
     };
 
@@ -69,6 +70,15 @@ internal static partial class Scenarios
         return got == expected ? $"{done} well" : $"{got} instead of {expected}";
 
         static string arguments(string[] none) => none[0];
+    }
+
+    /// <summary>Rank 0 makes bytes; the others get them by MPI.</summary>
+    private static string UniqueIdOverMpi()
+    {
+        LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)!;
+        using var exchange = new UniqueIdExchange(launch, Long);
+        byte[] bytes = exchange.Run(() => launch.Rank == 0 ? [0, 255, 7] : throw new InvalidOperationException("made on another rank"));
+        return string.Join(' ', bytes);
     }
 
     private static string Mismatch(string kind)

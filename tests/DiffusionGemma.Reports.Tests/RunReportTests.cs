@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using DiffusionGemma.Events;
 using TorchSharp;
 
@@ -30,8 +31,14 @@ public sealed class RunReportTests
         Assert.Equal([1L, 2, 3, 4], LossSteps(events));
         Assert.Equal([1L, 2], LossSteps(Path.Combine(events, "earlier-1")));
         Assert.Equal(
-            ["curves.png", "curves.svg", "evaluations.csv", "evaluations.parquet", "history.csv", "history.parquet"],
+            ["curves.png", "curves.svg", "evaluations.csv", "evaluations.parquet", "history.csv", "history.parquet", "options.json"],
             Directory.GetFiles(reports).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        JsonObject options = JsonNode.Parse(File.ReadAllText(Path.Combine(reports, "options.json")))!.AsObject();
+        Assert.Equal(4, (int)options["MaxSteps"]!);
+        Assert.Equal("cpu", (string?)options["Devices"]![0]);
+        Assert.Contains("Evaluation.EverySteps", options);
+        Assert.Contains("Optimizer.WeightDecay", options);
+        Assert.DoesNotContain("Evaluation.Examples", options);
         Assert.True(new Picture(Path.Combine(reports, "curves.png")).Count(panel: 0, Picture.IsBlue) > 100);
     }
 

@@ -25,8 +25,9 @@ public abstract class TorchTest : IDisposable
     {
         Assert.Equal(expected.shape, got.shape);
         using var scope = torch.NewDisposeScope();
-        torch.Tensor difference = (got.to(torch.ScalarType.Float64) - expected.to(torch.ScalarType.Float64)).abs();
-        if (mask is not null) difference = difference.masked_fill(mask.logical_not().unsqueeze(-1), 0);
+        static torch.Tensor Wide(torch.Tensor tensor) => tensor.to(torch.CPU).to(torch.ScalarType.Float64);
+        torch.Tensor difference = (Wide(got) - Wide(expected)).abs();
+        if (mask is not null) difference = difference.masked_fill(mask.to(torch.CPU).logical_not().unsqueeze(-1), 0);
         return difference.max().item<double>();
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.AI;
 using TorchSharp;
@@ -26,7 +27,8 @@ namespace DiffusionGemma;
 /// <see cref="AnswerGrammar"/>; beside tools it may be calls with arguments of their schemas instead.</item>
 /// <item>RawRepresentationFactory may give <see cref="GenerationOptions"/>: what is set in them goes before the rest. Other objects are
 /// ignored.</item>
-/// <item>ConversationId, ContinuationToken, another ModelId, penalties, reasoning summaries, tools that are no functions, and images or
+/// <item>ModelId is the client's own, or names one of its <see cref="Adapters"/>.</item>
+/// <item>ConversationId, ContinuationToken, an unknown ModelId, penalties, reasoning summaries, tools that are no functions, and images or
 /// other data in messages are refused (<see cref="NotSupportedException"/>). AllowBackgroundResponses is ignored.</item>
 /// </list>
 /// <para>The model's tool calls are <see cref="FunctionCallContent"/>s, thoughts <see cref="TextReasoningContent"/>s; no control token is
@@ -45,6 +47,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     private readonly ChatTokenizer _tokenizer;
     private readonly ChatRequestReader _requests;
     private readonly ChatClientMetadata _metadata;
+    private readonly ConcurrentDictionary<string, LoraAdapter> _adapters;
+    private readonly bool _ownsEngine = true;
     private int _disposed;
 
     /// <summary>Answers through a queue.</summary>
@@ -68,8 +72,42 @@ public sealed class DiffusionGemmaChatClient : IChatClient
         ArgumentNullException.ThrowIfNull(tokenizer);
         ChatTokenizer prompts = escapesUserText && !tokenizer.Options.EscapeSpecialTokens
             ? new ChatTokenizer(tokenizer.Tokenizer, tokenizer.Template, tokenizer.Options with { EscapeUserText = true }) : tokenizer;
-        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(prompts, modelId));
+        _adapters = new ConcurrentDictionary<string, LoraAdapter>(StringComparer.Ordinal);
+        (_engine, _tokenizer, _requests) = (engine, tokenizer, new ChatRequestReader(prompts, modelId, _adapters));
         _metadata = new ChatClientMetadata("diffusiongemma", defaultModelId: modelId);
+    }
+
+    private DiffusionGemmaChatClient(DiffusionGemmaChatClient other, LoraAdapter? adapter, string modelId)
+    {
+        (_engine, _ownsEngine, _tokenizer, _adapters) = (other._engine, false, other._tokenizer, other._adapters);
+        _requests = other._requests.WithAdapter(adapter, modelId);
+        _metadata = new ChatClientMetadata("diffusiongemma", defaultModelId: modelId);
+        (StreamsDrafts, ConstrainsToolCalls) = (other.StreamsDrafts, other.ConstrainsToolCalls);
+    }
+
+    /// <summary>
+    /// Adapters by the names that <see cref="ChatOptions.ModelId"/> may have: a request that names one is answered with it, in the batch of
+    /// all others, and its response has that ModelId. May be changed at any time, by any thread. The client does not own them; one that is
+    /// removed and disposed is kept until the requests that run with it have ended. The model's own name is not looked up here.
+    /// </summary>
+    /// <example>
+    /// <code>
+    /// client.Adapters["math"] = LoraAdapter.Load("adapters/math", model);
+    /// await client.GetResponseAsync("What is 8 plus 7?", new ChatOptions { ModelId = "math" });
+    /// </code>
+    /// </example>
+    public IDictionary<string, LoraAdapter> Adapters => _adapters;
+
+    /// <summary>
+    /// A client whose requests are answered with another adapter, through the queue of this one and with its settings and <see
+    /// cref="Adapters"/>. It owns nothing: it works as long as this client does.
+    /// </summary>
+    /// <param name="adapter">Null: the model's own adapter; <see cref="LoraAdapter.None"/>: the base model alone.</param>
+    /// <param name="modelId">What the model with this adapter is called in requests, responses and telemetry.</param>
+    public DiffusionGemmaChatClient WithAdapter(LoraAdapter? adapter, string modelId)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(modelId);
+        return new DiffusionGemmaChatClient(this, adapter, modelId);
     }
 
     /// <summary>
@@ -183,7 +221,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <summary>Frees what the client owns: running answers then end with <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0) _engine.Dispose();
+        if (Interlocked.Exchange(ref _disposed, 1) == 0 && _ownsEngine) _engine.Dispose();
     }
 
     /// <summary>The model's name: its id on the Hub, or its folder's name.</summary>
@@ -239,7 +277,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
 
         ChatResponseUpdate Update(IList<AIContent> contents, object? raw) => new(ChatRole.Assistant, contents)
         {
-            ResponseId = id, MessageId = id, ModelId = _metadata.DefaultModelId, CreatedAt = created, RawRepresentation = raw,
+            ResponseId = id, MessageId = id, ModelId = request.ModelId, CreatedAt = created, RawRepresentation = raw,
         };
     }
 }

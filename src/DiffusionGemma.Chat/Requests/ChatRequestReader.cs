@@ -6,11 +6,31 @@ namespace DiffusionGemma;
 /// Messages and options to a request. Every member of <see cref="ChatOptions"/> is honoured, refused, or here said to be ignored:
 /// <see cref="ChatOptions.AllowBackgroundResponses"/> is a permission that is not used.
 /// </summary>
-internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId)
+internal sealed class ChatRequestReader
 {
     private const string CallOpen = "<|tool_call>";
 
-    private readonly AnswerGrammars _grammars = new(tokenizer);
+    private readonly ChatTokenizer _prompts;
+    private readonly AnswerGrammars _grammars;
+    private readonly string? _modelId;
+    private readonly LoraAdapter? _adapter;
+    private readonly IReadOnlyDictionary<string, LoraAdapter> _adapters;
+
+    /// <param name="prompts">Writes prompts.</param>
+    /// <param name="modelId">The model's name.</param>
+    /// <param name="adapters">Adapters by the names that requests may call them by; may change at any time. Null: none.</param>
+    public ChatRequestReader(ChatTokenizer prompts, string? modelId, IReadOnlyDictionary<string, LoraAdapter>? adapters = null)
+        : this(prompts, new AnswerGrammars(prompts), modelId, null, adapters ?? new Dictionary<string, LoraAdapter>())
+    {
+    }
+
+    private ChatRequestReader(
+        ChatTokenizer prompts, AnswerGrammars grammars, string? modelId, LoraAdapter? adapter,
+        IReadOnlyDictionary<string, LoraAdapter> adapters) =>
+        (_prompts, _grammars, _modelId, _adapter, _adapters) = (prompts, grammars, modelId, adapter, adapters);
+
+    /// <summary>Creates a reader whose requests are answered with another adapter, under another name.</summary>
+    public ChatRequestReader WithAdapter(LoraAdapter? adapter, string modelId) => new(_prompts, _grammars, modelId, adapter, _adapters);
 
     /// <param name="client">Argument of <see cref="ChatOptions.RawRepresentationFactory"/>.</param>
     /// <param name="messages">The conversation.</param>
@@ -23,6 +43,7 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
     {
         options ??= new ChatOptions();
         RefuseUnsupported(options);
+        (LoraAdapter? adapter, string? name) = AdapterOf(options.ModelId);
         AIFunctionDeclaration[] tools = options.ToolMode is NoneChatToolMode ? [] : [.. (options.Tools ?? []).Select(DeclarationOf)];
         int[] prompt = Encode([.. messages], options, tools);
         GenerationOptions generation = GenerationOptionsOf(client, options);
@@ -35,26 +56,26 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             pinned = null;
         }
         return new ChatRequest(
-            new GenerationRequest(prompt) { Options = generation, Pinned = pinned },
+            new GenerationRequest(prompt) { Options = generation, Pinned = pinned, Adapter = adapter },
             new AnswerParserOptions
             {
                 StopSequences = StopSequences(options),
                 AllowsToolCalls = options.ToolMode is not NoneChatToolMode,
                 EndsWithFirstToolCall = options.AllowMultipleToolCalls == false,
             },
-            KeepsReasoning: options.Reasoning?.Output is not ReasoningOutput.None);
+            KeepsReasoning: options.Reasoning?.Output is not ReasoningOutput.None, name);
     }
 
     private int[] Encode(ChatMessage[] messages, ChatOptions options, AIFunctionDeclaration[] tools)
     {
         try
         {
-            return tokenizer.EncodePrompt(Write(writesResultsAsText: false));
+            return _prompts.EncodePrompt(Write(writesResultsAsText: false));
         }
         // The template would write an object as Python prints it.
         catch (ChatException exception) when (exception.Key?.EndsWith(".content", StringComparison.Ordinal) == true)
         {
-            return tokenizer.EncodePrompt(Write(writesResultsAsText: true));
+            return _prompts.EncodePrompt(Write(writesResultsAsText: true));
         }
 
         ChatConversation Write(bool writesResultsAsText) =>
@@ -72,13 +93,20 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             "is set: no conversation is kept here. Give the whole history as messages.");
         Refuse(options.ContinuationToken is not null, nameof(options.ContinuationToken),
             "is set: there are no background responses to go on with.");
-        Refuse(options.ModelId is { } model && model != modelId, nameof(options.ModelId),
-            $"is '{options.ModelId}': this client has one model, '{modelId}'.");
         const string NoPenalty = "is not supported: a canvas has no order in which tokens were written. Leave it null.";
         Refuse(options.FrequencyPenalty is not (null or 0), nameof(options.FrequencyPenalty), NoPenalty);
         Refuse(options.PresencePenalty is not (null or 0), nameof(options.PresencePenalty), NoPenalty);
         Refuse(options.Reasoning?.Output is ReasoningOutput.Summary, "Reasoning.Output",
             "is Summary: nothing here summarises thoughts. Ask for Full or None.");
+    }
+
+    /// <summary>Finds the adapter that a request's ModelId names; without one it is this reader's own.</summary>
+    private (LoraAdapter? Adapter, string? Name) AdapterOf(string? asked)
+    {
+        if (asked is null || asked == _modelId) return (_adapter, _modelId);
+        if (_adapters.TryGetValue(asked, out LoraAdapter? adapter)) return (adapter, asked);
+        string known = string.Join(", ", _adapters.Keys.Order(StringComparer.Ordinal).Prepend(_modelId).Select(name => $"'{name}'"));
+        throw new NotSupportedException($"ChatOptions.ModelId is '{asked}': this client knows {known}.");
     }
 
     private static IReadOnlyList<string> StopSequences(ChatOptions options) => options.StopSequences switch
@@ -140,10 +168,10 @@ internal sealed class ChatRequestReader(ChatTokenizer tokenizer, string? modelId
             throw new ArgumentException(
                 $"ChatOptions.ToolMode requires {(name is null ? "a call" : $"a call of '{name}'")}, "
                 + "and ChatOptions.Tools has no such function.");
-        if (tokenizer.Tokenizer.IdOf(CallOpen) is null)
+        if (_prompts.Tokenizer.IdOf(CallOpen) is null)
             throw new NotSupportedException(
                 $"ChatOptions.ToolMode requires a call, and the checkpoint's vocabulary has no {CallOpen}.");
-        IReadOnlyList<int> ids = tokenizer.Tokenizer.EncodeToIds($"{CallOpen}call:{(name is null ? "" : name + "{")}");
+        IReadOnlyList<int> ids = _prompts.Tokenizer.EncodeToIds($"{CallOpen}call:{(name is null ? "" : name + "{")}");
         return ids.Index().ToDictionary(item => item.Index, item => item.Item);
     }
 }

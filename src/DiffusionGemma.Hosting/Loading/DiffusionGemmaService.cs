@@ -8,16 +8,20 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposable
 {
+    private readonly Func<ICollection<IDisposable>, DiffusionGemmaChatClient> _load;
+    private readonly List<IDisposable> _owned = [];
     private readonly DiffusionGemmaServiceOptions _options;
     private readonly ILogger _logger;
     private readonly Lock _gate = new();
     private Task<DiffusionGemmaChatClient>? _loading;
     private bool _isDisposed;
 
-    internal DiffusionGemmaService(string checkpoint, DiffusionGemmaServiceOptions options, ILogger logger) =>
-        (Checkpoint, _options, _logger) = (checkpoint, options, logger);
+    internal DiffusionGemmaService(
+        string checkpoint, Func<ICollection<IDisposable>, DiffusionGemmaChatClient> load, DiffusionGemmaServiceOptions options,
+        ILogger logger) =>
+        (Checkpoint, _load, _options, _logger) = (checkpoint, load, options, logger);
 
-    /// <summary>The folder or the Hub's id that the model was registered with.</summary>
+    /// <summary>The folder, the Hub's id or the name that the model was registered with.</summary>
     public string Checkpoint { get; }
 
     /// <summary>The client, once the weights are loaded; null before, and where loading has failed.</summary>
@@ -78,10 +82,11 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         }
     }
 
-    private static void Free(Task<DiffusionGemmaChatClient> loading)
+    private void Free(Task<DiffusionGemmaChatClient> loading)
     {
         ((Task)loading).ContinueWith(static _ => { }, TaskScheduler.Default).Wait();
         if (loading.IsCompletedSuccessfully) loading.Result.Dispose();
+        foreach (IDisposable adapter in _owned) adapter.Dispose();
     }
 
     private DiffusionGemmaChatClient Load()
@@ -89,7 +94,7 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         long start = Stopwatch.GetTimestamp();
         try
         {
-            DiffusionGemmaChatClient client = _options.Load(Checkpoint);
+            DiffusionGemmaChatClient client = _load(_owned);
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
             return client;
         }

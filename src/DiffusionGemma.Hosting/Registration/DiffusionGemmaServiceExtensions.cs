@@ -25,8 +25,28 @@ public static class DiffusionGemmaServiceExtensions
     {
         DiffusionGemmaServiceOptions options = Configure(services, checkpoint, configure);
         services.AddSingleton(provider => Create(provider, checkpoint, options));
-        services.AddSingleton<IHostedService>(provider => new LoadAtStart(provider.GetRequiredService<DiffusionGemmaService>()));
-        return services.AddChatClient(provider => new LoadingChatClient(provider.GetRequiredService<DiffusionGemmaService>()));
+        return AddSingle(services);
+    }
+
+    /// <summary>
+    /// Registers a model that the application loads itself, such as a trained one, as <c>AddDiffusionGemma</c> registers a checkpoint.
+    /// </summary>
+    /// <param name="services">The services.</param>
+    /// <param name="name">Names the model in logs and in the health check's data.</param>
+    /// <param name="load">Makes the client, once, on a thread of its own, when the host starts. The service disposes the client.</param>
+    /// <returns>A builder for middleware.</returns>
+    /// <example>
+    /// <code>
+    /// services.AddDiffusionGemmaClient("mine", _ => trained.LastTransformer.Model.AsIChatClient());
+    /// </code>
+    /// </example>
+    public static ChatClientBuilder AddDiffusionGemmaClient(
+        this IServiceCollection services, string name, Func<IServiceProvider, DiffusionGemmaChatClient> load)
+    {
+        ArgumentNullException.ThrowIfNull(load);
+        DiffusionGemmaServiceOptions options = Configure(services, name, null);
+        services.AddSingleton(provider => Create(provider, name, options, () => load(provider)));
+        return AddSingle(services);
     }
 
     /// <summary>Registers a model under a key, beside others.</summary>
@@ -67,6 +87,12 @@ public static class DiffusionGemmaServiceExtensions
             failureStatus: null, tags));
     }
 
+    private static ChatClientBuilder AddSingle(IServiceCollection services)
+    {
+        services.AddSingleton<IHostedService>(provider => new LoadAtStart(provider.GetRequiredService<DiffusionGemmaService>()));
+        return services.AddChatClient(provider => new LoadingChatClient(provider.GetRequiredService<DiffusionGemmaService>()));
+    }
+
     private static DiffusionGemmaServiceOptions Configure(
         IServiceCollection services, string checkpoint, Action<DiffusionGemmaServiceOptions>? configure)
     {
@@ -78,9 +104,12 @@ public static class DiffusionGemmaServiceExtensions
         return options;
     }
 
-    private static DiffusionGemmaService Create(IServiceProvider provider, string checkpoint, DiffusionGemmaServiceOptions options)
+    private static DiffusionGemmaService Create(
+        IServiceProvider provider, string checkpoint, DiffusionGemmaServiceOptions options,
+        Func<DiffusionGemmaChatClient>? load = null)
     {
         ILogger? logger = provider.GetService<ILoggerFactory>()?.CreateLogger<DiffusionGemmaService>();
-        return new DiffusionGemmaService(checkpoint, options, logger ?? NullLogger.Instance);
+        return new DiffusionGemmaService(
+            checkpoint, owned => load is null ? options.Load(checkpoint, owned) : load(), options, logger ?? NullLogger.Instance);
     }
 }

@@ -33,16 +33,20 @@ public sealed record HubOptions
     /// </summary>
     public IReadOnlyList<string>? Include { get; init; }
 
-    /// <summary>Files that are downloaded at once.</summary>
+    /// <summary>Files that are downloaded at once. Default: 8.</summary>
     public int MaxConcurrentFiles { get; init; } = 8;
 
-    /// <summary>Number of times that a request is repeated after a passing failure; a transfer that moves on counts from zero.</summary>
+    /// <summary>
+    /// Number of times that a request is repeated after a passing failure; a transfer that moves on counts from zero. Default: 5.
+    /// </summary>
     public int MaxRetries { get; init; } = 5;
 
-    /// <summary>The longest wait that a server may ask for (<c>Retry-After</c>) before the download fails instead.</summary>
+    /// <summary>
+    /// The longest wait that a server may ask for (<c>Retry-After</c>) before the download fails instead. Default: 10 minutes.
+    /// </summary>
     public TimeSpan MaxRetryDelay { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>Time that a server may be silent, before its answer or within it.</summary>
+    /// <summary>Time that a server may be silent, before its answer or within it. Default: 1 minute.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>The clock of waits and rates.</summary>

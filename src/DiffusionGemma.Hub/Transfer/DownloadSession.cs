@@ -49,11 +49,7 @@ internal sealed class DownloadSession : IDisposable
         }
         catch (HubException e) when (e.IsTransient)
         {
-            throw new HubException(e.Error, $"{_id} is not whole in the cache, and {e.Message} Check the network, the proxy and "
-                + $"HF_ENDPOINT, and try again; or name a folder that is there (there is no {Path.GetFullPath(_id.ToString())}).", e)
-            {
-                RetryAfter = e.RetryAfter,
-            };
+            throw NotReached($"{_id} is not whole in the cache", e);
         }
         await FilesAsync(commit, tree, cancellation).ConfigureAwait(false);
         // Last: until all is here, the name leads to what was whole before.
@@ -84,6 +80,10 @@ internal sealed class DownloadSession : IDisposable
             Meter.Notify($"The cache's copy of the file {file} of {_id} is used, of commit {cached}: {e.Message}");
             return Cache.SnapshotFile(cached, file);
         }
+        catch (HubException e) when (e.IsTransient)
+        {
+            throw NotReached($"{_id}'s {file} is not in the cache", e);
+        }
         if (!Cache.HasFile(head.Commit, file, head.Size))
         {
             long total = head.Size ?? 0, rest = Remaining(head.ETag, total);
@@ -94,6 +94,19 @@ internal sealed class DownloadSession : IDisposable
         }
         Cache.WriteReference(_id, head.Commit);
         return Cache.SnapshotFile(head.Commit, file);
+    }
+
+    /// <summary>An id may be a folder that is misspelt, so the message names the folder too.</summary>
+    private HubException NotReached(string missing, HubException cause)
+    {
+        string instead = _id.Kind == HubKind.Dataset ? "name files that are on this machine"
+            : $"name a folder that is there (there is no {Path.GetFullPath(_id.Repository)})";
+        return new HubException(
+            cause.Error,
+            $"{missing}, and {cause.Message} Check the network, the proxy and HF_ENDPOINT, and try again; or {instead}.", cause)
+        {
+            RetryAfter = cause.RetryAfter,
+        };
     }
 
     /// <returns>The commit of the revision, whose wanted files are in the cache as far as can be seen.</returns>

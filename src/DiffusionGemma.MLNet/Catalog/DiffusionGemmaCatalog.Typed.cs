@@ -5,7 +5,10 @@ namespace DiffusionGemma;
 // Typed answers: columns and scores from a language.
 public sealed partial class DiffusionGemmaCatalog
 {
-    /// <summary>Reads a column of every property of a type from texts: <see cref="ExtractionEstimator"/>.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a type, and adds the whole answer as <c>ResponseJson</c>.
+    /// <see cref="ExtractionEstimator"/>.
+    /// </summary>
     /// <typeparam name="T">The type, by System.Text.Json's schema of it.</typeparam>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="inputColumnName">Text: what is read.</param>
@@ -24,7 +27,10 @@ public sealed partial class DiffusionGemmaCatalog
             Answers = new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize },
         });
 
-    /// <summary>Reads a column of every property of a type from texts: <see cref="ExtractionEstimator"/>.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a type, and adds the whole answer as <c>ResponseJson</c>.
+    /// <see cref="ExtractionEstimator"/>.
+    /// </summary>
     /// <typeparam name="T">The type, by System.Text.Json's schema of it.</typeparam>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="options">Columns, prompt and settings of answering.</param>
@@ -32,7 +38,9 @@ public sealed partial class DiffusionGemmaCatalog
     public ExtractionEstimator Extract<T>(string checkpoint, ExtractionEstimator.Options options) =>
         Extract(Source(checkpoint), typeof(T), GrammarOf<T>(options), options);
 
-    /// <summary>Reads a column of every property of a type from texts, with a trained model.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a type, with a trained model, and adds the whole answer as <c>ResponseJson</c>.
+    /// </summary>
     /// <typeparam name="T">The type, by System.Text.Json's schema of it.</typeparam>
     /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It keeps owning the weights.</param>
     /// <param name="inputColumnName">Text: what is read.</param>
@@ -43,7 +51,9 @@ public sealed partial class DiffusionGemmaCatalog
     public ExtractionEstimator Extract<T>(ITransformer model, string inputColumnName = "Text", string? instructions = null) =>
         Extract<T>(model, new ExtractionEstimator.Options { InputColumnName = inputColumnName, Instructions = instructions });
 
-    /// <summary>Reads a column of every property of a type from texts, with a trained model.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a type, with a trained model, and adds the whole answer as <c>ResponseJson</c>.
+    /// </summary>
     /// <typeparam name="T">The type, by System.Text.Json's schema of it.</typeparam>
     /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It keeps owning the weights.</param>
     /// <param name="options">Columns, prompt and settings of answering.</param>
@@ -51,7 +61,10 @@ public sealed partial class DiffusionGemmaCatalog
     public ExtractionEstimator Extract<T>(ITransformer model, ExtractionEstimator.Options options) =>
         Extract(ModelSource.Of(AnsweringPart(model)), typeof(T), GrammarOf<T>(options), options);
 
-    /// <summary>Reads a column of every property of a JSON schema from texts: <see cref="ExtractionEstimator"/>.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a JSON schema, and adds the whole answer as <c>ResponseJson</c>.
+    /// <see cref="ExtractionEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="grammar">Made by <see cref="AnswerGrammar.JsonSchema"/>.</param>
     /// <param name="options">Columns, prompt and settings of answering.</param>
@@ -59,7 +72,10 @@ public sealed partial class DiffusionGemmaCatalog
     public ExtractionEstimator Extract(string checkpoint, AnswerGrammar grammar, ExtractionEstimator.Options options) =>
         Extract(Source(checkpoint), type: null, grammar, options);
 
-    /// <summary>Reads a column of every property of a JSON schema from texts, with a trained model.</summary>
+    /// <summary>
+    /// Reads texts into a column for each property of a JSON schema, with a trained model, and adds the whole answer as
+    /// <c>ResponseJson</c>.
+    /// </summary>
     /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It keeps owning the weights.</param>
     /// <param name="grammar">Made by <see cref="AnswerGrammar.JsonSchema"/>.</param>
     /// <param name="options">Columns, prompt and settings of answering.</param>
@@ -67,7 +83,10 @@ public sealed partial class DiffusionGemmaCatalog
     public ExtractionEstimator Extract(ITransformer model, AnswerGrammar grammar, ExtractionEstimator.Options options) =>
         Extract(ModelSource.Of(AnsweringPart(model)), type: null, grammar, options);
 
-    /// <summary>Classifies texts by labels: <see cref="ClassificationEstimator"/>.</summary>
+    /// <summary>
+    /// Classifies texts: adds the likeliest label (<c>PredictedLabel</c>, a key) and the probability of each label (<c>Score</c>).
+    /// <see cref="ClassificationEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="labels">The labels, as the model is to write them; one may be the beginning of another.</param>
     /// <param name="inputColumnName">Text: what is classified.</param>
@@ -85,7 +104,10 @@ public sealed partial class DiffusionGemmaCatalog
             Answers = new AnswerOptions { BatchSize = batchSize },
         });
 
-    /// <summary>Classifies texts by labels: <see cref="ClassificationEstimator"/>.</summary>
+    /// <summary>
+    /// Classifies texts: adds the likeliest label (<c>PredictedLabel</c>, a key) and the probability of each label (<c>Score</c>).
+    /// <see cref="ClassificationEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="labels">The labels, as the model is to write them; one may be the beginning of another.</param>
     /// <param name="options">Columns, prompt and the way to make scores.</param>
@@ -93,7 +115,10 @@ public sealed partial class DiffusionGemmaCatalog
     public ClassificationEstimator Classify(string checkpoint, IReadOnlyList<string> labels, ClassificationEstimator.Options options) =>
         new(_environment, Source(checkpoint), labels, options);
 
-    /// <summary>Classifies texts by labels, with a trained model.</summary>
+    /// <summary>
+    /// Classifies texts with a trained model: adds the likeliest label (<c>PredictedLabel</c>, a key) and the probability of each label
+    /// (<c>Score</c>).
+    /// </summary>
     /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It keeps owning the weights.</param>
     /// <param name="labels">The labels, as the model is to write them; one may be the beginning of another.</param>
     /// <param name="inputColumnName">Text: what is classified.</param>
@@ -108,7 +133,10 @@ public sealed partial class DiffusionGemmaCatalog
             InputColumnName = inputColumnName, LabelColumnName = labelColumnName, Instructions = instructions,
         });
 
-    /// <summary>Classifies texts by labels, with a trained model.</summary>
+    /// <summary>
+    /// Classifies texts with a trained model: adds the likeliest label (<c>PredictedLabel</c>, a key) and the probability of each label
+    /// (<c>Score</c>).
+    /// </summary>
     /// <param name="model">A model that answers, or a pipeline with one in it, fitted or loaded. It keeps owning the weights.</param>
     /// <param name="labels">The labels, as the model is to write them; one may be the beginning of another.</param>
     /// <param name="options">Columns, prompt and the way to make scores.</param>

@@ -12,7 +12,10 @@ public sealed partial class DiffusionGemmaCatalog
 
     internal DiffusionGemmaCatalog(IHostEnvironment environment) => _environment = environment;
 
-    /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
+    /// <summary>
+    /// Tokenizes conversations: adds their token ids (<c>InputIds</c>), a mask of the assistant's turns (<c>AssistantMask</c>), and notes
+    /// of what training would miss (<c>RowNotes</c>). <see cref="ChatTokenizingEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="outputColumnName">Vector of int: the token ids.</param>
     /// <param name="inputColumnName">Text: the conversation as JSON.</param>
@@ -33,7 +36,10 @@ public sealed partial class DiffusionGemmaCatalog
             ChatTemplate = chatTemplate,
         });
 
-    /// <summary>Tokenizes conversations and masks the assistant's turns: <see cref="ChatTokenizingEstimator"/>.</summary>
+    /// <summary>
+    /// Tokenizes conversations: adds their token ids (<c>InputIds</c>), a mask of the assistant's turns (<c>AssistantMask</c>), and notes
+    /// of what training would miss (<c>RowNotes</c>). <see cref="ChatTokenizingEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its tokenizer and chat template are used.</param>
     /// <param name="options">Columns and treatment of special tokens.</param>
     /// <inheritdoc cref="TokenizeChat(string, string, string, bool, string?)" path="/exception"/>
@@ -55,7 +61,10 @@ public sealed partial class DiffusionGemmaCatalog
             options.OutputColumnName, options.MaskColumnName, options.NotesColumnName, options.Tokenizing));
     }
 
-    /// <summary>Masks the last assistant turn and finds the end of the prompt: <see cref="ResponseMaskingEstimator"/>.</summary>
+    /// <summary>
+    /// Masks the last assistant turn (<c>LossMask</c>) and finds the end of the prompt (<c>PromptLength</c>).
+    /// <see cref="ResponseMaskingEstimator"/>.
+    /// </summary>
     /// <remarks>
     /// To train on earlier turns too, give a row for each, cut after that turn: canvases are packed from where one response starts.
     /// </remarks>
@@ -65,7 +74,10 @@ public sealed partial class DiffusionGemmaCatalog
         string outputColumnName = ChatColumns.LossMask, string inputColumnName = ChatColumns.AssistantMask) =>
         MaskResponse(new ResponseMaskingEstimator.Options { OutputColumnName = outputColumnName, InputColumnName = inputColumnName });
 
-    /// <summary>Masks the last assistant turn and finds the end of the prompt: <see cref="ResponseMaskingEstimator"/>.</summary>
+    /// <summary>
+    /// Masks the last assistant turn (<c>LossMask</c>) and finds the end of the prompt (<c>PromptLength</c>).
+    /// <see cref="ResponseMaskingEstimator"/>.
+    /// </summary>
     /// <param name="options">Names of the columns.</param>
     public ResponseMaskingEstimator MaskResponse(ResponseMaskingEstimator.Options options)
     {
@@ -74,7 +86,10 @@ public sealed partial class DiffusionGemmaCatalog
         return new ResponseMaskingEstimator(_environment, options);
     }
 
-    /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
+    /// <summary>
+    /// Fills responses up to whole canvases, in <c>InputIds</c> and <c>LossMask</c>; adds <c>CanvasCount</c>, <c>PaddedLength</c> and
+    /// <c>CutTokens</c>. <see cref="CanvasPackingEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
     /// <param name="maxLength">The most tokens of a row; more are cut off, and counted in <c>CutTokens</c>.</param>
     /// <param name="padMultiple">The padded length is a multiple of this and of the canvas length, where the maximum allows; null: of the
@@ -91,7 +106,10 @@ public sealed partial class DiffusionGemmaCatalog
             Truncated = truncated,
         });
 
-    /// <summary>Fills responses up to whole canvases: <see cref="CanvasPackingEstimator"/>.</summary>
+    /// <summary>
+    /// Fills responses up to whole canvases, in <c>InputIds</c> and <c>LossMask</c>; adds <c>CanvasCount</c>, <c>PaddedLength</c> and
+    /// <c>CutTokens</c>. <see cref="CanvasPackingEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; its canvas length and end token are used.</param>
     /// <param name="options">Lengths, treatment of rows that are cut, and names of the columns.</param>
     /// <inheritdoc cref="PackCanvas(string, int, int?, TruncatedRows)" path="/exception"/>
@@ -105,7 +123,10 @@ public sealed partial class DiffusionGemmaCatalog
         return new CanvasPackingEstimator(_environment, new CanvasPackingTransformer(_environment, packing, options));
     }
 
-    /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
+    /// <summary>
+    /// Fine-tunes a checkpoint. The fitted model answers each row: it adds <c>Response</c>, <c>Reasoning</c>, <c>ToolCalls</c>,
+    /// <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>. <see cref="DiffusionGemmaEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="generation">How the fitted model answers; null: as the checkpoint's generation_config.json says.</param>
@@ -127,7 +148,10 @@ public sealed partial class DiffusionGemmaCatalog
         return FineTune(checkpoint, options, answers, progress, rows, cancellation);
     }
 
-    /// <summary>Fine-tunes a checkpoint; the fitted model answers: <see cref="DiffusionGemmaEstimator"/>.</summary>
+    /// <summary>
+    /// Fine-tunes a checkpoint. The fitted model answers each row: it adds <c>Response</c>, <c>Reasoning</c>, <c>ToolCalls</c>,
+    /// <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>. <see cref="DiffusionGemmaEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub (downloaded). It is never written to.</param>
     /// <param name="options">How to train; copied. A null <see cref="FineTuneOptions.Seed"/> is the MLContext's.</param>
     /// <param name="answers">How the fitted model answers.</param>
@@ -181,7 +205,10 @@ public sealed partial class DiffusionGemmaCatalog
         return TrainingRows.Read(packed, _environment.Register(nameof(PackedRows)), options).Examples;
     }
 
-    /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
+    /// <summary>
+    /// Answers each row with a checkpoint as it is, untrained: adds <c>Response</c>, <c>Reasoning</c>, <c>ToolCalls</c>,
+    /// <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>. <see cref="DiffusionGemmaAnswerEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="generation">How the model answers; null: as the checkpoint's generation_config.json says.</param>
     /// <param name="batchSize">Prompts that are answered at once.</param>
@@ -194,7 +221,10 @@ public sealed partial class DiffusionGemmaCatalog
         return Answer(checkpoint, new AnswerOptions { Generation = generation ?? new GenerationOptions(), BatchSize = batchSize });
     }
 
-    /// <summary>Answers with a checkpoint as it is, untrained: <see cref="DiffusionGemmaAnswerEstimator"/>.</summary>
+    /// <summary>
+    /// Answers each row with a checkpoint as it is, untrained: adds <c>Response</c>, <c>Reasoning</c>, <c>ToolCalls</c>,
+    /// <c>ResponseIds</c>, <c>TokensPerForward</c> and <c>Steps</c>. <see cref="DiffusionGemmaAnswerEstimator"/>.
+    /// </summary>
     /// <param name="checkpoint">The checkpoint's folder, or its id on the Hub; or one that full fine-tuning wrote.</param>
     /// <param name="options">How the model answers.</param>
     /// <exception cref="ArgumentException">An option is out of range.</exception>

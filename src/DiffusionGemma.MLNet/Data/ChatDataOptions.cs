@@ -6,6 +6,7 @@ public sealed class ChatDataOptions
 {
     /// <summary>
     /// The column (parquet) or key (JSON Lines) with the messages: a list of objects with <c>role</c> and <c>content</c>, or its JSON text.
+    /// Default: "messages".
     /// </summary>
     /// <remarks>
     /// If it is absent, ShareGPT's <c>conversations</c> are read, and else Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>; a
@@ -33,7 +34,7 @@ public sealed class ChatDataOptions
 
     /// <summary>
     /// The number of invalid rows that one pass over the data skips; the next one is thrown as a <see cref="ChatDataException"/>. 0: the
-    /// first.
+    /// first. Default: 0.
     /// </summary>
     /// <remarks>
     /// Each skipped row is a warning of <c>MLContext.Log</c> with its position and reason, and <c>GetSkippedChatRows</c> returns them. A
@@ -56,28 +57,29 @@ public sealed class ChatDataOptions
     /// </summary>
     public string? ChatTemplate { get; set; }
 
-    /// <summary>The text column of the data view that is loaded.</summary>
+    /// <summary>The text column of the data view that is loaded. Default: "Messages".</summary>
     public string OutputColumn { get; set; } = ChatColumns.Messages;
 
     internal void Validate()
     {
+        static void Require(bool holds, string fault)
+        {
+            if (!holds) throw new ArgumentException(fault);
+        }
         OptionChecks.All(
             () => ArgumentException.ThrowIfNullOrEmpty(MessagesColumn),
             () => ArgumentException.ThrowIfNullOrEmpty(OutputColumn),
             () => ArgumentNullException.ThrowIfNull(TemplateColumns),
-            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors));
-        if (ChatTemplate is not null && Checkpoint is null)
-            throw new ArgumentException(
-                $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too.");
-        if (QuestionColumn is not null && TemplateColumns.Count > 0)
-            throw new ArgumentException(
-                $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions.");
-        if (QuestionColumn is null && AnswerColumn is not null)
-            throw new ArgumentException(
-                $"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages.");
-        if (QuestionColumn is null && SystemPrompt is not null)
-            throw new ArgumentException($"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with "
-                + "messages write it as a message of the role system.");
+            () => ArgumentOutOfRangeException.ThrowIfNegative(MaxErrors),
+            () => Require(ChatTemplate is null || Checkpoint is not null,
+                $"{nameof(ChatTemplate)} checks rows together with a tokenizer: name its {nameof(Checkpoint)} too."),
+            () => Require(QuestionColumn is null || TemplateColumns is not { Count: > 0 },
+                $"{nameof(TemplateColumns)} go with rows of messages, and {nameof(QuestionColumn)} says that the rows are questions."),
+            () => Require(QuestionColumn is not null || AnswerColumn is null,
+                $"{nameof(AnswerColumn)} '{AnswerColumn}' needs a {nameof(QuestionColumn)}: set both, or neither for rows with messages."),
+            () => Require(QuestionColumn is not null || SystemPrompt is null,
+                $"{nameof(SystemPrompt)} goes before a {nameof(QuestionColumn)}, which is not set. In rows with messages write it as a "
+                + "message of the role system."));
     }
 
     internal ChatDataOptions Copy()

@@ -53,7 +53,7 @@ internal static class ChatRow
         }
         catch (InvalidRowException error)
         {
-            throw new ChatDataException(error.Message, position, error.InnerException);
+            throw new ChatDataException(error.Message, position, error.InnerException) { MissingColumn = error.MissingColumn };
         }
         catch (InvalidOperationException error)
         {
@@ -83,7 +83,12 @@ internal static class ChatRow
         if (TryGet(row, Alpaca.InstructionKey, out _))
             return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey, SystemKey,
                 Alpaca.HistoryKey);
-        throw new InvalidRowException($"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}");
+        throw new InvalidRowException(
+            $"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}. Name the key of the "
+                + $"messages, {nameof(options.MessagesColumn)}, or those of a question and its answer, "
+                + $"{nameof(options.QuestionColumn)} and {nameof(options.AnswerColumn)} (in the tool --messages-column, "
+                + "--question-column, --answer-column)")
+        { MissingColumn = key };
     }
 
     /// <summary>True for a list whose first item is no message (it has no role) but an object.</summary>
@@ -98,6 +103,8 @@ internal static class ChatRow
             Require(!TryGet(row, media, out JsonElement value) || value.ValueKind == JsonValueKind.String && value.ValueEquals("")
                 || value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
                 () => $"the row has '{media}': this library is text only; take out what is not text, or the row");
+        if (!TryGet(row, questionKey, out _))
+            throw new InvalidRowException(MissingText(questionKey)) { MissingColumn = questionKey };
         string question = Text(row, questionKey);
         string? answer = options.AnswerColumn is { } key ? Text(row, key) : null;
         return Write(writer =>
@@ -114,10 +121,12 @@ internal static class ChatRow
 
     public static string Text(JsonElement row, string key)
     {
-        Require(TryGet(row, key, out JsonElement value), () => $"'{key}' is null or missing: give it a text, or take the row out");
+        Require(TryGet(row, key, out JsonElement value), () => MissingText(key));
         Require(value.ValueKind == JsonValueKind.String, () => $"'{key}' must be text, it is {Describe(value)}");
         return value.GetString()!;
     }
+
+    private static string MissingText(string key) => $"'{key}' is null or missing: give it a text, or take the row out";
 
     public static string? OptionalText(JsonElement row, string key) => TryGet(row, key, out _) ? Text(row, key) : null;
 

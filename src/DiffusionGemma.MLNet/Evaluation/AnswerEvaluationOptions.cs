@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>Settings for comparing answers with expected texts.</summary>
 public sealed record AnswerEvaluationOptions
 {
-    /// <summary>The rule by which an answer counts as right.</summary>
+    /// <summary>The rule by which an answer counts as right. Default: <see cref="AnswerMatch.Number"/>.</summary>
     public AnswerMatch Match { get; init; } = AnswerMatch.Number;
 
     /// <summary>The regular expression of <see cref="AnswerMatch.Pattern"/>; required there, refused elsewhere.</summary>
@@ -17,7 +17,7 @@ public sealed record AnswerEvaluationOptions
     /// <summary>The text column of expected answers; null: the assistant's last turn in <see cref="ChatColumns.Messages"/>.</summary>
     public string? ExpectedColumn { get; init; }
 
-    /// <summary>The text column of answers.</summary>
+    /// <summary>The text column of answers. Default: "Response".</summary>
     public string ResponseColumn { get; init; } = ChatColumns.Response;
 
     /// <summary>

@@ -11,19 +11,22 @@ namespace DiffusionGemma;
 /// #### **72**    #### `72`              72           markdown emphasis around it
 /// #### 72 apples    #### 72.            72           white space, or punctuation that ends a sentence, ends a number
 /// #### +5    #### -5    #### −5         5, -5, -5    a sign, U+2212 included
-/// #### $5    #### -$5    #### 5 €       5, -5, 5     a currency sign before or after it
-/// #### 1,234    #### 1 234 567          1234, ...    groups of three by comma, space or (narrow) no-break space, one kind in a number
+/// #### $5    #### € 5    #### -5 €      5, 5, -5     a currency sign before or after it
+/// #### 1,234    #### 1 234 567          1234, ...    groups of three by comma or by spaces of one kind (no-break and thin ones too)
 /// #### 1.50    #### .5    #### 2e3      1.5, 0.5, 2000
 /// #### 1/2    #### 1/3                  0.5, 1/3     a fraction of whole or decimal numbers
-/// #### 72a   1,23   1.2.3   5%   1 2/3  nothing      a letter, a second separator or another number touches it
+/// #### 72a   1,23   1.2.3   1 2/3       nothing      a letter, a second separator or another number touches it
+/// #### 5%   5 %   2 × 10^3   5 - 3      nothing      a percent sign, or an operator and another number, follows it
 /// </code>
 /// </remarks>
 internal static class AnswerNumber
 {
     private const string Marker = "####";
     private const string Closers = "*_`)]\"”";
-    private const string SentenceEnds = ".,;:!?…";
-    private const char MinusSign = '\u2212', NoBreakSpace = '\u00A0', NarrowNoBreakSpace = '\u202F';
+    private const string SentenceEnds = ".,;:!?…。！？";
+    private const string Operators = "+-\u2212–*/:×÷·^=≈<>≤≥";
+    private const string PercentSigns = "%‰‱٪％";
+    private const char MinusSign = '\u2212';
     private const int MostDigits = 1000, MostExponentDigits = 9;
 
     /// <summary>Reads the number after the last marker that one follows.</summary>
@@ -54,7 +57,7 @@ internal static class AnswerNumber
     private static bool BeginsNumber(string text, int at)
     {
         while (at < text.Length && (IsSign(text[at]) || IsCurrency(text[at])))
-            at++;
+            at = IsCurrency(text[at]) ? SkipSpaces(text, at + 1) : at + 1;
         if (At(text, at) == '.')
             at++;
         return char.IsAsciiDigit(At(text, at));
@@ -64,11 +67,13 @@ internal static class AnswerNumber
     {
         end = at;
         bool isNegative = false, hasSign = false, hasCurrency = false;
-        for (; IsSign(At(text, end)) && !hasSign || IsCurrency(At(text, end)) && !hasCurrency; end++)
+        while (IsSign(At(text, end)) && !hasSign || IsCurrency(At(text, end)) && !hasCurrency)
         {
-            hasSign |= IsSign(text[end]);
-            hasCurrency |= IsCurrency(text[end]);
+            bool isCurrency = IsCurrency(text[end]);
+            hasSign |= !isCurrency;
+            hasCurrency |= isCurrency;
             isNegative |= text[end] is '-' or MinusSign;
+            end = isCurrency ? SkipSpaces(text, end + 1) : end + 1;
         }
         if (ReadDecimal(text, ref end) is not var (digits, exponent))
             return null;
@@ -95,7 +100,7 @@ internal static class AnswerNumber
         int start = at;
         string digits = Digits(text, ref at);
         char separator = At(text, at);
-        if (separator is ',' or ' ' or NoBreakSpace or NarrowNoBreakSpace && digits.Length is >= 1 and <= 3 && digits[0] != '0')
+        if ((separator == ',' || IsSpace(separator)) && digits.Length is >= 1 and <= 3 && digits[0] != '0')
         {
             while (At(text, at) == separator && IsGroup(text, at + 1))
             {
@@ -157,8 +162,28 @@ internal static class AnswerNumber
             return true;
         if (!char.IsWhiteSpace(text[end]))
             return false;
-        // Another number in the same sentence and line is a part of this one: 1 2/3, 12 5, 3, 4.
-        return last is not ('\0' or ',') || !char.IsAsciiDigit(At(text, SkipSpaces(text, end)));
+        return last is not ('\0' or ',' or ';') || !GoesOn(text, SkipSpaces(text, end), isInSentence: last != '\0');
+    }
+
+    /// <summary>
+    /// True where what follows a number in the same sentence and line makes it a part of something else: another number (1 2/3, 12 5,
+    /// 3, 4), a percent sign, or an operator and another number (2 × 10^3, 5 - 3).
+    /// </summary>
+    private static bool GoesOn(string text, int at, bool isInSentence)
+    {
+        char next = At(text, at);
+        if (char.IsNumber(next))
+            return true;
+        if (isInSentence)
+            return false;
+        if (PercentSigns.Contains(next))
+            return true;
+        int behind = at;
+        while (behind < text.Length && Operators.Contains(text[behind]))
+            behind++;
+        if (behind == at && next is 'x' or 'X' && char.IsWhiteSpace(At(text, at + 1)))
+            behind++;
+        return behind > at && BeginsNumber(text, SkipSpaces(text, behind));
     }
 
     private static void SkipClosers(string text, ref int at)
@@ -169,12 +194,15 @@ internal static class AnswerNumber
 
     private static int SkipSpaces(string text, int at)
     {
-        while (At(text, at) is ' ' or '\t' or NoBreakSpace or NarrowNoBreakSpace)
+        while (At(text, at) == '\t' || IsSpace(At(text, at)))
             at++;
         return at;
     }
 
     private static char At(string text, int at) => at < text.Length ? text[at] : '\0';
+
+    /// <summary>True for a space of any width; false for a tab or a line break.</summary>
+    private static bool IsSpace(char c) => char.GetUnicodeCategory(c) == UnicodeCategory.SpaceSeparator;
 
     private static bool IsSign(char c) => c is '+' or '-' or MinusSign;
 

@@ -48,6 +48,9 @@ public sealed record ChatDataSummary
     /// <summary>Sentences on the chat template, such as that the model is asked with another prompt than it is trained on.</summary>
     public IReadOnlyList<string> TemplateNotices => _notes.TemplateNotices;
 
+    /// <summary>Sentences on what training would miss, with the number of rows; empty where it misses nothing.</summary>
+    public IReadOnlyList<string> Warnings => [.. _notes.Warnings()];
+
     /// <summary>Rows that would be left out because the cut takes all of their answer.</summary>
     public int LostRows { get; private set; }
 
@@ -74,7 +77,7 @@ public sealed record ChatDataSummary
         tokens a row: {Lengths}
         canvases of {CanvasLength} a row: {Canvases}
         supervised tokens: {SupervisedTokens}; cut off: {CutTokens}
-        """) + string.Concat(_notes.Warnings().Select(warning => $"\n{warning}"));
+        """) + string.Concat(Warnings.Select(warning => $"\n{warning}"));
 
     /// <param name="masked">InputIds and LossMask.</param>
     /// <param name="columns">The names of the columns that tokenizing made.</param>

@@ -35,7 +35,7 @@ public sealed class CanvasPackingEstimator : TrivialEstimator<CanvasPackingTrans
     /// <summary>Settings of the step.</summary>
     public sealed class Options
     {
-        /// <summary>The most tokens of a row; more are cut off, and counted in <see cref="CutTokensColumnName"/>.</summary>
+        /// <summary>The most tokens of a row; more are cut off, and counted in <see cref="CutTokensColumnName"/>. Default: 1024.</summary>
         public int MaxLength { get; set; } = 1024;
 
         /// <summary>
@@ -43,22 +43,22 @@ public sealed class CanvasPackingEstimator : TrivialEstimator<CanvasPackingTrans
         /// </summary>
         public int? PadMultiple { get; set; }
 
-        /// <summary>Treatment of rows whose answer is cut.</summary>
+        /// <summary>Treatment of rows whose answer is cut. Default: <see cref="TruncatedRows.Keep"/>.</summary>
         public TruncatedRows Truncated { get; set; } = TruncatedRows.Keep;
 
-        /// <summary>Vector of int, read and replaced: token ids.</summary>
+        /// <summary>Vector of int, read and replaced: token ids. Default: "InputIds".</summary>
         public string InputIdsColumnName { get; set; } = ChatColumns.InputIds;
 
-        /// <summary>Vector of bool, as long, read and replaced: true for the tokens that training predicts.</summary>
+        /// <summary>Vector of bool, as long, read and replaced: true for the tokens that training predicts. Default: "LossMask".</summary>
         public string LossMaskColumnName { get; set; } = ChatColumns.LossMask;
 
-        /// <summary>Int: the canvases of the packed response; 0 where there is nothing to train on.</summary>
+        /// <summary>Int: the canvases of the packed response; 0 where there is nothing to train on. Default: "CanvasCount".</summary>
         public string CanvasCountColumnName { get; set; } = ChatColumns.CanvasCount;
 
-        /// <summary>Int: the packed length with padding, in tokens.</summary>
+        /// <summary>Int: the packed length with padding, in tokens. Default: "PaddedLength".</summary>
         public string PaddedLengthColumnName { get; set; } = ChatColumns.PaddedLength;
 
-        /// <summary>Int: the tokens that were cut off.</summary>
+        /// <summary>Int: the tokens that were cut off. Default: "CutTokens".</summary>
         public string CutTokensColumnName { get; set; } = ChatColumns.CutTokens;
 
         internal void Validate() => OptionChecks.All(

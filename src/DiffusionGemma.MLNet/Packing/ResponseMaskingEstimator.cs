@@ -33,13 +33,13 @@ public sealed class ResponseMaskingEstimator : TrivialEstimator<ResponseMaskingT
     /// <summary>Settings of the step.</summary>
     public sealed class Options
     {
-        /// <summary>Vector of bool, as long as the input: true for the last turn's tokens.</summary>
+        /// <summary>Vector of bool, as long as the input: true for the last turn's tokens. Default: "LossMask".</summary>
         public string OutputColumnName { get; set; } = ChatColumns.LossMask;
 
-        /// <summary>Int: the tokens before the last turn.</summary>
+        /// <summary>Int: the tokens before the last turn. Default: "PromptLength".</summary>
         public string PromptLengthColumnName { get; set; } = ChatColumns.PromptLength;
 
-        /// <summary>Vector of bool: true for the assistant's tokens, in every turn.</summary>
+        /// <summary>Vector of bool: true for the assistant's tokens, in every turn. Default: "AssistantMask".</summary>
         public string InputColumnName { get; set; } = ChatColumns.AssistantMask;
 
         internal void Validate() => OptionChecks.All(

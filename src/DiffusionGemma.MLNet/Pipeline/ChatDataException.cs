@@ -23,7 +23,7 @@ public sealed class ChatDataException : FormatException
     /// <summary>The line of a text file, counted from 1 and with blank lines; null where there are no lines.</summary>
     public long? Line { get; }
 
-    /// <summary>The column that the file or table lacks; null where something else is at fault.</summary>
+    /// <summary>The column or key that the file, table or row lacks; null where something else is at fault.</summary>
     public string? MissingColumn { get; internal init; }
 
     /// <summary>The row of a parquet file or of a sequence, counted from 0; null where the whole file is at fault or lines count.</summary>

@@ -4,6 +4,7 @@ namespace DiffusionGemma;
 internal sealed class RowNoteCounts
 {
     private readonly SortedDictionary<string, int> _ignoredKeys = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, int> _lastRoles = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, int> _template = new(StringComparer.Ordinal);
 
     public int EmptyAnswers { get; private set; }
@@ -27,6 +28,8 @@ internal sealed class RowNoteCounts
             UnlearnedEnds += note == RowNote.EndOfTurn ? 1 : 0;
             if (RowNote.ReadIgnoredKey(note) is { } key)
                 _ignoredKeys[key] = _ignoredKeys.GetValueOrDefault(key) + 1;
+            if (RowNote.ReadUnknownLastRole(note) is { } role)
+                _lastRoles[role] = _lastRoles.GetValueOrDefault(role) + 1;
             if (RowNote.ReadTemplate(note) is { } notice)
                 _template[notice] = _template.GetValueOrDefault(notice) + 1;
         }
@@ -39,6 +42,11 @@ internal sealed class RowNoteCounts
         {
             yield return "the chat template does not write these keys, so that nothing is learned from them: "
                 + string.Join(", ", _ignoredKeys.Select(key => $"'{key.Key}' of {key.Value} rows"));
+        }
+        if (_lastRoles.Count > 0)
+        {
+            yield return "rows that end with these roles count as having no answer, because answers are of the role 'assistant': "
+                + string.Join(", ", _lastRoles.Select(role => $"'{role.Key}' of {role.Value} rows"));
         }
         if (UnlearnedEnds > 0)
         {

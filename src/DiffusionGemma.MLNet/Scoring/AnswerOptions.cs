@@ -9,16 +9,17 @@ public sealed record AnswerOptions
     /// </summary>
     public GenerationOptions Generation { get; init; } = new();
 
-    /// <summary>Prompts that are denoised together; when one is answered, the next takes its place.</summary>
+    /// <summary>Prompts that are denoised together; when one is answered, the next takes its place. Default: 8.</summary>
     public int BatchSize { get; init; } = 8;
 
     /// <summary>
     /// Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading. None: as they are stored, or as
-    /// <see cref="FineTuneOptions.Quantization"/> says. Saved with a model; has no effect on one that is loaded already.
+    /// <see cref="FineTuneOptions.Quantization"/> says. Saved with a model; has no effect on one that is loaded already. Default:
+    /// <see cref="Quantization.None"/>.
     /// </summary>
     public Quantization Quantization { get; init; }
 
-    /// <summary>Batches of rows that a cursor reads ahead.</summary>
+    /// <summary>Batches of rows that a cursor reads ahead. Default: 4.</summary>
     /// <remarks>
     /// Finished prompts are replaced by waiting ones among these rows, and rows are returned in their order. With 1, a batch waits for its
     /// slowest row.
@@ -27,7 +28,7 @@ public sealed record AnswerOptions
 
     /// <summary>
     /// Treatment of a row that cannot be answered: a conversation that cannot be tokenized, a missing prompt, one too long for the model,
-    /// or logits that are not finite.
+    /// or logits that are not finite. Default: <see cref="RowFailure.Throw"/>.
     /// </summary>
     /// <remarks>Rows that are no conversations are skipped where they are loaded (<see cref="ChatDataOptions.MaxErrors"/>).</remarks>
     public RowFailure OnFailure { get; init; } = RowFailure.Throw;
@@ -47,10 +48,12 @@ public sealed record AnswerOptions
     /// </summary>
     public string? ChatTemplate { get; init; }
 
-    /// <summary>Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt.</summary>
+    /// <summary>
+    /// Vector of int: token ids, of which the first <see cref="PromptLengthColumnName"/> are the prompt. Default: "InputIds".
+    /// </summary>
     public string InputIdsColumnName { get; init; } = ChatColumns.InputIds;
 
-    /// <summary>Int: the tokens of the prompt.</summary>
+    /// <summary>Int: the tokens of the prompt. Default: "PromptLength".</summary>
     public string PromptLengthColumnName { get; init; } = ChatColumns.PromptLength;
 
     internal bool GivesErrors => OnFailure == RowFailure.EmptyAnswer;

@@ -31,16 +31,18 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
     /// <summary>Settings of the step.</summary>
     public sealed class Options
     {
-        /// <summary>Vector of int: the token ids.</summary>
+        /// <summary>Vector of int: the token ids. Default: "InputIds".</summary>
         public string OutputColumnName { get; set; } = ChatColumns.InputIds;
 
-        /// <summary>Vector of bool, as long: true for the assistant's tokens.</summary>
+        /// <summary>Vector of bool, as long: true for the assistant's tokens. Default: "AssistantMask".</summary>
         public string MaskColumnName { get; set; } = ChatColumns.AssistantMask;
 
-        /// <summary>Vector of text: what training would miss in the row (<see cref="ChatColumns.RowNotes"/>).</summary>
+        /// <summary>
+        /// Vector of text: what training would miss in the row (<see cref="ChatColumns.RowNotes"/>). Default: "RowNotes".
+        /// </summary>
         public string NotesColumnName { get; set; } = ChatColumns.RowNotes;
 
-        /// <summary>Text: the conversation as JSON.</summary>
+        /// <summary>Text: the conversation as JSON. Default: "Messages".</summary>
         public string InputColumnName { get; set; } = ChatColumns.Messages;
 
         /// <summary>
@@ -58,6 +60,7 @@ public sealed class ChatTokenizingEstimator : TrivialEstimator<ChatTokenizingTra
 
         /// <summary>
         /// Treatment of an answer's reasoning in training; <see cref="ReasoningTraining.Train"/> by default: the model learns to write it.
+        /// Default: <see cref="ReasoningTraining.Train"/>.
         /// </summary>
         public ReasoningTraining Reasoning { get; set; } = ReasoningTraining.Train;
 

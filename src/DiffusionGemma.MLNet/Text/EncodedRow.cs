@@ -33,6 +33,8 @@ internal sealed class EncodedRow
         return new EncodedRow(chat, () =>
         {
             List<string> notes = [.. ChatInspection.FindIgnoredKeys(tokenizer, conversation).Select(RowNote.IgnoredKey)];
+            if (conversation.UnknownLastRole is { } role)
+                notes.Add(RowNote.UnknownLastRole(role));
             if (isBlank)
                 notes.Add(RowNote.EmptyAnswer);
             if (!tokenizer.Options.EscapeSpecialTokens && ChatInspection.HoldsSpecialTokens(tokenizer.Tokenizer, conversation))

@@ -79,33 +79,36 @@ public sealed class ClassificationEstimator : IEstimator<ClassificationTransform
     /// <summary>Settings of the step.</summary>
     public sealed class Options
     {
-        /// <summary>Text: what is classified.</summary>
+        /// <summary>Text: what is classified. Default: "Text".</summary>
         public string InputColumnName { get; set; } = "Text";
 
         /// <summary>Text: the true label, which becomes a key; null: none is read.</summary>
         public string? LabelColumnName { get; set; }
 
-        /// <summary>Key: the true label; only with <see cref="LabelColumnName"/>.</summary>
+        /// <summary>Key: the true label; only with <see cref="LabelColumnName"/>. Default: "Label".</summary>
         public string OutputLabelColumnName { get; set; } = "Label";
 
-        /// <summary>Key: the label of the largest score.</summary>
+        /// <summary>Key: the label of the largest score. Default: "PredictedLabel".</summary>
         public string PredictedLabelColumnName { get; set; } = "PredictedLabel";
 
-        /// <summary>Vector of single: the probability of each label.</summary>
+        /// <summary>Vector of single: the probability of each label. Default: "Score".</summary>
         public string ScoreColumnName { get; set; } = "Score";
 
         /// <summary>The system message of every prompt, which says what the labels mean. Null: none.</summary>
         public string? Instructions { get; set; }
 
         /// <summary>
-        /// True: the text of a special token inside a row, such as <c>&lt;turn|&gt;</c>, stays text; false: it becomes the token.
+        /// True: the text of a special token inside a row, such as <c>&lt;turn|&gt;</c>, stays text; false: it becomes the token. Default:
+        /// true.
         /// </summary>
         public bool EscapeSpecialTokens { get; set; } = true;
 
-        /// <summary>The way to make probabilities.</summary>
+        /// <summary>The way to make probabilities. Default: <see cref="LabelScoring.RandomCanvases"/>.</summary>
         public LabelScoring Scoring { get; set; } = LabelScoring.RandomCanvases;
 
-        /// <summary>Random canvases of each row, one decoder pass each, for <see cref="LabelScoring.RandomCanvases"/>.</summary>
+        /// <summary>
+        /// Random canvases of each row, one decoder pass each, for <see cref="LabelScoring.RandomCanvases"/>. Default: 8.
+        /// </summary>
         public int Canvases { get; set; } = 8;
 
         /// <summary>

@@ -76,10 +76,10 @@ public sealed class ExtractionEstimator : IEstimator<ExtractionTransformer>
     /// <summary>Settings of the step.</summary>
     public sealed class Options
     {
-        /// <summary>Text: what is read.</summary>
+        /// <summary>Text: what is read. Default: "Text".</summary>
         public string InputColumnName { get; set; } = "Text";
 
-        /// <summary>Text: the whole answer as JSON.</summary>
+        /// <summary>Text: the whole answer as JSON. Default: "ResponseJson".</summary>
         public string ResponseJsonColumnName { get; set; } = "ResponseJson";
 
         /// <summary>The system message of every prompt: what is to be read. Null: none.</summary>
@@ -91,7 +91,8 @@ public sealed class ExtractionEstimator : IEstimator<ExtractionTransformer>
         public bool SchemaInPrompt { get; set; }
 
         /// <summary>
-        /// True: the text of a special token inside a row, such as <c>&lt;turn|&gt;</c>, stays text; false: it becomes the token.
+        /// True: the text of a special token inside a row, such as <c>&lt;turn|&gt;</c>, stays text; false: it becomes the token. Default:
+        /// true.
         /// </summary>
         public bool EscapeSpecialTokens { get; set; } = true;
 

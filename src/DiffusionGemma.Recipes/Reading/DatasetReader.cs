@@ -82,7 +82,7 @@ internal sealed partial class DatasetReader(RecipeValues values, RecipeFolders f
         }
         string prepare = path.Contains("gsm8k", StringComparison.OrdinalIgnoreCase)
             ? " 'diffusion-gemma prepare gsm8k' (Gsm8k.WriteConversations) writes GSM8K in this form." : "";
-        values.Fault(key, $"there is no '{path}': neither {folders.Describe(path)}.{prepare}");
+        values.Fault(key, $"there is no '{path}': it would be {folders.Describe(path)}.{prepare}");
         return [];
     }
 

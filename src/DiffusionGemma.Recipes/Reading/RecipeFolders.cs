@@ -9,7 +9,7 @@ internal sealed record RecipeFolders(string Recipe, string Working)
     public string? Find(string path) => Candidates(path).FirstOrDefault(Path.Exists);
 
     /// <summary>The places in words, for an error.</summary>
-    public string Describe(string path) => string.Join(" nor ", Candidates(path).Distinct());
+    public string Describe(string path) => string.Join(" or ", Candidates(path).Distinct());
 
     /// <summary>The full path of a file or folder that is written.</summary>
     public string Output(string path) => Path.GetFullPath(path, Working);

@@ -109,7 +109,7 @@ internal sealed class RecipeReader
         }
         if (_folders.Find(template) is { } file) return file;
         _notices.Add(
-            $"{Key}: there is no '{template}', neither {_folders.Describe(template)}; the checkpoint's own chat template is used.");
+            $"{Key}: there is no '{template}' (it would be {_folders.Describe(template)}); the checkpoint's own chat template is used.");
         return null;
     }
 

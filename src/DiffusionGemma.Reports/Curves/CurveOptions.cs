@@ -4,15 +4,15 @@ namespace DiffusionGemma;
 /// IEnumerable{EvaluationRecord}, CurveOptions)"/> draws.</summary>
 public sealed record CurveOptions
 {
-    /// <summary>Width of the whole figure in pixels, at least 300.</summary>
+    /// <summary>Width of the whole figure in pixels, at least 300. Default: 1500.</summary>
     public int Width { get; init; } = 1500;
 
-    /// <summary>Height of the whole figure in pixels, at least 200.</summary>
+    /// <summary>Height of the whole figure in pixels, at least 200. Default: 800.</summary>
     public int Height { get; init; } = 800;
 
     /// <summary>
     /// Weight of the past in the smoothed curve, from 0 (none is drawn) to below 1: an exponential moving average without the bias towards
-    /// its start, as TensorBoard draws it.
+    /// its start, as TensorBoard draws it. Default: 0.9.
     /// </summary>
     public double Smoothing { get; init; } = 0.9;
 

@@ -47,13 +47,9 @@ internal sealed partial class ChatCompletionsEndpoint(
         CompletionRequest request = _reader.Read(body.RootElement);
         using IDisposable inside = gate.Enter(context.Response);
         DiffusionGemmaChatClient client = await service.GetClientAsync(cancellation).ConfigureAwait(false);
-        string model = ModelsEndpoint.NameOf(client);
-        if (request.Model != model)
-            throw new OpenAIError(
-                StatusCodes.Status404NotFound, $"There is no model '{request.Model}': this server has '{model}'.", "model",
-                code: "model_not_found");
+        request.Options.ModelId = ServedModels.ModelId(client, request.Model);
         if (options.LogsPrompts && logger.IsEnabled(LogLevel.Information)) LogPrompt(request.Messages[^1].Text);
-        var writer = new CompletionWriter($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow, model);
+        var writer = new CompletionWriter($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow, request.Model);
         ChatOptions[] choices = [.. Enumerable.Range(0, request.Choices).Select(i => OptionsOf(request, i))];
         if (request.Streams)
         {
@@ -130,6 +126,8 @@ internal sealed partial class ChatCompletionsEndpoint(
         OpenAIError own => own,
         OperationCanceledException => new OpenAIError(
             StatusCodes.Status408RequestTimeout, $"The answer took longer than {options.Timeout.TotalSeconds:0} s.", code: "timeout"),
+        ObjectDisposedException when !gate.IsStopping => new OpenAIError(
+            StatusCodes.Status404NotFound, "The adapter has been unloaded.", "model", code: "model_not_found"),
         ObjectDisposedException => new OpenAIError(
             StatusCodes.Status503ServiceUnavailable, "The server is stopping.", type: "server_error", code: "server_stopping"),
         NotSupportedException or ArgumentException or ChatException => new OpenAIError(StatusCodes.Status400BadRequest, error.Message),

@@ -1,38 +1,43 @@
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.AI;
 
 namespace DiffusionGemma;
 
-/// <summary><c>GET /v1/models</c>: the one model of the service.</summary>
+/// <summary><c>GET /v1/models</c>: the model of the service, and its adapters.</summary>
 internal sealed class ModelsEndpoint(DiffusionGemmaService service)
 {
     private readonly long _created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
 
-    /// <summary>The model's name in requests and answers: its id on the Hub, or its folder's name.</summary>
-    public static string NameOf(DiffusionGemmaChatClient client) =>
-        client.GetService<ChatClientMetadata>()?.DefaultModelId ?? "diffusiongemma";
-
-    public async Task<IResult> List(CancellationToken cancellation) => await DescribeAsync(cancellation).ConfigureAwait(false) is { } model
-        ? Results.Json(new JsonObject { ["object"] = "list", ["data"] = new JsonArray(model) }) : NotLoaded();
+    public async Task<IResult> List(CancellationToken cancellation) => await ClientAsync(cancellation).ConfigureAwait(false) is { } client
+        ? Results.Json(new JsonObject
+        {
+            ["object"] = "list",
+            ["data"] = new JsonArray([.. ServedModels.Names(client).Select(name => (JsonNode)Describe(client, name))]),
+        })
+        : NotLoaded();
 
     public async Task<IResult> Find(string id, CancellationToken cancellation)
     {
-        if (await DescribeAsync(cancellation).ConfigureAwait(false) is not { } model) return NotLoaded();
-        return id == (string?)model["id"] ? Results.Json(model) : new OpenAIError(
-            StatusCodes.Status404NotFound, $"There is no model '{id}': this server has '{model["id"]}'.", "model", code: "model_not_found")
-            .ToResult();
+        if (await ClientAsync(cancellation).ConfigureAwait(false) is not { } client) return NotLoaded();
+        return ServedModels.Has(client, id) ? Results.Json(Describe(client, id)) : ServedModels.NotFound(client, id).ToResult();
     }
 
-    private async Task<JsonObject?> DescribeAsync(CancellationToken cancellation)
+    /// <summary>An adapter's <c>parent</c> is the model that it is added to.</summary>
+    private JsonObject Describe(DiffusionGemmaChatClient client, string name)
+    {
+        string own = ServedModels.NameOf(client);
+        return new JsonObject
+        {
+            ["id"] = name, ["object"] = "model", ["created"] = _created, ["owned_by"] = "diffusiongemma",
+            ["parent"] = name == own ? null : own,
+        };
+    }
+
+    private async Task<DiffusionGemmaChatClient?> ClientAsync(CancellationToken cancellation)
     {
         try
         {
-            DiffusionGemmaChatClient client = await service.GetClientAsync(cancellation).ConfigureAwait(false);
-            return new JsonObject
-            {
-                ["id"] = NameOf(client), ["object"] = "model", ["created"] = _created, ["owned_by"] = "diffusiongemma",
-            };
+            return await service.GetClientAsync(cancellation).ConfigureAwait(false);
         }
         catch (Exception) when (!cancellation.IsCancellationRequested)
         {

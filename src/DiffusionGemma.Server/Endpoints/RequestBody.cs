@@ -14,7 +14,7 @@ internal static class RequestBody
     {
         // A page of another site can send text without asking first, JSON it cannot.
         if (!request.HasJsonContentType())
-            throw new OpenAIError(StatusCodes.Status415UnsupportedMediaType, "The Content-Type is application/json.");
+            throw new OpenAIError(StatusCodes.Status415UnsupportedMediaType, "The Content-Type of a request must be application/json.");
         // Before the server's own limit is lowered: it then reads on for a while, so that a client that is still sending gets the answer.
         if (request.ContentLength > maxBytes) throw TooLarge(maxBytes);
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)

@@ -17,18 +17,21 @@ internal static class PageEndpoint
         ("/", "index.html", "text/html; charset=utf-8"),
         ("/page.css", "page.css", "text/css; charset=utf-8"),
         ("/page.js", "page.js", "text/javascript; charset=utf-8"),
+        ("/chart.js", "chart.js", "text/javascript; charset=utf-8"),
+        ("/runs.js", "runs.js", "text/javascript; charset=utf-8"),
     ];
 
     /// <param name="endpoints">Where the page goes.</param>
     /// <param name="asksForKey">True where the page asks for the key before its first request.</param>
-    public static void Map(IEndpointRouteBuilder endpoints, bool asksForKey)
+    /// <param name="hasRuns">True where the page shows training runs.</param>
+    public static void Map(IEndpointRouteBuilder endpoints, bool asksForKey, bool hasRuns)
     {
         foreach ((string path, string file, string type) in Files)
         {
             byte[] content = Read(file);
             endpoints.MapGet(path, (HttpContext context) => Answer(context, content, type));
         }
-        endpoints.MapGet("/page.json", () => Results.Json(new { asksForKey }));
+        endpoints.MapGet("/page.json", () => Results.Json(new { asksForKey, hasRuns }));
     }
 
     private static IResult Answer(HttpContext context, byte[] content, string type)

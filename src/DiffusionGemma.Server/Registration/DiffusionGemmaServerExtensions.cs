@@ -12,7 +12,7 @@ namespace Microsoft.AspNetCore.Builder;
 public static class DiffusionGemmaServerExtensions
 {
     /// <summary>
-    /// Maps OpenAI's <c>/v1/models</c> and <c>/v1/chat/completions</c>, <c>/health</c>, and a page at <c>/</c>.
+    /// Maps OpenAI's <c>/v1/models</c> and <c>/v1/chat/completions</c>, <c>/health</c>, <c>/runs</c>, and a page at <c>/</c>.
     /// </summary>
     /// <param name="endpoints">The application.</param>
     /// <param name="configure">Changes the options; called at once.</param>
@@ -45,10 +45,25 @@ public static class DiffusionGemmaServerExtensions
         api.MapGet("/models", models.List);
         api.MapGet("/models/{**id}", models.Find);
         api.MapPost("/chat/completions", completions.Answer);
+        if (options.ChangesAdapters)
+        {
+            var adapters = new AdaptersEndpoint(service, options, services.GetRequiredService<IHostApplicationLifetime>());
+            api.MapPost("/load_lora_adapter", adapters.Load);
+            api.MapPost("/unload_lora_adapter", adapters.Unload);
+        }
         api.MapFallback((HttpContext context) => new OpenAIError(
             StatusCodes.Status404NotFound, $"There is no {context.Request.Method} {context.Request.Path} here: there are GET /v1/models, "
                 + "GET /v1/models/{id} and POST /v1/chat/completions.", code: "unknown_url").ToResult());
-        if (options.ServesPage) PageEndpoint.Map(all, asksForKey: options.ApiKey is not null);
+        RouteGroupBuilder guarded = all.MapGroup("");
+        guarded.AddEndpointFilter(access.CheckKey);
+        options.GuardedEndpoints?.Invoke(guarded);
+        if (options.RunsFolder is { } folder)
+        {
+            var runs = new RunsEndpoint(folder);
+            guarded.MapGet("/runs", runs.List);
+            guarded.MapGet("/runs/{name}", runs.Find);
+        }
+        if (options.ServesPage) PageEndpoint.Map(all, asksForKey: options.ApiKey is not null, hasRuns: options.RunsFolder is not null);
         return all;
     }
 }

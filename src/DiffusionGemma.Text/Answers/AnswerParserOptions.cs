@@ -8,7 +8,7 @@ public sealed record AnswerParserOptions
     /// </summary>
     public IReadOnlyList<string> StopSequences { get; init; } = [];
 
-    /// <summary>False makes every tool call a <see cref="MalformedToolCall"/>.</summary>
+    /// <summary>False makes every tool call a <see cref="MalformedToolCall"/>. Default: true.</summary>
     public bool AllowsToolCalls { get; init; } = true;
 
     /// <summary>True ends the answer with its first tool call.</summary>

@@ -13,6 +13,8 @@ public sealed record ChatConversation
     private const string ToolsKey = "tools";
     private const string ArgumentsKey = "chat_template_kwargs";
 
+    private static readonly string[] RolesBeforeAnAnswer = ["user", "system", "developer", "tool", "function", "ipython"];
+
     private readonly PySequence _messages;
     private readonly IReadOnlyList<KeyValuePair<string, object?>> _arguments;
 
@@ -31,6 +33,13 @@ public sealed record ChatConversation
     /// <summary>True if the last message is the assistant's, so that there is an answer to learn from.</summary>
     public bool IsAnswered =>
         _messages.Count > 0 && _messages[^1] is PyDict last && last.TryGet("role", out object? role) && role is "assistant" or "model";
+
+    /// <summary>
+    /// The role of the last message where it is neither the assistant's nor one that an answer follows (user, system, developer, tool,
+    /// function, ipython): often another name of the assistant, whose answer then counts as a prompt. Null for these roles.
+    /// </summary>
+    public string? UnknownLastRole => !IsAnswered && _messages is [.., PyDict last] && last.TryGet("role", out object? role)
+        && role is string name && !RolesBeforeAnAnswer.Contains(name) ? name : null;
 
     /// <summary>True if the last message is the assistant's and says nothing: blank or null content, and no tool calls.</summary>
     public bool HasBlankAnswer => IsAnswered && string.IsNullOrWhiteSpace(Answer)

@@ -47,8 +47,7 @@ internal static class AnswerCommand
         string[] files = HubPath.IsHubPath(settings.Input) ? [.. await Downloads.FilesAsync(settings.Input, context)] : [settings.Input];
         foreach (string file in files) DataFiles.RequireFile(file, ExitCode.Data);
         MLContext ml = LogLines.CreateContext(context.Output);
-        IDataView rows = Stage.Data(() => DataFiles.IsParquet(files[0])
-            ? ml.Data.LoadChatFromParquet(settings.Rows, files) : ml.Data.LoadChatFromJsonLines(settings.Rows, files));
+        IDataView rows = Stage.Data(() => RowOptions.Load(ml, files, settings.Rows, withAnswers: false));
         long total = Count(rows);                                   // a damaged file shows before weights are read
         if (settings.Restart) File.Delete(settings.JournalPath);
         using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context, settings.ChatTemplate);

@@ -98,5 +98,6 @@ internal static class InspectCommand
         summary.IgnoredKeys,
         summary.SpecialTokenRows,
         summary.UnlearnedEndRows,
+        summary.Warnings,
     };
 }

@@ -26,6 +26,7 @@ internal static class RootCommandFactory
         root.Add(EvaluateCommand.Create(context));
         root.Add(AnswerCommand.Create(context));
         root.Add(ChatCommand.Create(context));
+        root.Add(ServeCommand.Create(context));
         root.Add(QuantizeCommand.Create(context));
         root.Add(MergeCommand.Create(context));
         root.Add(ExportCommand.Create(context));

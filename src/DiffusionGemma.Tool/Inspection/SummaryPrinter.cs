@@ -16,15 +16,13 @@ internal static class SummaryPrinter
         foreach ((int from, int to, int rows) in summary.Lengths.Ranges(width))
             lengths.AddItem(string.Create(CultureInfo.InvariantCulture, $"{from,5} to {to,5}"), rows, from >= summary.MaxLength ? Color.Red
                 : Color.Green);
-        screen.Write(lengths);
-        screen.WriteLine(summary.Lengths.ToString());
+        Show(lengths, summary.Lengths);
 
         screen.Write(new Rule($"canvases of {summary.CanvasLength} a row") { Justification = Justify.Left });
         var canvases = new BarChart { Width = 80 };
         foreach ((int count, int rows) in summary.Canvases.Rows)
             canvases.AddItem(count.ToString(CultureInfo.InvariantCulture), rows, Color.Aqua);
-        screen.Write(canvases);
-        screen.WriteLine(summary.Canvases.ToString());
+        Show(canvases, summary.Canvases);
 
         var table = new Table().AddColumns("rows", "count", "share");
         Add("all", summary.Rows);
@@ -36,6 +34,13 @@ internal static class SummaryPrinter
         screen.Write(table);
         screen.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{summary.SupervisedTokens:N0} supervised tokens; {summary.CutTokens:N0} tokens cut off"));
+        foreach (string warning in summary.Warnings) screen.WriteLine($"! {warning}");
+
+        void Show(BarChart chart, RowHistogram histogram)
+        {
+            if (histogram.Count > 0) screen.Write(chart);               // a chart without bars cannot be drawn
+            screen.WriteLine(histogram.Count > 0 ? histogram.ToString() : "no rows");
+        }
 
         void Add(string name, int rows) => table.AddRow(
             name, rows.ToString(CultureInfo.InvariantCulture),

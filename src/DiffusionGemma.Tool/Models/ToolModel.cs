@@ -33,9 +33,23 @@ internal sealed class ToolModel : IDisposable
         MLContext ml, string name, torch.Device? device, CommandContext context, string? chatTemplate = null)
     {
         if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
-        ModelReference reference = await ModelReference.FindAsync(name, context);
-        if (reference.Zip is not null && chatTemplate is not null)
-            throw new ToolException(ExitCode.Usage, $"{name} holds the template that it was trained with: leave --chat-template out.");
+        return Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate);
+    }
+
+    /// <summary>Loads a model that was found.</summary>
+    /// <param name="ml">The context.</param>
+    /// <param name="reference">The model's files.</param>
+    /// <param name="device">Null: the first CUDA device, or the CPU.</param>
+    /// <param name="chatTemplate">The file of a chat template in place of the checkpoint's; null: the checkpoint's.</param>
+    /// <param name="quantization">Rounds an unquantised checkpoint.</param>
+    public static ToolModel Load(
+        MLContext ml, ModelReference reference, torch.Device? device, string? chatTemplate = null,
+        Quantization quantization = Quantization.None)
+    {
+        if (reference.Zip is { } file && chatTemplate is not null)
+            throw new ToolException(ExitCode.Usage, $"{file} holds the template that it was trained with: leave --chat-template out.");
+        if (reference.Zip is { } zipped && quantization != Quantization.None)
+            throw new ToolException(ExitCode.Usage, $"{zipped} remembers how its weights are rounded: leave --quantization out.");
         DiffusionGemmaCheckpoints.Device = device;
         DiffusionGemmaCheckpoints.DownloadsOnLoad = true;
         DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
@@ -50,7 +64,7 @@ internal sealed class ToolModel : IDisposable
             string checkpoint = reference.Checkpoint!;
             var model = gemma.TokenizeChat(checkpoint, chatTemplate: chatTemplate)
                 .Append(gemma.MaskResponse())
-                .Append(gemma.Answer(checkpoint))
+                .Append(gemma.Answer(checkpoint, new AnswerOptions { Quantization = quantization }))
                 .Fit(ml.Data.LoadChatFromEnumerable(Array.Empty<string>()));
             DiffusionGemmaModel weights = model.LastTransformer.Model;
             LoraAdapter? adapter = reference.Adapter is { } folder ? LoraAdapter.Load(folder, weights) : null;
@@ -77,11 +91,14 @@ internal sealed class ToolModel : IDisposable
     }
 
     /// <summary>A chat client over the model, with the text files that the model was saved with; dispose it first.</summary>
-    public DiffusionGemmaChatClient CreateChatClient(GenerationOptions options)
+    /// <param name="options">Options of denoising, where a request has none.</param>
+    /// <param name="batchSize">Requests answered together.</param>
+    /// <param name="name">The model's name in answers; null: that of its file or folder.</param>
+    public DiffusionGemmaChatClient CreateChatClient(GenerationOptions options, int batchSize = 1, string? name = null)
     {
         DiffusionGemmaModel weights = Answers.Model;
-        var queue = new GenerationQueue(weights, options.Over(Answers.Generation), batchSize: 1);
-        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_reference.Zip ?? weights.Folder)));
+        var queue = new GenerationQueue(weights, options.Over(Answers.Generation), batchSize);
+        name ??= Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_reference.Zip ?? weights.Folder)));
         return new DiffusionGemmaChatClient(queue, Answers.ChatTokenizer, name, ownsQueue: true) { StreamsDrafts = true };
     }
 

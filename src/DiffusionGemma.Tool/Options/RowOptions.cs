@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Microsoft.ML;
+using Microsoft.ML.Data;
 
 namespace DiffusionGemma;
 
@@ -48,20 +49,55 @@ internal sealed class RowOptions
     /// <summary>Loads rows.</summary>
     /// <param name="ml">The context.</param>
     /// <param name="path">A file, pattern, folder, or address on the Hub.</param>
-    /// <param name="options">As <see cref="Read"/> gives them.</param>
-    public static IDataView Load(MLContext ml, string path, ChatDataOptions options) => Stage.Data(() =>
+    /// <param name="options">As <see cref="Read"/> gives them; changed where rows of questions are found.</param>
+    public static IDataView Load(MLContext ml, string path, ChatDataOptions options) =>
+        Stage.Data(() => Load(ml, [DataFiles.Resolve(path)], options, withAnswers: true));
+
+    /// <summary>Loads rows. Where they are no messages but have a <c>question</c>, as GSM8K's and its like, that is read.</summary>
+    /// <param name="ml">The context.</param>
+    /// <param name="files">Files or patterns of one kind.</param>
+    /// <param name="options">As <see cref="Read"/> gives them; changed where rows of questions are found.</param>
+    /// <param name="withAnswers">True to read <c>answer</c> too.</param>
+    public static IDataView Load(MLContext ml, string[] files, ChatDataOptions options, bool withAnswers)
     {
-        string files = DataFiles.Resolve(path);
-        if (!DataFiles.IsParquet(files)) return ml.Data.LoadChatFromJsonLines(options, files);
         try
         {
-            return ml.Data.LoadChatFromParquet(options, files);
+            return LoadFiles(ml, files, options);
         }
         catch (ChatDataException error) when (error.MissingColumn == "messages" && options.QuestionColumn is null)
         {
-            // GSM8K and its like have questions and answers.
-            (options.QuestionColumn, options.AnswerColumn) = ("question", "answer");
-            return ml.Data.LoadChatFromParquet(options, files);
+            (options.QuestionColumn, options.AnswerColumn) = ("question", withAnswers ? "answer" : null);
+            try
+            {
+                return LoadFiles(ml, files, options);
+            }
+            catch (ChatDataException other) when (other.MissingColumn is not null)
+            {
+                throw error;
+            }
         }
-    });
+    }
+
+    private static IDataView LoadFiles(MLContext ml, string[] files, ChatDataOptions options)
+    {
+        if (DataFiles.IsParquet(files[0])) return ml.Data.LoadChatFromParquet(options, files);
+        RequireKeys(ml, files, options);
+        return ml.Data.LoadChatFromJsonLines(options, files);
+    }
+
+    /// <summary>Looks for the keys in the first row of JSON Lines; other faults are told, or left out, by the pass over all rows.</summary>
+    private static void RequireKeys(MLContext ml, string[] files, ChatDataOptions options)
+    {
+        var strict = new ChatDataOptions
+        {
+            MessagesColumn = options.MessagesColumn, QuestionColumn = options.QuestionColumn, AnswerColumn = options.AnswerColumn,
+        };
+        try
+        {
+            _ = ml.Data.TakeRows(ml.Data.LoadChatFromJsonLines(strict, files), 1).GetColumn<string>(strict.OutputColumn).FirstOrDefault();
+        }
+        catch (ChatDataException error) when (error.MissingColumn is null)
+        {
+        }
+    }
 }

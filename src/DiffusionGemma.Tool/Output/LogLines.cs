@@ -12,9 +12,15 @@ internal static class LogLines
     public static MLContext CreateContext(ToolOutput output, int? seed = null)
     {
         var ml = new MLContext(seed);
+        var told = new HashSet<string>(StringComparer.Ordinal);          // a view that is read twice warns twice of the same row
         ml.Log += (_, log) =>
         {
-            if (log.Kind >= ChannelMessageKind.Warning) output.Say($"note: {log.RawMessage}");
+            if (log.Kind >= ChannelMessageKind.Warning)
+            {
+                lock (told)
+                    if (!told.Add(log.RawMessage)) return;
+                output.Say($"note: {log.RawMessage}");
+            }
             else if (log.Kind == ChannelMessageKind.Info && IsWanted(log)) output.Say(log.RawMessage);
         };
         return ml;

@@ -18,7 +18,9 @@ internal static partial class LoraTargets
         foreach (string target in targets)
         {
             Regex pattern = target.Contains('*')
-                ? new Regex($"^{Regex.Escape(target).Replace("\\*", ".*", StringComparison.Ordinal)}$", RegexOptions.CultureInvariant)
+                ? new Regex(
+                    $"^{Regex.Escape(target).Replace("\\*", ".*", StringComparison.Ordinal)}$",
+                    RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)
                 : new Regex($"(^|\\.){Regex.Escape(target)}$", RegexOptions.CultureInvariant);
             var hits = modules.Where(m => pattern.IsMatch(m)).ToList();
             if (hits.Count == 0)

@@ -158,7 +158,7 @@ internal sealed class QuantizedLayout
     private static ElementFormat FormOf(bool isPacked, TensorInfo codes, TensorInfo scales, long columns, bool hasSecondScale) =>
         (isPacked, codes.Format) switch
         {
-            (true, "I32") => codes.Shape[^1] == (columns * 4 + 31) / 32 ? ElementFormat.OffsetInt4
+            (true, "I32") when codes.Shape.Count > 0 => codes.Shape[^1] == (columns * 4 + 31) / 32 ? ElementFormat.OffsetInt4
                 : codes.Shape[^1] == (columns * 8 + 31) / 32 ? ElementFormat.OffsetInt8
                 : throw Bad(codes, $"packs {columns} numbers of a row into {codes.Shape[^1]} words, which is neither 4 nor 8 bits each"),
             (true, "U8") => ElementFormat.Float4,

@@ -36,7 +36,8 @@ internal static class ConfigParser
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new InvalidConfigurationException(source, null, "is not a JSON object.");
-            return QuantizationParser.ReadModelOptFile(new ConfigSection(document.RootElement, source).Section("quantization"));
+            ConfigSection section = new ConfigSection(document.RootElement, source).Section("quantization");
+            return QuantizationParser.ReadModelOptFile(section) with { Source = source };
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -50,7 +51,7 @@ internal static class ConfigParser
             throw root.Error(
                 "model_type", $"is \"{type}\"; only \"diffusion_gemma\" is supported. Name the folder of a DiffusionGemma checkpoint.");
         QuantizationSettings? quantization =
-            root.Has("quantization_config") ? QuantizationParser.Read(root.Section("quantization_config")) : null;
+            root.Has("quantization_config") ? QuantizationParser.Read(root.Section("quantization_config")) with { Source = source } : null;
         root.Require("tie_word_embeddings", "true");
 
         ConfigSection text = root.Section("text_config");

@@ -2,5 +2,7 @@ namespace DiffusionGemma;
 
 /// <summary>Rows that join a batch.</summary>
 /// <param name="Rows">The rows; may be none.</param>
-/// <param name="SharedPrefix">What their prompts, and prompts to come, begin with; null: as before.</param>
-internal sealed record Admission(IReadOnlyList<DenoisingRow> Rows, int[]? SharedPrefix = null);
+/// <param name="SharedPrefixes">
+/// What the prompts of each adapter's rows, and those of rows to come, begin with; where an adapter has none, as before.
+/// </param>
+internal sealed record Admission(IReadOnlyList<DenoisingRow> Rows, IReadOnlyDictionary<LoraAdapter, int[]>? SharedPrefixes = null);

@@ -67,7 +67,7 @@ internal sealed class CanvasDistributions : ICanvasDistributions
             Tensor ids = tensor(Array.ConvertAll(tokens, id => (long)id), device: all._weights.device).unsqueeze(-1);
             Tensor totals = all._softmax.Totals.narrow(0, row * all.Canvas, all.Canvas);
             Tensor likely = all._weights.narrow(0, row * all.Canvas, all.Canvas).gather(-1, ids) / totals;
-            return new Proposals(tokens, likely.to(ScalarType.Float64).cpu().data<double>().ToArray());
+            return new Proposals(tokens, all._model.Stack.Reads.Numbers(likely));
         }
 
         /// <summary>Inverse transform sampling: the first token whose cumulated probability exceeds a uniform number.</summary>
@@ -79,14 +79,14 @@ internal sealed class CanvasDistributions : ICanvasDistributions
             {
                 using var scope = NewDisposeScope();
                 Tensor places = tensor(Array.ConvertAll(some, i => (long)(row * all.Canvas) + i), device: all._weights.device);
-                Tensor weights = all._weights.index_select(0, places), ids = null!;
+                Tensor weights = TorchOperators.SelectRows(all._weights, places), ids = null!;
                 bool sorted = topK > 0 && topK < weights.shape[1] || topP < 1;
                 if (sorted) (weights, ids) = Nucleus(weights, topK, topP);
                 Tensor cumulated = weights.cumsum(-1, ScalarType.Float64), total = cumulated.narrow(-1, cumulated.shape[1] - 1, 1);
                 Tensor threshold = tensor(some.Select(i => uniforms[i]).ToArray(), device: weights.device).unsqueeze(-1) * total;
                 Tensor index = (cumulated <= threshold).sum(-1, keepdim: true).clamp_max(weights.shape[1] - 1);
                 Tensor likely = weights.gather(-1, index).to(ScalarType.Float64) / total, token = sorted ? ids.gather(-1, index) : index;
-                double[] numbers = cat([token.to(ScalarType.Float64), likely], 1).cpu().data<double>().ToArray();
+                double[] numbers = all._model.Stack.Reads.Numbers(cat([token.to(ScalarType.Float64), likely], 1));
                 for (int k = 0; k < some.Length; k++)
                     (proposals.Tokens[some[k]], proposals.Probabilities[some[k]]) = ((int)numbers[2 * k], numbers[2 * k + 1]);
             }

@@ -129,7 +129,7 @@ public static class CanvasGenerator
                     ResolvedGenerationOptions own = request.Options is null
                         ? common
                         : ResolvedGenerationOptions.Resolve(request.Options.Over(options), file, model.Config);
-                    rows.Add(new DenoisingRow(index, request, own, model.Config));
+                    rows.Add(new DenoisingRow(index, request, own, model));
                 }
                 catch (ArgumentException e) when (failed is not null)
                 {

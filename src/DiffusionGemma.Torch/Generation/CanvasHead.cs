@@ -47,7 +47,8 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
                 continue;
             }
             double[] ofPositions = [.. temperatures.Skip(first).Take(count).SelectMany(t => Enumerable.Repeat(t, canvas))];
-            SoftmaxRows softmax = Kernels.CappedSoftmax(scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements);
+            SoftmaxRows softmax = Kernels.CappedSoftmax(
+                scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements, model.Stack.Reads);
             visit(new CanvasDistributions(model, first, count, scores, softmax, sliceElements));
         }
     }

@@ -17,32 +17,37 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
     private readonly KeyValueCache _cache = new(model.Config, model.Device, model.DType);
     private readonly List<DenoisingRow> _rows = [];
     private Tensor? _expected;                                              // [rows,C,H]: expected embeddings under the last pass
-    private (int[] Ids, IReadOnlyList<KeyValues> Layers)? _prefix;
+    private readonly EncodedPrefixes _prefixes = new();
 
     /// <summary>The rows in the batch's own order, which changes as rows leave.</summary>
     public IReadOnlyList<DenoisingRow> Rows => _rows;
 
     /// <summary>Encodes the prompts of new rows, and adds the rows in this order.</summary>
     /// <param name="rows">Best of like lengths.</param>
-    /// <param name="sharedPrefix">What these prompts and later ones begin with, to be encoded once; null: the prefix of the admission
-    /// before.</param>
-    public void Admit(IReadOnlyList<DenoisingRow> rows, int[]? sharedPrefix = null)
+    /// <param name="sharedPrefixes">What the prompts of each adapter's rows, and later ones, begin with, to be encoded once; where an
+    /// adapter has none: its prefix of an admission before.</param>
+    public void Admit(IReadOnlyList<DenoisingRow> rows, IReadOnlyDictionary<LoraAdapter, int[]>? sharedPrefixes = null)
     {
+        _prefixes.RemoveDisposed();
         if (rows.Count == 0) return;
         using IDisposable quiet = no_grad();
         int first = _rows.Count;
         _rows.AddRange(rows);
         _cache.AddRows(rows.Count);
-        bool isNew = sharedPrefix is { Length: >= SharedPrefix.LeastLength }
-            && !(_prefix?.Ids.AsSpan().SequenceEqual(sharedPrefix) ?? false);
-        if (isNew) EncodeSharedPrefix(first, sharedPrefix!);
         var unread = new List<int[]>();
         for (int i = 0; i < rows.Count; i++)
         {
             int[] prompt = rows[i].Prompt;
-            bool shares = _prefix is { } prefix && prompt.Length > prefix.Ids.Length && prompt.AsSpan().StartsWith(prefix.Ids);
-            if (shares) _cache.Load(first + i, _prefix!.Value.Layers, _prefix.Value.Ids.Length);
-            unread.Add(shares ? prompt[_prefix!.Value.Ids.Length..] : prompt);
+            if (sharedPrefixes?.GetValueOrDefault(rows[i].Adapter) is { Length: >= SharedPrefix.LeastLength } prefix
+                && !(_prefixes.Find(rows[i].Adapter)?.Ids.AsSpan().SequenceEqual(prefix) ?? false))
+                EncodeSharedPrefix(first + i, prefix);
+            if (_prefixes.Find(rows[i].Adapter) is { } encoded && prompt.Length > encoded.Ids.Length
+                && prompt.AsSpan().StartsWith(encoded.Ids))
+            {
+                _cache.Load(first + i, encoded.Layers, encoded.Ids.Length);
+                prompt = prompt[encoded.Ids.Length..];
+            }
+            unread.Add(prompt);
         }
         EncodeRows(first, unread);
     }
@@ -57,7 +62,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         Tensor positions = starts.unsqueeze(-1) + arange(canvas, device: model.Device);
         Tensor expected = ExpectedEmbeddings(rows);
         Conditioning? conditioning = _rows.Exists(row => row.IsConditioned) ? new Conditioning(expected) : null;
-        return model.Decode(ids, positions, _cache.Layers, conditioning, _cache.DecoderMask, new PassContext(Pass.Decoder));
+        return model.Decode(ids, positions, _cache.Layers, conditioning, _cache.DecoderMask, Context(Pass.Decoder, 0, rows));
     }
 
     /// <summary>Stores the prediction that conditions the next pass over some rows.</summary>
@@ -101,9 +106,20 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
     public void Dispose()
     {
         foreach (DenoisingRow row in _rows) row.Dispose();
-        DropPrefix();
+        _prefixes.Dispose();
         _expected?.Dispose();
         _cache.Dispose();
+    }
+
+    /// <summary>The pass over some rows, each with its own adapter.</summary>
+    private PassContext Context(Pass pass, int first, int rows)
+    {
+        LoraAdapter[] adapters = [.. _rows.Skip(first).Take(rows).Select(row => row.Adapter)];
+        LoraAdapter own = model.Adapter ?? LoraAdapter.None;
+        return new PassContext(pass)
+        {
+            Adapters = adapters.All(adapter => ReferenceEquals(adapter, own)) ? null : new RowAdapters(adapters),
+        };
     }
 
     /// <summary>[rows,C,H]; zero where a row has had no pass over its canvas.</summary>
@@ -126,20 +142,9 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
 
     private void EncodeSharedPrefix(int row, int[] prefix)
     {
-        DropPrefix();
         EncodeTogether(row, [prefix]);
-        _prefix = (prefix, _cache.Snapshot(row));
+        _prefixes.Replace(_rows[row].Adapter, prefix, _cache.Snapshot(row));
         _cache.Clear(row);
-    }
-
-    private void DropPrefix()
-    {
-        foreach (KeyValues layer in _prefix?.Layers ?? [])
-        {
-            layer.Keys.Dispose();
-            layer.Values.Dispose();
-        }
-        _prefix = null;
     }
 
     /// <summary>Encodes tokens of rows from <paramref name="first"/> on, those of like lengths in one pass.</summary>
@@ -176,7 +181,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
             Tensor ids = tensor(unread.SelectMany(Padded).ToArray(), device: model.Device).view(unread.Count, piece);
             Tensor positions = arange(past, past + piece, device: model.Device).unsqueeze(0);
             _cache.BeginAppend(first, [.. unread.Select(tokens => Math.Min(tokens.Length - from, count))]);
-            model.Encode(ids, positions, _cache.Layers, kind => _cache.EncoderMask(kind, count), new PassContext(Pass.Encoder));
+            model.Encode(ids, positions, _cache.Layers, kind => _cache.EncoderMask(kind, count), Context(Pass.Encoder, first, unread.Count));
             _cache.EndAppend();
         }
     }

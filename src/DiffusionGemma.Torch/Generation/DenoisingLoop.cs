@@ -26,7 +26,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
     {
         while (client.Admit(_batch.Rows.Count) is { } admission)
         {
-            _batch.Admit(admission.Rows, admission.SharedPrefix);
+            _batch.Admit(admission.Rows, admission.SharedPrefixes);
             BeginCanvases(admission.Rows);
             foreach (DenoisingRow row in _batch.Rows.Where(client.IsCancelled).ToArray())
             {

@@ -7,6 +7,7 @@ internal sealed class DenoisingRow : IDisposable
     private readonly int _canvasLength;
     private readonly int _lastPinned;
     private readonly RowNoise _noise;
+    private readonly IDisposable _adapterUse;
     private readonly List<int> _answer = [];
     private readonly List<int> _stepsPerCanvas = [];
     private bool[] _pinned = [];
@@ -18,25 +19,33 @@ internal sealed class DenoisingRow : IDisposable
     /// <param name="index">The caller's number of the prompt.</param>
     /// <param name="request">The prompt, and what is known of its answer.</param>
     /// <param name="options">Resolved options for this prompt.</param>
-    /// <param name="config">The model's configuration.</param>
-    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft or pinned token
-    /// does not fit.</exception>
-    public DenoisingRow(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
+    /// <param name="model">The model.</param>
+    /// <exception cref="ArgumentException">The prompt is empty, too long or holds an id outside the vocabulary; or a draft, a pinned token
+    /// or the adapter does not fit.</exception>
+    /// <exception cref="ObjectDisposedException">The adapter is disposed.</exception>
+    public DenoisingRow(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaModel model)
     {
+        DiffusionGemmaConfig config = model.Config;
+        Adapter = request.Adapter ?? model.Adapter ?? LoraAdapter.None;
         GenerationRequestChecks.Require(index, request, options, config);
         (Index, _request, Options, _canvasLength) = (index, request, options, config.CanvasLength);
         VocabularySize = config.VocabularySize;
         _lastPinned = request.Pinned is { Count: > 0 } pins ? pins.Keys.Max() : -1;
-        _noise = new RowNoise(request.Prompt, options.Seed);
         if (options.Automaton is { } automaton)
             Grammar = new RowGrammar(automaton, _canvasLength, options.MaxNewTokens, request.Pinned,
                 options.Vocabulary!.Ending.EndOfSequence);
         GenerationRequestChecks.RequireAnswer(index, request, options, Grammar);
+        // Last, because a row that is not made frees nothing.
+        _adapterUse = GenerationRequestChecks.UseAdapter(index, Adapter, model);
+        _noise = new RowNoise(request.Prompt, options.Seed);
     }
 
     public int Index { get; }
 
     public int[] Prompt => _request.Prompt;
+
+    /// <summary>The adapter that the row runs with; <see cref="LoraAdapter.None"/>: the base alone.</summary>
+    public LoraAdapter Adapter { get; }
 
     public ResolvedGenerationOptions Options { get; }
 
@@ -163,7 +172,11 @@ internal sealed class DenoisingRow : IDisposable
         };
     }
 
-    public void Dispose() => _noise.Dispose();
+    public void Dispose()
+    {
+        _noise.Dispose();
+        _adapterUse.Dispose();
+    }
 
     /// <summary>Tells the grammar which positions hold their tokens.</summary>
     private void ShowKnown(bool[] held)

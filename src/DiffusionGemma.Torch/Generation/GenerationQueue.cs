@@ -132,7 +132,7 @@ public sealed class GenerationQueue : IDisposable, IAsyncDisposable
         // Options and request are checked here, where the caller gets the exception.
         ResolvedGenerationOptions options = ResolvedGenerationOptions.Resolve(
             request.Options?.Over(_options) ?? _options, _file, _model.Config);
-        var row = new DenoisingRow(Interlocked.Increment(ref _count) - 1, request, options, _model.Config);
+        var row = new DenoisingRow(Interlocked.Increment(ref _count) - 1, request, options, _model);
         var queued = new QueuedRequest(row, request, drafts, _load, cancellation, reported);
         _load.Enter();
         // Before it is queued: a request that completes at once unregisters the callback.

@@ -23,6 +23,13 @@ public sealed record GenerationRequest(int[] Prompt)
     public IReadOnlyDictionary<int, int>? Pinned { get; init; }
 
     /// <summary>
+    /// The adapter that the prompt is answered with: any that is loaded for the model, whatever other rows of the batch have. Null: the
+    /// model's own <see cref="DiffusionGemmaModel.Adapter"/>; <see cref="LoraAdapter.None"/>: the base model alone. It may be disposed as
+    /// soon as the request is made: the deltas are kept until the answer ends.
+    /// </summary>
+    public LoraAdapter? Adapter { get; init; }
+
+    /// <summary>
     /// The number of the prompt's first tokens that other prompts begin with too (a system turn): they are encoded once for all. 0:
     /// unknown; the common beginning of prompts of one call is found without it.
     /// </summary>

@@ -14,6 +14,17 @@ internal static class GenerationRequestChecks
                 + "tokens.");
     }
 
+    /// <summary>Keeps an adapter's deltas for a row, until the result is disposed.</summary>
+    /// <exception cref="GenerationRequestException">The adapter does not fit the model.</exception>
+    /// <exception cref="ObjectDisposedException">The adapter is disposed.</exception>
+    public static IDisposable UseAdapter(int index, LoraAdapter adapter, DiffusionGemmaModel model)
+    {
+        IDisposable use = adapter.Use();
+        if (adapter.FindMisfit(model.Stack) is not { } misfit) return use;
+        use.Dispose();
+        throw new GenerationRequestException(index, $"names an adapter that {misfit}");
+    }
+
     /// <exception cref="GenerationRequestException">The request does not fit the model.</exception>
     public static void Require(int index, GenerationRequest request, ResolvedGenerationOptions options, DiffusionGemmaConfig config)
     {

@@ -50,12 +50,12 @@ public static class LabelScorer
         // Prompts of like lengths are encoded together.
         int[] order = [.. Enumerable.Range(0, prompts.Count).OrderByDescending(index => prompts[index].Length)];
         GenerationRequest[] requests = [.. prompts.Select(prompt => new GenerationRequest(prompt))];
-        int[] prefix = SharedPrefix.Find(requests);
+        var prefixes = new Dictionary<LoraAdapter, int[]> { [model.Adapter ?? LoraAdapter.None] = SharedPrefix.Find(requests) };
         using var batch = new DenoisingBatch(model);
         using var head = new CanvasHead(model);
         foreach (int[] indices in order.Chunk(batchSize))
         {
-            batch.Admit(Rows(indices, requests, resolved, model.Config, callbacks), prefix);
+            batch.Admit(Rows(indices, requests, resolved, model, callbacks), prefixes);
             foreach (DenoisingRow row in batch.Rows) row.BeginCanvas();
             for (int i = 0; i < canvases && batch.Rows.Count > 0; i++)
             {
@@ -105,21 +105,28 @@ public static class LabelScorer
     }
 
     private static List<DenoisingRow> Rows(
-        int[] indices, GenerationRequest[] requests, ResolvedGenerationOptions options, DiffusionGemmaConfig config,
+        int[] indices, GenerationRequest[] requests, ResolvedGenerationOptions options, DiffusionGemmaModel model,
         GenerationCallbacks callbacks)
     {
         var rows = new List<DenoisingRow>();
-        foreach (int index in indices)
+        try
         {
-            try
+            foreach (int index in indices)
             {
-                rows.Add(new DenoisingRow(index, requests[index], options, config));
+                try
+                {
+                    rows.Add(new DenoisingRow(index, requests[index], options, model));
+                }
+                catch (ArgumentException fault)
+                {
+                    Fail(callbacks, index, fault);
+                }
             }
-            catch (ArgumentException fault)
-            {
-                if (callbacks.Failed is null) rows.ForEach(row => row.Dispose());
-                Fail(callbacks, index, fault);
-            }
+        }
+        catch
+        {
+            rows.ForEach(row => row.Dispose());
+            throw;
         }
         return rows;
     }

@@ -7,7 +7,7 @@ internal sealed class RequestList : IDenoisingClient
 {
     private readonly DenoisingRow[] _rows;
     private readonly Queue<DenoisingRow> _waiting;
-    private readonly int[] _sharedPrefix;
+    private readonly Dictionary<LoraAdapter, int[]> _sharedPrefixes;
     private readonly int _batchSize;
     private readonly GenerationResult?[] _results;
     private readonly GenerationCallbacks _callbacks;
@@ -26,7 +26,10 @@ internal sealed class RequestList : IDenoisingClient
         (_batchSize, _results) = (batchSize ?? int.MaxValue, new GenerationResult?[requests.Count]);
         // Longest first: rows that are encoded together are of like lengths, and the last to finish are the short ones.
         _waiting = new(batchSize is null ? rows : rows.OrderByDescending(row => row.Prompt.Length));
-        _sharedPrefix = batchSize is null ? [] : SharedPrefix.Find([.. rows.Select(row => requests[row.Index])]);
+        _sharedPrefixes = [];
+        if (batchSize is null) return;
+        foreach (IGrouping<LoraAdapter, DenoisingRow> group in rows.GroupBy(row => row.Adapter))
+            _sharedPrefixes[group.Key] = SharedPrefix.Find([.. group.Select(row => requests[row.Index])]);
     }
 
     /// <summary>One result a request; null where it failed, or was cancelled.</summary>
@@ -40,7 +43,7 @@ internal sealed class RequestList : IDenoisingClient
         _callbacks.BeforePass?.Invoke();
         var joining = new List<DenoisingRow>();
         while (_waiting.Count > 0 && running + joining.Count < _batchSize) joining.Add(_waiting.Dequeue());
-        return new Admission(joining, _sharedPrefix);
+        return new Admission(joining, _sharedPrefixes);
     }
 
     /// <summary>Returns every row that has no result as far as its answer is committed.</summary>

@@ -11,7 +11,7 @@ internal sealed class RunningRequests(
     ChannelReader<QueuedRequest> waiting, int batchSize, QueueLoad load, CancellationToken closing) : IDenoisingClient
 {
     private readonly Dictionary<DenoisingRow, QueuedRequest> _requests = [];
-    private GenerationRequest? _previous;
+    private readonly Dictionary<LoraAdapter, GenerationRequest> _previous = [];       // the last request of each adapter
 
     /// <summary>
     /// Takes waiting requests as far as there is room; waits for one where none is running. Null when the queue is closed.
@@ -28,8 +28,10 @@ internal sealed class RunningRequests(
         if (joining.Count == 0) return new Admission([]);
         joining.Sort((a, b) => b.Row.Prompt.Length.CompareTo(a.Row.Prompt.Length));
         foreach (QueuedRequest request in joining) _requests.Add(request.Row, request);
-        int[] sharedPrefix = FindSharedPrefix([.. joining.Select(request => request.Request)]);
-        return new Admission([.. joining.Select(request => request.Row)], sharedPrefix);
+        foreach (LoraAdapter released in _previous.Keys.Where(adapter => adapter.IsDisposed).ToArray()) _previous.Remove(released);
+        var sharedPrefixes = joining.GroupBy(request => request.Row.Adapter).ToDictionary(
+            group => group.Key, group => FindSharedPrefix(group.Key, [.. group.Select(request => request.Request)]));
+        return new Admission([.. joining.Select(request => request.Row)], sharedPrefixes);
     }
 
     /// <inheritdoc/>
@@ -66,13 +68,14 @@ internal sealed class RunningRequests(
     }
 
     /// <summary>
-    /// Finds what these requests and the one before them begin with, a system turn for example: later ones are likely to begin with it too.
+    /// Finds what these requests of one adapter and the one before them begin with, a system turn for example: later ones are likely to
+    /// begin with it too.
     /// </summary>
-    private int[] FindSharedPrefix(GenerationRequest[] requests)
+    private int[] FindSharedPrefix(LoraAdapter adapter, GenerationRequest[] requests)
     {
-        int[] prefix = SharedPrefix.Find(_previous is null ? requests : [.. requests, _previous]);
+        int[] prefix = _previous.TryGetValue(adapter, out GenerationRequest? previous) ? SharedPrefix.Find([.. requests, previous]) : [];
         if (prefix.Length == 0) prefix = SharedPrefix.Find(requests);
-        _previous = requests[0];
+        _previous[adapter] = requests[0];
         return prefix;
     }
 

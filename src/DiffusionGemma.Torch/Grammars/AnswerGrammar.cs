@@ -112,6 +112,7 @@ public sealed class AnswerGrammar
             throw new GrammarException("A label of OneOf must not be empty.");
         if (list.GroupBy(label => label, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
             throw new GrammarException($"OneOf has the label '{twice.Key}' twice: an answer could not say which is meant.", twice.Key);
+        foreach (string label in list) UnicodeText.Require(label, "A label of OneOf");
         Language language = new Language.Choice([.. list.Select(Language.Text)]);
         return new AnswerGrammar(GrammarKind.OneOf, JsonSerializer.Serialize(list, JsonForm.Options), list, language, new GrammarOptions());
     }
@@ -191,7 +192,7 @@ public sealed class AnswerGrammar
     private static AnswerGrammar Compiled(GrammarKind kind, string source, Language language, GrammarOptions options)
     {
         var grammar = new AnswerGrammar(kind, source, [], language, options);
-        if (grammar.Automaton.IsEmpty) throw new GrammarException("The grammar has no answer at all: no text satisfies every part of it.");
+        if (grammar.Automaton.IsEmpty) throw EmptyLanguage.Fault(language, options.MostStates);
         return grammar;
     }
 }

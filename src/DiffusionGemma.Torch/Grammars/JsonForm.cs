@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
@@ -12,6 +13,11 @@ namespace DiffusionGemma;
 /// </summary>
 internal static class JsonForm
 {
+    /// <summary>Longer numbers, which no grammar of numbers holds, stay as they are written.</summary>
+    private const int LongestNumber = 64;
+
+    private static readonly SearchValues<char> NumberCharacters = SearchValues.Create("0123456789+-.eE");
+
     /// <summary>Camel case, enums by name.</summary>
     public static JsonSerializerOptions Options { get; } = Create();
 
@@ -22,16 +28,28 @@ internal static class JsonForm
     {
         if (options is not null && options.Encoder != JavaScriptEncoder.UnsafeRelaxedJsonEscaping)
             options = new JsonSerializerOptions(options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = false };
-        return Unescape(JsonSerializer.Serialize(value, options ?? Options));
+        return Normalize(JsonSerializer.Serialize(value, options ?? Options));
     }
 
-    /// <summary>The relaxed encoder still escapes characters that it does not know or that look like white space.</summary>
-    private static string Unescape(string json)
+    /// <summary>
+    /// The relaxed encoder still escapes characters that it does not know or that look like white space; and numbers are written with
+    /// exponents (1E+16) or trailing zeros (1.50).
+    /// </summary>
+    private static string Normalize(string json)
     {
-        if (!json.Contains("\\u", StringComparison.Ordinal)) return json;
         var text = new StringBuilder(json.Length);
+        bool isQuoted = false;
         for (int i = 0; i < json.Length; i++)
         {
+            if (!isQuoted && (json[i] == '-' || char.IsAsciiDigit(json[i])))
+            {
+                int length = json.AsSpan(i).IndexOfAnyExcept(NumberCharacters);
+                string number = length < 0 ? json[i..] : json.Substring(i, length);
+                text.Append(JsonDecimal.Write(number) is { Length: <= LongestNumber } plain ? plain : number);
+                i += number.Length - 1;
+                continue;
+            }
+            if (json[i] == '"') isQuoted = !isQuoted;
             if (json[i] != '\\')
             {
                 text.Append(json[i]);

@@ -37,6 +37,9 @@ internal sealed class JsonSchemaReader
     private readonly GrammarOptions _options;
     private readonly ValueForm _form;
     private readonly Dictionary<string, int> _open = [];
+
+    /// <summary>Languages of references by what they are and how often each reference is open around them: read once.</summary>
+    private readonly Dictionary<string, Language> _read = [];
     private int _nested;
 
     private JsonSchemaReader(JsonNode root, GrammarOptions options, ValueForm form)
@@ -62,17 +65,36 @@ internal sealed class JsonSchemaReader
         {
             root = JsonNode.Parse(schema, documentOptions: new JsonDocumentOptions
             {
-                MaxDepth = MostNested, AllowDuplicateProperties =
+                MaxDepth = 2 * MostNested, AllowDuplicateProperties =
                 false
             });
+            RequireUnicode(root);
         }
-        catch (JsonException e)
+        // An InvalidOperationException or ArgumentException: half a surrogate pair, as an escape or as it is.
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             throw new GrammarException($"The schema is no JSON: {e.Message}");
         }
         if (root is not JsonObject)
             throw new GrammarException("A schema is a JSON object, such as {\"type\":\"object\",\"properties\":{...}}.", "#");
         return new JsonSchemaReader(root, options, form).Schema(root, "#");
+    }
+
+    /// <summary>Reads every name and text, which are decoded no earlier.</summary>
+    private static void RequireUnicode(JsonNode? node)
+    {
+        switch (node)
+        {
+            case JsonObject item:
+                foreach ((_, JsonNode? value) in item) RequireUnicode(value);
+                break;
+            case JsonArray list:
+                foreach (JsonNode? value in list) RequireUnicode(value);
+                break;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.String:
+                value.GetValue<string>();
+                break;
+        }
     }
 
     private Language Schema(JsonNode? node, string path)
@@ -82,7 +104,7 @@ internal sealed class JsonSchemaReader
         {
             if (node is JsonValue value && value.TryGetValue(out bool allowed))
             {
-                if (!allowed) return Language.Nothing;
+                if (!allowed) return new Language.Part(path, Language.Nothing);
                 throw Fault(path, "allows any value: give it a type");
             }
             if (node is not JsonObject schema) throw Fault(path, "is no schema: an object is expected");
@@ -129,7 +151,12 @@ internal sealed class JsonSchemaReader
     private static string[] Types(JsonObject schema, string path)
     {
         JsonNode? type = schema["type"] ?? (schema.ContainsKey("properties") ? JsonValue.Create("object") : null);
-        if (type is null) throw Fault(path, "allows any value: give it a type, an enum, a const, anyOf, oneOf or $ref");
+        if (type is null)
+        {
+            Require(schema, path, ["type", "enum", "const", "anyOf", "oneOf", "$ref", .. Keywords.Values.SelectMany(names => names)],
+                "type, enum, const, anyOf, oneOf and $ref");
+            throw Fault(path, "allows any value: give it a type, an enum, a const, anyOf, oneOf or $ref");
+        }
         string[] types = type is JsonArray several ? [.. several.Select(one => Text(one, path + "/type"))] : [Text(type, path + "/type")];
         if (types.Length == 0) throw Fault(path + "/type", "names no type");
         if (types.FirstOrDefault(one => !Keywords.ContainsKey(one)) is { } unknown)
@@ -164,18 +191,13 @@ internal sealed class JsonSchemaReader
         if (required.FirstOrDefault(name => !properties.ContainsKey(name)) is { } missing)
             throw Fault(path + "/required", $"names {missing}, which properties does not describe");
 
-        Language first = Language.Empty, following = Language.Empty;
-        foreach ((string name, JsonNode? property) in _form.Order(properties).Reverse())
-        {
-            Language value = Schema(property, $"{path}/properties/{Pointer(name)}");
-            Language pair = new Language.Sequence([_form.Key(name, path), value]);
-            bool isRequired = required.Contains(name);
-            first = isRequired ? new Language.Sequence([pair, following]) : new Language.Choice(
-                [new Language.Sequence([pair, following]), first]);
-            Language next = new Language.Sequence([Language.Text(","), pair]);
-            following = new Language.Sequence([isRequired ? next : Language.Optional(next), following]);
-        }
-        return new Language.Sequence([Language.Text("{"), first, Language.Text("}")]);
+        (Language, bool)[] pairs =
+        [
+            .. _form.Order(properties).Select(property => ((Language)new Language.Sequence(
+                [_form.Key(property.Key, path), Schema(property.Value, $"{path}/properties/{Pointer(property.Key)}")]),
+                required.Contains(property.Key))),
+        ];
+        return new Language.Sequence([Language.Text("{"), new Language.Properties(pairs), Language.Text("}")]);
     }
 
     private Language Array(JsonObject schema, string path)
@@ -186,8 +208,10 @@ internal sealed class JsonSchemaReader
         if (most < least) throw Fault(path, $"has minItems {least} above maxItems {most}");
         if (most == 0) return Language.Text("[]");
         Language item = Schema(items, path + "/items"), next = new Language.Sequence([Language.Text(","), item]);
-        Language some = new Language.Sequence(
-            [Language.Text("["), item, new Language.Repeat(next, Math.Max(least, 1) - 1, most - 1), Language.Text("]")]);
+        Language listed = least <= 1 && most is null
+            ? new Language.List(item)
+            : new Language.Sequence([item, new Language.Repeat(next, Math.Max(least, 1) - 1, most - 1)]);
+        Language some = new Language.Sequence([Language.Text("["), listed, Language.Text("]")]);
         return least == 0 ? new Language.Choice([Language.Text("[]"), some]) : some;
     }
 
@@ -224,7 +248,7 @@ internal sealed class JsonSchemaReader
         return _form.String(all, withControls);
     }
 
-    /// <summary>Whole numbers; without bounds those of 64 bits.</summary>
+    /// <summary>Whole numbers; without bounds those of 64 bits, and on the open side of a larger bound those of its digits.</summary>
     private static Language Integer(JsonObject schema, string path)
     {
         ((decimal? least, bool leastExcluded), (decimal? most, bool mostExcluded)) = (Least(schema, path), Most(schema, path));
@@ -232,6 +256,9 @@ internal sealed class JsonSchemaReader
             : new BigInteger(Math.Floor(most.Value));
         if (leastExcluded && least == Math.Ceiling(least!.Value)) from++;
         if (mostExcluded && most == Math.Floor(most!.Value)) to--;
+        if (most is null && from > to) to = LargestOfSameLength(from);
+        if (least is null && from > to) from = -LargestOfSameLength(to);
+        if (from > to) throw Fault(path, "has bounds between which there is no whole number");
         Language range = DecimalLanguages.Integers(from, to);
         if (Decimal(schema, "multipleOf", path) is not { } divisor || divisor == 1) return range;
         if (divisor <= 0 || divisor != Math.Floor(divisor) || divisor > LargestDivisor)
@@ -239,9 +266,14 @@ internal sealed class JsonSchemaReader
         return new Language.Both(range, DecimalLanguages.Multiples((int)divisor));
     }
 
+    private static BigInteger LargestOfSameLength(BigInteger value) =>
+        BigInteger.Pow(10, BigInteger.Abs(value).ToString(CultureInfo.InvariantCulture).Length) - 1;
+
     private static Language Number(JsonObject schema, string path)
     {
         ((decimal? least, bool leastExcluded), (decimal? most, bool mostExcluded)) = (Least(schema, path), Most(schema, path));
+        if (least > most || least == most && (leastExcluded || mostExcluded))
+            throw Fault(path, "has bounds between which there is no number");
         int decimals = DecimalLanguages.MostDigits;
         if (Decimal(schema, "multipleOf", path) is { } step)
         {
@@ -267,9 +299,7 @@ internal sealed class JsonSchemaReader
     private static decimal? Decimal(JsonObject schema, string keyword, string path)
     {
         if (schema[keyword] is not { } node) return null;
-        if (node.GetValueKind() == JsonValueKind.Number
-            && decimal.TryParse(node.ToJsonString(), NumberStyles.Float, CultureInfo.InvariantCulture, out decimal value))
-            return value;
+        if (node.GetValueKind() == JsonValueKind.Number && JsonDecimal.TryRead(node.ToJsonString(), out decimal value)) return value;
         throw Fault($"{path}/{keyword}", $"must be a number of at most 28 digits, and is {node.ToJsonString()}");
     }
 
@@ -285,19 +315,31 @@ internal sealed class JsonSchemaReader
     /// <summary>Values as they are written; those that a type beside them excludes are left out.</summary>
     private Language Literals(IEnumerable<JsonNode?> values, JsonObject schema, string path)
     {
-        var texts = new List<string>();
+        var texts = new HashSet<string>();
         var languages = new List<Language>();
         string[]? types = schema.ContainsKey("type") ? Types(schema, path) : null;
         foreach (JsonNode? value in values)
         {
             if (types is not null && !types.Any(type => Is(value, type))) continue;
-            string text = JsonForm.Write(value);
-            if (texts.Contains(text)) throw Fault(path, $"holds {text} twice");
-            texts.Add(text);
-            languages.Add(_form.Literal(value));
+            JsonNode? literal = Canonical(value, path);
+            string text = JsonForm.Write(literal);
+            if (!texts.Add(text)) throw Fault(path, $"holds {text} twice");
+            languages.Add(_form.Literal(literal));
         }
+        if (languages.Count == 0) throw Fault(path, $"has no value of the type beside it ({string.Join(", ", types!)})");
         return new Language.Choice(languages);
     }
+
+    /// <summary>The same value with its numbers in their one form: 1 for 1.0, 100 for 1e2, 0 for -0.</summary>
+    private static JsonNode? Canonical(JsonNode? value, string path) => value switch
+    {
+        JsonObject item => new JsonObject(item.Select(entry => KeyValuePair.Create(entry.Key, Canonical(entry.Value, path)))),
+        JsonArray list => new JsonArray([.. list.Select(entry => Canonical(entry, path))]),
+        JsonValue number when number.GetValueKind() == JsonValueKind.Number => JsonDecimal.Write(number.ToJsonString()) is { } text
+            ? JsonNode.Parse(text)
+            : throw Fault(path, $"holds the number {number.ToJsonString()}: numbers of at most {JsonDecimal.MostDigits} digits are read"),
+        _ => value?.DeepClone(),
+    };
 
     private static bool Is(JsonNode? value, string type) => (value?.GetValueKind() ?? JsonValueKind.Null) switch
     {
@@ -314,11 +356,16 @@ internal sealed class JsonSchemaReader
     {
         JsonNode target = Resolve(reference, path);
         int depth = _open.GetValueOrDefault(reference);
-        if (depth > _options.RecursionDepth) return Language.Nothing;
+        // Two references that lead to each other count together, or their depths would multiply.
+        int returns = _open.Values.Sum(open => Math.Max(open - 1, 0)) + (depth > 0 ? 1 : 0);
+        if (returns > _options.RecursionDepth) return new Language.Part(path, Language.Nothing, IsCut: true);
+        IEnumerable<string> around = _open.Where(open => open.Value > 0).Select(open => $"{open.Value} {open.Key}");
+        string key = string.Join('\n', [reference, .. around.Order(StringComparer.Ordinal)]);
+        if (_read.TryGetValue(key, out Language? known)) return known;
         _open[reference] = depth + 1;
         try
         {
-            return Schema(target, reference);
+            return _read[key] = Schema(target, reference);
         }
         finally
         {
@@ -356,13 +403,14 @@ internal sealed class JsonSchemaReader
                         + "oneOf wants exactly one to (anyOf does not mind)");
     }
 
-    private static void Require(JsonObject schema, string path, string[] supported)
+    private static void Require(JsonObject schema, string path, string[] supported, string? names = null)
     {
         foreach ((string keyword, JsonNode? _) in schema)
         {
             if (Annotations.Contains(keyword) || supported.Contains(keyword)) continue;
             throw Fault($"{path}/{Pointer(keyword)}", supported is [var single]
-                ? $"stands beside {single}, where it is not supported" : $"is not supported here ({string.Join(", ", supported)} are)");
+                ? $"stands beside {single}, where it is not supported"
+                : $"is not supported here ({names ?? string.Join(", ", supported)} are)");
         }
     }
 

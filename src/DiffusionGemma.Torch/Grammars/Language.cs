@@ -34,6 +34,15 @@ internal abstract record Language
     /// <summary>An item at least and at most so often; null: without limit.</summary>
     internal sealed record Repeat(Language Item, int Least, int? Most) : Language;
 
+    /// <summary>
+    /// Items in their order with a comma between those that are written; one that is not required may be left out. Each is compiled once,
+    /// where nested sequences would hold it once for every property before it.
+    /// </summary>
+    internal sealed record Properties(IReadOnlyList<(Language Item, bool IsRequired)> Items) : Language;
+
+    /// <summary>One item or more with commas between them; the item is compiled once.</summary>
+    internal sealed record List(Language Item) : Language;
+
     /// <summary>Strings of both languages.</summary>
     internal sealed record Both(Language First, Language Second) : Language;
 
@@ -41,5 +50,8 @@ internal abstract record Language
     internal sealed record Table(StateTable States) : Language;
 
     /// <summary>A part that errors name, compiled and minimised by itself.</summary>
-    internal sealed record Part(string Path, Language Inner) : Language;
+    /// <param name="Path">The part's path.</param>
+    /// <param name="Inner">Its language.</param>
+    /// <param name="IsCut">True where a recursion that goes too deep was cut off: nothing is allowed.</param>
+    internal sealed record Part(string Path, Language Inner, bool IsCut = false) : Language;
 }

@@ -8,6 +8,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class LanguageCompiler
 {
+    /// <summary>States of all parts together, for each state that is allowed: a part in a part is compiled for both.</summary>
+    private const int PartsFactor = 10;
+
     private readonly int _mostStates;
     private readonly List<int> _specialTokens = [];
     private readonly Dictionary<Language, StateTable> _compiled = new(ReferenceEqualityComparer.Instance);
@@ -23,24 +26,30 @@ internal sealed class LanguageCompiler
     public static ByteAutomaton Compile(Language language, int mostStates)
     {
         var compiler = new LanguageCompiler(mostStates);
-        compiler.FindSpecialTokens(language);
+        compiler.FindSpecialTokens(language, new HashSet<Language>(ReferenceEqualityComparer.Instance));
         StateTable table = compiler.Deterministic(language);
         return new ByteAutomaton(table.Next.ToArray(), compiler._specialTokens, table.Start, [.. table.IsFinal.Select(final =>
             final ? 0 : -1)]);
     }
 
-    private void FindSpecialTokens(Language language)
+    /// <summary>Visits each part once: a part may stand in many places.</summary>
+    private void FindSpecialTokens(Language language, HashSet<Language> seen)
     {
+        if (!seen.Add(language)) return;
         switch (language)
         {
             case Language.Token token when !_specialTokens.Contains(token.Id): _specialTokens.Add(token.Id); break;
-            case Language.Sequence sequence: foreach (Language part in sequence.Parts) FindSpecialTokens(part); break;
-            case Language.Choice choice: foreach (Language option in choice.Options) FindSpecialTokens(option); break;
-            case Language.Repeat repeat: FindSpecialTokens(repeat.Item); break;
-            case Language.Part part: FindSpecialTokens(part.Inner); break;
+            case Language.Sequence sequence: foreach (Language part in sequence.Parts) FindSpecialTokens(part, seen); break;
+            case Language.Choice choice: foreach (Language option in choice.Options) FindSpecialTokens(option, seen); break;
+            case Language.Repeat repeat: FindSpecialTokens(repeat.Item, seen); break;
+            case Language.List list: FindSpecialTokens(list.Item, seen); break;
+            case Language.Properties properties:
+                foreach ((Language item, bool _) in properties.Items) FindSpecialTokens(item, seen);
+                break;
+            case Language.Part part: FindSpecialTokens(part.Inner, seen); break;
             case Language.Both both:
-                FindSpecialTokens(both.First);
-                FindSpecialTokens(both.Second);
+                FindSpecialTokens(both.First, seen);
+                FindSpecialTokens(both.Second, seen);
                 break;
         }
     }
@@ -55,6 +64,7 @@ internal sealed class LanguageCompiler
         {
             table = Deterministic(part.Inner);
             _parts.Add((part.Path, table.States));
+            if (_parts.Sum(one => (long)one.States) > (long)_mostStates * PartsFactor) throw TooLarge();
         }
         else
         {
@@ -103,6 +113,17 @@ internal sealed class LanguageCompiler
                 return (start, end);
             case Language.Repeat repeat:
                 return (start, Repeated(Deterministic(repeat.Item), repeat, graph, start));
+            case Language.List list:
+                end = graph.Add();
+                int before = graph.Add();
+                (int begin, int done) = Build(list.Item, graph);
+                graph.ConnectFreely(start, before);
+                graph.ConnectFreely(before, begin);
+                graph.ConnectFreely(done, end);
+                graph.Connect(done, ',', ',', before);
+                return (start, end);
+            case Language.Properties properties:
+                return (start, Listed(properties, graph, start));
             case Language.Table table:
                 end = graph.Add();
                 graph.Embed(table.States, start, end, ByteAutomaton.Bytes);
@@ -114,6 +135,39 @@ internal sealed class LanguageCompiler
             default:
                 throw new InvalidOperationException($"{language.GetType().Name} must be encoded before it is compiled.");
         }
+    }
+
+    /// <summary>
+    /// <code>
+    /// nothing written   o ----------> o ----------> o ---> end
+    ///                    \ item       \ item             ^
+    ///                     >----.      >----.            |
+    ///                    / ,    \    / ,    \           |
+    /// something         o -----> o -----------> o -------'
+    /// </code>
+    /// </summary>
+    private int Listed(Language.Properties properties, StateGraph graph, int start)
+    {
+        (int nothing, int? something) = (start, null);
+        foreach ((Language item, bool isRequired) in properties.Items)
+        {
+            int before = graph.Add(), written = graph.Add();
+            (int first, int last) = Build(item, graph);
+            graph.ConnectFreely(before, first);
+            graph.ConnectFreely(last, written);
+            if (nothing >= 0) graph.ConnectFreely(nothing, before);
+            if (something is { } earlier)
+            {
+                graph.Connect(earlier, ',', ',', before);
+                if (!isRequired) graph.ConnectFreely(earlier, written);
+            }
+            if (isRequired) nothing = -1;
+            something = written;
+        }
+        int end = graph.Add();
+        if (nothing >= 0) graph.ConnectFreely(nothing, end);
+        if (something is { } all) graph.ConnectFreely(all, end);
+        return end;
     }
 
     private int Repeated(StateTable item, Language.Repeat repeat, StateGraph graph, int start)

@@ -37,6 +37,7 @@ internal sealed class PatternParser
     /// <exception cref="GrammarException">The pattern is malformed, or not regular.</exception>
     public static Language Parse(string pattern, bool isSearch = false)
     {
+        UnicodeText.Require(pattern, "The pattern");
         var parser = new PatternParser(pattern, isSearch);
         Language language = parser.Alternatives(isTop: true);
         if (parser._position < parser._pattern.Length) throw parser.Fault("has a ')' without its '('");
@@ -107,8 +108,8 @@ internal sealed class PatternParser
     private int Number()
     {
         int value = 0, start = _position;
-        while (_position < _pattern.Length && Digits.Contains(_pattern[_position].Value) && value <= MostRepetitions)
-            value = value * 10 + _pattern[_position++].Value - '0';
+        while (_position < _pattern.Length && Digits.Contains(_pattern[_position].Value))
+            value = Math.Min(value * 10 + _pattern[_position++].Value - '0', MostRepetitions + 1);
         if (_position == start) throw Fault("has a '{' that is no {n}, {n,} or {n,m}: write \\{ for the character");
         return value;
     }

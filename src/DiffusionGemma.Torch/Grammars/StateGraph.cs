@@ -8,6 +8,10 @@ internal sealed class StateGraph(int mostStates, Func<Exception> tooLarge)
     /// <summary>States of the graph for each deterministic one that is allowed: most of them only join others.</summary>
     private const int GraphFactor = 50;
 
+    /// <summary>Members of all sets of states together, for each deterministic state that is allowed: what repetitions of repetitions
+    /// cost.</summary>
+    private const int MembersFactor = 1000;
+
     private readonly List<List<(int First, int Last, int To)>> _transitions = [];
     private readonly List<List<int>> _free = [];
 
@@ -47,9 +51,11 @@ internal sealed class StateGraph(int mostStates, Func<Exception> tooLarge)
         var table = new StateTable(symbols);
         var known = new Dictionary<StateSet, int>();
         var queue = new Queue<(StateSet Set, int State)>();
+        long members = 0;
         int State(IEnumerable<int> states)
         {
             var set = new StateSet(Closure(states));
+            if ((members += set.States.Length) > (long)mostStates * MembersFactor) throw tooLarge();
             if (known.TryGetValue(set, out int state)) return state;
             if (table.States == mostStates) throw tooLarge();
             state = known[set] = table.Add(set.States.Contains(end));

@@ -8,7 +8,11 @@ internal static class StringFormats
     private const string Date =
         $"(?:{Year}-(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|{Year}-(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
         + $"|{Year}-02-(?:0[1-9]|1[0-9]|2[0-8])|{LeapYear}-02-29)";
-    private const string Time = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+\\-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+    private const string Clock = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,7})?";
+
+    /// <summary>No place is further from UTC than 14 hours, and .NET reads no larger offset.</summary>
+    private const string Offset = "(?:Z|[+\\-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))";
+    private const string Time = Clock + Offset;
     private const string Count = "[1-9][0-9]{0,3}", Below100 = "[1-9][0-9]?";
     private const string Octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
     private const string Label = "[A-Za-z0-9](?:[A-Za-z0-9\\-]{0,30}[A-Za-z0-9])?";
@@ -29,6 +33,9 @@ internal static class StringFormats
         ["uuid"] = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         ["uri"] = "https?://" + HostName + "(?::[1-9][0-9]{0,3})?(?:/[A-Za-z0-9\\-._~]*)*(?:\\?[A-Za-z0-9\\-._~=&]*)?",
     };
+
+    /// <summary>A date and time with or without an offset, as .NET writes a DateTime.</summary>
+    public const string LocalDateTime = $"{Date}T{Clock}{Offset}?";
 
     /// <summary>The pattern of a whole string, null for an unknown format.</summary>
     public static string? Pattern(string name) => Patterns.GetValueOrDefault(name);

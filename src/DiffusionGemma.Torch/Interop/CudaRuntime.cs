@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Functions of CUDA's runtime (libcudart.so.12) that TorchSharp lacks: selecting a thread's device, and events.
+/// Functions of CUDA's runtime (libcudart.so.12 or .13) that TorchSharp lacks: selecting a thread's device, memory, and events.
 /// libtorch computes on stream 0.
 /// </summary>
 internal static partial class CudaRuntime
@@ -31,7 +31,13 @@ internal static partial class CudaRuntime
     private static partial nint cudaGetErrorString(int code);
 
     [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaGetDevice(out int device);
+
+    [LibraryImport(GpuLibraries.Runtime)]
     public static partial int cudaSetDevice(int device);
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    public static partial int cudaMemGetInfo(out nuint free, out nuint total);
 
     [LibraryImport(GpuLibraries.Runtime)]
     public static partial int cudaEventCreateWithFlags(out nint created, uint flags);

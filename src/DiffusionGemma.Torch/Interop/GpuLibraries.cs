@@ -19,6 +19,31 @@ internal static class GpuLibraries
         return true;
     });
 
+    /// <summary>True where CUDA's runtime can be loaded.</summary>
+    public static bool HasRuntime
+    {
+        get
+        {
+            try
+            {
+                RequireRuntime();
+                return true;
+            }
+            catch (DllNotFoundException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Loads CUDA's runtime alone.</summary>
+    /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
+    public static void RequireRuntime()
+    {
+        _ = Registered.Value;
+        Find(Runtime, typeof(GpuLibraries).Assembly, null);
+    }
+
     /// <summary>Loads both libraries.</summary>
     /// <exception cref="DllNotFoundException">A library cannot be loaded; the message lists the names that were tried, and what to
     /// install.</exception>
@@ -29,13 +54,34 @@ internal static class GpuLibraries
         Find(Nccl, typeof(GpuLibraries).Assembly, null);
     }
 
+    /// <summary>Returns the version of NCCL; null, and why, where there is none.</summary>
+    public static unsafe Version? NcclVersion(out string reason)
+    {
+        reason = "";
+        try
+        {
+            int version;
+            if (NativeLibrary.TryGetExport(Find(Nccl, typeof(GpuLibraries).Assembly, null), "ncclGetVersion", out nint function)
+                && ((delegate* unmanaged<int*, int>)function)(&version) == 0)
+                return new Version(version / 10_000, version / 100 % 100, version % 100);
+            reason = "ncclGetVersion fails.";
+        }
+        catch (DllNotFoundException e)
+        {
+            reason = e.Message;
+        }
+        return null;
+    }
+
     private static nint Find(string name, Assembly assembly, DllImportSearchPath? path)
     {
         // libtorch's builds may carry NCCL inside of libtorch_cuda.so; its functions are then exported there.
         (string probe, string[] names, string advice) = name == Nccl
             ? ("ncclCommSplit", new[] { "libnccl.so.2", "libtorch_cuda.so" },
                 "install NCCL 2.19 or newer (libnccl2), or put the folder of libnccl.so.2 into LD_LIBRARY_PATH")
-            : ("cudaEventQuery", ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
+            : ("cudaEventQuery",
+                OperatingSystem.IsWindows() ? ["cudart64_12.dll", "cudart64_13.dll"]
+                    : ["libcudart.so.12", "libcudart.so.13", "libcudart.so"],
                 "reference TorchSharp's CUDA package, or put the folder of libcudart.so.12 into LD_LIBRARY_PATH");
         string[] tried = [.. Mapped($"/lib{name}"), .. names];
         foreach (string one in tried)

@@ -72,7 +72,7 @@ internal static class TorchOperators
     /// <param name="mask">bool, broadcastable to [B,h,Q,K]; true = may be seen. Every query must see something.</param>
     /// <param name="scale">Factor of the scores.</param>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
-        (Tensor)Invoke("attention", q, k, v, mask, scale);
+        MetaForms.Serve(q) ? MetaForms.Attention(q, k, v, mask, scale) : (Tensor)Invoke("attention", q, k, v, mask, scale);
 
     /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
     public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Invoke("rms_norm", x, weight, eps);
@@ -80,11 +80,16 @@ internal static class TorchOperators
     /// <summary>Looks up rows of a table; look-ups of <paramref name="paddingId"/> give the table no gradient.</summary>
     public static Tensor Embedding(Tensor weight, Tensor ids, long paddingId) => (Tensor)Invoke("embedding", weight, ids, paddingId);
 
+    /// <summary>Copies rows: [N,...] and places [n] int64 -> [n,...].</summary>
+    public static Tensor SelectRows(Tensor rows, Tensor places) =>
+        MetaForms.Serve(rows) ? MetaForms.SelectRows(rows, places) : rows.index_select(0, places);
+
     /// <summary>
     /// Sums the rows at each run of <paramref name="count"/> places: [N,H] and [T·count] -> [T,H], summed in at least float32.
     /// </summary>
     public static Tensor SumOfRows(Tensor rows, Tensor places, long count)
     {
+        if (MetaForms.Serve(rows)) return MetaForms.SumOfRows(rows, places, count);
         using Tensor offsets = arange(0, places.shape[0], count, dtype: ScalarType.Int64, device: places.device);
         return (Tensor)Invoke("sum_of_rows", rows, places, offsets);
     }

@@ -44,7 +44,8 @@ internal static partial class Kernels
     /// <param name="temperatures">T of each of the N rows.</param>
     /// <param name="dtype">The model's: probabilities of a narrower one are rounded as its own softmax would.</param>
     /// <param name="sliceElements">Numbers that libtorch's operators take at a time on a CPU, so that they stay in its cache.</param>
-    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements)
+    /// <param name="reads">Reads totals, entropies and tokens; null: those of the device.</param>
+    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
         if (dtype == x.dtype && IsManaged(x))
         {
@@ -53,6 +54,6 @@ internal static partial class Kernels
             if (Managed.TryCappedSoftmax(x, Array.ConvertAll(temperatures, t => 2 * cap / t), totals, entropies, largest))
                 return new SoftmaxRows(tensor(totals, x.dtype, CPU).unsqueeze(-1), null, totals, entropies, largest);
         }
-        return LibTorchKernels.CappedSoftmax(x, cap, temperatures, dtype, sliceElements);
+        return LibTorchKernels.CappedSoftmax(x, cap, temperatures, dtype, sliceElements, reads);
     }
 }

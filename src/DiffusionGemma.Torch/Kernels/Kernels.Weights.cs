@@ -94,10 +94,10 @@ internal static partial class Kernels
     /// <returns>[n,in].</returns>
     public static Tensor SelectRows(StoredWeight weight, Tensor ids, ScalarType dtype)
     {
-        if (weight.Tensor is { } tensor) return tensor.index_select(0, ids).to(dtype);
+        if (weight.Tensor is { } tensor) return TorchOperators.SelectRows(tensor, ids).to(dtype);
         if (weight.Slices is not [[{ ZeroPoints: null } matrix]])
             throw new NotSupportedException("Rows are looked up in one matrix without zero points.");
-        using QuantizedMatrix chosen = matrix.Map(stored => stored.index_select(0, ids));
+        using QuantizedMatrix chosen = matrix.Map(stored => TorchOperators.SelectRows(stored, ids));
         return Dequantize(chosen, dtype);
     }
 

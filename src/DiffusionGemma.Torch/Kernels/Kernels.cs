@@ -48,12 +48,18 @@ internal static partial class Kernels
         && !BFloat16Units.ServeLibTorch;
 
     /// <summary>True where managed kernels may read and write these tensors.</summary>
+    /// <exception cref="InvalidOperationException">The tensors lie on different devices.</exception>
     [MemberNotNullWhen(true, nameof(Managed))]
     private static bool IsManaged(params ReadOnlySpan<Tensor?> tensors)
     {
-        if (Set != KernelSet.Managed || Managed is null) return false;
+        bool managed = Set == KernelSet.Managed && Managed is not null;
+        DeviceType? common = null;
         foreach (Tensor? tensor in tensors)
-            if (tensor is not null && (tensor.dtype != ScalarType.Float32 || tensor.device_type != DeviceType.CPU)) return false;
-        return true;
+        {
+            if (tensor is null) continue;
+            common = SameDevice.Next(common, tensor);
+            managed = managed && common == DeviceType.CPU && tensor.dtype == ScalarType.Float32;
+        }
+        return managed && Managed is not null;
     }
 }

@@ -124,7 +124,7 @@ internal static partial class LibTorchKernels
         return sum.MoveToOuterDisposeScope();
     }
 
-    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements)
+    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
         bool rounds = dtype != x.dtype;
         long positions = x.shape[0], slice = x.device_type == DeviceType.CPU ? Math.Max(1, sliceElements / x.shape[1]) : positions;
@@ -146,7 +146,7 @@ internal static partial class LibTorchKernels
         }
         Tensor all = cat(totals, 0), host =
             cat([all.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1);
-        double[] numbers = host.t().contiguous().cpu().data<double>().ToArray();
+        double[] numbers = (reads ?? IHostReads.For(x.device)).Numbers(host.t());
         int n = (int)positions;
         return new SoftmaxRows(
             all.MoveToOuterDisposeScope(), rounds ? cat(rounded, 0).MoveToOuterDisposeScope() : null,

@@ -111,8 +111,15 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     /// <summary>Loads one rank's part of a checkpoint, without the other ranks' experts. The caller keeps the checkpoint.</summary>
     internal static DiffusionGemmaModel LoadShare(
-        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, Quantization quantization = Quantization.None) =>
-        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization);
+        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, Quantization quantization = Quantization.None,
+        IHostReads? reads = null) =>
+        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization, reads);
+
+    /// <summary>
+    /// Creates a model of given weights: those of the checkpoint are not read. The model owns both, the checkpoint and the weights.
+    /// </summary>
+    internal static DiffusionGemmaModel Create(Checkpoint checkpoint, Func<string, StoredWeight> weight) =>
+        new(checkpoint, ModelStack.Create(checkpoint.Config, weight, new SingleRank()), ownsCheckpoint: true);
 
     /// <summary>
     /// Creates one rank's part of this model, which must outlive it: copies on another device; on the same device the same tensors, except
@@ -135,7 +142,7 @@ public sealed class DiffusionGemmaModel : IDisposable
             Tensor whole = Stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
-        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks), ownsCheckpoint: false)
+        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads), ownsCheckpoint: false)
         {
             Quantization = Quantization, Notices = Notices,
         };
@@ -201,10 +208,10 @@ public sealed class DiffusionGemmaModel : IDisposable
             throw new ArgumentException(
                 $"selfConditioningLogits is [{Shape(selfConditioningLogits)}], expected [{string.Join(',', logitsShape)}].",
                 nameof(selfConditioningLogits));
-        Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask?.to(Device).nonzero().flatten();
+        Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask is null ? null : _stack.Reads.IndicesOf(selfConditioningMask.to(Device));
         Tensor? logits = selfConditioningLogits?.to(Device);
         var context = new PassContext(Pass.Decoder);
-        Tensor hidden = Decode(canvasIds, cache, rows is null ? logits : logits!.index_select(0, rows), rows, starts, null, context);
+        Tensor hidden = Decode(canvasIds, cache, rows is null ? logits : TorchOperators.SelectRows(logits!, rows), rows, starts, null, context);
         return Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
@@ -311,14 +318,15 @@ public sealed class DiffusionGemmaModel : IDisposable
     }
 
     private static DiffusionGemmaModel Read(
-        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint, Quantization quantization)
+        Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint, Quantization quantization,
+        IHostReads? reads = null)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             throw new ArgumentException(
                 $"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
         QuantizedWeights.Check(checkpoint, quantization);
         StoredWeight Part(string name) => QuantizedWeights.Read(checkpoint, name, device, dtype, expertRanks, quantization);
-        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks), ownsCheckpoint)
+        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks, reads), ownsCheckpoint)
         {
             Quantization = quantization, Notices = QuantizedWeights.Notices(checkpoint, quantization),
         };

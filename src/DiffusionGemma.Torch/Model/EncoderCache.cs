@@ -42,7 +42,7 @@ public sealed class EncoderCache : IDisposable
     internal EncoderCache Select(Tensor rows)
     {
         using IDisposable quiet = torch.no_grad();
-        Tensor Of(Tensor whole) => whole.index_select(0, rows);
+        Tensor Of(Tensor whole) => TorchOperators.SelectRows(whole, rows);
         return new EncoderCache(
             [.. Layers.Select(l => new KeyValues(Of(l.Keys), Of(l.Values)))], Of(Mask), Of(Positions), Of(LastHiddenState));
     }

@@ -7,8 +7,15 @@ namespace DiffusionGemma;
 /// Encoder and decoder may share one set of values (as this library trains them) or have one each, or only the decoder has one. Saved and
 /// loaded as a PEFT folder.
 /// </summary>
-public sealed class LoraAdapter : IDisposable
+/// <remarks>
+/// Any number of adapters can be loaded beside one model, also while a <see cref="GenerationQueue"/> runs: <see
+/// cref="GenerationRequest.Adapter"/> names the one that a request is answered with.
+/// </remarks>
+public sealed class LoraAdapter : IAdapterDeltas, IDisposable
 {
+    private readonly UseCount _uses;
+    private ModelStack? _fits;
+
     internal LoraAdapter(PeftConfig config, ModelStack stack)
         : this(config, [.. stack.Layers.SelectMany(l => l.Linears).Select(l => l.Name)], [.. stack.Layers.Select(l => l.Experts.Name)])
     {
@@ -19,7 +26,13 @@ public sealed class LoraAdapter : IDisposable
         Config = config;
         AllProjections = projections;
         AllExperts = experts;
+        _uses = new UseCount(nameof(LoraAdapter), Free);
     }
+
+    /// <summary>
+    /// No deltas at all: as <see cref="GenerationRequest.Adapter"/> the base model alone, also where the model has an adapter set.
+    /// </summary>
+    public static LoraAdapter None { get; } = new(new PeftConfig(0, 0, false, 0), [], []);
 
     /// <summary>r, except for modules with a rank of their own.</summary>
     public int Rank => Config.Rank;
@@ -73,8 +86,14 @@ public sealed class LoraAdapter : IDisposable
     /// <param name="baseModelNameOrPath">Stored as it is given: transformers loads the base model from it.</param>
     /// <param name="revision">Stored as it is given: the commit of a base model that is named by its id on the Hub.</param>
     /// <exception cref="AdapterException">The folder cannot be written.</exception>
-    public void Save(string folder, string baseModelNameOrPath, string? revision = null) =>
+    /// <exception cref="InvalidOperationException">This is <see cref="None"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The adapter is disposed.</exception>
+    public void Save(string folder, string baseModelNameOrPath, string? revision = null)
+    {
+        if (ReferenceEquals(this, None)) throw new InvalidOperationException("LoraAdapter.None has no deltas to save.");
+        using IDisposable use = Use();
         PeftFolder.Write(this, folder, baseModelNameOrPath, revision);
+    }
 
     /// <summary>
     /// Adds the deltas to the model's weights, and takes this adapter off the model where it is set. The model does not hold the vision
@@ -85,6 +104,7 @@ public sealed class LoraAdapter : IDisposable
     /// model's weights are quantised: sums would be rounded to few bits.</exception>
     public void MergeInto(DiffusionGemmaModel model)
     {
+        using IDisposable use = Use();
         if (model.Stack.Quantized.Count > 0)
             throw new InvalidOperationException(
                 "The model's weights are quantised, and merged ones would be rounded again. Keep the adapter beside the model, or write "
@@ -113,6 +133,7 @@ public sealed class LoraAdapter : IDisposable
     /// <remarks>A model that was quantised on loading is merged from its folder's own, unquantised weights.</remarks>
     public void SaveMerged(DiffusionGemmaModel model, string folder, long? maxShardBytes = null)
     {
+        using IDisposable use = Use();
         if (model.HasQuantizedFolder)
             throw new InvalidOperationException(
                 $"{model.Folder} holds quantised weights, and merged ones would be rounded again. Name the folder of the weights that were "
@@ -132,6 +153,7 @@ public sealed class LoraAdapter : IDisposable
     /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
     public void SaveMerged(DiffusionGemmaModel model, string folder, string original, long? maxShardBytes)
     {
+        using IDisposable use = Use();
         using Checkpoint source = Checkpoint.Open(original);
         if (source.Quantized.Count > 0)
             throw new ArgumentException(
@@ -144,8 +166,31 @@ public sealed class LoraAdapter : IDisposable
         CheckpointWriter.Save(source, folder, new Dictionary<string, Tensor>(), maxShardBytes, MergeAll(model, source));
     }
 
-    /// <summary>Frees the deltas. Take the adapter off its model first.</summary>
+    /// <summary>
+    /// Frees the deltas; those that requests are being answered with, or wait to be, when the last of these ends. Take the adapter off its
+    /// model first. A later use throws <see cref="ObjectDisposedException"/>. <see cref="None"/> is never disposed.
+    /// </summary>
     public void Dispose()
+    {
+        if (!ReferenceEquals(this, None)) _uses.Close();
+    }
+
+    /// <inheritdoc/>
+    LoraPair? IAdapterDeltas.OfProjection(string name, Pass pass) =>
+        Pairs.TryGetValue(name, out var pair) ? pass == Pass.Encoder ? pair.Encoder : pair.Decoder : null;
+
+    /// <inheritdoc/>
+    ExpertsLora? IAdapterDeltas.OfExperts(string name, Pass pass) =>
+        ExpertStacks.TryGetValue(name, out var pair) ? pass == Pass.Encoder ? pair.Encoder : pair.Decoder : null;
+
+    /// <summary>True after <see cref="Dispose"/>, also while the deltas are still in use.</summary>
+    internal bool IsDisposed => _uses.IsClosed;
+
+    /// <summary>Keeps the deltas, also of an adapter that is disposed meanwhile, until the result is disposed.</summary>
+    /// <exception cref="ObjectDisposedException">The adapter is disposed.</exception>
+    internal IDisposable Use() => _uses.Enter();
+
+    private void Free()
     {
         foreach (Tensor tensor in Parameters().Concat(Vision).Select(p => p.Value)) tensor.Dispose();
     }
@@ -266,8 +311,10 @@ public sealed class LoraAdapter : IDisposable
 
     /// <summary>Sets every module's deltas from the adapter, or clears them.</summary>
     /// <exception cref="ArgumentException">The adapter holds a module that the stack does not have, or has in another shape.</exception>
+    /// <exception cref="ObjectDisposedException">The adapter is disposed.</exception>
     internal static void Attach(LoraAdapter? adapter, ModelStack stack)
     {
+        using IDisposable? use = adapter?.Use();
         adapter?.RequireFits(stack);
         foreach (Linear linear in stack.Linears)
             (linear.EncoderLora, linear.DecoderLora) = adapter is not null && adapter.Pairs.TryGetValue(linear.Name, out var pair)
@@ -289,8 +336,10 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>The split of a stack's B over ranks that share the experts.</summary>
     internal static ExpertSlice SliceOfB(ExpertStackLora lora) => new(lora.B.shape[0] * lora.Rank);
 
-    private void RequireFits(ModelStack stack)
+    /// <summary>Finds what keeps the adapter from a model, as words that follow "the adapter"; null: it fits.</summary>
+    internal string? FindMisfit(ModelStack stack)
     {
+        if (ReferenceEquals(Volatile.Read(ref _fits), stack)) return null;
         var linears = stack.Linears.ToDictionary(l => l.Name);
         var experts = stack.Layers.Select(l => l.Experts).ToDictionary(e => e.Name);
         bool Fits(string module)
@@ -304,8 +353,18 @@ public sealed class LoraAdapter : IDisposable
                     && (decoderStacks ?? encoderStacks)!.Fits(stacks.GateUp, stacks.Down);
         }
         if (Modules.FirstOrDefault(module => !Fits(module)) is string misfit)
-            throw new ArgumentException(
-                $"The adapter holds {misfit}, which this model does not have, or has in another shape: it was made for another model.");
+            return $"holds {misfit}, which this model does not have, or has in another shape: it was made for another model.";
+        if (Parameters().Select(p => p.Value.device).FirstOrDefault(device => !IsSame(device, stack.Device)) is { } elsewhere)
+            return $"lies on {elsewhere}, and this model on {stack.Device}: load it with this model.";
+        Volatile.Write(ref _fits, stack);
+        return null;
+    }
+
+    private static bool IsSame(Device a, Device b) => a.type == b.type && (a.type == TorchSharp.DeviceType.CPU || a.index == b.index);
+
+    private void RequireFits(ModelStack stack)
+    {
+        if (FindMisfit(stack) is { } misfit) throw new ArgumentException($"The adapter {misfit}");
     }
 
     /// <summary>Maps each adapted weight, the vision part's too, to a function that computes W + scale · B A.</summary>

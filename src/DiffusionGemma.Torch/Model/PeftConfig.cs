@@ -104,7 +104,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
                 + "adapter with PEFT first.");
         int rank = Value("r", 0);
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
-        return new PeftConfig(rank, Value("lora_alpha", 8.0), Value("use_rslora", false), Value("lora_dropout", 0.0))
+        double alpha = Value("lora_alpha", 8.0);
+        if (!double.IsFinite(alpha)) throw new AdapterException($"{path}: 'lora_alpha' is {alpha}, expected a finite number.");
+        return new PeftConfig(rank, alpha, Value("use_rslora", false), Value("lora_dropout", 0.0))
         {
             PeftVersion = ParseVersion(Value("peft_version", "")),
             RankPattern = Pattern("rank_pattern", whole: true),
@@ -173,8 +175,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     /// <summary>Reads "0.19.1" of "0.19.1", "0.19.1.dev0" or "0.19.1@UNKNOWN"; null where there is no such number.</summary>
     private static Version? ParseVersion(string text)
     {
-        string[] numbers = [.. text.Split('.').Take(3).Select(part => string.Concat(part.TakeWhile(char.IsAsciiDigit)))];
-        return Version.TryParse(string.Join('.', numbers.Where(number => number.Length > 0)), out Version? version) ? version : null;
+        IEnumerable<string> numbers = text.Trim().TrimStart('v').Split('.').Take(3)
+            .Select(part => string.Concat(part.TakeWhile(char.IsAsciiDigit))).TakeWhile(number => number.Length > 0);
+        return Version.TryParse(string.Join('.', numbers), out Version? version) ? version : null;
     }
 
     private static bool IsSet(JsonNode? node) => node switch

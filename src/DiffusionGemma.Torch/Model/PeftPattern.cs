@@ -25,14 +25,29 @@ internal sealed class PeftPattern
     public double Find(string name, double otherwise)
     {
         foreach ((_, Regex regex, double value) in _entries)
-            if (regex.IsMatch(name))
+            if (IsMatch(regex, name))
                 return value;
         return otherwise;
     }
 
+    /// <exception cref="AdapterException">The expression takes too long.</exception>
+    private static bool IsMatch(Regex regex, string name)
+    {
+        try
+        {
+            return regex.IsMatch(name);
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new AdapterException(
+                $"{PeftConfig.FileName}: the expression '{regex}' of rank_pattern or alpha_pattern takes longer than "
+                + $"{MatchTimeout.TotalSeconds} s to match '{name}'. Write it without repetitions inside repetitions.", e);
+        }
+    }
+
     /// <summary>Lists the expressions that match none of the names.</summary>
     public IEnumerable<string> FindUnmatched(IReadOnlyCollection<string> names) =>
-        _entries.Where(e => !names.Any(e.Regex.IsMatch)).Select(e => e.Key);
+        _entries.Where(e => !names.Any(name => IsMatch(e.Regex, name))).Select(e => e.Key);
 
     /// <summary>Parses a pattern.</summary>
     /// <exception cref="FormatException">Not an object of positive numbers by regular expressions; the message continues a

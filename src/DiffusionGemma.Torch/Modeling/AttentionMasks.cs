@@ -25,8 +25,8 @@ internal static class AttentionMasks
     {
         using var scope = NewDisposeScope();
         Tensor queries = queryPositions.unsqueeze(-1), keys = keyPositions.unsqueeze(1);
-        Tensor seen = (keys <= queries).logical_and(keyMask.unsqueeze(1));
-        if (kind == AttentionKind.Sliding) seen = seen.logical_and(queries - keys < window);
+        Tensor seen = (keys <= queries).bitwise_and(keyMask.unsqueeze(1));
+        if (kind == AttentionKind.Sliding) seen = seen.bitwise_and(queries - keys < window);
         return seen.unsqueeze(1).MoveToOuterDisposeScope();
     }
 
@@ -43,8 +43,8 @@ internal static class AttentionMasks
     {
         using var scope = NewDisposeScope();
         Tensor start = starts.unsqueeze(-1);
-        Tensor cached = (keyPositions < start).logical_and(keyMask);
-        if (kind == AttentionKind.Sliding) cached = cached.logical_and(keyPositions > start - window);
+        Tensor cached = (keyPositions < start).bitwise_and(keyMask);
+        if (kind == AttentionKind.Sliding) cached = cached.bitwise_and(keyPositions > start - window);
         Tensor seen = cat([cached, canvasMask], 1).unsqueeze(1).unsqueeze(1);
         return seen.expand(-1, 1, canvasMask.shape[1], -1).MoveToOuterDisposeScope();
     }

@@ -43,7 +43,7 @@ internal sealed class EmbeddingTable(StoredWeight weight, ScalarType dtype, doub
             var (weight, ids, use) = ((Tensor)inputs[0], (Tensor)inputs[1], (Use)inputs[2]);
             context.save_data("use", use);
             context.save_for_backward([ids]);
-            return [weight.index_select(0, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(use.Scale)];
+            return [TorchOperators.SelectRows(weight, ids.flatten()).view(-1, ids.shape[1], weight.shape[1]).mul_(use.Scale)];
         }
 
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients)

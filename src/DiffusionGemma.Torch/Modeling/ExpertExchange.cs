@@ -31,7 +31,8 @@ internal sealed class ExpertExchange : IDisposable
     /// <param name="counts">[E]: this rank's rows for each expert.</param>
     /// <param name="ranks">The owners of the experts; their number divides E.</param>
     /// <param name="device">The device of the rows.</param>
-    public static ExpertExchange Create(long[] counts, IExpertRanks ranks, Device device)
+    /// <param name="reads">Reads the received counts; null: those of the device.</param>
+    public static ExpertExchange Create(long[] counts, IExpertRanks ranks, Device device, IHostReads? reads = null)
     {
         if (ranks.Size == 1) return new ExpertExchange(ranks, [], [], counts, null, null);
         using IDisposable quiet = no_grad();
@@ -40,7 +41,8 @@ internal sealed class ExpertExchange : IDisposable
         long[] equal = [.. Enumerable.Repeat((long)own, ranks.Size)];
         Tensor receivedCounts = empty(counts.Length, dtype: ScalarType.Int64, device: device);
         ranks.AllToAll(tensor(counts, device: device), equal, receivedCounts, equal);
-        long[] blocks = receivedCounts.cpu().data<long>().ToArray();                             // [rank, own expert]
+        reads ??= IHostReads.For(device);
+        long[] blocks = Array.ConvertAll(reads.Numbers(receivedCounts), number => (long)number);  // [rank, own expert]
 
         long[] starts = new long[blocks.Length], received = new long[ranks.Size], ofExperts = new long[own];
         long total = 0;
@@ -72,7 +74,7 @@ internal sealed class ExpertExchange : IDisposable
         using var scope = NewDisposeScope();
         Tensor arrived = empty([_received.Sum(), .. rows.shape[1..]], dtype: rows.dtype, device: rows.device);
         _ranks.AllToAll(rows.contiguous(), _sent, arrived, _received);
-        return arrived.index_select(0, _order).MoveToOuterDisposeScope();
+        return TorchOperators.SelectRows(arrived, _order).MoveToOuterDisposeScope();
     }
 
     /// <summary>Returns rows to the ranks that sent them: the inverse of <see cref="ToExperts"/>. A collective.</summary>
@@ -81,7 +83,7 @@ internal sealed class ExpertExchange : IDisposable
         if (_positions is null) return rows;
         using var scope = NewDisposeScope();
         Tensor returned = empty([_sent.Sum(), .. rows.shape[1..]], dtype: rows.dtype, device: rows.device);
-        _ranks.AllToAll(rows.index_select(0, _positions), _received, returned, _sent);
+        _ranks.AllToAll(TorchOperators.SelectRows(rows, _positions), _received, returned, _sent);
         return returned.MoveToOuterDisposeScope();
     }
 

@@ -21,11 +21,12 @@ internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places,
     /// <summary>Sorts the pairs by expert.</summary>
     /// <param name="indices">[T,K].</param>
     /// <param name="experts">E.</param>
-    public static ExpertRouting Sort(Tensor indices, long experts)
+    /// <param name="reads">Reads the counts; null: those of the device.</param>
+    public static ExpertRouting Sort(Tensor indices, long experts, IHostReads? reads = null)
     {
         using var scope = NewDisposeScope();
         Tensor flat = indices.flatten(), order = flat.sort(0, descending: false, stable: true).Indices;
-        long[] counts = flat.bincount(null, experts).cpu().data<long>().ToArray();
+        long[] counts = (reads ?? IHostReads.For(indices.device)).CountsOf(flat, experts);
         long choices = indices.shape[1];
         return new ExpertRouting(
             order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(),
@@ -33,7 +34,7 @@ internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places,
     }
 
     /// <summary>Copies rows of tokens [T,...] to their sorted places [T·K,...].</summary>
-    public Tensor Sorted(Tensor tokens) => tokens.index_select(0, Tokens);
+    public Tensor Sorted(Tensor tokens) => TorchOperators.SelectRows(tokens, Tokens);
 
     /// <summary>Sums sorted rows [T·K,H] token by token: [T,H].</summary>
     public Tensor Summed(Tensor sorted) => TorchOperators.SumOfRows(sorted, Places, Choices);

@@ -9,6 +9,15 @@ namespace DiffusionGemma;
 /// </summary>
 internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
 {
+    // Deltas of some of the rows each, in a pass without gradients.
+    private (ExpertStackLora Lora, ExpertPlaces Places)[] OfSomeRows { get; init; } = [];
+
+    /// <summary>Creates a stack with deltas that some of the rows have each, for passes without gradients.</summary>
+    /// <param name="weight">[E,out,in].</param>
+    /// <param name="deltas">The deltas, with the places of their rows; null where an adapter has none for this stack.</param>
+    public static ExpertStack OfRows(StoredWeight weight, IEnumerable<(ExpertStackLora? Lora, ExpertPlaces Places)> deltas) =>
+        new(weight, null) { OfSomeRows = [.. deltas.Where(delta => delta.Lora is not null).Select(d => (d.Lora!, d.Places))] };
+
     /// <summary>Tensors that may require a gradient.</summary>
     public IEnumerable<Tensor> Parameters => new[] { weight.Tensor, lora?.A, lora?.B }.OfType<Tensor>();
 
@@ -22,11 +31,22 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
     {
         using var scope = NewDisposeScope();
         Tensor y = Kernels.GroupedLinear(x, weight, counts, batchInvariant);
-        if (lora is null) return y.MoveToOuterDisposeScope();
+        if (lora is not null) AddLowRank(y, x, lora, counts, batchInvariant);
+        foreach ((ExpertStackLora own, ExpertPlaces places) in OfSomeRows)
+        {
+            Tensor rows = y.index_select(0, places.Indices);
+            AddLowRank(rows, x.index_select(0, places.Indices), own, places.Counts, batchInvariant);
+            y.index_copy_(0, places.Indices, rows);
+        }
+        return y.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Adds scale · B_e A_e x to the rows y [N,out] of expert e.</summary>
+    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, long[] counts, bool batchInvariant)
+    {
         (Tensor a, Tensor b) = lora.OfExperts(x.dtype);
         Tensor low = Kernels.GroupedLinear(x, a, counts, batchInvariant).mul_(lora.Scale);
         Kernels.GroupedAddMatMul(y, low, b, counts, batchInvariant);
-        return y.MoveToOuterDisposeScope();
     }
 
     /// <summary>

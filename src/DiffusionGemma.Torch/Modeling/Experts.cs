@@ -7,7 +7,7 @@ namespace DiffusionGemma;
 /// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the
 /// experts, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks)
+internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks, IHostReads? reads = null)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
@@ -30,10 +30,19 @@ internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight dow
     /// <param name="context">The pass, which selects the adapter.</param>
     public Tensor Forward(Tensor x, Tensor weights, Tensor indices, PassContext context)
     {
-        ExpertsLora? lora = context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
+        ExpertRouting routing = ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size, reads);
+        if (context.Adapters is { Only: null } adapters)
+        {
+            if (ranks.Size > 1) throw new InvalidOperationException("Rows of several adapters need all experts on one rank.");
+            var deltas = adapters.OfExperts(Name, context.Pass, indices, routing);
+            return ExpertsFunction.Compute(
+                x, weights, routing, ExpertStack.OfRows(GateUp, [.. deltas.Select(d => (d.Lora.GateUp, d.Places))]),
+                ExpertStack.OfRows(Down, [.. deltas.Select(d => (d.Lora.Down, d.Places))]), ranks, context, reads);
+        }
+        ExpertsLora? lora = context.Adapters?.Only is { } only
+            ? only.OfExperts(Name, context.Pass)
+            : context.Pass == Pass.Encoder ? EncoderLora : DecoderLora;
         return ExpertsFunction.Compute(
-            x, weights, ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size),
-            new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks,
-            context);
+            x, weights, routing, new ExpertStack(GateUp, lora?.GateUp), new ExpertStack(Down, lora?.Down), ranks, context, reads);
     }
 }

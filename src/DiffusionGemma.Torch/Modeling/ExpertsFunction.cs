@@ -22,11 +22,13 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
     /// <param name="down">[E,H,F].</param>
     /// <param name="ranks">The ranks that share the experts; the stacks are this rank's part.</param>
     /// <param name="context">The pass.</param>
+    /// <param name="reads">Reads counts of rows; null: those of the device.</param>
     /// <returns>[T,H].</returns>
     public static Tensor Compute(
-        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context)
+        Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context,
+        IHostReads? reads = null)
     {
-        ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device);
+        ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device, reads);
         var call = new Call(routing, exchange, gateUp, down, context);
         if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;
@@ -82,7 +84,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
-            Tensor weightGradient = Exchange.FromExperts(dw).index_select(0, Routing.Places).view(weights.shape);
+            Tensor weightGradient = TorchOperators.SelectRows(Exchange.FromExperts(dw), Routing.Places).view(weights.shape);
             Tensor sorted = Exchange.FromExperts(
                 GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Context.Gradients));
             return (Routing.Summed(sorted), weightGradient);
@@ -100,6 +102,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         /// Sends the routing weights [N,1] to the experts in their own dtype: in bfloat16 their product with the activation is rounded
         /// once.
         /// </summary>
-        private Tensor ExpertsWeights(Tensor weights) => Exchange.ToExperts(weights.flatten().index_select(0, Routing.Order).unsqueeze(-1));
+        private Tensor ExpertsWeights(Tensor weights) =>
+            Exchange.ToExperts(TorchOperators.SelectRows(weights.flatten(), Routing.Order).unsqueeze(-1));
     }
 }

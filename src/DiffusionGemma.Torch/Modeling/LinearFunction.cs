@@ -69,7 +69,7 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
         }
 
         /// <summary>Bᵀ [r,out].</summary>
-        public Tensor Transposed(ScalarType dtype) => Lora!.B.to(dtype).t().contiguous();
+        public Tensor Transposed(ScalarType dtype) => Lora!.TransposedB(dtype);
 
         public Tensor Dropped(Tensor x, Tensor? kept) => kept is null ? x : x * kept.to(x.dtype) / (1 - Context.Dropout!.Probability);
     }

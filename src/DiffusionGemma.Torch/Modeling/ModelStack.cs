@@ -12,7 +12,7 @@ internal sealed class ModelStack : IDisposable
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
     private readonly IReadOnlyDictionary<string, StoredWeight> _weights;
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks)
+    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks, IHostReads? reads)
     {
         _config = config;
         _weights = weights;
@@ -21,6 +21,10 @@ internal sealed class ModelStack : IDisposable
         Quantized = weights.Where(weight => weight.Value.Tensor is null).ToDictionary();
         Embedding = weights[CheckpointLayout.Embedding];
         _finalNorm = Parameters[Prefix + "norm.weight"];
+        foreach ((string name, StoredWeight weight) in weights)
+            if (weight.Device.type != Device.type)
+                throw new InvalidOperationException($"{name} lies on the device {weight.Device}, other weights on {Device}.");
+        Reads = reads ?? IHostReads.For(Device);
         double exact = Math.Sqrt(config.HiddenSize);
         using (NewDisposeScope())
         {
@@ -41,6 +45,9 @@ internal sealed class ModelStack : IDisposable
 
     /// <summary>The weights that are quantised, by their names in an unquantised checkpoint.</summary>
     public IReadOnlyDictionary<string, StoredWeight> Quantized { get; }
+
+    /// <summary>Reads what passes need of the device's values.</summary>
+    public IHostReads Reads { get; }
 
     /// <summary>The dtype that passes compute in.</summary>
     public ScalarType DType => _finalNorm.dtype;
@@ -70,7 +77,9 @@ internal sealed class ModelStack : IDisposable
     /// <param name="config">The checkpoint's configuration.</param>
     /// <param name="read">Reads a weight by its name, for this object to own: of a stack of experts, this rank's part.</param>
     /// <param name="expertRanks">The ranks that share the experts.</param>
-    public static ModelStack Create(DiffusionGemmaConfig config, Func<string, StoredWeight> read, IExpertRanks expertRanks)
+    /// <param name="reads">Reads what passes need of the device's values; null: those of the weights' device.</param>
+    public static ModelStack Create(
+        DiffusionGemmaConfig config, Func<string, StoredWeight> read, IExpertRanks expertRanks, IHostReads? reads = null)
     {
         var weights = new Dictionary<string, StoredWeight>();
         try
@@ -81,7 +90,7 @@ internal sealed class ModelStack : IDisposable
                 weight.Tensor?.DetachFromDisposeScope();
                 weights[name] = weight;
             }
-            return new ModelStack(config, weights, expertRanks);
+            return new ModelStack(config, weights, expertRanks, reads);
         }
         catch
         {
@@ -124,7 +133,7 @@ internal sealed class ModelStack : IDisposable
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, DType));
-        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real?.flatten().nonzero().flatten();
+        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real is null ? null : Reads.IndicesOf(real);
         if (!context.IsIdle && routed?.shape[0] == real?.numel()) routed = null;
         var fresh = new List<KeyValues>();
         bool recompute = context.RecomputesActivations && is_grad_enabled();
@@ -175,7 +184,8 @@ internal sealed class ModelStack : IDisposable
             new Router(
                 Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
-            new Experts(prefix + "experts", _weights[prefix + "experts.gate_up_proj"], _weights[prefix + "experts.down_proj"], ExpertRanks),
+            new Experts(prefix + "experts", _weights[prefix + "experts.gate_up_proj"], _weights[prefix + "experts.down_proj"], ExpertRanks,
+                Reads),
             new LayerNorms(
                 Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
                 Weight("pre_feedforward_layernorm_2.weight"), Weight("post_feedforward_layernorm.weight"),

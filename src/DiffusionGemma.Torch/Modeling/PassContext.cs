@@ -30,6 +30,12 @@ internal sealed record PassContext(Pass Pass)
     /// </summary>
     public bool IsBatchInvariant { get; init; } = true;
 
+    /// <summary>
+    /// The adapters of the batch's rows, in place of what the modules themselves hold, in a pass without gradients and padding masks; null:
+    /// the modules' own.
+    /// </summary>
+    public RowAdapters? Adapters { get; init; }
+
     /// <summary>Draws of the dropout on inputs of low-rank pairs; null: no dropout.</summary>
     public DropoutStream? Dropout { get; init; }
 }

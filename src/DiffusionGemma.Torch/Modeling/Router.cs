@@ -23,8 +23,17 @@ internal sealed class Router(Linear projection, Tensor scale, Tensor perExpertSc
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
         Tensor scaled = normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5);
         Tensor scores = nn.functional.linear(scaled, projection.Weight.Tensor!.to(dtype));
-        if ((context.Pass == Pass.Encoder ? projection.EncoderLora : projection.DecoderLora) is { } lora)
+        if (context.Adapters is { Only: null } adapters)
+        {
+            foreach ((LoraPair pair, IReadOnlyList<(long, long)> runs) in adapters.OfProjection(
+                projection.Name, context.Pass, scores.shape[0]))
+                foreach ((long first, long count) in runs)
+                    scores.narrow(0, first, count).add_(LowRankFunction.Project(scaled.narrow(0, first, count), pair, context));
+        }
+        else if (projection.LoraOf(context) is { } lora)
+        {
             scores += LowRankFunction.Project(scaled, lora, context);
+        }
         (Tensor weights, Tensor indices) = scores.softmax(-1).topk(topK, -1);
         return (weights / weights.sum(-1, keepdim: true) * perExpertScale.to(dtype)[indices], indices);
     }

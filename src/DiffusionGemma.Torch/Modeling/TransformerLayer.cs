@@ -42,7 +42,7 @@ internal sealed class TransformerLayer(
     private Tensor ExpertOutput(Tensor residual, PassContext context, Tensor? real)
     {
         using var scope = NewDisposeScope();
-        Tensor tokens = residual.view(-1, residual.shape[^1]), routed = real is null ? tokens : tokens.index_select(0, real);
+        Tensor tokens = residual.view(-1, residual.shape[^1]), routed = real is null ? tokens : TorchOperators.SelectRows(tokens, real);
         (Tensor weights, Tensor indices) = router.Forward(routed, context);                    // on the raw residual
         Tensor output = experts.Forward(RmsNorm.Normalize(routed, norms.PreFeedForward2, epsilon, context), weights, indices, context);
         if (real is not null) output = zeros_like(tokens).index_copy(0, real, output);

@@ -6,7 +6,7 @@ public sealed record EvaluationOptions
     /// <summary>Packed rows that are not trained on.</summary>
     public required IReadOnlyList<TrainingExample> Examples { get; init; }
 
-    /// <summary>Steps between evaluations; one is also made at the end.</summary>
+    /// <summary>Steps between evaluations; one is also made at the end. Default: 100.</summary>
     public int EverySteps { get; init; } = 100;
 
     /// <summary>

@@ -14,7 +14,8 @@ public sealed record FineTuneOptions
     public LoraOptions? Lora { get; init; }
 
     /// <summary>
-    /// Rounds the frozen weights of a checkpoint to 8 or 4 bits on loading, for <see cref="Lora"/>. None: as they are stored.
+    /// Rounds the frozen weights of a checkpoint to 8 or 4 bits on loading, for <see cref="Lora"/>. None: as they are stored. Default:
+    /// <see cref="Quantization.None"/>.
     /// </summary>
     public Quantization Quantization { get; init; }
 
@@ -26,10 +27,10 @@ public sealed record FineTuneOptions
     /// </summary>
     public int? Epochs { get; init; }
 
-    /// <summary>Rows of an optimiser step. An incomplete last batch of an epoch is dropped.</summary>
+    /// <summary>Rows of an optimiser step. An incomplete last batch of an epoch is dropped. Default: 8.</summary>
     public int GlobalBatchSize { get; init; } = 8;
 
-    /// <summary>Learning rate at the end of the warm-up, the highest of the run.</summary>
+    /// <summary>Learning rate at the end of the warm-up, the highest of the run. Default: 1.5e-4.</summary>
     public double LearningRate { get; init; } = 1.5e-4;
 
     /// <summary>

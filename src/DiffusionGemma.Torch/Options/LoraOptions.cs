@@ -9,10 +9,10 @@ public sealed record LoraOptions
     /// <summary>The dense feed-forward's projections, as <see cref="Targets"/>.</summary>
     public static IReadOnlyList<string> DenseProjections { get; } = ["gate_proj", "up_proj", "down_proj"];
 
-    /// <summary>r, the rows of A and columns of B.</summary>
+    /// <summary>r, the rows of A and columns of B. Default: 16.</summary>
     public int Rank { get; init; } = 16;
 
-    /// <summary>The delta's scale is Alpha / Rank.</summary>
+    /// <summary>The delta's scale is Alpha / Rank. Default: 32.</summary>
     public double Alpha { get; init; } = 32;
 
     /// <summary>
@@ -33,10 +33,12 @@ public sealed record LoraOptions
     /// <summary>Also adapts the three projections of self-conditioning, which the decoder alone has.</summary>
     public bool SelfConditioning { get; init; }
 
-    /// <summary>Initialisation of A.</summary>
+    /// <summary>Initialisation of A. Default: <see cref="LoraInitialization.KaimingUniform"/>.</summary>
     public LoraInitialization Initialization { get; init; } = LoraInitialization.KaimingUniform;
 
-    /// <summary>Probability in [0,1) with which an input of A is dropped while training; expert stacks are never dropped.</summary>
+    /// <summary>
+    /// Probability in [0,1) with which an input of A is dropped while training; expert stacks are never dropped. Default: 0.
+    /// </summary>
     public double Dropout { get; init; }
 
     /// <summary>Scales are Alpha / √Rank instead (Kalajdzievski 2023, "rsLoRA").</summary>

@@ -3,13 +3,15 @@ namespace DiffusionGemma;
 /// <summary>The training loss and its random draws.</summary>
 public sealed record ObjectiveOptions
 {
-    /// <summary>Weight of the encoder's next-token loss in the total loss.</summary>
+    /// <summary>Weight of the encoder's next-token loss in the total loss. Default: 1.</summary>
     public double EncoderLossWeight { get; init; } = 1.0;
 
-    /// <summary>Probability that an example's scored pass is conditioned on the logits of a first pass (self-conditioning).</summary>
+    /// <summary>
+    /// Probability that an example's scored pass is conditioned on the logits of a first pass (self-conditioning). Default: 0.5.
+    /// </summary>
     public double SelfConditioningProbability { get; init; } = 0.5;
 
-    /// <summary>Lowest noise level t of the corruption.</summary>
+    /// <summary>Lowest noise level t of the corruption. Default: 1e-3.</summary>
     public double NoiseFloor { get; init; } = 1e-3;
 
     internal void Check(OptionFaults faults)

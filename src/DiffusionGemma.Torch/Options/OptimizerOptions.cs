@@ -5,33 +5,33 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed record OptimizerOptions
 {
-    /// <summary>Learning rate of the first step, where the warm-up starts.</summary>
+    /// <summary>Learning rate of the first step, where the warm-up starts. Default: 0.</summary>
     public double InitialLearningRate { get; init; }
 
-    /// <summary>Learning rate at the end of the run.</summary>
+    /// <summary>Learning rate at the end of the run. Default: 1.5e-5.</summary>
     public double MinLearningRate { get; init; } = 1.5e-5;
 
-    /// <summary>Shape of the decay after the warm-up.</summary>
+    /// <summary>Shape of the decay after the warm-up. Default: <see cref="LearningRateDecay.Cosine"/>.</summary>
     public LearningRateDecay Decay { get; init; } = LearningRateDecay.Cosine;
 
     /// <summary>
-    /// For <see cref="LearningRateDecay.WarmupStableDecay"/>: the last part of the run, in (0,1], over which the rate decays.
+    /// For <see cref="LearningRateDecay.WarmupStableDecay"/>: the last part of the run, in (0,1], over which the rate decays. Default: 0.2.
     /// </summary>
     public double DecayFraction { get; init; } = 0.2;
 
-    /// <summary>Decay of AdamW's first moment.</summary>
+    /// <summary>Decay of AdamW's first moment. Default: 0.95.</summary>
     public double Beta1 { get; init; } = 0.95;
 
-    /// <summary>Decay of AdamW's second moment.</summary>
+    /// <summary>Decay of AdamW's second moment. Default: 0.99.</summary>
     public double Beta2 { get; init; } = 0.99;
 
-    /// <summary>AdamW's ε.</summary>
+    /// <summary>AdamW's ε. Default: 1e-8.</summary>
     public double AdamEpsilon { get; init; } = 1e-8;
 
-    /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), on every trained parameter.</summary>
+    /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), on every trained parameter. Default: 1e-4.</summary>
     public double WeightDecay { get; init; } = 1e-4;
 
-    /// <summary>2-norm to which the gradients of all parameters are clipped; infinity: never clipped.</summary>
+    /// <summary>2-norm to which the gradients of all parameters are clipped; infinity: never clipped. Default: 1.</summary>
     public double MaxGradientNorm { get; init; } = 1.0;
 
     internal void Check(OptionFaults faults, double learningRate)

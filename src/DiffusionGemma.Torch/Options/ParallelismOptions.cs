@@ -19,6 +19,7 @@ public sealed record ParallelismOptions
 
     /// <summary>
     /// Time that a rank waits for the others before the run ends with an error: more than the slowest step or writing a checkpoint takes.
+    /// Default: 10 minutes.
     /// </summary>
     public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(10);
 

@@ -15,11 +15,11 @@ public sealed record RunCheckpointOptions
 
     /// <summary>
     /// Steps between checkpoints. One is also written at the end, on cancellation, and on <see cref="Request"/>. One that cannot be written
-    /// ends no run but is reported to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws.
+    /// ends no run but is reported to <see cref="RunOptions.Notices"/>; only a cancelled run, which would be lost, throws. Default: 100.
     /// </summary>
     public int EverySteps { get; init; } = 100;
 
-    /// <summary>Number of the newest checkpoints that are kept.</summary>
+    /// <summary>Number of the newest checkpoints that are kept. Default: 2.</summary>
     public int Keep { get; init; } = 2;
 
     /// <summary>

@@ -18,19 +18,20 @@ public sealed record RunOptions
     public bool ActivationCheckpointing { get; init; }
 
     /// <summary>
-    /// Most rows of a micro-batch, on each rank; gradients of a step's micro-batches add up. Rows of similar length go together.
+    /// Most rows of a micro-batch, on each rank; gradients of a step's micro-batches add up. Rows of similar length go together. Default:
+    /// 1.
     /// </summary>
     public int MicroBatchSize { get; init; } = 1;
 
     /// <summary>Most tokens of a micro-batch, padding included; null: <see cref="MicroBatchSize"/> alone decides.</summary>
     public int? MicroBatchTokens { get; init; }
 
-    /// <summary>Visits the rows of an epoch in a random order; false: in the order given.</summary>
+    /// <summary>Visits the rows of an epoch in a random order; false: in the order given. Default: true.</summary>
     public bool Shuffle { get; init; } = true;
 
     /// <summary>
     /// Before the first step, runs a forward and backward pass over the longest rows and discards the gradients: too little memory shows at
-    /// once and not hours later.
+    /// once and not hours later. Default: true.
     /// </summary>
     public bool DryRun { get; init; } = true;
 

@@ -13,7 +13,7 @@ namespace DiffusionGemma;
 /// Counted tensor by tensor, following the code: <see cref="WeightBytes"/> to <see cref="HeadBytes"/>. <see cref="OverheadBytes"/> is what
 /// a process takes besides tensors: code that the libraries generate, and in a CPU's memory the holes that the C library's heap has between
 /// activations. Both are measured on the benchmarks' shape (Benchmarks -- plan-check holds the sum against measured peaks); the first is
-/// negligible beside a real model.
+/// negligible beside a real model. On CUDA devices it is an estimate of one GiB, and blocks that the allocator keeps are not counted.
 /// </remarks>
 public sealed record TrainingPlan
 {
@@ -39,8 +39,9 @@ public sealed record TrainingPlan
     public required long HeadBytes { get; init; }
 
     /// <summary>
-    /// Bytes that the libraries and the heap take beside tensors on a CPU; 0 on several devices, or where
-    /// <see cref="FineTuneOptions.Devices"/> names another.
+    /// Bytes that the libraries and the heap take beside tensors: measured on a CPU, an estimate where <see
+    /// cref="FineTuneOptions.Devices"/>
+    /// names CUDA devices; 0 on several devices that are not named.
     /// </summary>
     public required long OverheadBytes { get; init; }
 
@@ -98,7 +99,8 @@ public sealed record TrainingPlan
         long head = HeadTransient(config, options, rows, rowTokens, compute, wide),
             expertBackward =
             rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
-        bool isCpu = devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU;
+        bool isCuda = options.Devices?[0].type == TorchSharp.DeviceType.CUDA;
+        bool isCpu = !isCuda && (devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU);
         return new TrainingPlan
         {
             Devices = devices,
@@ -111,7 +113,7 @@ public sealed record TrainingPlan
             TrainingStateBytes = state + (workers - 1) * trained * wide,
             ActivationBytes = activations,
             HeadBytes = Math.Max(head, expertBackward),
-            OverheadBytes = !isCpu ? 0 : (compute < 4 ? NarrowLibraryBytes : LibraryBytes)
+            OverheadBytes = isCuda ? CudaBytes : !isCpu ? 0 : (compute < 4 ? NarrowLibraryBytes : LibraryBytes)
             + (long)(HeapHoles * (activations + Math.Max(head, expertBackward))),
             StepFlops = Flops(config, options, rowTokens, parameters, experts) / devices,
         };
@@ -144,6 +146,12 @@ public sealed record TrainingPlan
     /// Bytes of libraries, generated code and the managed heap during a run; in bfloat16 with oneDNN's kernels, one for each shape.
     /// </summary>
     private const long LibraryBytes = 10L << 20, NarrowLibraryBytes = 140L << 20;
+
+    /// <summary>
+    /// Bytes of CUDA's context, of kernels, and of the workspaces of its libraries on each device: an estimate, until a GPU has been
+    /// measured.
+    /// </summary>
+    private const long CudaBytes = 1L << 30;
 
     /// <summary>Bytes in holes of the heap, for each byte that is kept between them.</summary>
     private const double HeapHoles = 1.7;

@@ -33,7 +33,9 @@ public sealed record StepRecord
     /// <summary>Wall-clock time of the step.</summary>
     public required double Seconds { get; init; }
 
-    /// <summary>The most memory that the process has held so far, in bytes.</summary>
+    /// <summary>
+    /// Bytes of memory at their most: on a CPU of this process so far; on a GPU of all processes on it, at the phases of this step.
+    /// </summary>
     public required long PeakBytes { get; init; }
 
     /// <summary>Tokens over seconds.</summary>

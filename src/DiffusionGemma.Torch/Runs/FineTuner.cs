@@ -146,6 +146,9 @@ public static class FineTuner
         while (options.Parallel.Workers is null && workers > 1 && Plan().TotalBytes > most) workers--;
         if (options.Run.MemoryBudget is long budget && Plan() is var plan && plan.TotalBytes > budget)
             throw new MemoryBudgetException(plan, budget);
+        foreach (Device device in layout.Devices.Where(device => device.type == TorchSharp.DeviceType.CUDA))
+            if (CudaMemory.TryRead(device.index, out CudaMemory memory) && DeviceMemoryNotice.Of(Plan(), device, memory) is { } notice)
+                options.Run.Notices?.Report(notice);
         return options with { Parallel = options.Parallel with { Workers = workers } };
     }
 

@@ -38,11 +38,12 @@ internal static class HeldOutEvaluation
                         batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask,
                         new PassContext(Pass.Decoder) { IsIdle = isIdle });
                     sums[level] += HeadLoss.Sum(
-                        hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping);
+                        hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping,
+                        model.Stack.Reads);
                     if (level > 0) continue;
                     (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
-                    encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping);
-                    scored += batch.Supervised.sum().item<long>();
+                    encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, model.Stack.Reads);
+                    scored += (long)model.Stack.Reads.Numbers(batch.Supervised.sum())[0];
                     pairs += batch.InputIds.shape[1] - 1;
                 }
             }

@@ -27,8 +27,10 @@ internal static class HeadLoss
     /// <param name="targets">[...] int64.</param>
     /// <param name="mask">[...] bool: the positions that count.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    public static double Sum(Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap) =>
-        Run(hidden, weight, targets, mask, cap, null, null).Sum;
+    /// <param name="reads">Reads the sum; null: those of the device.</param>
+    public static double Sum(
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, IHostReads? reads = null) =>
+        Run(hidden, weight, targets, mask, cap, null, null, reads).Sum;
 
     /// <summary>
     /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none),
@@ -41,16 +43,20 @@ internal static class HeadLoss
     /// <param name="cap">c, the soft-cap.</param>
     /// <param name="factor">Factor of the sum in the loss.</param>
     /// <param name="gradients">Where the head's gradient is added.</param>
+    /// <param name="reads">Reads the sum; null: those of the device.</param>
     public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
-        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients) =>
-        Run(hidden, weight, targets, mask, cap, factor, gradients);
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients,
+        IHostReads? reads = null) =>
+        Run(hidden, weight, targets, mask, cap, factor, gradients, reads);
 
     private static (double Sum, Tensor? HiddenGradient) Run(
-        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients)
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients,
+        IHostReads? reads)
     {
+        reads ??= IHostReads.For(hidden.device);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        Tensor chosen = mask.flatten().nonzero().flatten(), tokens = hidden.reshape(-1, hidden.shape[^1]);
+        Tensor chosen = reads.IndicesOf(mask), tokens = hidden.reshape(-1, hidden.shape[^1]);
         Tensor? gradient = factor is not null && hidden.requires_grad ? zeros_like(tokens) : null;
         Tensor? buffer = factor is not null && weight.RequiresGradient ? gradients!.BufferOf(weight.Tensor!) : null;
         targets = targets.flatten();
@@ -58,14 +64,14 @@ internal static class HeadLoss
         foreach (Tensor part in Parts(chosen, Chunk(weight.Shape[0])))
         {
             using var inner = NewDisposeScope();
-            Tensor rows = tokens.index_select(0, part), logits = Kernels.Linear(rows, weight),
-                target = targets.index_select(0, part).unsqueeze(-1);
+            Tensor rows = TorchOperators.SelectRows(tokens, part), logits = Kernels.Linear(rows, weight),
+                target = TorchOperators.SelectRows(targets, part).unsqueeze(-1);
             bool withGradient = gradient is not null || buffer is not null;
             sum.add_(Kernels.CappedCrossEntropy(logits, target, cap, withGradient));
             gradient?.index_copy_(0, part, Kernels.MatMul(logits, weight).mul_(factor!.Value));
             if (buffer is not null) Kernels.AddOuter(buffer, logits, rows.mul_(factor!.Value));
         }
-        return (sum.item<double>(), gradient?.view(hidden.shape).MoveToOuterDisposeScope());
+        return (reads.Numbers(sum)[0], gradient?.view(hidden.shape).MoveToOuterDisposeScope());
     }
 
     /// <summary>As few parts as the limit allows, of like size.</summary>

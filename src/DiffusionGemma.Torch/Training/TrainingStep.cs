@@ -35,6 +35,8 @@ internal sealed class TrainingStep(
     private readonly WorkerGradients?[] _gradients =
         [.. Enumerable.Range(0, workers.Count).Select(worker => worker == 0 ? null : optimizer.AddWorker())];
 
+    private readonly StepMemory _memory = new(model.Device);
+
     /// <summary>Micro-batches that are worked on at the same time, by all ranks.</summary>
     private int Parallelism => ranks.World.Size * workers.Count;
 
@@ -78,7 +80,7 @@ internal sealed class TrainingStep(
             Tokens = counts.Tokens,
             WaitSeconds = waited.TotalSeconds,
             Seconds = (waited + clock.Elapsed).TotalSeconds,
-            PeakBytes = PeakMemory(),
+            PeakBytes = _memory.TakePeak(),
         };
     }
 
@@ -162,12 +164,16 @@ internal sealed class TrainingStep(
 
         (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
         (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink);
+            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink,
+            model.Stack.Reads);
         (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink);
+            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink,
+            model.Stack.Reads);
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
+        _memory.Sample();
         Announce(prepared, "backward");
         context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);
+        _memory.Sample();
         return (diffusionSum / scored, encoderSum / pairs);
     }
 
@@ -205,7 +211,7 @@ internal sealed class TrainingStep(
         if (joins && ranks.Experts.Size == 1) return null;
         if (joins) rows = zeros(1, dtype: ScalarType.Int64, device: rows.device);
         using EncoderCache theirs = cache.Select(rows);
-        Tensor Of(Tensor whole) => whole.index_select(0, rows);
+        Tensor Of(Tensor whole) => TorchOperators.SelectRows(whole, rows);
         Tensor hidden = Decode(
             batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs,
             context with { IsIdle = context.IsIdle || joins });
@@ -231,11 +237,5 @@ internal sealed class TrainingStep(
         {
             Step = step.Step,
         };
-    }
-
-    private static long PeakMemory()
-    {
-        using Process process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
     }
 }

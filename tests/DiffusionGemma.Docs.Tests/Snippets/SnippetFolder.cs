@@ -15,6 +15,8 @@ internal static class SnippetFolder
         foreach (string file in Directory.EnumerateFiles(Fixtures.Path("quantized", "nvfp4")))
             File.Copy(file, Path.Combine(quantized, Path.GetFileName(file)));
 
+        WriteAdapter(Directory.CreateDirectory(Path.Combine(folder, "path", "to", "adapter")).FullName);
+
         // 27 batches of 8: more than the 25 steps of the default warm-up.
         string[] answered = [.. Enumerable.Range(0, 216).Select(i => Answered(i % 10, i / 10 % 10))];
         string[] questions = [.. Enumerable.Range(0, 3).Select(i => Row(Question(i, 7)))];
@@ -41,6 +43,30 @@ internal static class SnippetFolder
           path_or_dataset_id: gsm8k_chat_train.jsonl
           seq_length: 128
         """;
+
+    /// <summary>Writes a PEFT folder for the checkpoint, with one pair of the decoder.</summary>
+    private static void WriteAdapter(string folder)
+    {
+        const string Module = "base_model.model.model.decoder.layers.0.self_attn.q_proj";
+        const int Columns = 128, Rows = 128, Bytes = sizeof(float);
+        File.WriteAllText(Path.Combine(folder, "adapter_config.json"),
+            """{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ".*decoder\\.layers\\.0\\.self_attn\\.q_proj$"}""");
+        string header = JsonSerializer.Serialize(new Dictionary<string, object>
+        {
+            [$"{Module}.lora_A.weight"] = new { dtype = "F32", shape = new[] { 1, Columns }, data_offsets = new[] { 0, Columns * Bytes } },
+            [$"{Module}.lora_B.weight"] = new
+            {
+                dtype = "F32", shape = new[] { Rows, 1 }, data_offsets = new[] { Columns * Bytes, (Columns + Rows) * Bytes },
+            },
+        });
+        header = header.PadRight((header.Length + 7) / 8 * 8);
+        float[] values = [.. Enumerable.Range(0, Columns + Rows).Select(i => (i % 7 - 3) / 50f)];
+        File.WriteAllBytes(Path.Combine(folder, "adapter_model.safetensors"),
+        [
+            .. BitConverter.GetBytes((long)header.Length), .. System.Text.Encoding.UTF8.GetBytes(header),
+            .. values.SelectMany(BitConverter.GetBytes),
+        ]);
+    }
 
     private static object Question(int a, int b) => new { role = "user", content = $"What is {a} plus {b}?" };
 

@@ -51,6 +51,30 @@ public class DiffusionGemmaServiceTests
     }
 
     [Fact]
+    public async Task A_model_that_the_application_loads_is_registered_and_freed_too()
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        int loads = 0;
+        builder.Services.AddDiffusionGemmaClient("mine", _ =>
+        {
+            loads++;
+            return DiffusionGemmaChatClient.Load(Folder, TorchSharp.torch.CPU, batchSize: 1);
+        });
+        DiffusionGemmaChatClient loaded;
+        using (IHost host = builder.Build())
+        {
+            await host.StartAsync();
+            DiffusionGemmaService service = host.Services.GetRequiredService<DiffusionGemmaService>();
+            loaded = await service.GetClientAsync();
+            IChatClient client = host.Services.GetRequiredService<IChatClient>();
+            Assert.NotEmpty((await client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 1 })).Text);
+            Assert.Equal(("mine", 1), (service.Checkpoint, loads));
+            await host.StopAsync();
+        }
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => loaded.GetResponseAsync("What is 2 plus 3?"));
+    }
+
+    [Fact]
     public async Task Models_under_keys_stand_beside_each_other()
     {
         var services = new ServiceCollection();

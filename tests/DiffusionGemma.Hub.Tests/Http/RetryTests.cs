@@ -81,6 +81,27 @@ public sealed class RetryTests
         Assert.Contains("no answer within 1 s", error.Message);
     }
 
+    /// <summary>An id may be a folder's name with a slip in it: the message has the folder that was looked for.</summary>
+    [Fact]
+    public async Task AHubThatIsDownLeadsToTheFolder()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        using TemporaryFolder home = Fixtures.Temporary();
+        Fail(hub, 503, times: int.MaxValue);
+        HubOptions options = hub.Options(home) with { MaxRetries = 0 };
+        foreach (Task<string> download in new[]
+        {
+            HubRepository.DownloadAsync("org/tiny", options),
+            HubRepository.DownloadFileAsync(HubId.Parse("org/tiny@main"), "config.json", options),
+        })
+        {
+            HubException error = await Assert.ThrowsAsync<HubException>(() => download);
+            Assert.Equal(HubError.ServerFailed, error.Error);
+            Assert.StartsWith("org/tiny", error.Message);
+            Assert.Contains($"name a folder that is there (there is no {Path.GetFullPath("org/tiny")})", error.Message);
+        }
+    }
+
     [Fact]
     public async Task AHubThatIsDownLeavesWhatIsInTheCache()
     {

@@ -6,11 +6,6 @@ namespace DiffusionGemma.Data;
 /// <summary>Whatever bytes a file of conversations holds, it is read, or refused with the typed error that names it.</summary>
 public sealed class DataFuzzTests
 {
-    /// <summary>
-    /// Bytes that reading may allocate whatever the file: buffers, decompressors, the data view's own, room for 16 M values of a column.
-    /// </summary>
-    private const long Fixed = 768L << 20;
-
     private readonly MLContext _ml = new(seed: 1);
 
     [Fact]
@@ -26,9 +21,13 @@ public sealed class DataFuzzTests
         ];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.jsonl");
-        // A row's text, its JSON and its copy as a column: some multiples of the file.
-        Fuzz.Run(random => Fuzz.Mutate(random, originals[random.Next(originals.Length)]),
-            bytes => Read(path, bytes, () => _ml.Data.LoadChatFromJsonLines(path)), bytes => Fixed + (400L * bytes.Length));
+        File.WriteAllBytes(path, []);
+        new MutationFuzzer
+        {
+            Name = "jsonl", Mutations = 5_000, Folder = folder.Path,                             // each makes a data view
+            Make = random => Mutations.OfBytes(random, originals[random.Next(originals.Length)]),
+            Read = bytes => Read(path, bytes, () => _ml.Data.LoadChatFromJsonLines(path)),
+        }.Run();
     }
 
     [Fact]
@@ -46,17 +45,20 @@ public sealed class DataFuzzTests
             .Select(file => (File.ReadAllBytes(file), false))];
         using TemporaryFolder folder = Fixtures.Temporary();
         string path = folder.File("fuzz.parquet");
+        File.WriteAllBytes(path, []);
         bool questions = false;
-        Fuzz.Run(
-            random =>
+        new MutationFuzzer
+        {
+            Name = "parquet", Mutations = 3_000, Folder = folder.Path,                           // each makes a data view
+            Make = random =>
             {
                 (byte[] bytes, questions) = originals[random.Next(originals.Length)];
                 // Half of the cases break the footer: it says what the rest is.
-                return Fuzz.Mutate(random, bytes, random.Next(2) == 0 ? 0 : Math.Max(0, bytes.Length - 1200));
+                return Mutations.OfBytes(random, bytes, random.Next(2) == 0 ? 0 : Math.Max(0, bytes.Length - 1200));
             },
-            bytes => Read(path, bytes, () => questions ? _ml.Data.LoadChatFromParquet(path, "question", "answer")
+            Read = bytes => Read(path, bytes, () => questions ? _ml.Data.LoadChatFromParquet(path, "question", "answer")
                 : _ml.Data.LoadChatFromParquet(path)),
-            bytes => Fixed + (4000L * bytes.Length));
+        }.Run();
     }
 
     private static void Read(string path, byte[] bytes, Func<IDataView> load)

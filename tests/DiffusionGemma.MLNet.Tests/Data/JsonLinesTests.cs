@@ -107,6 +107,26 @@ public sealed class JsonLinesTests
         Assert.StartsWith(reason, error.Reason);
     }
 
+    [Fact]
+    public void A_row_without_messages_leads_to_the_options_that_name_its_keys()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string file = folder.File("rows.jsonl");
+        File.WriteAllText(file, """{"prompt": "2+2?", "completion": "4"}""");
+        ChatDataException Load(ChatDataOptions options) =>
+            Assert.Throws<ChatDataException>(() => ExpectedData.Rows(_ml.Data.LoadChatFromJsonLines(options, file)));
+
+        var error = Load(new ChatDataOptions());
+        Assert.Equal("messages", error.MissingColumn);
+        Assert.Contains("it has 'prompt', 'completion'. Name the key of the messages, MessagesColumn, or those of a question and its "
+            + "answer, QuestionColumn and AnswerColumn", error.Message);
+        Assert.Equal("question", Load(new ChatDataOptions { QuestionColumn = "question" }).MissingColumn);
+        Assert.Equal(
+            ["""[{"role":"user","content":"2+2?"},{"role":"assistant","content":"4"}]"""],
+            _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { QuestionColumn = "prompt", AnswerColumn = "completion" }, file)
+                .GetColumn<string>("Messages"));
+    }
+
     /// <summary>A file that is one JSON value is refused as such, however many bad rows are allowed.</summary>
     [Theory]
     [InlineData("""[{"messages":[{"role":"user","content":"a"}]},{"messages":[{"role":"user","content":"b"}]}]""")]

@@ -14,18 +14,17 @@ public sealed class GrowthTests
     [Fact]
     public async Task Twelve_models_leave_nothing_behind()
     {
-        var start = new ProcessStartInfo(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.Soak", Below(),
-                OperatingSystem.IsWindows() ? "DiffusionGemma.Soak.exe" : "DiffusionGemma.Soak"),
+        var start = new ProcessStartInfo(Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.Soak", Below(), "DiffusionGemma.Soak"),
             ["memory", "--rounds", "12", "--steps", "2", "--questions", "2"])
         {
             RedirectStandardOutput = true,
         };
         using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync();
-        string said = await output.WaitAsync(Longest, TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.True(process.ExitCode == 0, said);
-        Assert.Contains("holds  tensors: 0 -> 0", said, StringComparison.Ordinal);
+        Task<string> reading = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(Longest, TestContext.Current.CancellationToken);
+        string output = await reading;
+        Assert.True(process.ExitCode == 0, output);
+        Assert.Contains("holds  tensors: 0 -> 0", output, StringComparison.Ordinal);
     }
 
     /// <summary>Where programs are built to, below their project's folder: as these tests are.</summary>

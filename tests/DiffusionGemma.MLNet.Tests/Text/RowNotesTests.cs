@@ -23,6 +23,9 @@ public sealed class RowNotesTests
     [InlineData("""[{"role":"user","content":"a"},{"role":"assistant","content":""}]""", "empty answer")]
     [InlineData("""[{"role":"user","content":"a"},{"role":"assistant","content":" \n"}]""", "empty answer")]
     [InlineData("""[{"role":"user","content":"a <turn|> b"},{"role":"assistant","content":"b"}]""", "special token")]
+    [InlineData("""[{"role":"user","content":"a"},{"role":"bot","content":"b"}]""", "unknown last role: bot")]
+    [InlineData("""[{"role":"user","content":"a"},{"role":"model","content":"b"}]""")]
+    [InlineData("""[{"role":"user","content":"a"},{"role":"tool","content":"b"}]""")]
     public void Notes_name_what_is_missed(string row, params string[] notes) => Assert.Equal(notes, Notes(row));
 
     [Fact]
@@ -49,6 +52,19 @@ public sealed class RowNotesTests
         Assert.Equal(1, summary.UnlearnedEndRows);
         Assert.Contains("the model will not learn to end its turn: in 1 rows", summary.ToString());
         Assert.Contains("! end of turn not learned", Gemma.Preview(folder.Path, Row).ToString());
+    }
+
+    [Fact]
+    public void Rows_whose_answers_have_another_role_are_counted_by_it()
+    {
+        const string Row = """[{"role":"user","content":"a"},{"role":"bot","content":"b"}]""";
+        ChatDataSummary summary = Gemma.Summarize(TinyChat.Checkpoint, _ml.Data.LoadChatFromEnumerable([Row, TinyChat.Row("q"), Row]));
+
+        Assert.Equal(3, summary.UnansweredRows);
+        Assert.Equal(
+            "rows that end with these roles count as having no answer, because answers are of the role 'assistant': 'bot' of 2 rows",
+            Assert.Single(summary.Warnings));
+        Assert.EndsWith(summary.Warnings[0], summary.ToString());
     }
 
     [Fact]

@@ -104,6 +104,72 @@ public class BrowserTests
         Assert.Empty(browser.Complaints);
     }
 
+    [Fact]
+    public async Task A_runs_curve_moves_while_it_trains_and_another_is_drawn_over_it()
+    {
+        const string Line = "#charts figure:first-child path:not(.raw)";
+        using TemporaryFolder folder = Fixtures.Temporary();
+        RunsTests.WriteHistory(folder.File("first"), 5, evaluations: true);
+        RunsTests.WriteHistory(folder.File("second"), 9);
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync(options => options.RunsFolder = folder.Path);
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#show-runs");
+        await page.WaitForSelectorAsync("#run option[value=first]", new() { State = WaitForSelectorState.Attached });
+        await page.SelectOptionAsync("#run", "first");
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('first 3.976 at step 4')");
+        string? before = await page.GetAttributeAsync(Line, "d");
+        RunsTests.WriteHistory(folder.File("first"), 40, evaluations: true);
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('at step 39')");
+        Assert.NotEqual(before, await page.GetAttributeAsync(Line, "d"));
+
+        await page.SelectOptionAsync("#other-run", "second");
+        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption').textContent.includes('second')");
+        Assert.Equal(2, await page.Locator(Line).CountAsync());
+        string[] captions = [.. await page.Locator("#charts figure:not([hidden]) figcaption").AllTextContentsAsync()];
+        const string Noise = "first after 3 steps, from 2 at little noise to 3 at most";
+        Assert.Contains(captions, text => text.Contains(Noise, StringComparison.Ordinal));
+        await page.ClickAsync("#runs summary");
+        Assert.Contains("Lora.Rank", await page.TextContentAsync("#run-options"), StringComparison.Ordinal);
+        Assert.True(await page.Locator("#run-options tr.differs").CountAsync() > 0);
+        await page.ClickAsync("#show-chat");
+        Assert.True(await page.IsVisibleAsync("#question"));
+        Assert.Empty(browser.Complaints);
+    }
+
+    [Fact]
+    public async Task Two_models_answer_one_question_beside_each_other()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync();
+        DiffusionGemmaChatClient client = await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
+        using LoraAdapter adapter = LoraAdapter.Load(
+            DrawnAdapterFolder.Write(folder.File("one"), 1), client.GetService<GenerationQueue>()!.Model);
+        client.Adapters["one"] = adapter;
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#options summary");
+        await page.SelectOptionAsync("#second-model", "one");
+        Assert.Equal($"{TestServer.Model} and one", await page.TextContentAsync("#model"));
+        await page.FillAsync("#seed", "3");
+        await page.FillAsync("#max-tokens", "32");
+        await page.FillAsync("#question", "What is 2 plus 3?");
+        await page.PressAsync("#question", "Enter");
+        await page.WaitForFunctionAsync(
+            "() => [...document.querySelectorAll('.answers .figures')].filter(e => e.textContent.includes('tokens/s')).length === 2");
+        Assert.Equal([TestServer.Model, "one"], await page.Locator(".answers .name").AllTextContentsAsync());
+        var expected = new List<string>();
+        foreach (string model in (string[])[TestServer.Model, "one"])
+        {
+            var options = new ChatOptions { Seed = 3, MaxOutputTokens = 32, ModelId = model };
+            expected.Add((await client.GetResponseAsync("What is 2 plus 3?", options)).Text);
+        }
+        Assert.Equal(expected, await page.Locator(".answers .text").AllTextContentsAsync());
+        Assert.Empty(browser.Complaints);
+    }
+
     private static async Task OpenAsync(IPage page, TestServer server)
     {
         await page.GotoAsync(server.Address.ToString());

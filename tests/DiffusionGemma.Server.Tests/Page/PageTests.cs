@@ -18,7 +18,7 @@ public partial class PageTests
         Assert.DoesNotContain("style=", page, StringComparison.Ordinal);
         Assert.Empty(InlineHandler().Matches(page));
         Assert.All(Script().Matches(page), match => Assert.Equal("></script>", match.Groups["body"].Value[^10..]));
-        foreach (string file in (string[])["page.js", "page.css"])
+        foreach (string file in (string[])["page.js", "chart.js", "runs.js", "page.css"])
         {
             using HttpResponseMessage served = await server.Client.GetAsync(file);
             string text = await served.Content.ReadAsStringAsync();

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Nodes;
 
 namespace DiffusionGemma;
@@ -20,26 +21,29 @@ public sealed class RowFuzzTests
             .. JinjaReference.Templates.Values.Append(ChatTemplate.Load(Fixtures.Checkpoint("tiny-chat")))
                 .SelectMany(template => (ChatTokenizer[])[new(tokenizer, template), new(tokenizer, template, escapes)]),
         ];
-        int round = 0;
-        Fuzzer.Run(
-            "row",
-            random =>
+        ChatTokenizer chat = tokenizers[0];
+        new MutationFuzzer
+        {
+            Name = "row",
+            Make = random =>
             {
+                chat = tokenizers[random.Next(tokenizers.Length)];
                 string row = rows[random.Next(rows.Length)];
-                return random.Next(3) == 0 ? Mutations.OfText(row, random, Pieces) : Mutations.OfJson(JsonNode.Parse(row)!, random);
+                return Encoding.UTF8.GetBytes(
+                    random.Next(3) == 0 ? Mutations.OfText(random, row, Pieces) : Mutations.OfJson(random, JsonNode.Parse(row)!));
             },
-            input =>
+            Read = input =>
             {
-                ChatTokenizer chat = tokenizers[round++ % tokenizers.Length];
                 try
                 {
-                    TokenizedChat encoded = chat.Encode(input);
+                    TokenizedChat encoded = chat.Encode(Encoding.UTF8.GetString(input));
                     Assert.Equal(encoded.Ids.Length, encoded.AssistantMask.Length);
                 }
                 catch (ChatException exception)
                 {
                     Assert.NotEmpty(exception.Message);
                 }
-            });
+            },
+        }.Run();
     }
 }

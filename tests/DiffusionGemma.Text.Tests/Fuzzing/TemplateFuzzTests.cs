@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace DiffusionGemma;
 
 public sealed class TemplateFuzzTests
@@ -26,21 +28,26 @@ public sealed class TemplateFuzzTests
             ChatConversation.Parse(
                 """[{"role": "system", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": {"a": [1.5, null]}}]"""),
         ];
-        int round = 0;
-        Fuzzer.Run(
-            "template",
-            random => Mutations.OfText(sources[random.Next(sources.Length)], random, Pieces),
-            input =>
+        (int chat, bool opens) = (0, false);
+        new MutationFuzzer
+        {
+            Name = "template",
+            Make = random =>
             {
-                round++;
+                (chat, opens) = (random.Next(2), random.Next(2) == 0);
+                return Encoding.UTF8.GetBytes(Mutations.OfText(random, sources[random.Next(sources.Length)], Pieces));
+            },
+            Read = input =>
+            {
                 try
                 {
-                    ChatTemplate.Parse(input).Render(chats[round % 2], round % 4 < 2);
+                    ChatTemplate.Parse(Encoding.UTF8.GetString(input)).Render(chats[chat], opens);
                 }
                 catch (ChatException exception)
                 {
                     Assert.True(exception.TemplateLine > 0 || exception.Key is not null, exception.Message);
                 }
-            });
+            },
+        }.Run();
     }
 }

@@ -19,13 +19,15 @@ public sealed class TokenizerFileFuzzTests
         JsonNode small = json.DeepClone();
         small["model"]!["merges"] = new JsonArray([.. json["model"]!["merges"]!.AsArray().Take(50).Select(merge => merge!.DeepClone())]);
         using TemporaryFolder folder = Fixtures.Temporary();
-        Fuzzer.Run(
-            "tokenizer.json",
-            random => random.Next(3) == 0
-                ? Mutations.OfText(random.Next(4) == 0 ? source : small.ToJsonString(), random, Pieces) : Mutations.OfJson(small, random),
-            input =>
+        File.WriteAllText(folder.File("tokenizer.json"), source);
+        new MutationFuzzer
+        {
+            Name = "tokenizer.json", Folder = folder.Path, Mutations = 2_000,                    // each reads a vocabulary
+            Make = random => Encoding.UTF8.GetBytes(random.Next(3) == 0
+                ? Mutations.OfText(random, random.Next(4) == 0 ? source : small.ToJsonString(), Pieces) : Mutations.OfJson(random, small)),
+            Read = input =>
             {
-                File.WriteAllText(folder.File("tokenizer.json"), input, new UTF8Encoding(false));
+                File.WriteAllBytes(folder.File("tokenizer.json"), input);
                 try
                 {
                     DiffusionGemmaTokenizer tokenizer = DiffusionGemmaTokenizer.Load(folder.File("tokenizer.json"));
@@ -37,6 +39,7 @@ public sealed class TokenizerFileFuzzTests
                 {
                     Assert.Contains("tokenizer.json", exception.Message);
                 }
-            });
+            },
+        }.Run();
     }
 }

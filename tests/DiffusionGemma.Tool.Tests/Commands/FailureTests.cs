@@ -36,6 +36,40 @@ public sealed class FailureTests(TrainedRun run)
         Assert.Contains("line 3", failed.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Rows_that_cannot_be_trained_on_are_shown_with_the_reason()
+    {
+        string path = run.File("unanswered.jsonl");
+        await File.WriteAllTextAsync(path, """{"messages":[{"role":"user","content":"Hi"},{"role":"bot","content":"Hello"}]}""");
+        ToolRun shown = await ToolRun.SucceedAsync("inspect", path, "--checkpoint", TinyChat);
+
+        Assert.Contains("no rows", shown.Output, StringComparison.Ordinal);
+        Assert.Contains("! unknown last role: bot", shown.Output, StringComparison.Ordinal);
+        Assert.Contains("'bot' of 1 rows", shown.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Questions_and_answers_are_found_without_naming_them()
+    {
+        string path = run.File("questions.jsonl"), output = run.File("answered.jsonl");
+        await File.WriteAllLinesAsync(path, ["""{"question":"1+1?","answer":"2"}""", """{"question":null,"answer":"3"}"""]);
+        ToolRun answered = await ToolRun.SucceedAsync(
+            "answer", TinyChat, "--input", path, "--output", output, "--max-new-tokens", "8", "--device", "cpu");
+        Assert.Contains("2 rows, 1 of them with an error", answered.Output, StringComparison.Ordinal);
+        // The file is read several times, and its bad row told once.
+        Assert.Equal(2, answered.Error.Split("line 2: 'question' is null or missing").Length);
+
+        ToolRun failed = await ToolRun.RunAsync("inspect", path, "--checkpoint", TinyChat);
+        Assert.Equal(ExitCode.Data, failed.Code);
+        Assert.Contains("line 2: 'question' is null or missing", failed.Error, StringComparison.Ordinal);
+
+        await File.WriteAllTextAsync(path, """{"prompt":"1+1?","completion":"2"}""");
+        failed = await ToolRun.RunAsync("inspect", path, "--checkpoint", TinyChat);
+        Assert.Equal(ExitCode.Data, failed.Code);
+        Assert.Contains("it has 'prompt', 'completion'", failed.Error, StringComparison.Ordinal);
+        Assert.Contains("--question-column", failed.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("nowhere", "There is no model at")]
     [InlineData("", "it is not a model's folder")]

@@ -22,6 +22,18 @@ public sealed class UsageTests
     [InlineData("download nothing", "'nothing' is no id: write org/name")]
     [InlineData("train --optimizer.lr 1e-5 recipe.yaml", "There is no option --optimizer.lr.")]
     [InlineData("train nowhere.yaml", "There is no recipe nowhere.yaml")]
+    [InlineData("serve m --port 1 --urls http://localhost:2", "--port and --urls exclude each other")]
+    [InlineData("serve m --port 70000", "--port 70000 is above 65535.")]
+    [InlineData("serve m --urls nowhere", "--urls 'nowhere' is no address")]
+    [InlineData("serve m --urls ftp://localhost:21", "--urls 'ftp://localhost:21' is no address")]
+    [InlineData("serve m --urls http://unix:/tmp/socket", "is no address")]
+    [InlineData("serve m --urls http://0.0.0.0:8080", "put a key of at least 16 characters into the variable DIFFUSIONGEMMA_API_KEY")]
+    [InlineData("serve m --urls http://localhost:1;http://192.0.2.1:1", "--urls leads beyond this machine")]
+    [InlineData("serve m --urls https://localhost:8080", "https needs a --certificate")]
+    [InlineData("serve m --certificate c.pem", "--certificate is for https addresses")]
+    [InlineData("serve m --adapter maths", "--adapter 'maths' is not NAME=FOLDER.")]
+    [InlineData("serve m --adapter a=b --adapter a=c", "--adapter a comes twice.")]
+    [InlineData("serve m --quantization int5", "--quantization 'int5' must be one of none, int8, int4.")]
     [InlineData("quantize m --output o --bits 5", "--bits '5' must be one of 4, 8.")]
     [InlineData("quantize m", "Option '--output' is required.")]
     [InlineData("merge m", "Option '--output' is required.")]
@@ -63,6 +75,7 @@ public sealed class UsageTests
     [InlineData("evaluate")]
     [InlineData("answer")]
     [InlineData("chat")]
+    [InlineData("serve")]
     [InlineData("quantize")]
     [InlineData("merge")]
     [InlineData("export")]
@@ -72,5 +85,18 @@ public sealed class UsageTests
         ToolRun run = await ToolRun.SucceedAsync(command, "--help");
         Assert.Contains($"diffusion-gemma {command}", run.Output, StringComparison.Ordinal);
         Assert.Contains("--json", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_tools_page_lists_every_command_and_every_exit_code()
+    {
+        string page = await File.ReadAllTextAsync(Path.Combine(Fixtures.Root, "docs", "tool.md"));
+        var output = new ToolOutput(TextWriter.Null, TextWriter.Null, isJson: false, hasOutputTerminal: false, hasErrorTerminal: false);
+        using var interruption = new Interruption(output);
+        foreach (string command in RootCommandFactory.Create(new CommandContext(output, interruption)).Subcommands.Select(one => one.Name))
+            Assert.Contains($"| `{command} ", page, StringComparison.Ordinal);
+        foreach (int code in (int[])
+            [ExitCode.Success, ExitCode.Failure, ExitCode.Usage, ExitCode.Data, ExitCode.Checkpoint, ExitCode.Device, ExitCode.Cancelled])
+            Assert.Contains($"\n| {code} | ", page, StringComparison.Ordinal);
     }
 }

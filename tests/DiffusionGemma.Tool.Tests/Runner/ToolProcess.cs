@@ -10,7 +10,13 @@ internal sealed class ToolProcess : IDisposable
     private readonly Process _process;
     private readonly StringBuilder _said = new();
 
-    public ToolProcess(params string[] arguments)
+    public ToolProcess(params string[] arguments) : this(new Dictionary<string, string?>(), arguments)
+    {
+    }
+
+    /// <param name="environment">Variables besides this process's; null takes one away.</param>
+    /// <param name="arguments">The command line.</param>
+    public ToolProcess(IReadOnlyDictionary<string, string?> environment, params string[] arguments)
     {
         string name = OperatingSystem.IsWindows() ? "DiffusionGemma.Tool.exe" : "DiffusionGemma.Tool";
         string program = Path.Combine(AppContext.BaseDirectory, name);
@@ -23,6 +29,7 @@ internal sealed class ToolProcess : IDisposable
         foreach (string argument in IgnoresInterrupts() ? ["--default-signal=INT", program, .. arguments] : arguments)
             start.ArgumentList.Add(argument);
         start.Environment["OMP_NUM_THREADS"] = "1";
+        foreach ((string variable, string? value) in environment) start.Environment[variable] = value;
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += Add;
         _process.ErrorDataReceived += Add;

@@ -27,7 +27,12 @@ internal static unsafe partial class SparseCheckpoint
             select KeyValuePair.Create($"{n}", full.Value?.DeepClone()));
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
+        WriteWeights(folder);
+    }
 
+    /// <summary>Writes the weights that a folder's config.json asks for.</summary>
+    public static void WriteWeights(string folder)
+    {
         var header = new JsonObject();
         long offset = 0;
         foreach ((string name, long[] shape) in CheckpointLayout.Expected(DiffusionGemmaConfig.Load(folder)))

@@ -11,7 +11,7 @@ public class CanvasGeneratorAloneTests : TorchTest
     {
         static (string Answers, string Entropies) Run()
         {
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
             var entropies = new List<double>();
             var drafts = new ImmediateProgress<DenoisingStep>(d => entropies.Add(d.MeanEntropy));
             var options = new GenerationOptions { EosTokenIds = [], MaxNewTokens = 24, MaxDenoisingSteps = 8, ConfidenceThreshold = -1 };
@@ -30,7 +30,7 @@ public class CanvasGeneratorAloneTests : TorchTest
     [Fact]
     public void Runs_leave_no_tensor_behind()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         using LoraAdapter adapter = LoraAdapter.Load(Fixtures.Path("written", "adapter"), model);
         model.Adapter = adapter;
         void Run() =>

@@ -10,7 +10,8 @@ public class CanvasGeneratorTests : TorchTest
         [2, 100, 101, 102, 103, 104],
     ];
 
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
 
     /// <summary>Float64: what a batch changes in the last bits must not meet a tie.</summary>
     [Fact]

@@ -13,7 +13,7 @@ public class CanvasHeadTests : TorchTest
     [InlineData(ScalarType.BFloat16, 1e-4, 0.02)]
     public void Predictions_are_those_of_the_whole_logits(ScalarType dtype, double tolerance, double embeddingTolerance)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, dtype);
         using var generator = new Generator(1);
         Tensor hidden = (randn(5, 8, model.Config.HiddenSize, generator: generator) * 3).to(dtype);
         double[] temperatures = [0.4, 0.8, 1, 0.5, 2];
@@ -53,7 +53,7 @@ public class CanvasHeadTests : TorchTest
     [InlineData(0, 0.5, 128)]
     public void Frequencies_follow_the_probabilities(int topK, double topP, int most)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         using var generator = new Generator(2);
         using var head = new CanvasHead(model);
         Tensor hidden = randn(1, 8, model.Config.HiddenSize, generator: generator) * 2;
@@ -96,7 +96,7 @@ public class CanvasHeadTests : TorchTest
     [InlineData(0.999999999999)]
     public void The_ends_of_the_unit_interval_draw_possible_tokens(double uniform)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         using var generator = new Generator(2);
         using var head = new CanvasHead(model);
         head.Visit(randn(1, 8, model.Config.HiddenSize, generator: generator) * 2, [0.02], [null], whole: false, chunk =>

@@ -37,7 +37,7 @@ public class DenoisingOracleTests : TorchTest
     [MemberData(nameof(Ways))]
     public void A_batch_answers_as_the_plain_loop_does(string checkpoint, string way, GenerationOptions options)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(checkpoint), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(checkpoint), TestDevice.Current, ScalarType.Float64);
         GenerationRequest[] requests = [.. Requests(6, length: 12).Select((r, i) => r with { Options = new() { Seed = i } })];
         Assert.NotEmpty(way);
         Compare(model, requests, options, batchSize: 6);
@@ -48,7 +48,7 @@ public class DenoisingOracleTests : TorchTest
     [Fact]
     public void Long_prompts_are_read_in_pieces()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float64);
         int room = model.Config.MaxPositionEmbeddings - 32;
         var random = new Random(3);
         int[][] prompts =
@@ -65,7 +65,7 @@ public class DenoisingOracleTests : TorchTest
     [Fact]
     public void A_shared_beginning_changes_nothing()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float64);
         var random = new Random(4);
         int[] Draw(int n) => [.. Enumerable.Range(0, n).Select(_ => random.Next(4, model.Config.VocabularySize))];
         int[] system = Draw(SharedPrefix.LeastLength + 9);
@@ -76,9 +76,9 @@ public class DenoisingOracleTests : TorchTest
 
         GenerationRequest[] mixed = [requests[0], new(Draw(30)), requests[1], new(system)];
         ResolvedGenerationOptions resolved = ResolvedGenerationOptions.Resolve(options, model.Folder, model.Config);
-        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, resolved, model.Config))];
+        DenoisingRow[] rows = [.. mixed.Select((r, i) => new DenoisingRow(i, r, resolved, model))];
         using var loop = new DenoisingLoop(model);
-        loop.Run(new Together(new Admission(rows, system)));
+        loop.Run(new Together(new Admission(rows, new Dictionary<LoraAdapter, int[]> { [LoraAdapter.None] = system })));
         for (int i = 0; i < mixed.Length; i++) Assert.Equal(PlainDenoising.Answer(model, mixed[i], options), rows[i].Result().Ids);
     }
 
@@ -87,7 +87,7 @@ public class DenoisingOracleTests : TorchTest
     [InlineData(CanvasSampler.BlockRefinement)]
     public void Pinned_tokens_stand_and_a_draft_is_where_it_starts(CanvasSampler sampler)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         var options = new GenerationOptions
         {
             MaxDenoisingSteps = 6, MaxNewTokens = 30, Sampler = sampler, EosTokenIds = [.. Enumerable.Range(20, 60)],
@@ -111,7 +111,7 @@ public class DenoisingOracleTests : TorchTest
     [Fact]
     public void A_draft_is_where_denoising_starts()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         int[] Answer(int[]? draft) => CanvasGenerator.Generate(
             model, [new GenerationRequest([2, 30]) { Draft = draft }],
             new() { MaxDenoisingSteps = 1, MaxNewTokens = 8, EosTokenIds = [] })[0].Ids;
@@ -123,7 +123,7 @@ public class DenoisingOracleTests : TorchTest
     [Fact]
     public void A_stop_criterion_of_ones_own_ends_a_canvas()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         var options = new GenerationOptions
         {
             MaxNewTokens = 24, MaxDenoisingSteps = 30, EosTokenIds = [], ConfidenceThreshold = -1, StopCriterion = new AfterSteps(),
@@ -137,7 +137,7 @@ public class DenoisingOracleTests : TorchTest
     [InlineData("has a draft of 25 tokens", 25, null)]
     public void What_does_not_fit_is_named(string message, int? draft, int? pin)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         var request = new GenerationRequest([2, 30])
         {
             Draft = draft is int n ? [.. Enumerable.Repeat(5, n)] : null,

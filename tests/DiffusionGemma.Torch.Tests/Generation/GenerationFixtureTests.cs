@@ -21,7 +21,7 @@ public class GenerationFixtureTests : TorchTest
     public void Every_decision_equals_the_recorded(string checkpoint, string name, ScalarType dtype)
     {
         JsonElement run = Cases(checkpoint).GetProperty(name);
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(checkpoint), CPU, dtype);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(checkpoint), TestDevice.Current, dtype);
         int[][] sequences = Rows(run.GetProperty("sequences")), masks = Rows(run.GetProperty("prompt_mask"));
         int[][] padded = Rows(run.GetProperty("prompt_ids"));
         int[][] prompts = [.. padded.Zip(masks, (ids, mask) => ids.Where((_, i) => mask[i] == 1).ToArray())];

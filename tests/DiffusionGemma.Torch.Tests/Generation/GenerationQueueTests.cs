@@ -13,7 +13,8 @@ public class GenerationQueueTests : TorchTest
     private static readonly GenerationOptions Options =
         new() { MaxNewTokens = 24, MaxDenoisingSteps = 6, Seed = 11, EosTokenIds = [1, 3, 20, 21, 22], EntropyBound = 2 };
 
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
 
     /// <summary>Float64: what neighbours change in the last bits must not meet a tie.</summary>
     [Fact]

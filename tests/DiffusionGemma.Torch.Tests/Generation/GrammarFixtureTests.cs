@@ -17,7 +17,7 @@ public class GrammarFixtureTests : TorchTest
     {
         using JsonDocument runs = JsonDocument.Parse(File.ReadAllText(Fixtures.Path("constrained", "tiny-chat.json")));
         JsonElement run = runs.RootElement.GetProperty(name), given = run.GetProperty("options");
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), TestDevice.Current, ScalarType.Float64);
         var options = new GenerationOptions
         {
             MaxNewTokens = run.GetProperty("canvases").GetInt32() * model.Config.CanvasLength,

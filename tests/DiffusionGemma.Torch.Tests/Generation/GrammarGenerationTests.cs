@@ -11,7 +11,8 @@ public class GrammarGenerationTests : TorchTest
 {
     private static readonly GrammarVocabulary Vocabulary = GrammarVocabularies.TinyChat(withBytes: true);
 
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), TestDevice.Current, ScalarType.Float32);
 
     private static int[][] Prompts =>
         [[2, 105, 1294, 107, 418, 981, 525, 478, 388, 1466, 478, 387, 395, 106, 107, 105, 1292, 107], [2, 105, 1294, 107, 418]];

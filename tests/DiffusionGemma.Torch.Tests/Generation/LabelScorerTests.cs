@@ -8,7 +8,8 @@ public sealed class LabelScorerTests : TorchTest
     private static readonly GrammarVocabulary Vocabulary = GrammarVocabularies.TinyChat(withBytes: true);
     private static readonly int[] Prompt = [2, 105, 1294, 107, 418, 981, 525, 478, 388, 1466, 478, 387, 395, 106, 107, 105, 1292, 107];
 
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-chat"), TestDevice.Current, ScalarType.Float32);
 
     private static GenerationOptions Options(params string[] labels) =>
         new() { Grammar = AnswerGrammar.OneOf(labels), Vocabulary = Vocabulary, Seed = 5 };

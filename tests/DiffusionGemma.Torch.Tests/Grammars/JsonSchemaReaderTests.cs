@@ -149,7 +149,7 @@ public class JsonSchemaReaderTests
     [InlineData("{}", "#")]
     [InlineData("""{"type":"thing"}""", "#/type")]
     [InlineData("""{"type":"object","properties":{"a":{"type":"string","format":"iri"}}}""", "#/properties/a/format")]
-    [InlineData("""{"type":"object","properties":{"a":{"not":{}}}}""", "#/properties/a")]
+    [InlineData("""{"type":"object","properties":{"a":{"not":{}}}}""", "#/properties/a/not")]
     [InlineData("""{"type":"object","patternProperties":{}}""", "#/patternProperties")]
     [InlineData("""{"type":"object","properties":{},"additionalProperties":{"type":"string"}}""", "#/additionalProperties")]
     [InlineData("""{"type":"object","properties":{},"required":["x"]}""", "#/required")]
@@ -166,13 +166,70 @@ public class JsonSchemaReaderTests
     [InlineData("""{"oneOf":[{"type":"integer"},{"type":"number"}]}""", "#/oneOf")]
     [InlineData("""{"$ref":"other.json"}""", "#/$ref")]
     [InlineData("""{"$ref":"#/$defs/gone"}""", "#/$ref")]
-    [InlineData("""{"allOf":[{"type":"integer"}]}""", "#")]
-    [InlineData("""{"type":"integer","minimum":3,"maximum":2}""", null)]
-    [InlineData("""{"$ref":"#"}""", null)]
+    [InlineData("""{"allOf":[{"type":"integer"}]}""", "#/allOf")]
+    [InlineData("""{"type":"integer","minimum":3,"maximum":2}""", "#")]
+    [InlineData("""{"type":"integer","minimum":0.5,"maximum":0.6}""", "#")]
+    [InlineData("""{"type":"number","exclusiveMinimum":3,"maximum":3}""", "#")]
+    [InlineData("""{"type":"integer","minimum":1e-400}""", "#/minimum")]
+    [InlineData("""{"type":"number","minimum":0.1234567890123456789012345678901}""", "#/minimum")]
+    [InlineData("""{"enum":[1,1.0]}""", "#/enum")]
+    [InlineData("""{"enum":[1e2,100]}""", "#/enum")]
+    [InlineData("""{"enum":[1e400]}""", "#/enum")]
+    [InlineData("""{"enum":[1,2],"type":"string"}""", "#/enum")]
+    [InlineData("""{"oneOf":[{"const":1},{"const":1.0}]}""", "#/oneOf")]
+    [InlineData("""{"type":"object","properties":{"\ud800":{"type":"null"}}}""", null)]
+    [InlineData("""{"enum":["\udc00"]}""", null)]
+    [InlineData("""{"$ref":"#"}""", "#")]
+    [InlineData("""{"type":"object","properties":{"n":{"$ref":"#"}},"required":["n"]}""", "#/properties/n")]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"string","pattern":"^a$","minLength":2}},"required":["a"]}""",
+        "#/properties/a")]
+    [InlineData("""{"type":"object","properties":{"a":false},"required":["a"]}""", "#/properties/a")]
+    [InlineData("""{"type":"array","minItems":1,"items":{"type":"string","format":"date","maxLength":9}}""", "#/items")]
     public void What_is_not_read_is_refused_by_its_path(string schema, string? path)
     {
         GrammarException fault = Assert.Throws<GrammarException>(() => AnswerGrammar.JsonSchema(schema));
         Assert.Equal(path, fault.Path);
+    }
+
+    [Theory]
+    [InlineData("""{"const":1.50}""", "1.5")]
+    [InlineData("""{"const":-0}""", "0")]
+    [InlineData("""{"enum":[1E3,2]}""", "1000")]
+    [InlineData("""{"const":[{"a":2.50e-3}]}""", """[{"a":0.0025}]""")]
+    public void Values_are_written_in_the_one_form(string schema, string text) =>
+        Assert.True(AnswerGrammar.JsonSchema(schema).Accepts(text));
+
+    [Fact]
+    public void An_open_side_reaches_beyond_a_large_bound()
+    {
+        Assert.True(AnswerGrammar.JsonSchema("""{"type":"integer","minimum":1e20}""").Accepts("100000000000000000001"));
+        Assert.True(AnswerGrammar.JsonSchema("""{"type":"integer","maximum":-1e20}""").Accepts("-100000000000000000001"));
+    }
+
+    [Fact]
+    public void Deep_nesting_costs_as_much_as_it_is_long()
+    {
+        string schema = """{"type":"boolean"}""";
+        for (int depth = 0; depth < 40; depth++)
+            schema = """{"type":"object","properties":{"a":{"type":"array","maxItems":1,"items":""" + schema + "}}}";
+        AnswerGrammar grammar = AnswerGrammar.JsonSchema(schema);
+        string text = "true";
+        for (int depth = 0; depth < 40; depth++) text = $"{{\"a\":[{text}]}}";
+        Assert.True(grammar.Accepts(text) && grammar.Accepts("""{"a":[{"a":[]}]}"""));
+        Assert.False(grammar.Accepts("""{"a":[{"b":[]}]}"""));
+    }
+
+    [Fact]
+    public void References_to_each_other_share_one_depth()
+    {
+        const string Schema =
+            """
+            {"$ref":"#/$defs/a","$defs":{"a":{"type":"object","properties":{"b":{"$ref":"#/$defs/b"}}},
+             "b":{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}}}}}
+            """;
+        AnswerGrammar grammar = AnswerGrammar.JsonSchema(Schema, new GrammarOptions { RecursionDepth = 2 });
+        Assert.True(grammar.Accepts("""{"b":{"a":{"b":{}}}}"""));
+        Assert.False(grammar.Accepts("""{"b":{"a":{"b":{"a":{}}}}}"""));
     }
 
     [Fact]
@@ -198,6 +255,8 @@ public class JsonSchemaReaderTests
         Assert.Equal("süd", AnswerGrammar.Create(grammar.Kind, grammar.Source).Labels[2]);
         Assert.Throws<GrammarException>(() => AnswerGrammar.OneOf());
         Assert.Throws<GrammarException>(() => AnswerGrammar.OneOf("a", ""));
+        Assert.Contains("surrogate", Assert.Throws<GrammarException>(() => AnswerGrammar.OneOf("a\ud800")).Message,
+            StringComparison.Ordinal);
         Assert.Contains("twice", Assert.Throws<GrammarException>(() => AnswerGrammar.OneOf("a", "a")).Message, StringComparison.Ordinal);
     }
 
@@ -207,7 +266,7 @@ public class JsonSchemaReaderTests
         {
             return AnswerGrammar.JsonSchema(schema);
         }
-        catch (GrammarException e) when (e.Path is null)
+        catch (GrammarException e) when (e.Path is "#")
         {
             return null;                                                                     // nothing lies within the bounds
         }

@@ -80,6 +80,8 @@ public class PatternParserTests
     [InlineData("a{3,1}", "at least 3 and at most 1")]
     [InlineData("a{x}", "no {n}")]
     [InlineData("a{99999}", "more than")]
+    [InlineData("a{99999999999999999999}", "more than")]
+    [InlineData("a\udfff", "surrogate")]
     [InlineData("[z-a]", "backwards")]
     [InlineData(@"\q", "unknown escape")]
     [InlineData(@"\ud800", "surrogates")]
@@ -101,6 +103,9 @@ public class PatternParserTests
                 StringComparison.Ordinal);
         Assert.Contains("states", Assert.Throws<GrammarException>(() => AnswerGrammar.Regex("((a{1,1000}){1,1000}){1,1000}")).Message,
             StringComparison.Ordinal);
+        // Few states, each of which stands for thousands: the sets have a limit too.
+        Assert.Contains("states", Assert.Throws<GrammarException>(
+            () => AnswerGrammar.Regex("(.{0,300}){0,10}", new GrammarOptions { MostStates = 2000 })).Message, StringComparison.Ordinal);
     }
 
     private static string Pattern(Random random, int depth)

@@ -47,6 +47,7 @@ public class AdapterFixtureTests : TorchTest
     [InlineData("0.18.1")]
     [InlineData("0.19.0")]
     [InlineData("0.19.0.dev0")]
+    [InlineData("v0.18.1")]
     [InlineData(null)]
     public void Expert_stacks_of_an_older_PEFT_equal_the_reference(string? version)
     {
@@ -170,7 +171,8 @@ public class AdapterFixtureTests : TorchTest
         Assert.Equal(shared.Modules.Count + 6, experts.Modules.Count);
     }
 
-    private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), CPU, dtype);
+    private static DiffusionGemmaModel Load(ScalarType dtype) =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), TestDevice.Current, dtype);
 
     private static JsonObject Config(string folder) =>
         (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!;

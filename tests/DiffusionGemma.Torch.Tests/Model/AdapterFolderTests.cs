@@ -8,7 +8,8 @@ namespace DiffusionGemma;
 public class AdapterFolderTests : TorchTest
 {
     private const string First = "base_model.model.model.decoder.layers.0.mlp.down_proj.lora_A.weight";
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float32);
 
     public static TheoryData<string, string, string> RefusedSettings() => new()
     {
@@ -19,6 +20,8 @@ public class AdapterFolderTests : TorchTest
         { "rank_pattern", "{\"q_proj\":2.5}", "expected a positive whole number" },
         { "alpha_pattern", "{\"(q_proj\":8}", "expected regular expressions" },
         { "alpha_pattern", "[8]", "expected numbers by module names" },
+        { "alpha_pattern", "{\"(([a-z0-9_.]+)+)+X\":8}", "takes longer than" },
+        { "lora_alpha", "1e999", "'lora_alpha' is" },
         { "rank_pattern", "{\"q_proj\":8}", "for this model and r = 8" },
         { "modules_to_save", "[\"lm_head\"]", "'modules_to_save' names 'lm_head', but the file holds no such tensor" },
         { "modules_to_save", "[\"layers.0.mlp\"]", "'modules_to_save' names 'layers.0.mlp', a module that was trained whole" },
@@ -155,7 +158,7 @@ public class AdapterFolderTests : TorchTest
     public void An_adapter_of_another_model_is_refused_by_the_model()
     {
         using LoraAdapter adapter = LoraAdapter.Load(Fixtures.Path("adapters", "shared"), _model);
-        using var other = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var other = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         Assert.Contains(
             "model.decoder.layers.0.", Assert.Throws<ArgumentException>(() => other.Adapter = adapter).Message, StringComparison.Ordinal);
         Assert.Null(other.Adapter);
@@ -165,8 +168,8 @@ public class AdapterFolderTests : TorchTest
     [Fact]
     public void An_adapter_of_a_wider_model_is_refused_by_the_model()
     {
-        using var tiny = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
-        using var nemo = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-nemo"), CPU, ScalarType.Float32);
+        using var tiny = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
+        using var nemo = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-nemo"), TestDevice.Current, ScalarType.Float32);
         LoraOptions[] kinds = [new() { Targets = ["mlp.up_proj"] }, new() { Targets = [], Experts = true }];
         foreach (LoraOptions options in kinds)
         {

@@ -10,7 +10,8 @@ namespace DiffusionGemma;
 public class DiffusionGemmaModelTests : TorchTest
 {
     private const double Rounding = 1e-12;
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float64);
     private readonly Generator _generator = new(5);
 
     [Theory]
@@ -129,7 +130,8 @@ public class DiffusionGemmaModelTests : TorchTest
         Refused("starts", "[3], expected [2]", () => _model.Decode(Ids(2, 16), cache, starts: zeros(3, dtype: ScalarType.Int64)));
         Refused("inputIds", "is Float32", () => _model.Encode(ones(2, 4)));
         Refused("canvasIds", "is Float32", () => _model.Decode(ones(2, 16), cache));
-        Refused("dtype", "Float16", () => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float16));
+        Refused("dtype", "Float16", () =>
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float16));
         _model.Decode(Ids(2, 16), cache);                                                       // nothing of this hurt the cache
     }
 
@@ -140,8 +142,8 @@ public class DiffusionGemmaModelTests : TorchTest
     [InlineData("tiny-2layer")]
     public void Bfloat16_stays_near_float32(string name)
     {
-        using var narrow = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.BFloat16);
-        using var wide = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32);
+        using var narrow = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.BFloat16);
+        using var wide = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32);
         Assert.Equal(ScalarType.BFloat16, narrow.DType);
         (Tensor hidden, Tensor logits) = new PlainCase(name).Run(narrow);
         (Tensor expectedHidden, Tensor expected) = new PlainCase(name).Run(wide);

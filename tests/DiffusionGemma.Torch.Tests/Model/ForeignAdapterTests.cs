@@ -188,7 +188,8 @@ public class ForeignAdapterTests : TorchTest
             config["rank_pattern"] = new JsonObject { ["layers.77.q_proj"] = 8, ["(?P<part>mlp)\\.up_proj"] = 4 };
             config["alpha_pattern"] = new JsonObject { ["^model.decoder.layers.0.mlp.up_proj"] = 6.5, ["mlp.up_proj"] = 2 };
         });
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float32);
+        using DiffusionGemmaModel model =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float32);
         using LoraAdapter adapter = LoraAdapter.Load(folder.Path, model);
         Assert.Contains("'rank_pattern' names 'layers.77.q_proj'", Assert.Single(adapter.Notices), StringComparison.Ordinal);
         double Scale(string module) => adapter.Pairs[module].Decoder!.Scale;
@@ -243,7 +244,8 @@ public class ForeignAdapterTests : TorchTest
     [InlineData("experts-peft-0.18", ExpertStackLayout.BeforePeft0191)]
     public void Without_a_version_shapes_tell_where_they_can(string kind, ExpertStackLayout? layout)
     {
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float32);
+        using DiffusionGemmaModel model =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float32);
         using TemporaryFolder folder = ChangedAdapter.Of(kind, config => config.Remove("peft_version"));
         LoraAdapter.Load(folder.Path, model).Dispose();
         LoraAdapter.Load(folder.Path, model, layout).Dispose();
@@ -268,5 +270,6 @@ public class ForeignAdapterTests : TorchTest
     private void Refused(string folder, string message) =>
         Assert.Contains(message, Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder, _model)).Message, StringComparison.Ordinal);
 
-    private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
+    private static DiffusionGemmaModel Load(ScalarType dtype) =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, dtype);
 }

@@ -103,7 +103,7 @@ public class MergedExportTests : TorchTest
     }
 
     private static DiffusionGemmaModel Load(string checkpoint, ScalarType dtype) =>
-        DiffusionGemmaModel.Load(Path.IsPathRooted(checkpoint) ? checkpoint : Fixtures.Checkpoint(checkpoint), CPU, dtype);
+        DiffusionGemmaModel.Load(Path.IsPathRooted(checkpoint) ? checkpoint : Fixtures.Checkpoint(checkpoint), TestDevice.Current, dtype);
 
     private static LoraAdapter Filled(DiffusionGemmaModel model)
     {

@@ -11,7 +11,8 @@ namespace DiffusionGemma;
 public class BackwardOnAnotherThreadTests : TorchTest
 {
     private const double Dropout = 0.3;
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
 
     /// <summary>Every function of the model: a LoRA step on expert stacks too, with dropout and with a sink, kept or recomputed.</summary>
     [Theory]

@@ -132,7 +132,7 @@ public class LoraOptionsTests : TorchTest
     [Fact]
     public void Experts_of_their_own_rank_and_self_conditioning_train()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         var lora =
             new LoraOptions { Rank = 4, Targets = [], Experts = true, ExpertRank = 2, SelfConditioning = true, RankStabilized = true };
         FineTuneOptions options = TinyRows.Options with
@@ -159,7 +159,8 @@ public class LoraOptionsTests : TorchTest
         base.Dispose();
     }
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint(Checkpoint), TestDevice.Current, ScalarType.Float32);
 
     private LoraAdapter Create(LoraOptions options) => LoraAdapter.Create(_model, options, seed: 3);
 

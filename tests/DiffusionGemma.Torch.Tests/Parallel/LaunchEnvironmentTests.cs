@@ -21,6 +21,19 @@ public sealed class LaunchEnvironmentTests
         Assert.Equal(expected with { Port = 29501 }, Read([.. Torchrun, ("TORCHELASTIC_USE_AGENT_STORE", "True")]));
     }
 
+    [Fact]
+    public void A_folder_or_mpirun_takes_the_place_of_an_address()
+    {
+        (string, string) folder = (FileRendezvous.Variable, "/shared/run7");
+        var expected = new LaunchEnvironment(3, 8, 1, "", 0) { Folder = "/shared/run7" };
+        Assert.Equal(expected, Read([.. Torchrun, folder]));
+        Assert.Equal(expected, Read([.. Slurm.Where(pair => !pair.Item1.StartsWith("MASTER", StringComparison.Ordinal)), folder]));
+        (string, string)[] mpirun =
+            [("OMPI_COMM_WORLD_RANK", "3"), ("OMPI_COMM_WORLD_SIZE", "8"), ("OMPI_COMM_WORLD_LOCAL_RANK", "1")];
+        Assert.Equal(new LaunchEnvironment(3, 8, 1, "", 0) { IsMpi = true }, Read(mpirun));
+        Assert.Equal(expected, Read([.. mpirun, folder]));
+    }
+
     /// <summary>Also in a Slurm job that nobody has asked to use several processes.</summary>
     [Fact]
     public void Without_a_launcher_there_is_one_process()

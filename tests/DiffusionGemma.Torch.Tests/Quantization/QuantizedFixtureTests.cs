@@ -42,7 +42,7 @@ public class QuantizedFixtureTests : TorchTest
         using SafetensorsFile expected = SafetensorsFile.Open(Path.Combine(folder, "expected.safetensors"));
         foreach (ScalarType? dtype in new ScalarType?[] { null, ScalarType.Float64 })
         {
-            using var model = DiffusionGemmaModel.Load(folder, CPU, dtype);
+            using var model = DiffusionGemmaModel.Load(folder, TestDevice.Current, dtype);
             Assert.Equal(dtype ?? ScalarType.Float32, model.DType);
             Assert.Equal(17, model.Stack.Quantized.Count);
             using EncoderCache cache = model.Encode(expected.Read("input_ids"));

@@ -22,8 +22,8 @@ public class QuantizedLoadingTests : TorchTest
     [MemberData(nameof(Checkpoints))]
     public void Weights_and_logits_stay_near_the_unquantised(string name, Quantization quantization)
     {
-        using var plain = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32);
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32, quantization);
+        using var plain = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32, quantization);
         Assert.Equal(quantization, model.Quantization);
         Assert.Empty(model.Notices);
         double most = 0;
@@ -58,7 +58,7 @@ public class QuantizedLoadingTests : TorchTest
         QuantizedCheckpoint.Create(Fixtures.Checkpoint(name), folder.Path, quantization, new ImmediateProgress<string>(lines.Add));
         Assert.NotEmpty(lines);
         using var loaded = DiffusionGemmaModel.Load(folder.Path);
-        using var made = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), CPU, ScalarType.Float32, quantization);
+        using var made = DiffusionGemmaModel.Load(Fixtures.Checkpoint(name), TestDevice.Current, ScalarType.Float32, quantization);
         Assert.Equal(ScalarType.Float32, loaded.DType);
         Assert.Equal(made.Stack.Quantized.Keys.Order(), loaded.Stack.Quantized.Keys.Order());
         Assert.Equal(0, Largest(Run(loaded).Logits, Run(made).Logits));
@@ -156,6 +156,22 @@ public class QuantizedLoadingTests : TorchTest
         Assert.Empty(Directory.GetFileSystemEntries(target.Path));
         File.WriteAllText(target.File("file"), "");
         Assert.Throws<CheckpointException>(() => QuantizedCheckpoint.Create(folder, target.File("file"), Quantization.Int4));
+    }
+
+    /// <summary>The source is a sparse file: its embedding alone is 0.56 TB, and takes no room.</summary>
+    [Fact]
+    public void A_disk_without_room_is_found_before_anything_is_written()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string source = Path.Combine(folder.Path, "source"), target = Path.Combine(folder.Path, "target");
+        const int vocabulary = 100_000_000;
+        long room = new DriveInfo(folder.Path).AvailableFreeSpace;
+        Assert.SkipWhen(room > 2L * vocabulary * 2816, "This disk has room for everything.");
+        SparseCheckpoint.Write(source, layers: 1, vocabulary);
+        CheckpointException error = Assert.Throws<CheckpointException>(
+            () => QuantizedCheckpoint.Create(source, target, Quantization.Int8));
+        Assert.Contains("GB free", error.Message);
+        Assert.Empty(Directory.Exists(target) ? Directory.GetFileSystemEntries(target) : []);
     }
 
     [Fact]

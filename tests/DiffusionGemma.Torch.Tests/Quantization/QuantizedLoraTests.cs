@@ -106,7 +106,7 @@ public class QuantizedLoraTests : TorchTest
     /// <summary>Gradients of an adapter with values, through both passes.</summary>
     private static Dictionary<string, Tensor> Gradients(string folder)
     {
-        using var model = DiffusionGemmaModel.Load(folder, CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(folder, TestDevice.Current, ScalarType.Float64);
         LoraAdapter adapter = Filled(model);
         model.Adapter = adapter;
         foreach ((_, Tensor parameter) in adapter.Parameters()) parameter.requires_grad_(true);

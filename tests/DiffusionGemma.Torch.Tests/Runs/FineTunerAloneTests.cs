@@ -163,5 +163,6 @@ public class FineTunerAloneTests : TorchTest
         return [.. result.History.Select(h => h.Loss)];
     }
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 }

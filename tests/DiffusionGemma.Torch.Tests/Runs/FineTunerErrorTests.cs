@@ -5,7 +5,8 @@ namespace DiffusionGemma;
 /// <summary>Each error names the row, the option or the step, and leaves the model as it was.</summary>
 public class FineTunerErrorTests : TorchTest
 {
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 
     public static TheoryData<string, string> Options() => new()
     {

@@ -21,7 +21,7 @@ public class FineTunerTests : TorchTest
         (double[] Losses, double[][] Parameters) Train(int microBatch, int? tokens = null)
         {
             using var scope = NewDisposeScope();
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, ScalarType.Float64);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current, ScalarType.Float64);
             using FineTuneResult result = fixture.Train(model, kind,
                 fixture.Options with
                 {
@@ -98,7 +98,7 @@ public class FineTunerTests : TorchTest
     public void A_bfloat16_model_trains_near_the_float32_one(string kind)
     {
         var fixture = new TrainingFixture("nemo");
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-nemo"), CPU, ScalarType.BFloat16);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-nemo"), TestDevice.Current, ScalarType.BFloat16);
         var before = model.Stack.Parameters.ToDictionary(p => p.Key, p => p.Value.clone());
         using FineTuneResult result = fixture.Train(model, kind);
         foreach ((StepRecord got, var expected) in result.History.Zip(fixture.Steps(kind)))
@@ -119,7 +119,7 @@ public class FineTunerTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         using (FineTuner.Fit(_model, TinyRows.Make(40), TinyRows.Options)) { }
         _model.Save(folder.Path);
-        using var loaded = DiffusionGemmaModel.Load(folder.Path, CPU, ScalarType.Float32);
+        using var loaded = DiffusionGemmaModel.Load(folder.Path, TestDevice.Current, ScalarType.Float32);
         (Tensor hidden, Tensor logits) = new PlainCase("tiny-2layer").Run(_model);
         (Tensor loadedHidden, Tensor loadedLogits) = new PlainCase("tiny-2layer").Run(loaded);
         Assert.Equal(0, Largest(loadedHidden, hidden));
@@ -242,5 +242,6 @@ public class FineTunerTests : TorchTest
         base.Dispose();
     }
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 }

@@ -14,7 +14,7 @@ public class LoadShareTests : TorchTest
     public void A_rank_has_its_own_experts_and_all_else(int ranks, ScalarType dtype)
     {
         string folder = Fixtures.Checkpoint("tiny-2layer");
-        using var whole = DiffusionGemmaModel.Load(folder, CPU, dtype);
+        using var whole = DiffusionGemmaModel.Load(folder, TestDevice.Current, dtype);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         RankThreads.Succeed(InProcessGroup.Create(ranks, TimeSpan.FromMinutes(5)), group =>
         {

@@ -32,7 +32,7 @@ public class PackedRowStoreTests : TorchTest
     {
         double[] Losses(IReadOnlyList<TrainingExample> rows)
         {
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, rows, TinyRows.Options with { Lora = new LoraOptions() });
             model.Adapter = null;
             return [.. result.History.Select(h => h.Loss)];

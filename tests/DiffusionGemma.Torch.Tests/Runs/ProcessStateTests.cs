@@ -59,7 +59,8 @@ public class ProcessStateTests : TorchTest
     [Fact]
     public void What_was_trained_outlives_a_scope_around_it()
     {
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using DiffusionGemmaModel model =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         FineTuneResult result;
         using (NewDisposeScope())
             result = FineTuner.Fit(model, TinyRows.Make(8), TinyRows.Options with { MaxSteps = 2, Lora = new LoraOptions { Rank = 2 } });
@@ -81,7 +82,8 @@ public class ProcessStateTests : TorchTest
 
     private static Outcome Work(bool withLora)
     {
-        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+        using DiffusionGemmaModel model =
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
         FineTuneOptions options = TinyRows.Options with
         {
             MaxSteps = 2,

@@ -42,7 +42,7 @@ public class ProcessesTests : TorchTest
         MpiRun run = MpiRun.Start(4, "train folder", folder.File("out"), folder.File("run"), "7", "true");
         Assert.True(run.Job.Exit == 0, run.Job.ToString());
 
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         using FineTuneResult alone =
             FineTuner.Fit(model, TinyRows.Make(24), TinyRows.Options with { Run = TinyRows.Options.Run with { MicroBatchSize = 1 } });
         model.Save(folder.File("alone"));

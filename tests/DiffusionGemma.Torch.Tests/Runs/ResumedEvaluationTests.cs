@@ -61,7 +61,8 @@ public class ResumedEvaluationTests : TorchTest
         Assert.Equal([2, 4, 6, 8, 10], accepted.Evaluations.Select(e => e.Step));
     }
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 
     private static Outcome Train(bool lora, RunCheckpointOptions? checkpoints, CancellationTokenSource? cancel = null, int stop = -1)
     {

@@ -120,7 +120,7 @@ public class RunCheckpointTroubleTests : TorchTest
             other.Changed.Add("model.decoder.norm.weight");
             other.Save(copy.File("other"));
         }
-        using var model = DiffusionGemmaModel.Load(copy.File("other"), CPU, ScalarType.Float32);
+        using var model = DiffusionGemmaModel.Load(copy.File("other"), TestDevice.Current, ScalarType.Float32);
         string message = Assert.Throws<TrainingException>(
             () => FineTuner.Fit(model, TinyRows.Make(24),
                 Options with { Checkpoints = Every(folder, 5) with { Resume = RunCheckpointOptions.Latest } })).Message;
@@ -239,7 +239,8 @@ public class RunCheckpointTroubleTests : TorchTest
     private static string[] Names(TemporaryFolder folder, string pattern = "step-*") =>
         [.. Directory.EnumerateDirectories(folder.Path, pattern).Select(d => Path.GetFileName(d)!).Order(StringComparer.Ordinal)];
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 
     private static double[] Losses(
         RunCheckpointOptions? checkpoints, Action<StepRecord>? told = null, List<string>? notices = null, FineTuneOptions? options = null,

@@ -39,5 +39,6 @@ public class RunHistoryTests : TorchTest
         model.Adapter = null;
     }
 
-    private static DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private static DiffusionGemmaModel Load() =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 }

@@ -7,7 +7,8 @@ namespace DiffusionGemma;
 /// <summary>The work of a run around its steps.</summary>
 public class TrainingRunTests : TorchTest
 {
-    private readonly DiffusionGemmaModel _model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+    private readonly DiffusionGemmaModel _model =
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
 
     /// <summary>
     /// Rows are drawn two steps ahead on a thread of their own. A busy machine may hold that thread up, but not in every run.
@@ -71,7 +72,7 @@ public class TrainingRunTests : TorchTest
         (int[] Reads, double[] Losses) Run(bool dry)
         {
             var watched = new Watched(rows);
-            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float32);
+            using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, watched,
                 TinyRows.Options with
                 {

@@ -34,7 +34,7 @@ public class KernelThreadsTrainingTests : TorchTest
         {
             TorchThreads.SetHere(threads);
             using DiffusionGemmaModel model =
-                DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), torch.CPU, torch.ScalarType.Float32);
+                DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, torch.ScalarType.Float32);
             using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(Rows), options);
             model.Adapter = null;
             return [.. result.History.Select(step => step.Loss)];

@@ -18,7 +18,7 @@ public class RanksFixtureTests : TorchTest
     public void Ranks_keep_to_the_reference(string name, string kind, int ranks, int? expertParallel, ScalarType dtype, double tolerance)
     {
         var fixture = new TrainingFixture(name);
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, dtype);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), TestDevice.Current, dtype);
         using FineTuneResult result = fixture.Train(model, kind,
             fixture.Options with
             {
@@ -53,6 +53,7 @@ public class RanksFixtureTests : TorchTest
         // Adam divides small gradients by their own size, so rounding in them shows more in a weight than in a loss.
         foreach (string name in expected.TrainedTensors)
             Assert.True(Largest(several.Stack.Parameters[name], one.Stack.Parameters[name]) <= 1e-7, name);
-        DiffusionGemmaModel Load() => DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), CPU, ScalarType.Float64);
+        DiffusionGemmaModel Load() =>
+            DiffusionGemmaModel.Load(Fixtures.Checkpoint(fixture.CheckpointName), TestDevice.Current, ScalarType.Float64);
     }
 }

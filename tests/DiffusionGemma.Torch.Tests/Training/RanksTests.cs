@@ -109,7 +109,7 @@ public class RanksTests : TorchTest
         using TemporaryFolder folder = Fixtures.Temporary();
         FineTuneOptions options =
             Options(what) with { Run = Options(what).Run with { Precision = ScalarType.Float64 }, OutputFolder = folder.File("trained") };
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         using FineTuneResult one = FineTuner.Fit(model, TinyRows.Make(24), options);
         using FineTuneResult several = FineTuner.Fit(model.Folder, TinyRows.Make(24), options with { Devices = Device.Cpu(ranks) });
         AssertSame(one.History, several.History);
@@ -139,7 +139,7 @@ public class RanksTests : TorchTest
     [Fact]
     public void An_adapter_is_trained_further()
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, ScalarType.Float64);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, ScalarType.Float64);
         FineTuneOptions options = Options("experts") with { MaxSteps = 2 };
         using FineTuneResult first = FineTuner.Fit(model, TinyRows.Make(24), options),
             second = FineTuner.Fit(model, TinyRows.Make(24), options);
@@ -242,7 +242,7 @@ public class RanksTests : TorchTest
         FineTuneOptions options, IProgress<StepRecord>? progress = null, CancellationToken cancellation = default,
         ScalarType dtype = ScalarType.Float64)
     {
-        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
+        using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, dtype);
         FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), options, progress, cancellation);
         Dictionary<string, Tensor> end = options.Lora is null
             ? result.TrainedTensors.ToDictionary(t => t, t => model.Stack.Parameters[t].clone())

@@ -143,7 +143,8 @@ public class WorkersTests : TorchTest
     private static bool SameBits((double[] Losses, double[] Norms) a, (double[] Losses, double[] Norms) b) =>
         a.Losses.SequenceEqual(b.Losses) && a.Norms.SequenceEqual(b.Norms);
 
-    private static DiffusionGemmaModel Load(ScalarType dtype) => DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, dtype);
+    private static DiffusionGemmaModel Load(ScalarType dtype) =>
+        DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), TestDevice.Current, dtype);
 
     private static (double[] Losses, double[] Norms) Train(FineTuneOptions options, ScalarType dtype)
     {

@@ -3,7 +3,8 @@
 // The chat of the page. Text from the model is only ever set as text, never as markup.
 const byId = id => document.getElementById(id);
 const conversation = byId('conversation');
-const state = { key: null, model: null, messages: [], running: null };
+// A column is a model with its own answers; two answer the same questions beside each other.
+const state = { key: null, models: [], columns: [], running: null };
 
 function add(parent, tag, className, text) {
   const element = document.createElement(tag);
@@ -29,7 +30,7 @@ function askForKey() {
 
 // Waits for the weights: /health says what the server does meanwhile.
 async function findModel() {
-  const { asksForKey } = await (await fetch('page.json')).json();
+  const { asksForKey, hasRuns } = await (await fetch('page.json')).json();
   for (;;) {
     const health = await (await fetch('health')).json();
     if (health.status === 'ready') break;
@@ -42,17 +43,38 @@ async function findModel() {
     if (asksForKey && !state.key) await askForKey();
     const answer = await fetch('v1/models', { headers: headers() });
     if (answer.status === 401) { state.key = null; continue; }
-    state.model = (await answer.json()).data[0].id;
-    byId('model').textContent = state.model;
+    state.models = (await answer.json()).data.map(model => model.id);
+    byId('model').textContent = state.models[0];
+    byId('views').hidden = !hasRuns;
+    showModels();
     return;
   }
 }
 
+// Several models, such as a base and its adapters: one is chosen, and another may answer beside it.
+function showModels() {
+  byId('models').hidden = state.models.length < 2;
+  for (const [id, none] of [['first-model', false], ['second-model', true]]) {
+    byId(id).replaceChildren();
+    for (const name of [...(none ? [''] : []), ...state.models]) add(byId(id), 'option', '', name || 'none').value = name;
+  }
+  chooseModels();
+}
+
+// Another choice begins another conversation: an answer of one model is no turn of another.
+function chooseModels() {
+  const names = [byId('first-model').value, byId('second-model').value].filter((name, i, all) => name && all.indexOf(name) === i);
+  byId('model').textContent = names.join(' and ');
+  state.columns = names.map(model => ({ model, messages: [] }));
+  conversation.replaceChildren();
+}
+
 // One turn of the assistant on the page: the canvas while it settles, then text, thoughts and tool calls.
 class Turn {
-  constructor() {
-    this.element = add(conversation, 'article', 'turn assistant');
-    this.element.setAttribute('aria-label', 'Answer');
+  constructor(parent, name) {
+    this.element = add(parent, 'article', 'turn assistant');
+    this.element.setAttribute('aria-label', name ? `Answer of ${name}` : 'Answer');
+    if (name) add(this.element, 'p', 'name', name);
     this.thoughts = null;
     this.text = add(this.element, 'p', 'text');
     this.text.setAttribute('aria-live', 'polite');
@@ -118,8 +140,10 @@ class Turn {
   }
 }
 
-function request() {
-  const body = { model: state.model, messages: [...state.messages], stream: true, stream_options: { include_usage: true, include_drafts: true } };
+function request(column) {
+  const body = {
+    model: column.model, messages: [...column.messages], stream: true, stream_options: { include_usage: true, include_drafts: true },
+  };
   const system = byId('system').value.trim();
   if (system) body.messages.unshift({ role: 'system', content: system });
   const number = id => byId(id).value === '' ? undefined : Number(byId(id).value);
@@ -148,13 +172,10 @@ async function* events(response) {
   }
 }
 
-async function answer() {
-  const turn = new Turn();
-  state.running = new AbortController();
-  busy(true);
+async function answer(column, turn, signal) {
   try {
     const response = await fetch('v1/chat/completions', {
-      method: 'POST', headers: headers(), body: JSON.stringify(request()), signal: state.running.signal,
+      method: 'POST', headers: headers(), body: JSON.stringify(request(column)), signal,
     });
     if (!response.ok) throw new Error((await response.json()).error.message);
     let usage = null;
@@ -174,10 +195,21 @@ async function answer() {
     }
     if (!done) throw new Error('The connection ended before the answer did.');
     turn.end(usage, reason);
-    state.messages.push(turn.answer);
+    column.messages.push(turn.answer);
   } catch (error) {
-    if (error.name === 'AbortError') { turn.end(null, 'stopped'); if (turn.answer.content) state.messages.push(turn.answer); }
+    if (error.name === 'AbortError') { turn.end(null, 'stopped'); if (turn.answer.content) column.messages.push(turn.answer); }
     else turn.fail(error.message);
+  }
+}
+
+// All columns answer at once, in one batch of the server.
+async function answerAll() {
+  state.running = new AbortController();
+  busy(true);
+  try {
+    const parent = state.columns.length > 1 ? add(conversation, 'div', 'answers') : conversation;
+    await Promise.all(state.columns.map(column => answer(
+      column, new Turn(parent, state.columns.length > 1 ? column.model : ''), state.running.signal)));
   } finally {
     state.running = null;
     busy(false);
@@ -188,6 +220,7 @@ async function answer() {
 function busy(isBusy) {
   byId('send').disabled = isBusy;
   byId('stop').disabled = !isBusy;
+  byId('first-model').disabled = byId('second-model').disabled = isBusy;
 }
 
 function stop() {
@@ -197,21 +230,24 @@ function stop() {
 byId('ask').addEventListener('submit', event => {
   event.preventDefault();
   const text = byId('question').value.trim();
-  if (!text || state.running || !state.model) return;
+  if (!text || state.running || state.columns.length === 0) return;
   byId('question').value = '';
-  // Two questions in a row: the one before was not answered.
-  if (state.messages.at(-1)?.role === 'user') state.messages.pop();
-  state.messages.push({ role: 'user', content: text });
+  for (const { messages } of state.columns) {
+    // Two questions in a row: the one before was not answered.
+    if (messages.at(-1)?.role === 'user') messages.pop();
+    messages.push({ role: 'user', content: text });
+  }
   const turn = add(conversation, 'article', 'turn user');
   turn.setAttribute('aria-label', 'Question');
   add(turn, 'p', 'text', text);
-  answer();
+  answerAll();
 });
 byId('question').addEventListener('keydown', event => {
   if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); byId('ask').requestSubmit(); }
 });
 document.addEventListener('keydown', event => { if (event.key === 'Escape') stop(); });
 byId('stop').addEventListener('click', stop);
-byId('clear').addEventListener('click', () => { stop(); state.messages = []; conversation.replaceChildren(); byId('question').focus(); });
+byId('clear').addEventListener('click', () => { stop(); chooseModels(); byId('question').focus(); });
+for (const id of ['first-model', 'second-model']) byId(id).addEventListener('change', chooseModels);
 
 findModel().catch(error => { byId('model').textContent = `the server does not answer: ${error.message}`; });

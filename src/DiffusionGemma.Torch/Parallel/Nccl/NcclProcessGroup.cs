@@ -92,8 +92,9 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     }
 
     /// <summary>
-    /// Returns the group of the processes that torchrun or Slurm started (<see cref="LaunchEnvironment"/>), with a device each; rank 0
-    /// distributes NCCL's unique id (<see cref="Rendezvous"/>).
+    /// Returns the group of the processes that torchrun, Slurm or mpirun started (<see cref="LaunchEnvironment"/>), with a device each;
+    /// rank 0
+    /// distributes NCCL's unique id (<see cref="UniqueIdExchange"/>).
     /// </summary>
     /// <exception cref="InvalidOperationException">The launcher's variables or the secret are not set.</exception>
     /// <exception cref="DllNotFoundException">NCCL or CUDA is missing.</exception>
@@ -101,25 +102,16 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     {
         LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)
             ?? throw new InvalidOperationException("No launcher started this process: "
-                + "RANK, WORLD_SIZE and LOCAL_RANK (torchrun), or Slurm's variables and MASTER_ADDR, are not set.");
-        byte[] secret = Rendezvous.Secret(Environment.GetEnvironmentVariable);
+                + "RANK, WORLD_SIZE and LOCAL_RANK (torchrun), Slurm's variables and MASTER_ADDR, or mpirun's are not set.");
+        if (!launch.IsMpi && launch.Folder is null) _ = Rendezvous.Secret(Environment.GetEnvironmentVariable);
         GpuLibraries.Require();
         CudaRuntime.Check(CudaRuntime.cudaSetDevice(launch.LocalRank));
+        using var exchange = new UniqueIdExchange(launch, timeout);
+        byte[] bytes = exchange.Run(NewId);
+        if (bytes.Length != UniqueId.Bytes)
+            throw new ProcessGroupException($"Rank 0 sent {bytes.Length} bytes instead of NCCL's unique id.");
         UniqueId id;
-        var bytes = new Span<byte>(id.Internal, UniqueId.Bytes);
-        if (launch.Rank == 0)
-        {
-            using var rendezvous = Rendezvous.Listen(launch.Port);
-            Check(ncclGetUniqueId(&id));
-            rendezvous.Serve(bytes.ToArray(), launch.Size, secret, timeout);
-        }
-        else
-        {
-            byte[] fetched = Rendezvous.Fetch(launch.Address, launch.Port, launch.Rank, secret, timeout);
-            if (fetched.Length != UniqueId.Bytes)
-                throw new ProcessGroupException($"Rank 0 sent {fetched.Length} bytes instead of NCCL's unique id.");
-            fetched.CopyTo(bytes);
-        }
+        bytes.CopyTo(new Span<byte>(id.Internal, UniqueId.Bytes));
         nint handle;
         Config config = NonBlocking;
         Check(ncclCommInitRankConfig(&handle, launch.Size, id, launch.Rank, &config));
@@ -128,6 +120,13 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         var group = new NcclProcessGroup(ranks, launch.Rank, launch.LocalRank, device, handle, timeout, new GroupFailure(), null);
         group.WaitUntilReady();
         return group;
+    }
+
+    private static byte[] NewId()
+    {
+        UniqueId id;
+        Check(ncclGetUniqueId(&id));
+        return new Span<byte>(id.Internal, UniqueId.Bytes).ToArray();
     }
 
     public void AllReduce(Tensor tensor) => Run(() => new CollectiveRequest(CollectiveCall.AllReduce(Own(tensor))), call =>

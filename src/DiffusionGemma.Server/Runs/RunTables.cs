@@ -1,0 +1,69 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace DiffusionGemma;
+
+/// <summary>Reads the files of a run's report: tables of numbers with a header, and its options.</summary>
+internal static class RunTables
+{
+    public const string HistoryFile = "history.csv";
+
+    private const string EvaluationsFile = "evaluations.csv", OptionsFile = "options.json";
+
+    /// <summary>The steps from one on, all evaluations, and the options.</summary>
+    /// <param name="folder">The report's folder.</param>
+    /// <param name="known">Steps that the caller has. Where the run has fewer, it began anew: all are given, and <c>from</c> is 0.</param>
+    public static JsonObject Read(string folder, int known)
+    {
+        (string[] names, List<string[]> rows) = Table(Path.Combine(folder, HistoryFile));
+        int from = known <= rows.Count ? known : 0;
+        (string[] evaluationNames, List<string[]> evaluations) = Table(Path.Combine(folder, EvaluationsFile));
+        return new JsonObject
+        {
+            ["from"] = from,
+            ["steps"] = Columns(names, rows[from..]),
+            ["evaluations"] = Columns(evaluationNames, evaluations),
+            ["options"] = Options(Path.Combine(folder, OptionsFile)),
+        };
+    }
+
+    /// <summary>A csv file of numbers; nothing where there is none yet.</summary>
+    private static (string[] Names, List<string[]> Rows) Table(string path)
+    {
+        try
+        {
+            string[] lines = File.ReadAllLines(path);
+            if (lines.Length == 0) return ([], []);
+            string[] names = lines[0].Split(',');
+            return (names, [.. lines.Skip(1).Select(line => line.Split(',')).Where(row => row.Length == names.Length)]);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return ([], []);
+        }
+    }
+
+    private static JsonObject Columns(string[] names, IReadOnlyList<string[]> rows)
+    {
+        var columns = new JsonObject();
+        foreach ((int i, string name) in names.Index()) columns[name] = new JsonArray([.. rows.Select(row => Number(row[i]))]);
+        return columns;
+    }
+
+    /// <summary>The number; null where it is not finite, as JSON has no other.</summary>
+    private static JsonNode? Number(string text) =>
+        double.TryParse(text, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number) ? number : null;
+
+    private static JsonNode? Options(string path)
+    {
+        try
+        {
+            return JsonNode.Parse(File.ReadAllText(path)) as JsonObject;
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+}

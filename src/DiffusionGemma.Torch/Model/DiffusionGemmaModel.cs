@@ -26,10 +26,10 @@ public sealed class DiffusionGemmaModel : IDisposable
     public DiffusionGemmaConfig Config => _checkpoint.Config;
 
     /// <summary>The device of the weights.</summary>
-    public Device Device => _stack.Device;
+    public Device Device => Stack.Device;
 
     /// <summary>The dtype that passes compute in.</summary>
-    public ScalarType DType => _stack.DType;
+    public ScalarType DType => Stack.DType;
 
     /// <summary>The rounding of weights on loading; None also where the folder itself is quantised.</summary>
     public Quantization Quantization { get; private init; }

@@ -13,6 +13,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     private readonly ModelStack _stack;
     private readonly bool _ownsCheckpoint;
     private LoraAdapter? _adapter;
+    private bool _disposed;
 
     private DiffusionGemmaModel(Checkpoint checkpoint, ModelStack stack, bool ownsCheckpoint)
     {
@@ -25,10 +26,10 @@ public sealed class DiffusionGemmaModel : IDisposable
     public DiffusionGemmaConfig Config => _checkpoint.Config;
 
     /// <summary>The device of the weights.</summary>
-    public Device Device => _stack.Device;
+    public Device Device => Stack.Device;
 
     /// <summary>The dtype that passes compute in.</summary>
-    public ScalarType DType => _stack.DType;
+    public ScalarType DType => Stack.DType;
 
     /// <summary>The rounding of weights on loading; None also where the folder itself is quantised.</summary>
     public Quantization Quantization { get; private init; }
@@ -50,12 +51,21 @@ public sealed class DiffusionGemmaModel : IDisposable
         get => _adapter;
         set
         {
-            LoraAdapter.Attach(value, _stack);
+            LoraAdapter.Attach(value, value is null ? _stack : Stack);
             _adapter = value;
         }
     }
 
-    internal ModelStack Stack => _stack;
+    /// <summary>The weights and modules.</summary>
+    /// <exception cref="ObjectDisposedException">The weights are freed.</exception>
+    internal ModelStack Stack
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _stack;
+        }
+    }
 
     /// <summary>True where the folder itself, and not only what is held in memory, is quantised.</summary>
     internal bool HasQuantizedFolder => _checkpoint.Quantized.Count > 0;
@@ -126,14 +136,14 @@ public sealed class DiffusionGemmaModel : IDisposable
         StoredWeight Part(string name)
         {
             using var scope = NewDisposeScope();
-            if (_stack.Quantized.TryGetValue(name, out StoredWeight? quantized))
+            if (Stack.Quantized.TryGetValue(name, out StoredWeight? quantized))
             {
                 int count = quantized.Slices.Count / (IsStack(name) ? expertRanks.Size : 1);
                 int first = IsStack(name) ? expertRanks.Rank * count : 0;
                 return quantized.MapSlices(
                     tensor => (isThere ? tensor.alias() : tensor.to(device)).DetachFromDisposeScope(), first, count);
             }
-            Tensor whole = _stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
+            Tensor whole = Stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
         return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads), ownsCheckpoint: false)
@@ -173,8 +183,8 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor positions = keyPositions.narrow(1, keyPositions.shape[1] - ids.shape[1], ids.shape[1]);
 
         TensorLayerCache[]? grown = past is null ? null : [.. past.Layers.Select(layer => new TensorLayerCache(layer, scope))];
-        (Tensor hidden, List<KeyValues> fresh) = _stack.Run(
-            _stack.Embed(ids, context), positions, grown,
+        (Tensor hidden, List<KeyValues> fresh) = Stack.Run(
+            Stack.Embed(ids, context), positions, grown,
             kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
             real: attentionMask is null ? null : mask);
         if (past is null) return new EncoderCache(fresh, keyMask.alias(), keyPositions, hidden);
@@ -220,7 +230,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     internal Tensor Logits(Tensor hidden, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor scores = LinearFunction.Project(hidden, _stack.Embedding, context).to(DType.AtLeastFloat32());
+        Tensor scores = LinearFunction.Project(hidden, Stack.Embedding, context).to(DType.AtLeastFloat32());
         return (scores.div_(Config.FinalLogitSoftcapping).tanh_() * Config.FinalLogitSoftcapping).MoveToOuterDisposeScope();
     }
 
@@ -235,13 +245,13 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <summary>Writes a folder with some tensors passed through a function.</summary>
     internal void Save(string folder, long? maxShardBytes, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>>? edits) =>
         CheckpointWriter.Save(
-            _checkpoint, folder, Changed.ToDictionary(name => name, name => _stack.Parameters[name]), maxShardBytes, edits);
+            _checkpoint, folder, Changed.ToDictionary(name => name, name => Stack.Parameters[name]), maxShardBytes, edits);
 
     /// <summary>Writes a folder from a rank's part; <paramref name="gathered"/> returns the tensors that it does not hold whole.</summary>
     internal void SaveGathered(string folder, IReadOnlyDictionary<string, Func<Func<Tensor>, Tensor>> gathered) =>
         CheckpointWriter.Save(
             _checkpoint, folder,
-            Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => _stack.Parameters[name]), null, gathered);
+            Changed.Where(name => !gathered.ContainsKey(name)).ToDictionary(name => name, name => Stack.Parameters[name]), null, gathered);
 
     /// <summary>Decodes canvases against an encoder cache.</summary>
     /// <param name="canvasIds">[B,C] int64.</param>
@@ -266,7 +276,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor wholeCanvas = canvasMask?.to(Device) ?? ones_like(ids, ScalarType.Bool);
         Conditioning? conditioning = logits is null || logits.shape[0] == 0
             ? null
-            : new Conditioning(_stack.ExpectedEmbedding(logits, context), conditioned);
+            : new Conditioning(Stack.ExpectedEmbedding(logits, context), conditioned);
         return Decode(
             ids, positions, [.. cache.Layers.Select(layer => new TensorLayerCache(layer))], conditioning,
             kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas), context,
@@ -286,8 +296,8 @@ public sealed class DiffusionGemmaModel : IDisposable
         Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks,
         PassContext context, Tensor? real = null)
     {
-        Tensor embedded = _stack.SelfConditioning.Forward(_stack.Embed(ids, context), conditioning, context);
-        return _stack.Run(embedded, positions, pasts, masks, context, real: real).Hidden;
+        Tensor embedded = Stack.SelfConditioning.Forward(Stack.Embed(ids, context), conditioning, context);
+        return Stack.Run(embedded, positions, pasts, masks, context, real: real).Hidden;
     }
 
     /// <summary>Runs the causal pass over new tokens to append their keys and values to caches.</summary>
@@ -298,11 +308,16 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="context">The encoder pass.</param>
     internal void Encode(
         Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Func<AttentionKind, Tensor?> masks, PassContext context) =>
-        _stack.Run(_stack.Embed(ids, context), positions, pasts, masks, context, keysOnly: true);
+        Stack.Run(Stack.Embed(ids, context), positions, pasts, masks, context, keysOnly: true);
 
-    /// <summary>Frees the weights and closes the checkpoint's files, but not the adapter.</summary>
+    /// <summary>
+    /// Frees the weights and closes the checkpoint's files, but not the adapter. Every later use is an
+    /// <see cref="ObjectDisposedException"/>; end passes and queues first.
+    /// </summary>
     public void Dispose()
     {
+        if (_disposed) return;
+        _disposed = true;
         _stack.Dispose();
         if (_ownsCheckpoint) _checkpoint.Dispose();
         HeapTrim.Run();

@@ -10,12 +10,13 @@ namespace DiffusionGemma;
 /// </summary>
 public sealed class EncoderCache : IDisposable
 {
+    private bool _disposed;
+    private IReadOnlyList<KeyValues> _layers;
+    private Tensor _mask, _positions, _hidden;
+
     internal EncoderCache(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
     {
-        Layers = layers;
-        Mask = mask;
-        Positions = positions;
-        LastHiddenState = hidden;
+        (_layers, _mask, _positions, _hidden) = (layers, mask, positions, hidden);
         Own();
     }
 
@@ -23,15 +24,16 @@ public sealed class EncoderCache : IDisposable
     public int Length => (int)Mask.shape[1];
 
     /// <summary>[B,S,H] of the newest Encode, after the final norm.</summary>
-    public Tensor LastHiddenState { get; private set; }
+    /// <exception cref="ObjectDisposedException">The cache is freed.</exception>
+    public Tensor LastHiddenState => Live(_hidden);
 
-    internal IReadOnlyList<KeyValues> Layers { get; private set; }
+    internal IReadOnlyList<KeyValues> Layers => Live(_layers);
 
     /// <summary>[B,Length] bool, true = real token.</summary>
-    internal Tensor Mask { get; private set; }
+    internal Tensor Mask => Live(_mask);
 
     /// <summary>[B,Length] int64: the number of real tokens before each token in its row.</summary>
-    internal Tensor Positions { get; private set; }
+    internal Tensor Positions => Live(_positions);
 
     /// <summary>[B] int64: the position that follows each row's last real token.</summary>
     internal Tensor NextPositions() => Mask.sum(-1);
@@ -48,13 +50,25 @@ public sealed class EncoderCache : IDisposable
     /// <summary>Replaces the tensors by longer ones, which the cache then owns.</summary>
     internal void Replace(IReadOnlyList<KeyValues> layers, Tensor mask, Tensor positions, Tensor hidden)
     {
-        Dispose();
-        (Layers, Mask, Positions, LastHiddenState) = (layers, mask, positions, hidden);
+        Free();
+        (_layers, _mask, _positions, _hidden) = (layers, mask, positions, hidden);
         Own();
     }
 
     /// <summary>Frees keys, values and the hidden state.</summary>
     public void Dispose()
+    {
+        _disposed = true;
+        Free();
+    }
+
+    private T Live<T>(T held)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return held;
+    }
+
+    private void Free()
     {
         foreach (Tensor tensor in Tensors()) tensor.Dispose();
     }
@@ -64,5 +78,5 @@ public sealed class EncoderCache : IDisposable
         foreach (Tensor tensor in Tensors()) tensor.DetachFromDisposeScope();
     }
 
-    private IEnumerable<Tensor> Tensors() => [.. Layers.SelectMany(l => new[] { l.Keys, l.Values }), Mask, Positions, LastHiddenState];
+    private IEnumerable<Tensor> Tensors() => [.. _layers.SelectMany(l => new[] { l.Keys, l.Values }), _mask, _positions, _hidden];
 }

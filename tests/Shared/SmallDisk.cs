@@ -16,6 +16,30 @@ internal static class SmallDisk
     /// <summary>Said at the child's end, so that a child that did nothing does not count.</summary>
     public static void Passed() => File.WriteAllText(Environment.GetEnvironmentVariable(Mark)!, "");
 
+    /// <summary>Fills the disk up; the file that does it is returned, to be deleted.</summary>
+    public static string Fill()
+    {
+        string ballast = Path.Combine(Here, "ballast");
+        using FileStream file = File.Create(ballast);
+        byte[] page = new byte[4096];
+        try
+        {
+            while (true) file.Write(page);
+        }
+        catch (IOException)
+        {
+            return ballast;
+        }
+    }
+
+    /// <summary>Makes the disk read-only, also for root.</summary>
+    public static void MakeReadOnly()
+    {
+        using Process process = Process.Start("mount", ["-o", "remount,ro", Here]);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
     public static void Run(string method, string type)
     {
         const string mount = "mkdir -p \"$0\" && mount -t tmpfs -o size=2m none \"$0\"";

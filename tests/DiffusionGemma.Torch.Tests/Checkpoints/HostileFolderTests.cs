@@ -97,7 +97,7 @@ public sealed class HostileFolderTests : TorchTest
         Assert.All(Directory.GetFiles(folder.Path), path => Assert.Null(new FileInfo(path).LinkTarget));
     }
 
-    /// <summary>What an interrupted run left is removed; a link under such a name is removed itself, and its target stays.</summary>
+    /// <summary>Leftovers of an interrupted run are removed; a link under such a name is removed itself, and its target stays.</summary>
     [Fact]
     public void Removing_what_a_run_left_does_not_follow_links()
     {

@@ -76,7 +76,7 @@ internal static partial class Scenarios
     private static string UniqueIdOverMpi()
     {
         LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)!;
-        using var exchange = new UniqueIdExchange(launch, Long);
+        using var exchange = new UniqueIdExchange(launch, Long, MpiProcessGroup.World);
         byte[] bytes = exchange.Run(() => launch.Rank == 0 ? [0, 255, 7] : throw new InvalidOperationException("made on another rank"));
         return string.Join(' ', bytes);
     }

@@ -16,7 +16,7 @@ internal static class ServedModels
 
     public static bool Has(DiffusionGemmaChatClient client, string name) => name == NameOf(client) || client.Adapters.ContainsKey(name);
 
-    /// <summary>What <see cref="ChatOptions.ModelId"/> asks for a name; null: the client's own.</summary>
+    /// <summary>The <see cref="ChatOptions.ModelId"/> that a name stands for; null: the client's own.</summary>
     /// <exception cref="OpenAIError">There is no such model.</exception>
     public static string? ModelId(DiffusionGemmaChatClient client, string name) =>
         name == NameOf(client) ? null : client.Adapters.ContainsKey(name) ? name : throw NotFound(client, name);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 
 namespace DiffusionGemma;
@@ -17,6 +18,8 @@ internal static class RootCommandFactory
     {
         var root = new RootCommand(Description) { HelpName = UsageErrors.RootName };
         root.Options.Add(CommonOptions.Json);
+        HelpOption help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new RecipeKeysHelp((HelpAction)help.Action!);
         root.Options.OfType<VersionOption>().Single().Action = new DescribeAction(context.Output);
         root.Add(PrepareCommand.Create(context));
         root.Add(DownloadCommand.Create(context));

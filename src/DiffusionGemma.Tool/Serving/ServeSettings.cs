@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>The command line of <c>serve</c>.</summary>
 internal sealed record ServeSettings
 {
-    /// <summary>What the command line names.</summary>
+    /// <summary>Settings that the command line names.</summary>
     public required string Model { get; init; }
 
     public required ServerAddresses Addresses { get; init; }

@@ -181,7 +181,8 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
             Tensor ids = tensor(unread.SelectMany(Padded).ToArray(), device: model.Device).view(unread.Count, piece);
             Tensor positions = arange(past, past + piece, device: model.Device).unsqueeze(0);
             _cache.BeginAppend(first, [.. unread.Select(tokens => Math.Min(tokens.Length - from, count))]);
-            model.Encode(ids, positions, _cache.Layers, kind => _cache.EncoderMask(kind, count), Context(Pass.Encoder, first, unread.Count));
+            model.Encode(
+                ids, positions, _cache.Layers, kind => _cache.EncoderMask(kind, count), Context(Pass.Encoder, first, unread.Count));
             _cache.EndAppend();
         }
     }

@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Forms of operators that libtorch cannot run on the device <c>meta</c>, made of operators that it can. The shapes and dtypes are the same,
+/// Forms of operators that libtorch cannot run on the device <c>meta</c>, made of operators that it can. Shapes and dtypes are the same,
 /// and so are the values up to rounding on a device that has any.
 /// </summary>
 internal static class MetaForms
 {
-    /// <summary>True for a tensor without values.</summary>
+    /// <summary>Returns true for a tensor without values.</summary>
     public static bool Serve(Tensor tensor) => tensor.device_type == DeviceType.META;
 
     /// <inheritdoc cref="TorchOperators.SelectRows"/>

@@ -45,7 +45,8 @@ internal static partial class Kernels
     /// <param name="dtype">The model's: probabilities of a narrower one are rounded as its own softmax would.</param>
     /// <param name="sliceElements">Numbers that libtorch's operators take at a time on a CPU, so that they stay in its cache.</param>
     /// <param name="reads">Reads totals, entropies and tokens; null: those of the device.</param>
-    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
+    public static SoftmaxRows CappedSoftmax(
+        Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
         if (dtype == x.dtype && IsManaged(x))
         {

@@ -124,7 +124,8 @@ internal static partial class LibTorchKernels
         return sum.MoveToOuterDisposeScope();
     }
 
-    public static SoftmaxRows CappedSoftmax(Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
+    public static SoftmaxRows CappedSoftmax(
+        Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
         bool rounds = dtype != x.dtype;
         long positions = x.shape[0], slice = x.device_type == DeviceType.CPU ? Math.Max(1, sliceElements / x.shape[1]) : positions;

@@ -208,10 +208,12 @@ public sealed class DiffusionGemmaModel : IDisposable
             throw new ArgumentException(
                 $"selfConditioningLogits is [{Shape(selfConditioningLogits)}], expected [{string.Join(',', logitsShape)}].",
                 nameof(selfConditioningLogits));
-        Tensor? rows = selfConditioningLogits is null ? null : selfConditioningMask is null ? null : _stack.Reads.IndicesOf(selfConditioningMask.to(Device));
+        Tensor? rows = selfConditioningLogits is null || selfConditioningMask is null
+            ? null : _stack.Reads.IndicesOf(selfConditioningMask.to(Device));
         Tensor? logits = selfConditioningLogits?.to(Device);
         var context = new PassContext(Pass.Decoder);
-        Tensor hidden = Decode(canvasIds, cache, rows is null ? logits : TorchOperators.SelectRows(logits!, rows), rows, starts, null, context);
+        if (rows is not null) logits = TorchOperators.SelectRows(logits!, rows);
+        Tensor hidden = Decode(canvasIds, cache, logits, rows, starts, null, context);
         return Logits(hidden, context).MoveToOuterDisposeScope();
     }
 

@@ -42,7 +42,8 @@ internal static class HeldOutEvaluation
                         model.Stack.Reads);
                     if (level > 0) continue;
                     (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
-                    encoderSum += HeadLoss.Sum(encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, model.Stack.Reads);
+                    encoderSum += HeadLoss.Sum(
+                        encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, model.Stack.Reads);
                     scored += (long)model.Stack.Reads.Numbers(batch.Supervised.sum())[0];
                     pairs += batch.InputIds.shape[1] - 1;
                 }

@@ -46,7 +46,7 @@ internal sealed record RankLayout(IReadOnlyList<Device> Devices, int First, int 
     /// <summary>This process's ranks, connected with all others.</summary>
     public IReadOnlyList<IProcessGroup> Connect(TimeSpan timeout) => (IsCuda, World > Devices.Count) switch
     {
-        (true, true) => [NcclProcessGroup.World(timeout)],
+        (true, true) => [NcclProcessGroup.World(timeout, MpiProcessGroup.World)],
         (true, false) => NcclProcessGroup.Create([.. Devices.Select(device => device.index)], timeout),
         (false, true) => [MpiProcessGroup.World(timeout)],
         (false, false) => InProcessGroup.Create(World, timeout),

@@ -42,7 +42,7 @@ internal static class LargeStage
         }
     }
 
-    /// <summary>What the plan of the same run says, to hold the peak against.</summary>
+    /// <summary>The plan of the same run, to hold the peak against.</summary>
     private static void Plan(ModelShape shape, DiffusionGemmaModel model, bool inFourBits, string prefix, GpuReport report)
     {
         var options = new FineTuneOptions

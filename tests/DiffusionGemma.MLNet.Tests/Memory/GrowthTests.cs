@@ -27,7 +27,7 @@ public sealed class GrowthTests
         Assert.Contains("holds  tensors: 0 -> 0", output, StringComparison.Ordinal);
     }
 
-    /// <summary>Where programs are built to, below their project's folder: as these tests are.</summary>
+    /// <summary>The folder below a project that programs are built to, as these tests are.</summary>
     private static string Below()
     {
         string tests = Path.Combine(Fixtures.Root, "tests", "DiffusionGemma.MLNet.Tests");

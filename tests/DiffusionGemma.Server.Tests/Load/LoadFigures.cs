@@ -3,7 +3,7 @@ using System.Diagnostics;
 
 namespace DiffusionGemma;
 
-/// <summary>What callers got who ask again as soon as they are answered.</summary>
+/// <summary>Figures of callers who ask again as soon as they are answered.</summary>
 internal sealed class LoadFigures
 {
     private LoadFigures(int asked, IReadOnlyList<LoadAnswer> answers, double seconds) =>

@@ -5,7 +5,7 @@ using TorchSharp;
 
 namespace DiffusionGemma.Soak;
 
-/// <summary>What this process holds: memory by kind in bytes, and counts of everything else that could grow.</summary>
+/// <summary>Everything that this process holds: memory by kind in bytes, and counts of everything else that could grow.</summary>
 internal sealed record Footprint
 {
     private const double Mebi = 1 << 20;
@@ -13,7 +13,7 @@ internal sealed record Footprint
     /// <summary>Bytes of physical memory.</summary>
     public required long Resident { get; init; }
 
-    /// <summary>Of these, bytes that belong to no file.</summary>
+    /// <summary>Resident bytes that belong to no file.</summary>
     public required long Anonymous { get; init; }
 
     public required NativeHeap Native { get; init; }
@@ -59,7 +59,8 @@ internal sealed record Footprint
     }
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"resident {Resident / Mebi:F1} MiB (anonymous {Anonymous / Mebi:F1})  native {Native.Used / Mebi:F1} used, {Native.Free / Mebi:F1} free, "
+        $"resident {Resident / Mebi:F1} MiB (anonymous {Anonymous / Mebi:F1})  "
+        + $"native {Native.Used / Mebi:F1} used, {Native.Free / Mebi:F1} free, "
         + $"{Native.Mapped / Mebi:F1} mapped  managed {Managed / Mebi:F1} MiB  methods {Methods}  threads {Threads}  "
         + $"descriptors {Descriptors}  mappings {Mappings}  tensors {Tensors}");
 

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace DiffusionGemma.Soak;
 
-/// <summary>How much one thing that a process holds has grown over the rounds of a loop.</summary>
+/// <summary>Growth of one thing that a process holds, over the rounds of a loop.</summary>
 /// <param name="Name">The thing.</param>
 /// <param name="Before">The median of three rounds at the end of the warm-up.</param>
 /// <param name="After">The median of the last three rounds.</param>

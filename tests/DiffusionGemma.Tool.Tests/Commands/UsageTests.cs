@@ -67,6 +67,18 @@ public sealed class UsageTests
     }
 
     [Theory]
+    [InlineData("plan")]
+    [InlineData("train")]
+    public async Task Help_of_a_recipe_calls_what_follows_it_its_keys(string command)
+    {
+        ToolRun run = await ToolRun.SucceedAsync(command, "--help");
+
+        Assert.Contains("[--KEY VALUE ...]", run.Output, StringComparison.Ordinal);
+        Assert.Contains("Keys of the recipe:", run.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("dditional arguments", run.Output, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Theory]
     [InlineData("prepare")]
     [InlineData("download")]
     [InlineData("inspect")]

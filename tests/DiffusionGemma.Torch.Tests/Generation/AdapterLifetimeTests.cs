@@ -95,7 +95,7 @@ public class AdapterLifetimeTests : TorchTest
         Assert.Equal(0, LoraAdapter.None.ParameterCount);
     }
 
-    /// <summary>One beginning an adapter; the least recently used one goes first, and those of disposed adapters with their adapters.</summary>
+    /// <summary>One beginning an adapter; the least recently used one goes first, those of disposed adapters at once.</summary>
     [Fact]
     public void Encoded_beginnings_are_bounded()
     {

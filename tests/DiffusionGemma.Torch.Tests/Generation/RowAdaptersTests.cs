@@ -30,7 +30,8 @@ public class RowAdaptersTests : TorchTest
     {
         using var model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), CPU, dtype, quantization);
         LoraAdapter[] loaded =
-            [.. new[] { "shared", "separate", "decoder-only", "experts" }.Select(k => LoraAdapter.Load(Fixtures.Path("adapters", k), model))];
+            [.. new[] { "shared", "separate", "decoder-only", "experts" }
+                .Select(kind => LoraAdapter.Load(Fixtures.Path("adapters", kind), model))];
         AssertEqualAlone(model, [.. loaded, LoraAdapter.None], tolerance);
         Array.ForEach(loaded, adapter => adapter.Dispose());
     }
@@ -50,7 +51,7 @@ public class RowAdaptersTests : TorchTest
         AssertEqualAlone(model, [all, experts, down, LoraAdapter.None], 1e-10);
     }
 
-    /// <summary>What a row without an adapter of its own runs with is the model's, and <see cref="LoraAdapter.None"/> takes it off.</summary>
+    /// <summary>A row without an adapter of its own runs with the model's, which <see cref="LoraAdapter.None"/> takes off.</summary>
     [Fact]
     public void A_row_has_the_models_adapter_unless_it_names_another()
     {
@@ -86,7 +87,7 @@ public class RowAdaptersTests : TorchTest
         foreach (LoraAdapter adapter in adapters) adapter.Dispose();
     }
 
-    /// <summary>What one adapter encodes of a beginning that all prompts share is of no use to another.</summary>
+    /// <summary>A beginning that all prompts share, encoded by one adapter, is of no use to another.</summary>
     [Fact]
     public async Task Beginnings_are_shared_within_one_adapter()
     {
@@ -120,7 +121,8 @@ public class RowAdaptersTests : TorchTest
             return [.. one.Parameters().Select(p => p.Value.grad!.clone())];
         }
         Tensor[] before = Gradients(), held = [.. one.Parameters().Select(p => p.Value.grad!)];
-        CanvasGenerator.Generate(model, [.. Prompts.Select((p, i) => new GenerationRequest(p) { Adapter = i % 2 == 0 ? one : two })], Options);
+        CanvasGenerator.Generate(
+            model, [.. Prompts.Select((p, i) => new GenerationRequest(p) { Adapter = i % 2 == 0 ? one : two })], Options);
         Assert.All(two.Parameters(), p => Assert.Null(p.Value.grad));
         foreach ((Tensor now, Tensor then) in held.Zip(before)) Assert.Equal(0, Largest(now, then));
         foreach ((Tensor now, Tensor then) in Gradients().Zip(before)) Assert.Equal(0, Largest(now, then));

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>A caller may call everything within a dispose scope of its own: only what is documented to be the caller's stays in it.</summary>
+/// <summary>A caller may call everything within its own dispose scope: only what is documented to be its own stays there.</summary>
 public sealed class CallersScopeTests : TorchTest
 {
     public static TheoryData<string, ScalarType, Quantization> Checkpoints => new()

@@ -77,7 +77,8 @@ public class FineTunerAloneTests : TorchTest
             using (FineTuneResult result = FineTuner.Fit(Fixtures.Checkpoint("tiny-2layer"), TinyRows.Make(8), options)) { }
             Assert.Equal(0, scope.DisposablesCount);
             using (DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"), CPU, precision))
-            using (FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), options with { Checkpoints = null })) model.Adapter = null;
+            using (FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(8), options with { Checkpoints = null }))
+                model.Adapter = null;
             Assert.Equal(0, scope.DisposablesCount);
         }
     }

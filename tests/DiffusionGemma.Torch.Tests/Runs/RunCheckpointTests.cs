@@ -138,7 +138,8 @@ public class RunCheckpointTests : TorchTest
         for (int run = 0; ; run++)
         {
             bool kill = run < kills;
-            var start = new ProcessStartInfo(Environment.ProcessPath!, ["-explicit", "only", "-method", $"*{nameof(Child_of_the_test_that_kills)}"])
+            var start = new ProcessStartInfo(
+                Environment.ProcessPath!, ["-explicit", "only", "-method", $"*{nameof(Child_of_the_test_that_kills)}"])
             {
                 RedirectStandardOutput = true, RedirectStandardError = true, Environment = { [KillFolder] = folder.Path },
             };

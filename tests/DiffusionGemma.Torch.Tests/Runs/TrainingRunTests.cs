@@ -49,7 +49,9 @@ public class TrainingRunTests : TorchTest
         bool asked = false;
         using var producer = new StepProducer(0, 3, step =>
         {
-            SpinWait.SpinUntil(() => Volatile.Read(ref asked) && trainer.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), TimeSpan.FromMinutes(5));
+            SpinWait.SpinUntil(
+                () => Volatile.Read(ref asked) && trainer.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin),
+                TimeSpan.FromMinutes(5));
             Thread.Sleep(50);
             return step < 1 ? new PreparedStep(step, 0, [], [], []) : throw new InvalidDataException("row 7");
         });

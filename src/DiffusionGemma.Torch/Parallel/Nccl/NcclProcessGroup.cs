@@ -93,12 +93,13 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
 
     /// <summary>
     /// Returns the group of the processes that torchrun, Slurm or mpirun started (<see cref="LaunchEnvironment"/>), with a device each;
-    /// rank 0
-    /// distributes NCCL's unique id (<see cref="UniqueIdExchange"/>).
+    /// rank 0 distributes NCCL's unique id (<see cref="UniqueIdExchange"/>).
     /// </summary>
+    /// <param name="timeout">The time that a collective waits for the other ranks.</param>
+    /// <param name="connectByMpi">Connects the processes that mpirun started, over which the unique id goes there.</param>
     /// <exception cref="InvalidOperationException">The launcher's variables or the secret are not set.</exception>
     /// <exception cref="DllNotFoundException">NCCL or CUDA is missing.</exception>
-    public static NcclProcessGroup World(TimeSpan timeout)
+    public static NcclProcessGroup World(TimeSpan timeout, Func<TimeSpan, IProcessGroup> connectByMpi)
     {
         LaunchEnvironment launch = LaunchEnvironment.Read(Environment.GetEnvironmentVariable)
             ?? throw new InvalidOperationException("No launcher started this process: "
@@ -106,7 +107,7 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
         if (!launch.IsMpi && launch.Folder is null) _ = Rendezvous.Secret(Environment.GetEnvironmentVariable);
         GpuLibraries.Require();
         CudaRuntime.Check(CudaRuntime.cudaSetDevice(launch.LocalRank));
-        using var exchange = new UniqueIdExchange(launch, timeout);
+        using var exchange = new UniqueIdExchange(launch, timeout, connectByMpi);
         byte[] bytes = exchange.Run(NewId);
         if (bytes.Length != UniqueId.Bytes)
             throw new ProcessGroupException($"Rank 0 sent {bytes.Length} bytes instead of NCCL's unique id.");

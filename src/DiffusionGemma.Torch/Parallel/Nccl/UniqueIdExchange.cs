@@ -8,7 +8,8 @@ namespace DiffusionGemma;
 /// </summary>
 /// <param name="launch">This process's place.</param>
 /// <param name="timeout">The time that each process has.</param>
-internal sealed class UniqueIdExchange(LaunchEnvironment launch, TimeSpan timeout) : IDisposable
+/// <param name="connectByMpi">Connects the processes that mpirun started; the group is disposed of after the exchange.</param>
+internal sealed class UniqueIdExchange(LaunchEnvironment launch, TimeSpan timeout, Func<TimeSpan, IProcessGroup> connectByMpi) : IDisposable
 {
     private IDisposable? _published;
 
@@ -40,7 +41,7 @@ internal sealed class UniqueIdExchange(LaunchEnvironment launch, TimeSpan timeou
     private byte[] ByMpi(Func<byte[]> make)
     {
         using var scope = NewDisposeScope();
-        using var world = MpiProcessGroup.World(timeout);
+        using IProcessGroup world = connectByMpi(timeout);
         Tensor length = tensor(new long[1], device: CPU);
         byte[] made = world.Rank == 0 ? make() : [];
         length[0] = made.LongLength;

@@ -29,7 +29,8 @@ public sealed class NcclProcessGroupTests
     public void Without_a_launcher_it_says_so()
     {
         Assert.SkipWhen(LaunchEnvironment.Read(Environment.GetEnvironmentVariable) is not null, "A launcher started the tests.");
-        Assert.Contains("torchrun", Assert.Throws<InvalidOperationException>(() => NcclProcessGroup.World(Long)).Message);
+        string message = Assert.Throws<InvalidOperationException>(() => NcclProcessGroup.World(Long, MpiProcessGroup.World)).Message;
+        Assert.Contains("torchrun", message);
     }
 
     /// <summary>Covers everything but NCCL itself: a small C library replaces it and CUDA's runtime, in a process of its own.</summary>

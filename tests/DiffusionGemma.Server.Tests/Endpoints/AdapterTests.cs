@@ -34,6 +34,7 @@ public sealed class AdapterTests
             Assert.All(names.Zip(answers).Where(pair => pair.First == name), pair => Assert.Equal(alone, pair.Second));
         }
 
+        Assert.True(answers.Distinct().Count() == 3, string.Join(" | ", answers));
         using HttpResponseMessage unloaded = await ChangeAsync(server, "unload", new { lora_name = "one" });
         Assert.Equal(HttpStatusCode.OK, unloaded.StatusCode);
         Assert.Equal([TestServer.Model, "two"], await NamesAsync(server));

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>Adapters of tiny-chat in PEFT's format that nobody trained: with an effect, and different for each seed.</summary>
 internal static class DrawnAdapterFolder
 {
-    private const int Rank = 2, Intermediate = 192, Hidden = 128;
+    private const int Rank = 2, Hidden = 128;
 
     /// <param name="folder">Made here.</param>
     /// <param name="seed">Seed of A and B.</param>
@@ -16,13 +16,13 @@ internal static class DrawnAdapterFolder
         File.WriteAllText(Path.Combine(folder, "adapter_config.json"), JsonSerializer.Serialize(new
         {
             peft_type = "LORA", r = Rank, lora_alpha = Rank, base_model_name_or_path = TestServer.Model, bias = "none", lora_dropout = 0.0,
-            target_modules = @".*decoder\.layers\.[01]\.mlp\.down_proj",
+            target_modules = @".*decoder\.layers\.[01]\.self_attn\.o_proj",
         }));
         (string Name, int Rows, int Columns)[] tensors =
         [
             .. from layer in Enumerable.Range(0, 2)
-               from part in new[] { ("A", Rank, Intermediate), ("B", Hidden, Rank) }
-               select ($"base_model.model.model.decoder.layers.{layer}.mlp.down_proj.lora_{part.Item1}.weight", part.Item2, part.Item3),
+               from part in new[] { ("A", Rank, Hidden), ("B", Hidden, Rank) }
+               select ($"base_model.model.model.decoder.layers.{layer}.self_attn.o_proj.lora_{part.Item1}.weight", part.Item2, part.Item3),
         ];
         var header = new Dictionary<string, object>();
         int offset = 0;

@@ -58,7 +58,8 @@ internal static class AnswerCommand
             context.Output.Result(
                 ToolOutput.Text($"{settings.Output}: {total} rows{(failed > 0 ? $", {failed} of them with an error" : "")}"),
                 new { Event = "written", settings.Output, Rows = total, Failed = failed });
-            return ExitCode.Success;
+            // A file in which no row could be answered is a fault of the data, and a script should see it.
+            return total > 0 && failed == total ? ExitCode.Data : ExitCode.Success;
         }
         catch (OperationCanceledException)
         {

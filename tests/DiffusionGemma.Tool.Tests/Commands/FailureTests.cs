@@ -49,6 +49,18 @@ public sealed class FailureTests(TrainedRun run)
     }
 
     [Fact]
+    public async Task A_file_without_a_row_that_can_be_answered_is_a_fault_of_the_data()
+    {
+        string path = run.File("blank.jsonl"), output = run.File("blank-answered.jsonl");
+        await File.WriteAllLinesAsync(path, ["""{"question":null}""", """{"question":null}"""]);
+        ToolRun answered = await ToolRun.RunAsync(
+            "answer", TinyChat, "--input", path, "--output", output, "--max-new-tokens", "8", "--device", "cpu");
+        Assert.Equal(ExitCode.Data, answered.Code);
+        Assert.Contains("2 rows, 2 of them with an error", answered.Output, StringComparison.Ordinal);
+        Assert.Equal(2, File.ReadAllLines(output).Length);
+    }
+
+    [Fact]
     public async Task Questions_and_answers_are_found_without_naming_them()
     {
         string path = run.File("questions.jsonl"), output = run.File("answered.jsonl");

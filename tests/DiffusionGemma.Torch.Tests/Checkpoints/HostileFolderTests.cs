@@ -30,7 +30,7 @@ public sealed class HostileFolderTests : TorchTest
         config["rank_pattern"] = new JsonObject { [EndlessExpression] = 4 };
         File.WriteAllText(folder.File("adapter_config.json"), config.ToJsonString());
         var error = Assert.Throws<AdapterException>(() => LoraAdapter.Load(folder.Path, model));
-        Assert.Contains("takes more than 1 s", error.Message, StringComparison.Ordinal);
+        Assert.Contains("takes longer than 1 s", error.Message, StringComparison.Ordinal);
     }
 
     /// <summary>Many asterisks in a target are matched in time that grows with its length alone.</summary>

@@ -132,7 +132,7 @@ public sealed record DiffusionGemmaConfig
         {
             throw new InvalidConfigurationException(path, null, "may not be read by this user.", e);
         }
-        catch (IOException e)
+        catch (IOException e) when (e is not InvalidConfigurationException)
         {
             throw new InvalidConfigurationException(path, null, $"cannot be read: {e.Message}", e);
         }

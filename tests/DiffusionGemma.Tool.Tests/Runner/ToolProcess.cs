@@ -20,13 +20,13 @@ internal sealed class ToolProcess : IDisposable
     {
         string name = OperatingSystem.IsWindows() ? "DiffusionGemma.Tool.exe" : "DiffusionGemma.Tool";
         string program = Path.Combine(AppContext.BaseDirectory, name);
-        var start = new ProcessStartInfo(IgnoresInterrupts() ? "env" : program)
+        var start = new ProcessStartInfo(IgnoresSignals() ? "env" : program)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             StandardOutputEncoding = Encoding.UTF8,
         };
-        foreach (string argument in IgnoresInterrupts() ? ["--default-signal=INT", program, .. arguments] : arguments)
+        foreach (string argument in IgnoresSignals() ? ["--default-signal=INT,HUP", program, .. arguments] : arguments)
             start.ArgumentList.Add(argument);
         start.Environment["OMP_NUM_THREADS"] = "1";
         foreach ((string variable, string? value) in environment) start.Environment[variable] = value;
@@ -88,15 +88,17 @@ internal sealed class ToolProcess : IDisposable
     }
 
     /// <summary>
-    /// True where this process was started to ignore SIGINT, as a shell does for what it puts into the background: its children would
-    /// ignore it too. GNU's env starts them with the default instead.
+    /// True where this process was started to ignore SIGINT, as a shell does for what it puts into the background, or SIGHUP, as nohup
+    /// does: its children would ignore them too. GNU's env starts them with the default instead.
     /// </summary>
-    private static bool IgnoresInterrupts()
+    private static bool IgnoresSignals()
     {
-        const int SigInt = 2;
+        const int SigHup = 1, SigInt = 2;
         string? ignored = !OperatingSystem.IsLinux() ? null
             : File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
-        return ignored is not null && (Convert.ToUInt64(ignored["SigIgn:".Length..].Trim(), 16) >> (SigInt - 1) & 1) == 1;
+        if (ignored is null) return false;
+        ulong signals = Convert.ToUInt64(ignored["SigIgn:".Length..].Trim(), 16);
+        return (signals >> (SigInt - 1) & 1) == 1 || (signals >> (SigHup - 1) & 1) == 1;
     }
 
     private void Add(object sender, DataReceivedEventArgs line)

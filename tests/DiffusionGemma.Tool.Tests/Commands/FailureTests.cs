@@ -51,8 +51,9 @@ public sealed class FailureTests(TrainedRun run)
     [Fact]
     public async Task A_file_without_a_row_that_can_be_answered_is_a_fault_of_the_data()
     {
-        string path = run.File("blank.jsonl"), output = run.File("blank-answered.jsonl");
-        await File.WriteAllLinesAsync(path, ["""{"question":null}""", """{"question":null}"""]);
+        string path = run.File("long.jsonl"), output = run.File("long-answered.jsonl");
+        string row = $$"""{"question":"{{string.Concat(Enumerable.Repeat("1+1 ", 3_000))}}"}""";          // beyond the model's positions
+        await File.WriteAllLinesAsync(path, [row, row]);
         ToolRun answered = await ToolRun.RunAsync(
             "answer", TinyChat, "--input", path, "--output", output, "--max-new-tokens", "8", "--device", "cpu");
         Assert.Equal(ExitCode.Data, answered.Code);

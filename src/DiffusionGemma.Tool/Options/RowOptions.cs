@@ -85,7 +85,7 @@ internal sealed class RowOptions
         return ml.Data.LoadChatFromJsonLines(options, files);
     }
 
-    /// <summary>Looks for the keys in the first row of JSON Lines; other faults are told, or left out, by the pass over all rows.</summary>
+    /// <summary>Checks that the first row of JSON Lines has the keys. Other faults are reported by the pass over all rows.</summary>
     private static void RequireKeys(MLContext ml, string[] files, ChatDataOptions options)
     {
         var strict = new ChatDataOptions

@@ -34,7 +34,7 @@ internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight dow
         if (context.Adapters is { Only: null } adapters)
         {
             if (ranks.Size > 1) throw new InvalidOperationException("Rows of several adapters need all experts on one rank.");
-            var deltas = adapters.OfExperts(Name, context.Pass, indices, routing);
+            var deltas = adapters.OfExperts(Name, context.Pass, indices, routing, reads);
             return ExpertsFunction.Compute(
                 x, weights, routing, ExpertStack.OfRows(GateUp, [.. deltas.Select(d => (d.Lora.GateUp, d.Places))]),
                 ExpertStack.OfRows(Down, [.. deltas.Select(d => (d.Lora.Down, d.Places))]), ranks, context, reads);

@@ -42,8 +42,9 @@ internal sealed class RowAdapters
     /// <param name="pass">The pass.</param>
     /// <param name="indices">[T,K]: the experts of each token; equally many tokens in each row.</param>
     /// <param name="routing">The pairs of token and choice, sorted by expert.</param>
+    /// <param name="reads">Reads of the device; null: of the tensors' own.</param>
     public IReadOnlyList<(ExpertsLora Lora, ExpertPlaces Places)> OfExperts(
-        string name, Pass pass, Tensor indices, ExpertRouting routing)
+        string name, Pass pass, Tensor indices, ExpertRouting routing, IHostReads? reads)
     {
         ExpertsLora?[] deltas = [.. _distinct.Select(adapter => adapter.OfExperts(name, pass))];
         if (Array.TrueForAll(deltas, lora => lora is null)) return [];
@@ -55,7 +56,7 @@ internal sealed class RowAdapters
         // Sorted by adapter, and still by expert within one.
         Tensor order = adapters.sort(0, descending: false, stable: true).Indices;
         Tensor ofExperts = adapters * experts + indices.flatten().index_select(0, routing.Order);
-        long[] counts = ofExperts.bincount(null, experts * _distinct.Length).cpu().data<long>().ToArray();
+        long[] counts = (reads ?? IHostReads.For(indices.device)).CountsOf(ofExperts, experts * _distinct.Length);
         var places = new List<(ExpertsLora, ExpertPlaces)>();
         long first = 0;
         for (int n = 0; n < _distinct.Length; n++)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using TorchSharp;
 
 namespace DiffusionGemma.FineTuning;
@@ -27,6 +28,16 @@ internal static class TinyChat
     public static IDataView Questions(MLContext ml, int rows) =>
         ml.Data.TakeRows(ml.Data.LoadChatFromParquet(Path.Combine(Fixtures.Root, "datasets", "arithmetic", "train.parquet"), "question",
             "answer"), rows);
+
+    /// <summary>The prompts of <see cref="Questions"/>, as token ids.</summary>
+    public static int[][] Prompts(MLContext ml, int rows)
+    {
+        DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
+        IDataView questions = Questions(ml, rows);
+        IDataView tokenized = gemma.TokenizeChat(Checkpoint).Append(gemma.MaskResponse()).Fit(questions).Transform(questions);
+        return [.. tokenized.GetColumn<int[]>(ChatColumns.InputIds)
+            .Zip(tokenized.GetColumn<int>(ChatColumns.PromptLength), (ids, length) => ids[..length])];
+    }
 
     /// <summary>Conversations that end with the user.</summary>
     public static IDataView Unanswered(MLContext ml, params string[] questions) =>

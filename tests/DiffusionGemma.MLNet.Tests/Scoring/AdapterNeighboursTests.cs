@@ -1,6 +1,5 @@
 using DiffusionGemma.FineTuning;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using TorchSharp;
 
 namespace DiffusionGemma.Generation;
@@ -16,12 +15,7 @@ public class AdapterNeighboursTests
     [Fact]
     public void Mixed_adapters_answer_as_each_does_alone()
     {
-        var ml = new MLContext(1);
-        DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
-        IDataView questions = TinyChat.Questions(ml, Rows);
-        IDataView rows = gemma.TokenizeChat(TinyChat.Checkpoint).Append(gemma.MaskResponse()).Fit(questions).Transform(questions);
-        int[][] prompts = [.. rows.GetColumn<int[]>(ChatColumns.InputIds)
-            .Zip(rows.GetColumn<int>(ChatColumns.PromptLength), (ids, length) => ids[..length])];
+        int[][] prompts = TinyChat.Prompts(new MLContext(1), Rows);
 
         DiffusionGemmaRuntime.EnsureUsable();
         torch.set_num_threads(1);

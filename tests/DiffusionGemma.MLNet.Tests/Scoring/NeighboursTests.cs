@@ -1,6 +1,5 @@
 using DiffusionGemma.FineTuning;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using TorchSharp;
 
 namespace DiffusionGemma.Generation;
@@ -16,12 +15,7 @@ public class NeighboursTests
     [Fact]
     public void An_answer_does_not_depend_on_the_rows_beside_it()
     {
-        var ml = new MLContext(1);
-        DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
-        IDataView questions = TinyChat.Questions(ml, Rows);
-        IDataView rows = gemma.TokenizeChat(TinyChat.Checkpoint).Append(gemma.MaskResponse()).Fit(questions).Transform(questions);
-        int[][] prompts = [.. rows.GetColumn<int[]>(ChatColumns.InputIds)
-            .Zip(rows.GetColumn<int>(ChatColumns.PromptLength), (ids, length) => ids[..length])];
+        int[][] prompts = TinyChat.Prompts(new MLContext(1), Rows);
         Assert.Equal(Rows, prompts.Length);
 
         DiffusionGemmaRuntime.EnsureUsable();

@@ -51,14 +51,41 @@ def load(args):
         return DiffusionGemmaForBlockDiffusion.from_pretrained(args.model, dtype=dtype, attn_implementation="sdpa").to(args.device)
     config = DiffusionGemmaConfig.from_pretrained(args.model)
     config._attn_implementation = "sdpa"
-    torch.manual_seed(1)
+    from accelerate import init_empty_weights
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with torch.device(args.device):
-            return DiffusionGemmaForBlockDiffusion(config)
+        # encoder and decoder make a stack of weights each before they are tied: on the device that would be the model twice
+        with init_empty_weights(include_buffers=False):
+            model = DiffusionGemmaForBlockDiffusion(config)
+        model.tie_weights()
     finally:
         torch.set_default_dtype(before)
+    return fill(model, dtype, args.device)
+
+
+def fill(model, dtype, device):
+    """Gives every parameter random values on the device, one that several modules share once."""
+    generator = torch.Generator(device).manual_seed(1)
+    filled = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            if parameter not in filled:
+                values = torch.empty(parameter.shape, dtype=dtype, device=device)
+                values = values.normal_(0, 0.02, generator=generator) if values.dim() > 1 else values.fill_(1)
+                filled[parameter] = torch.nn.Parameter(values, requires_grad=parameter.requires_grad)
+            module._parameters[name] = filled[parameter]
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.to(device)
+    # encoder and decoder share all weights but self-conditioning's: where they do not, the comparison would be with twice the model
+    stacks = model.model.encoder.language_model, model.model.decoder
+    if stacks[0].layers[0].self_attn.q_proj.weight is not stacks[1].layers[0].self_attn.q_proj.weight:
+        raise SystemExit("encoder and decoder are not tied: this version of transformers needs another way to make a random model.")
+    say("parameters", sum(p.numel() for p in filled.values()), "")
+    return model
 
 
 def block_masks(config, prompt, response, device):

@@ -5,7 +5,10 @@ namespace DiffusionGemma;
 /// <param name="FullName">With its namespace; generic types end in a back-tick and their arity.</param>
 /// <param name="Files">The files it is written in, relative to the project's folder, with forward slashes.</param>
 /// <param name="Uses">Types of the projects below src that it, its nested types or their methods refer to.</param>
-internal sealed record SourceType(string Project, string FullName, IReadOnlyList<string> Files, IReadOnlyList<TypeKey> Uses)
+/// <param name="Calls">The assembly and the name of each method that its methods, and those of its nested types, call.</param>
+internal sealed record SourceType(
+    string Project, string FullName, IReadOnlyList<string> Files, IReadOnlyList<TypeKey> Uses,
+    IReadOnlySet<(string Assembly, string Method)> Calls)
 {
     public TypeKey Key => new(Project, FullName);
 

@@ -56,7 +56,8 @@ internal sealed class SourceTypes
                 if (files.TryGetValue(one.MetadataToken.ToInt32(), out SortedSet<string>? written)) own.UnionWith(written);
             if (own.Count == 0) continue;                            // made by the compiler or a source generator
             TypeKey key = TypeReferences.KeyOf(type);
-            yield return new SourceType(project, key.FullName, [.. own], [.. TypeReferences.Of(type).Where(used => used != key)]);
+            yield return new SourceType(project, key.FullName, [.. own], [.. TypeReferences.Of(type).Where(used => used != key)],
+                TypeReferences.CallsOf(type));
         }
     }
 }

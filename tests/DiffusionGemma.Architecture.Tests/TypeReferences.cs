@@ -19,6 +19,16 @@ internal static class TypeReferences
     /// <summary>A type and all types nested in it, among them the compiler's closures and state machines.</summary>
     public static IEnumerable<TypeDefinition> WithNested(TypeDefinition type) => type.NestedTypes.SelectMany(WithNested).Prepend(type);
 
+    /// <summary>The assembly and the name of each method that a type's methods call, those of its nested types included.</summary>
+    public static IReadOnlySet<(string Assembly, string Method)> CallsOf(TypeDefinition type) => (
+        from one in WithNested(type)
+        from method in one.Methods
+        where method.HasBody
+        from instruction in method.Body.Instructions
+        let called = instruction.Operand as MethodReference
+        where called is not null
+        select (KeyOf(called.DeclaringType.GetElementType()).Project, called.Name)).ToHashSet();
+
     /// <summary>Each type once, the type itself among them.</summary>
     public static IReadOnlySet<TypeKey> Of(TypeDefinition type)
     {

@@ -14,7 +14,7 @@ internal static class PythonReference
     public static string? Missing(GpuOptions options)
     {
         (int exit, string output, string errors) = Start(
-            options.Python, ["-c", "import torch, transformers, peft; print(torch.__version__)"]);
+            options.Python, ["-c", "import torch, transformers, peft, accelerate; print(torch.__version__)"]);
         if (exit == 0 && output.Length > 0) return null;
         string reason = errors.Trim().Split('\n')[^1];
         return $"{options.Python} has no PyTorch, transformers and PEFT ({(reason.Length > 0 ? reason : "no such program")}).";

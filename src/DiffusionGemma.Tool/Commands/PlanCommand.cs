@@ -33,7 +33,7 @@ internal static class PlanCommand
                 recipe.Options.Parallel.ExpertParallel, parsed.GetValue(workers) ?? recipe.Options.Parallel.Workers ?? 1);
             long memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
             string verdict = ToolOutput.Text(
-                $"{plan.TotalBytes / 1e9:F1} GB on each device; this machine has {memory / 1e9:F1} GB beside those of its GPUs.");
+                $"{Size(plan.TotalBytes)} on each device; this machine has {Size(memory)} beside those of its GPUs.");
             context.Output.Result($"{plan.ToString().TrimEnd()}\n{verdict}", new
             {
                 Event = "plan", plan.TotalBytes, MachineBytes = memory, plan.Parameters, plan.ExpertParameters, plan.TrainedParameters,
@@ -44,6 +44,9 @@ internal static class PlanCommand
         });
         return command;
     }
+
+    private static string Size(long bytes) =>
+        bytes >= 1_000_000_000 ? ToolOutput.Text($"{bytes / 1e9:F1} GB") : ToolOutput.Text($"{bytes / 1e6:F1} MB");
 
     /// <summary>config.json alone: fifty gigabytes are not fetched for a plan.</summary>
     private static async Task<DiffusionGemmaConfig> ConfigAsync(string checkpoint, CommandContext context)

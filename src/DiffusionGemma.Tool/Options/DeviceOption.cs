@@ -31,15 +31,17 @@ internal sealed class DeviceOption
     {
         if (parsed.GetValue(_option) is not { } name) return null;
         if (name == Cpu) return torch.CPU;
+        string reason;
         try
         {
-            return new torch.Device(DeviceType.CUDA, Index(name) ?? 0);
+            var device = new torch.Device(DeviceType.CUDA, Index(name) ?? 0);
+            if (DiffusionGemmaRuntime.IsAvailable(device, out reason)) return device;
         }
         catch (InvalidOperationException)
         {
-            throw new ToolException(
-                ExitCode.Device, $"{Name} {name}: there is no such device here; diffusion-gemma --version says what was found.");
+            reason = "there is no such device here; diffusion-gemma --version says what was found.";
         }
+        throw new ToolException(ExitCode.Device, $"{Name} {name}: {reason}");
     }
 
     private static int? Index(string name) => name.StartsWith(CudaPrefix, StringComparison.Ordinal)

@@ -35,16 +35,38 @@ internal sealed class CanvasDistributions : ICanvasDistributions
     public Tensor Probabilities() => (_weights / _softmax.Totals).view(Rows, Canvas, -1);
 
     /// <summary>Expected embeddings [rows,C,H] of all rows, which condition the next pass.</summary>
-    public Tensor ExpectedEmbeddings() => ExpectedEmbeddings(0, Rows);
+    public Tensor ExpectedEmbeddings() => ExpectedEmbeddings(_model, _weights, _softmax.Totals, _softmax.Rounded);
 
-    private Tensor ExpectedEmbeddings(int row, int rows)
+    /// <summary>Expected embeddings [1,C,H] of one row.</summary>
+    /// <param name="row">The row within these, from 0.</param>
+    public Tensor ExpectedEmbeddings(int row)
     {
-        int start = row * Canvas, count = rows * Canvas;
+        int start = row * Canvas;
+        Tensor Of(Tensor all) => all.narrow(0, start, Canvas);
+        return ExpectedEmbeddings(_model, Of(_weights), Of(_softmax.Totals), _softmax.Rounded is { } rounded ? Of(rounded) : null);
+    }
+
+    /// <summary>Expected embeddings [n,C,H] of n rows.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="weights">[n · C, V], unnormalised probabilities.</param>
+    /// <param name="totals">[n · C, 1]: their sums.</param>
+    /// <param name="rounded">[n · C, V]: probabilities in the model's narrower dtype, which take the others' place; null: none.</param>
+    public static Tensor ExpectedEmbeddings(DiffusionGemmaModel model, Tensor weights, Tensor totals, Tensor? rounded)
+    {
         var context = new PassContext(Pass.Decoder);
-        Tensor expected = _softmax.Rounded is { } rounded
-            ? _model.Stack.ExpectedEmbedding(rounded.narrow(0, start, count), null, context)
-            : _model.Stack.ExpectedEmbedding(_weights.narrow(0, start, count), _softmax.Totals.narrow(0, start, count), context);
-        return expected.view(rows, Canvas, -1);
+        Tensor expected = rounded is not null
+            ? model.Stack.ExpectedEmbedding(rounded, null, context) : model.Stack.ExpectedEmbedding(weights, totals, context);
+        return expected.view(weights.shape[0] / model.Config.CanvasLength, model.Config.CanvasLength, -1);
+    }
+
+    /// <inheritdoc/>
+    public Proposals Propose(int row, int[] tokens)
+    {
+        using var scope = NewDisposeScope();
+        Tensor ids = tensor(Array.ConvertAll(tokens, id => (long)id), device: _weights.device).unsqueeze(-1);
+        Tensor totals = _softmax.Totals.narrow(0, row * Canvas, Canvas);
+        Tensor likely = _weights.narrow(0, row * Canvas, Canvas).gather(-1, ids) / totals;
+        return new Proposals(tokens, _model.Stack.Reads.Numbers(likely));
     }
 
     private sealed class RowDistribution(CanvasDistributions all, int row) : IRowDistribution
@@ -61,16 +83,6 @@ internal sealed class CanvasDistributions : ICanvasDistributions
 
         public Proposals ProposeBest() => new(Best, [.. Totals.Select(total => 1 / total)]);
 
-        public Proposals Propose(int[] tokens)
-        {
-            using var scope = NewDisposeScope();
-            Tensor ids = tensor(Array.ConvertAll(tokens, id => (long)id), device: all._weights.device).unsqueeze(-1);
-            Tensor totals = all._softmax.Totals.narrow(0, row * all.Canvas, all.Canvas);
-            Tensor likely = all._weights.narrow(0, row * all.Canvas, all.Canvas).gather(-1, ids) / totals;
-            return new Proposals(tokens, all._model.Stack.Reads.Numbers(likely));
-        }
-
-        /// <summary>Inverse transform sampling: the first token whose cumulated probability exceeds a uniform number.</summary>
         public Proposals Sample(bool[] candidates, double[] uniforms, int topK, double topP)
         {
             var proposals = new Proposals(new int[all.Canvas], new double[all.Canvas]);
@@ -79,14 +91,10 @@ internal sealed class CanvasDistributions : ICanvasDistributions
             {
                 using var scope = NewDisposeScope();
                 Tensor places = tensor(Array.ConvertAll(some, i => (long)(row * all.Canvas) + i), device: all._weights.device);
-                Tensor weights = TorchOperators.SelectRows(all._weights, places), ids = null!;
-                bool sorted = topK > 0 && topK < weights.shape[1] || topP < 1;
-                if (sorted) (weights, ids) = Nucleus(weights, topK, topP);
-                Tensor cumulated = weights.cumsum(-1, ScalarType.Float64), total = cumulated.narrow(-1, cumulated.shape[1] - 1, 1);
-                Tensor threshold = tensor(some.Select(i => uniforms[i]).ToArray(), device: weights.device).unsqueeze(-1) * total;
-                Tensor index = (cumulated <= threshold).sum(-1, keepdim: true).clamp_max(weights.shape[1] - 1);
-                Tensor likely = weights.gather(-1, index).to(ScalarType.Float64) / total, token = sorted ? ids.gather(-1, index) : index;
-                double[] numbers = all._model.Stack.Reads.Numbers(cat([token.to(ScalarType.Float64), likely], 1));
+                Tensor drawn = TokenDraw.Draw(
+                    TorchOperators.SelectRows(all._weights, places),
+                    tensor(some.Select(i => uniforms[i]).ToArray(), device: all._weights.device).unsqueeze(-1), topK, topP);
+                double[] numbers = all._model.Stack.Reads.Numbers(drawn);
                 for (int k = 0; k < some.Length; k++)
                     (proposals.Tokens[some[k]], proposals.Probabilities[some[k]]) = ((int)numbers[2 * k], numbers[2 * k + 1]);
             }
@@ -94,18 +102,5 @@ internal sealed class CanvasDistributions : ICanvasDistributions
         }
 
         public double[] LabelScores(int labels) => [];
-
-        public Tensor ExpectedEmbeddings() => all.ExpectedEmbeddings(row, 1);
-
-        /// <summary>
-        /// Sorts tokens by weight, descending, with weight 0 for those outside the nucleus; returns the weights and the tokens' ids.
-        /// </summary>
-        private static (Tensor Weights, Tensor Ids) Nucleus(Tensor weights, int topK, double topP)
-        {
-            (Tensor sorted, Tensor ids) = topK > 0 && topK < weights.shape[1] ? weights.topk(topK, -1) : weights.sort(-1, descending: true);
-            if (topP >= 1) return (sorted, ids);
-            Tensor cumulated = sorted.cumsum(-1, ScalarType.Float64), total = cumulated.narrow(-1, cumulated.shape[1] - 1, 1);
-            return (sorted.masked_fill(cumulated - sorted >= total * topP, 0), ids);
-        }
     }
 }

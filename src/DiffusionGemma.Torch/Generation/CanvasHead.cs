@@ -27,7 +27,44 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
     /// <param name="visit">Called with each chunk, whose tensors are freed afterwards.</param>
     public void Visit(
         Tensor hidden, IReadOnlyList<double> temperatures, IReadOnlyList<RowGrammar?> grammars, bool whole,
-            Action<ICanvasDistributions> visit)
+        Action<ICanvasDistributions> visit)
+    {
+        ForChunks(hidden, grammars, whole, (first, count, scores) =>
+        {
+            if (grammars[first] is { } grammar)
+            {
+                visit(UnderGrammar(first, grammar, scores, temperatures[first]));
+                return;
+            }
+            double[] ofPositions =
+                [.. temperatures.Skip(first).Take(count).SelectMany(t => Enumerable.Repeat(t, _config.CanvasLength))];
+            SoftmaxRows softmax = Kernels.CappedSoftmax(
+                scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements, model.Stack.Reads);
+            visit(new CanvasDistributions(model, first, count, scores, softmax, sliceElements));
+        });
+    }
+
+    /// <summary>
+    /// Computes the distributions of every row on the device, chunk by chunk: those of free rows go to <paramref name="readings"/>, which
+    /// reads them all at once; a row with a grammar is visited, and reads its scores.
+    /// </summary>
+    /// <param name="hidden">[rows,C,H], after the final norm.</param>
+    /// <param name="temperatures">[rows].</param>
+    /// <param name="grammars">[rows]; null: the row's answer is free.</param>
+    /// <param name="readings">Draws and reads.</param>
+    /// <param name="condition">Called with the first of some free rows, and their expected embeddings [n,C,H].</param>
+    /// <param name="visit">Called with each row that has a grammar.</param>
+    public void Compute(
+        Tensor hidden, IReadOnlyList<double> temperatures, IReadOnlyList<RowGrammar?> grammars, PassReadings readings,
+        Action<int, Tensor> condition, Action<ICanvasDistributions> visit) =>
+        ForChunks(hidden, grammars, whole: false, (first, _, scores) =>
+        {
+            if (grammars[first] is { } grammar) visit(UnderGrammar(first, grammar, scores, temperatures[first]));
+            else condition(first, readings.Compute(first, scores));
+        });
+
+    /// <summary>Calls a function with the first row, the number of rows and the scores of each chunk.</summary>
+    private void ForChunks(Tensor hidden, IReadOnlyList<RowGrammar?> grammars, bool whole, Action<int, int, Tensor> chunk)
     {
         int rows = (int)hidden.shape[0], canvas = _config.CanvasLength, vocabulary = _config.VocabularySize;
         int step = whole ? rows : (int)Math.Max(1, chunkElements / ((long)canvas * vocabulary));
@@ -36,21 +73,16 @@ internal sealed class CanvasHead(DiffusionGemmaModel model, long chunkElements =
             using var scope = NewDisposeScope();
             count = grammars[first] is not null ? 1
                 : Enumerable.Range(first, Math.Min(step, rows - first)).TakeWhile(row => grammars[row] is null).Count();
-            Tensor scores = Scores(hidden.narrow(0, first, count).view(count * canvas, -1));
-            if (grammars[first] is { } grammar)
-            {
-                // σ in place of tanh changes each position's scores by a constant, which no distribution sees.
-                scores.sigmoid_().mul_(2 * _config.FinalLogitSoftcapping / temperatures[first]);
-                visit(scores.dtype == ScalarType.Float64
-                    ? new GrammarDistribution<double>(model, first, grammar, scores) : new GrammarDistribution<float>(
-                        model, first, grammar, scores));
-                continue;
-            }
-            double[] ofPositions = [.. temperatures.Skip(first).Take(count).SelectMany(t => Enumerable.Repeat(t, canvas))];
-            SoftmaxRows softmax = Kernels.CappedSoftmax(
-                scores, _config.FinalLogitSoftcapping, ofPositions, model.DType, sliceElements, model.Stack.Reads);
-            visit(new CanvasDistributions(model, first, count, scores, softmax, sliceElements));
+            chunk(first, count, Scores(hidden.narrow(0, first, count).view(count * canvas, -1)));
         }
+    }
+
+    private ICanvasDistributions UnderGrammar(int row, RowGrammar grammar, Tensor scores, double temperature)
+    {
+        // σ in place of tanh changes each position's scores by a constant, which no distribution sees.
+        scores.sigmoid_().mul_(2 * _config.FinalLogitSoftcapping / temperature);
+        return scores.dtype == ScalarType.Float64
+            ? new GrammarDistribution<double>(model, row, grammar, scores) : new GrammarDistribution<float>(model, row, grammar, scores);
     }
 
     public void Dispose() => _buffer?.Dispose();

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -16,10 +17,13 @@ namespace DiffusionGemma;
 /// All that is random, for the whole batch: rows then start and commit their canvases together, as in the reference, and stay until all
 /// answers are complete. Null: each row draws its own.
 /// </param>
-internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noise = null) : IDisposable
+/// <param name="readsOnce">True to draw on the device and to read the distributions of all rows at once, which is slower on a CPU; null:
+/// on devices that are no CPU.</param>
+internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noise = null, bool? readsOnce = null) : IDisposable
 {
     private readonly DenoisingBatch _batch = new(model);
     private readonly CanvasHead _head = new(model);
+    private readonly bool _readsOnce = noise is null && (readsOnce ?? model.Device.type != DeviceType.CPU);
 
     /// <summary>Runs until the client supplies no more rows.</summary>
     public void Run(IDenoisingClient client)
@@ -50,39 +54,73 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         long start = Stopwatch.GetTimestamp();
-        Tensor hidden = _batch.Decode();
         var failed = new List<DenoisingRow>();
-        double[] temperatures = [.. _batch.Rows.Select(row => row.Temperature)];
-        RowGrammar?[] grammars = [.. _batch.Rows.Select(row => row.Grammar)];
+        if (_readsOnce) ReadOnce(client, failed);
+        else Visit(client, failed);
+        DenoisingTelemetry.PassRows.Record(_batch.Rows.Count);
+        DenoisingTelemetry.PassDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        foreach (DenoisingRow row in failed) _batch.Remove(row);
+    }
+
+    /// <summary>Draws on the device for all rows, then reads the pass once; rows with a grammar read theirs one by one.</summary>
+    private void ReadOnce(IDenoisingClient client, List<DenoisingRow> failed)
+    {
+        // Before the pass is queued: a copy to the device would wait for its end.
+        using var readings = new PassReadings(model, _batch.Rows);
+        Tensor hidden = _batch.Decode();
+        _head.Compute(hidden, Temperatures(), Grammars(), readings, _batch.Condition, chunk =>
+        {
+            Advance(client, failed, _batch.Rows[chunk.First], row => row.Advance(chunk.Row(0)));
+            Condition(chunk);
+        });
+        foreach ((int n, IRowDistribution distribution) in readings.Read())
+            Advance(client, failed, _batch.Rows[n], row => row.Advance(distribution));
+    }
+
+    /// <summary>Reads the distributions of a few rows at a time, and draws for the positions that may settle.</summary>
+    private void Visit(IDenoisingClient client, List<DenoisingRow> failed)
+    {
+        Tensor hidden = _batch.Decode();
+        RowGrammar?[] grammars = Grammars();
         // A source draws for the whole batch at once, finished rows included; all its rows have the same grammar, or none.
         double[][]? uniforms = noise is null || grammars.Contains(null)
             ? null
             : ToHost(noise, _batch.Rows.Count, model.Config.CanvasLength);
         int[][]? random = uniforms is null ? null : DrawCanvas(_batch.Rows.Count);
-        _head.Visit(hidden, temperatures, grammars, whole: noise is not null, chunk =>
+        _head.Visit(hidden, Temperatures(), grammars, whole: noise is not null, chunk =>
         {
             int[][]? sampled = noise is null || uniforms is not null ? null : ToHost(noise.Sample(chunk.Probabilities()));
             if (sampled is not null) random = DrawCanvas(chunk.Rows);
             for (int i = 0; i < chunk.Rows; i++)
             {
-                DenoisingRow row = _batch.Rows[chunk.First + i];
-                if (row.IsCanvasFinished) continue;
-                try
-                {
-                    client.OnStep(row, row.Advance(chunk.Row(i), sampled?[i], random?[chunk.First + i], uniforms?[chunk.First + i]));
-                }
-                catch (Exception e)
-                {
-                    client.OnFailed(row, e);
-                    failed.Add(row);
-                }
+                int inChunk = i, inBatch = chunk.First + i;
+                Advance(client, failed, _batch.Rows[inBatch], row => row.Advance(
+                    chunk.Row(inChunk), sampled is null ? null : chunk.Propose(inChunk, sampled[inChunk]), random?[inBatch],
+                    uniforms?[inBatch]));
             }
             Condition(chunk);
         });
-        DenoisingTelemetry.PassRows.Record(_batch.Rows.Count);
-        DenoisingTelemetry.PassDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
-        foreach (DenoisingRow row in failed) _batch.Remove(row);
     }
+
+    /// <summary>Takes a step of one row, if its canvas is not finished.</summary>
+    private static void Advance(
+        IDenoisingClient client, List<DenoisingRow> failed, DenoisingRow row, Func<DenoisingRow, DenoisingStep> step)
+    {
+        if (row.IsCanvasFinished) return;
+        try
+        {
+            client.OnStep(row, step(row));
+        }
+        catch (Exception e)
+        {
+            client.OnFailed(row, e);
+            failed.Add(row);
+        }
+    }
+
+    private double[] Temperatures() => [.. _batch.Rows.Select(row => row.Temperature)];
+
+    private RowGrammar?[] Grammars() => [.. _batch.Rows.Select(row => row.Grammar)];
 
     /// <summary>Keeps the predictions that condition the next pass, of rows that go on with their canvas.</summary>
     private void Condition(ICanvasDistributions chunk)
@@ -91,7 +129,7 @@ internal sealed class DenoisingLoop(DiffusionGemmaModel model, INoiseSource? noi
         if (!goesOn.Contains(false)) _batch.Condition(chunk.First, chunk.ExpectedEmbeddings());
         else
             for (int i = 0; i < chunk.Rows; i++)
-                if (goesOn[i]) _batch.Condition(chunk.First + i, chunk.Row(i).ExpectedEmbeddings());
+                if (goesOn[i]) _batch.Condition(chunk.First + i, chunk.ExpectedEmbeddings(i));
     }
 
     private void CommitFinishedCanvases(IDenoisingClient client)

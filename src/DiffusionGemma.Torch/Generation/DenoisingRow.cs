@@ -15,6 +15,7 @@ internal sealed class DenoisingRow : IDisposable
     private int _stableSteps;
     private bool _hasEndToken;
     private double[] _labelScores = [];
+    private double[]? _uniforms;
 
     /// <param name="index">The caller's number of the prompt.</param>
     /// <param name="request">The prompt, and what is known of its answer.</param>
@@ -97,14 +98,18 @@ internal sealed class DenoisingRow : IDisposable
         ShowKnown(_pinned);
     }
 
+    /// <summary>Draws the uniform numbers [C] of the next <see cref="Advance"/>, before the pass.</summary>
+    public double[] DrawUniforms() => _uniforms ??= _noise.Uniforms(_canvasLength);
+
     /// <summary>Settles positions of the canvas by the distributions of a decoder pass.</summary>
     /// <param name="distribution">The distributions of the canvas's positions.</param>
-    /// <param name="sampled">[C] proposals of a noise source; null: the row's own draws.</param>
+    /// <param name="proposed">[C] proposals of a noise source; null: the row's own draws.</param>
     /// <param name="random">[C] replacements of a noise source; null: the row's own draws.</param>
-    /// <param name="uniforms">[C] numbers of a noise source, for a row with a grammar; null: the row's own draws.</param>
+    /// <param name="uniforms">[C] numbers of a noise source, for a row with a grammar; null: the row's own, of <see
+    /// cref="DrawUniforms"/> where they are drawn.</param>
     /// <returns>A report of the step.</returns>
     /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
-    public DenoisingStep Advance(IRowDistribution distribution, int[]? sampled = null, int[]? random = null, double[]? uniforms = null)
+    public DenoisingStep Advance(IRowDistribution distribution, Proposals? proposed = null, int[]? random = null, double[]? uniforms = null)
     {
         if (!distribution.IsFinite) throw new NotFiniteLogitException(Index, Canvas, Step);
         int[] best = distribution.Best;
@@ -114,11 +119,11 @@ internal sealed class DenoisingRow : IDisposable
         // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend
         // on the row alone.
         bool[] candidates = _sampler.Candidates(entropies);
-        uniforms ??= sampled is null ? _noise.Uniforms(_canvasLength) : [];
+        uniforms ??= proposed is null ? _uniforms ?? _noise.Uniforms(_canvasLength) : [];
+        _uniforms = null;
         random ??= _noise.Canvas(_canvasLength, VocabularySize);
-        Proposals proposals = sampled is not null ? distribution.Propose(sampled)
-            : Options.Greedy ? distribution.ProposeBest()
-            : distribution.Sample(candidates, uniforms, Options.TopK, Options.TopP);
+        Proposals proposals = proposed
+            ?? (Options.Greedy ? distribution.ProposeBest() : distribution.Sample(candidates, uniforms, Options.TopK, Options.TopP));
         bool[] settled = _sampler.Settle(Step, Tokens, random, proposals);
         Pin(Tokens);
         ShowKnown(_sampler.KeepsSettled ? settled : _pinned);

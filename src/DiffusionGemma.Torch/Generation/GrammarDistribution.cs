@@ -1,5 +1,4 @@
 using System.Numerics;
-using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
@@ -30,7 +29,7 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
     public GrammarDistribution(DiffusionGemmaModel model, int row, RowGrammar grammar, Tensor scores)
     {
         (_model, First, _grammar, _scores) = (model, row, grammar, scores);
-        _host = scores.device_type == DeviceType.CPU && scores.is_contiguous() ? scores : scores.cpu().contiguous();
+        _host = model.Stack.Reads.OnHost(scores);
         _vocabulary = (int)scores.shape[1];
         _step = new GrammarStep<T>(grammar.Automaton, (int)scores.shape[0]);
         IsFinite = Read();
@@ -48,9 +47,9 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
 
     public IRowDistribution Row(int index) => this;
 
-    public Proposals ProposeBest() => Propose(_step.Best);
+    public Proposals ProposeBest() => Propose(0, _step.Best);
 
-    public Proposals Propose(int[] tokens) =>
+    public Proposals Propose(int row, int[] tokens) =>
         new([.. tokens], [.. tokens.Select((token, position) => Probability(position, token))]);
 
     /// <summary>Draws the whole canvas at once: positions of one answer depend on each other.</summary>
@@ -85,6 +84,8 @@ internal sealed class GrammarDistribution<T> : ICanvasDistributions, IRowDistrib
             : _model.Stack.ExpectedEmbedding((marginals / totals).to(_model.DType), null, context);
         return expected.unsqueeze(0).MoveToOuterDisposeScope();
     }
+
+    public Tensor ExpectedEmbeddings(int row) => ExpectedEmbeddings();
 
     private ReadOnlySpan<T> Logits(int position) => Positions.Slice(position * _vocabulary, _vocabulary);
 

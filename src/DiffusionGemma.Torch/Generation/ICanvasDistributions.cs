@@ -18,6 +18,15 @@ internal interface ICanvasDistributions
     /// <summary>[rows,C,V]: all probabilities.</summary>
     Tensor Probabilities();
 
+    /// <summary>Proposes tokens that a noise source has sampled.</summary>
+    /// <param name="row">The row within these, from 0.</param>
+    /// <param name="tokens">[C].</param>
+    Proposals Propose(int row, int[] tokens);
+
     /// <summary>Expected embeddings [rows,C,H] of all rows, which condition the next pass.</summary>
     Tensor ExpectedEmbeddings();
+
+    /// <summary>Expected embeddings [1,C,H] of one row.</summary>
+    /// <param name="row">The row within these, from 0.</param>
+    Tensor ExpectedEmbeddings(int row);
 }

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace DiffusionGemma;
 
 /// <summary>
@@ -20,10 +18,6 @@ internal interface IRowDistribution
     /// <summary>Proposes the most likely tokens.</summary>
     Proposals ProposeBest();
 
-    /// <summary>Proposes tokens that a noise source has sampled.</summary>
-    /// <param name="tokens">[C].</param>
-    Proposals Propose(int[] tokens);
-
     /// <summary>Samples a token for each candidate position.</summary>
     /// <param name="candidates">[C]; other positions get token 0 and probability 0.</param>
     /// <param name="uniforms">[C], in [0,1).</param>
@@ -36,7 +30,4 @@ internal interface IRowDistribution
     /// </summary>
     /// <param name="labels">Their number.</param>
     double[] LabelScores(int labels);
-
-    /// <summary>Expected embeddings [1,C,H], which condition the next pass.</summary>
-    Tensor ExpectedEmbeddings();
 }

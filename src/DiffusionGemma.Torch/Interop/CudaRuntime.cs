@@ -11,6 +11,9 @@ internal static partial class CudaRuntime
     /// <summary>cudaEventDisableTiming.</summary>
     public const uint WithoutTiming = 2;
 
+    /// <summary>cudaDevAttrComputeCapabilityMajor.</summary>
+    private const int MajorAttribute = 75;
+
     private const int Success = 0, NotReady = 600;
 
     public static void Check(int code)
@@ -26,6 +29,18 @@ internal static partial class CudaRuntime
         Check(code);
         return true;
     }
+
+    /// <summary>Returns the first number of a GPU's compute capability; 0 where CUDA's runtime cannot be loaded.</summary>
+    /// <param name="device">The index of a CUDA device.</param>
+    public static int MajorCapability(int device)
+    {
+        if (!GpuLibraries.HasRuntime) return 0;
+        Check(cudaDeviceGetAttribute(out int value, MajorAttribute, device));
+        return value;
+    }
+
+    [LibraryImport(GpuLibraries.Runtime)]
+    private static partial int cudaDeviceGetAttribute(out int value, int attribute, int device);
 
     [LibraryImport(GpuLibraries.Runtime)]
     private static partial nint cudaGetErrorString(int code);

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -22,4 +23,7 @@ internal sealed class DeviceReads : IHostReads
         using Tensor wide = values.to(ScalarType.Float64), host = wide.cpu(), ordered = host.contiguous();
         return ordered.data<double>().ToArray();
     }
+
+    public Tensor OnHost(Tensor values) =>
+        values.device_type == DeviceType.CPU && values.is_contiguous() ? values : values.cpu().contiguous();
 }

@@ -5,7 +5,9 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Everything that a pass reads back from its device: numbers that decide shapes and splits (rows of each expert, positions of real
-/// tokens), losses, and what denoising needs of the distributions. On CUDA each read waits for the device.
+/// tokens), losses, and what denoising needs of the distributions. On CUDA each read waits for the device: there a training step on one
+/// device reads once, and so does a denoising step of rows without grammars; experts on several ranks, and in another dtype than bfloat16,
+/// read the counts of their rows in every layer.
 /// </summary>
 internal interface IHostReads
 {
@@ -27,4 +29,9 @@ internal interface IHostReads
     /// <param name="values">Any shape and dtype that float64 holds exactly.</param>
     /// <returns>The elements in their order.</returns>
     double[] Numbers(Tensor values);
+
+    /// <summary>Reads a whole tensor.</summary>
+    /// <param name="values">Any shape and dtype.</param>
+    /// <returns>A contiguous tensor on the CPU: the same one where it is that already.</returns>
+    Tensor OnHost(Tensor values);
 }

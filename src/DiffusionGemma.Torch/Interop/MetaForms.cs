@@ -26,6 +26,23 @@ internal static class MetaForms
         return chosen.view(-1, count, rows.shape[1]).sum(1);
     }
 
+    /// <inheritdoc cref="TorchOperators.GroupedMatMul"/>
+    public static Tensor GroupedMatMul(Tensor a, Tensor b, Tensor ends)
+    {
+        SameDevice.Require(a, b, ends);
+        using var scope = NewDisposeScope();
+        long groups = ends.shape[0], count = b.dim() == 3 ? a.shape[0] : a.shape[1];
+        Tensor places = arange(count, dtype: ScalarType.Int32, device: a.device);
+        Tensor group = ends.unsqueeze(0).le(places.unsqueeze(1)).sum(1);                       // [N]: of each place
+        if (b.dim() == 3)
+        {
+            Tensor all = a.unsqueeze(0).expand(groups, -1, -1).bmm(b);
+            return all.gather(0, group.view(1, -1, 1).expand(1, -1, all.shape[2])).squeeze(0).MoveToOuterDisposeScope();
+        }
+        Tensor own = group.unsqueeze(0).eq(arange(groups, dtype: ScalarType.Int64, device: a.device).unsqueeze(1));    // [E,N]
+        return (a.unsqueeze(0) * own.unsqueeze(1).to(a.dtype)).bmm(b.unsqueeze(0).expand(groups, -1, -1)).MoveToOuterDisposeScope();
+    }
+
     /// <inheritdoc cref="TorchOperators.Attention"/>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale)
     {

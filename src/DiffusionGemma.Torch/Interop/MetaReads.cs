@@ -19,4 +19,6 @@ internal sealed class MetaReads : IHostReads
     public Tensor IndicesOf(Tensor mask) => arange(mask.numel(), dtype: ScalarType.Int64, device: mask.device);
 
     public double[] Numbers(Tensor values) => new double[values.numel()];
+
+    public Tensor OnHost(Tensor values) => zeros(values.shape, dtype: values.dtype, device: CPU);
 }

@@ -36,6 +36,12 @@ internal static class TorchOperators
         def mm_into(a, b, result):
             return torch.mm(a, b, out=result)
 
+        def pinned(x):
+            return x.pin_memory()
+
+        def grouped_mm(a, b, ends):
+            return torch._grouped_mm(a, b, ends)
+
         def fused_adamw(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], step: List[Tensor],
                         lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, divisor: Optional[Tensor]):
             unused: List[Tensor] = []
@@ -111,6 +117,19 @@ internal static class TorchOperators
     {
         using Tensor same = (Tensor)Invoke("mm_into", a, b, result);
     }
+
+    /// <summary>Copies a tensor of the CPU to pinned memory, from which a copy to a GPU does not wait.</summary>
+    public static Tensor Pinned(Tensor x) => (Tensor)Invoke("pinned", x);
+
+    /// <summary>
+    /// Multiplies each group of rows, or of inner numbers, by a matrix of its own, with the groups' ends read by the kernel alone where
+    /// <see cref="GroupedProducts"/> says so: [N,K] and [E,K,M] -> [N,M]; [L,N] and [N,M] -> [E,L,M].
+    /// </summary>
+    /// <param name="a">[N,K], the rows of one group after those of the one before it; or [L,N].</param>
+    /// <param name="b">[E,K,M]; or [N,M]. Of both operands one of the last two strides is 1, the other a multiple of 16 bytes.</param>
+    /// <param name="ends">[E] int32: the place after each group's last one.</param>
+    public static Tensor GroupedMatMul(Tensor a, Tensor b, Tensor ends) =>
+        MetaForms.Serve(a) ? MetaForms.GroupedMatMul(a, b, ends) : (Tensor)Invoke("grouped_mm", a, b, ends);
 
     /// <summary>
     /// Runs one AdamW step in place over lists of equal length; step counters are float32 scalars, already incremented. Gradients are

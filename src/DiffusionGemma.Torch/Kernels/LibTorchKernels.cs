@@ -127,10 +127,29 @@ internal static partial class LibTorchKernels
     public static SoftmaxRows CappedSoftmax(
         Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
-        bool rounds = dtype != x.dtype;
-        long positions = x.shape[0], slice = x.device_type == DeviceType.CPU ? Math.Max(1, sliceElements / x.shape[1]) : positions;
         using var outer = NewDisposeScope();
         Tensor inverse = tensor(Array.ConvertAll(temperatures, t => 1 / t), x.dtype, x.device).unsqueeze(-1);
+        long slice = x.device_type == DeviceType.CPU ? sliceElements : x.numel();
+        (Tensor totals, Tensor? rounded, Tensor entropies, Tensor best) = CappedSoftmax(x, cap, inverse, dtype, slice);
+        Tensor host = cat([totals.to(ScalarType.Float64), entropies.to(ScalarType.Float64), best.to(ScalarType.Float64)], 1);
+        double[] numbers = (reads ?? IHostReads.For(x.device)).Numbers(host.t());
+        int n = (int)x.shape[0];
+        return new SoftmaxRows(
+            totals.MoveToOuterDisposeScope(), rounded?.MoveToOuterDisposeScope(),
+            numbers[..n], numbers[n..(2 * n)], Array.ConvertAll(numbers[(2 * n)..], v => (int)v));
+    }
+
+    /// <summary>As <see cref="Kernels.CappedSoftmax"/>, with all results left on the device.</summary>
+    /// <param name="x">[N,V], 2 / cap times the logits, at least float32; overwritten with w.</param>
+    /// <param name="cap">The soft-cap.</param>
+    /// <param name="inverse">1 / T of each row [N,1], in the dtype of <paramref name="x"/>.</param>
+    /// <param name="dtype">The model's: probabilities of a narrower one are rounded as its own softmax would.</param>
+    /// <param name="sliceElements">Numbers that are taken at a time.</param>
+    public static DeviceSoftmaxRows CappedSoftmax(Tensor x, double cap, Tensor inverse, ScalarType dtype, long sliceElements)
+    {
+        bool rounds = dtype != x.dtype;
+        long positions = x.shape[0], slice = Math.Max(1, sliceElements / x.shape[1]);
+        using var outer = NewDisposeScope();
         List<Tensor> best = [], totals = [], entropies = [], rounded = [];
         for (long start = 0; start < positions; start += slice)
         {
@@ -145,12 +164,8 @@ internal static partial class LibTorchKernels
             best.Add(index.MoveToOuterDisposeScope());
             s.copy_(weights);
         }
-        Tensor all = cat(totals, 0), host =
-            cat([all.to(ScalarType.Float64), cat(entropies, 0).to(ScalarType.Float64), cat(best, 0).to(ScalarType.Float64)], 1);
-        double[] numbers = (reads ?? IHostReads.For(x.device)).Numbers(host.t());
-        int n = (int)positions;
-        return new SoftmaxRows(
-            all.MoveToOuterDisposeScope(), rounds ? cat(rounded, 0).MoveToOuterDisposeScope() : null,
-            numbers[..n], numbers[n..(2 * n)], Array.ConvertAll(numbers[(2 * n)..], v => (int)v));
+        return new DeviceSoftmaxRows(
+            cat(totals, 0).MoveToOuterDisposeScope(), rounds ? cat(rounded, 0).MoveToOuterDisposeScope() : null,
+            cat(entropies, 0).MoveToOuterDisposeScope(), cat(best, 0).MoveToOuterDisposeScope());
     }
 }

@@ -113,11 +113,14 @@ public sealed class DiffusionGemmaModel : IDisposable
         }
     }
 
-    /// <summary>Loads one rank's part of a checkpoint, without the other ranks' experts. The caller keeps the checkpoint.</summary>
+    /// <summary>
+    /// Loads one rank's part of a checkpoint, without the other ranks' experts. The caller keeps the checkpoint. For the last two see <see
+    /// cref="ModelStack.Create"/>.
+    /// </summary>
     internal static DiffusionGemmaModel LoadShare(
         Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, Quantization quantization = Quantization.None,
-        IHostReads? reads = null) =>
-        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization, reads);
+        IHostReads? reads = null, bool? countsOnDevice = null) =>
+        Read(checkpoint, device, dtype, expertRanks, ownsCheckpoint: false, quantization, reads, countsOnDevice);
 
     /// <summary>
     /// Creates a model of given weights: those of the checkpoint are not read. The model owns both, the checkpoint and the weights.
@@ -146,7 +149,8 @@ public sealed class DiffusionGemmaModel : IDisposable
             Tensor whole = Stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
             return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
         }
-        return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads), ownsCheckpoint: false)
+        return new DiffusionGemmaModel(
+            _checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads, _stack.RequestedCountsOnDevice), ownsCheckpoint: false)
         {
             Quantization = Quantization, Notices = Notices,
         };
@@ -165,8 +169,22 @@ public sealed class DiffusionGemmaModel : IDisposable
     public EncoderCache Encode(Tensor inputIds, Tensor? attentionMask = null, EncoderCache? past = null) =>
         Encode(inputIds, attentionMask, past, new PassContext(Pass.Encoder));
 
-    /// <summary>Runs the causal pass with a given context.</summary>
+    /// <summary>Runs the causal pass with a given context; reads which tokens are real where there is a mask.</summary>
     internal EncoderCache Encode(Tensor inputIds, Tensor? attentionMask, EncoderCache? past, PassContext context)
+    {
+        using var scope = NewDisposeScope();
+        Tensor? real = attentionMask is null ? null : Stack.Reads.IndicesOf(attentionMask.to(Device).to(ScalarType.Bool));
+        if (real?.shape[0] == attentionMask?.numel()) real = null;
+        return Encode(inputIds, attentionMask, real, past, context);
+    }
+
+    /// <summary>Runs the causal pass with a given context and tokens that are known to be real.</summary>
+    /// <param name="inputIds">[B,S] int64.</param>
+    /// <param name="attentionMask">[B,S] bool, true = real; null: all are.</param>
+    /// <param name="real">[n] int64, on the model's device: the true places of <paramref name="attentionMask"/>; null: all.</param>
+    /// <param name="past">Tokens that are already encoded: the new ones are appended; null: none.</param>
+    /// <param name="context">The encoder pass.</param>
+    internal EncoderCache Encode(Tensor inputIds, Tensor? attentionMask, Tensor? real, EncoderCache? past, PassContext context)
     {
         RequireIds(inputIds, nameof(inputIds));
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
@@ -186,7 +204,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         (Tensor hidden, List<KeyValues> fresh) = Stack.Run(
             Stack.Embed(ids, context), positions, grown,
             kind => AttentionMasks.Encoder(kind, Config.SlidingWindow, positions, keyPositions, keyMask), context,
-            real: attentionMask is null ? null : mask);
+            real: real);
         if (past is null) return new EncoderCache(fresh, keyMask.alias(), keyPositions, hidden);
         past.Replace([.. grown!.Select(layer => layer.Held)], keyMask, keyPositions, hidden);
         return past;
@@ -261,9 +279,11 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="starts">[B] int64, the position of each row's canvas; null: right after the cached tokens.</param>
     /// <param name="canvasMask">[B,C] bool, false = beyond the end of a shorter canvas; null: all are whole.</param>
     /// <param name="context">The decoder pass.</param>
+    /// <param name="real">[n] int64, on the model's device: the true places of <paramref name="canvasMask"/>; null: all.</param>
     /// <returns>The hidden state [B,C,H] after the final norm.</returns>
     internal Tensor Decode(
-        Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask, PassContext context)
+        Tensor canvasIds, EncoderCache cache, Tensor? logits, Tensor? conditioned, Tensor? starts, Tensor? canvasMask, PassContext context,
+        Tensor? real = null)
     {
         RequireIds(canvasIds, nameof(canvasIds));
         if (cache.Mask.shape[0] != canvasIds.shape[0])
@@ -280,7 +300,7 @@ public sealed class DiffusionGemmaModel : IDisposable
         return Decode(
             ids, positions, [.. cache.Layers.Select(layer => new TensorLayerCache(layer))], conditioning,
             kind => AttentionMasks.Decoder(kind, Config.SlidingWindow, first, cache.Positions, cache.Mask, wholeCanvas), context,
-            real: canvasMask is null ? null : wholeCanvas).MoveToOuterDisposeScope();
+            real: real).MoveToOuterDisposeScope();
     }
 
     /// <summary>Runs the bidirectional pass over canvases, in training and in inference.</summary>
@@ -290,7 +310,7 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="conditioning">An earlier prediction for these canvases; null: none.</param>
     /// <param name="masks">[B,1,C,K] bool for each kind of attention, true = may be seen; null: all is.</param>
     /// <param name="context">The decoder pass.</param>
-    /// <param name="real">[B,C] bool, false = padding, which is routed to no expert; null: none is.</param>
+    /// <param name="real">[n] int64: the places among B·C that are no padding, which is routed to no expert; null: all.</param>
     /// <returns>The hidden state [B,C,H] after the final norm.</returns>
     internal Tensor Decode(
         Tensor ids, Tensor positions, IReadOnlyList<ILayerCache> pasts, Conditioning? conditioning, Func<AttentionKind, Tensor?> masks,
@@ -325,14 +345,15 @@ public sealed class DiffusionGemmaModel : IDisposable
 
     private static DiffusionGemmaModel Read(
         Checkpoint checkpoint, Device device, ScalarType dtype, IProcessGroup expertRanks, bool ownsCheckpoint, Quantization quantization,
-        IHostReads? reads = null)
+        IHostReads? reads = null, bool? countsOnDevice = null)
     {
         if (dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             throw new ArgumentException(
                 $"dtype {dtype} is not supported: load as float32, bfloat16 or (on the CPU) float64.", nameof(dtype));
         QuantizedWeights.Check(checkpoint, quantization);
         StoredWeight Part(string name) => QuantizedWeights.Read(checkpoint, name, device, dtype, expertRanks, quantization);
-        return new DiffusionGemmaModel(checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks, reads), ownsCheckpoint)
+        return new DiffusionGemmaModel(
+            checkpoint, ModelStack.Create(checkpoint.Config, Part, expertRanks, reads, countsOnDevice), ownsCheckpoint)
         {
             Quantization = quantization, Notices = QuantizedWeights.Notices(checkpoint, quantization),
         };

@@ -19,22 +19,23 @@ internal sealed class ExpertExchange : IDisposable
     private readonly long[] _sent, _received;
     private readonly Tensor? _order, _positions;
 
-    private ExpertExchange(IExpertRanks ranks, long[] sent, long[] received, long[] counts, Tensor? order, Tensor? positions)
+    private ExpertExchange(IExpertRanks ranks, long[] sent, long[] received, ExpertRows rows, Tensor? order, Tensor? positions)
     {
-        (_ranks, _sent, _received, Counts, _order, _positions) = (ranks, sent, received, counts, order, positions);
+        (_ranks, _sent, _received, Rows, _order, _positions) = (ranks, sent, received, rows, order, positions);
     }
 
     /// <summary>[E/n]: rows from all ranks for each of this rank's experts.</summary>
-    public long[] Counts { get; }
+    public ExpertRows Rows { get; }
 
     /// <summary>Exchanges the counts of rows and computes the order of the received ones. A collective.</summary>
-    /// <param name="counts">[E]: this rank's rows for each expert.</param>
+    /// <param name="rows">This rank's rows for each of E experts; on the host where there are several ranks.</param>
     /// <param name="ranks">The owners of the experts; their number divides E.</param>
     /// <param name="device">The device of the rows.</param>
     /// <param name="reads">Reads the received counts; null: those of the device.</param>
-    public static ExpertExchange Create(long[] counts, IExpertRanks ranks, Device device, IHostReads? reads = null)
+    public static ExpertExchange Create(ExpertRows rows, IExpertRanks ranks, Device device, IHostReads? reads = null)
     {
-        if (ranks.Size == 1) return new ExpertExchange(ranks, [], [], counts, null, null);
+        if (ranks.Size == 1) return new ExpertExchange(ranks, [], [], rows.Kept(), null, null);
+        long[] counts = rows.Counts;
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         int own = counts.Length / ranks.Size;
@@ -61,13 +62,13 @@ internal sealed class ExpertExchange : IDisposable
                     positions[order[next] = starts[n] + row] = next;
         long[] sent = [.. Enumerable.Range(0, ranks.Size).Select(rank => counts.AsSpan(rank * own, own).ToArray().Sum())];
         return new ExpertExchange(
-            ranks, sent, received, ofExperts,
+            ranks, sent, received, ExpertRows.OnHost(ofExperts),
             tensor(order, device: device).DetachFromDisposeScope(), tensor(positions, device: device).DetachFromDisposeScope());
     }
 
     /// <summary>Sends rows to the owners of their experts. A collective.</summary>
     /// <param name="rows">[Σ sent, ...], sorted by expert.</param>
-    /// <returns>The rows of this rank's experts, sorted by expert [Σ <see cref="Counts"/>, ...].</returns>
+    /// <returns>The rows of this rank's experts, sorted by expert [Σ <see cref="Rows"/>, ...].</returns>
     public Tensor ToExperts(Tensor rows)
     {
         if (_order is null) return rows;
@@ -89,6 +90,7 @@ internal sealed class ExpertExchange : IDisposable
 
     public void Dispose()
     {
+        Rows.Dispose();
         _order?.Dispose();
         _positions?.Dispose();
     }

@@ -4,5 +4,5 @@ namespace DiffusionGemma;
 
 /// <summary>The places that one adapter's rows have among all rows sorted by expert.</summary>
 /// <param name="Indices">[n] int64: the places, sorted by expert.</param>
-/// <param name="Counts">[E]: how many of them are each expert's.</param>
-internal sealed record ExpertPlaces(Tensor Indices, long[] Counts);
+/// <param name="Rows">The places of each expert.</param>
+internal sealed record ExpertPlaces(Tensor Indices, ExpertRows Rows);

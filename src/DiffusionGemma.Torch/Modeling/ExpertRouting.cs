@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <param name="Order">[T·K]: the pair at each sorted place.</param>
 /// <param name="Tokens">[T·K]: the token at each sorted place.</param>
 /// <param name="Places">[T·K]: the sorted place of each pair.</param>
-/// <param name="Counts">Pairs of each expert.</param>
+/// <param name="Rows">Pairs of each expert.</param>
 /// <param name="Choices">K.</param>
 /// <example>
 /// T = 3 tokens, K = 2 choices, E = 3 experts:
@@ -16,21 +16,23 @@ namespace DiffusionGemma;
 /// Tokens    0 1 2   1   0 2                  Places   4 0 1 3 5 2
 /// </code>
 /// </example>
-internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places, long[] Counts, long Choices)
+internal sealed record ExpertRouting(Tensor Order, Tensor Tokens, Tensor Places, ExpertRows Rows, long Choices)
 {
     /// <summary>Sorts the pairs by expert.</summary>
     /// <param name="indices">[T,K].</param>
     /// <param name="experts">E.</param>
     /// <param name="reads">Reads the counts; null: those of the device.</param>
-    public static ExpertRouting Sort(Tensor indices, long experts, IHostReads? reads = null)
+    /// <param name="countsOnDevice">True to leave the counts on the device.</param>
+    public static ExpertRouting Sort(Tensor indices, long experts, IHostReads? reads = null, bool countsOnDevice = false)
     {
+        ExpertRows? onDevice = countsOnDevice ? ExpertRows.CountOnDevice(indices, experts) : null;
         using var scope = NewDisposeScope();
         Tensor flat = indices.flatten(), order = flat.sort(0, descending: false, stable: true).Indices;
-        long[] counts = (reads ?? IHostReads.For(indices.device)).CountsOf(flat, experts);
+        ExpertRows rows = onDevice ?? ExpertRows.OnHost((reads ?? IHostReads.For(indices.device)).CountsOf(flat, experts));
         long choices = indices.shape[1];
         return new ExpertRouting(
             order.MoveToOuterDisposeScope(), order.div(choices, RoundingMode.floor).MoveToOuterDisposeScope(),
-            order.argsort().MoveToOuterDisposeScope(), counts, choices);
+            order.argsort().MoveToOuterDisposeScope(), rows, choices);
     }
 
     /// <summary>Copies rows of tokens [T,...] to their sorted places [T·K,...].</summary>

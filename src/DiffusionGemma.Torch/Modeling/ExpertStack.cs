@@ -4,8 +4,8 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// One stack of an experts' layer [E,out,in], with the low-rank delta of a pass: y = W_e x + scale · B_e A_e x for the rows of expert e.
-/// One matrix product a slice of rows, written to its place: on a CPU as fast as <c>_grouped_mm</c> at every measured size (which does the
-/// same, without a gradient in place).
+/// Rows that are counted on the host: one matrix product a slice of them, written to its place (on a CPU as fast as <c>_grouped_mm</c> at
+/// every measured size). Rows that are counted on the device: one product of all (<see cref="GroupedProducts"/>).
 /// </summary>
 internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
 {
@@ -25,47 +25,47 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
 
     /// <summary>Projects rows sorted by expert, x [N,in] -> [N,out].</summary>
     /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
-    /// <param name="counts">[E]: how many rows are each expert's.</param>
+    /// <param name="rows">The rows of each expert.</param>
     /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
-    public Tensor Forward(Tensor x, long[] counts, bool batchInvariant)
+    public Tensor Forward(Tensor x, ExpertRows rows, bool batchInvariant)
     {
         using var scope = NewDisposeScope();
-        Tensor y = Kernels.GroupedLinear(x, weight, counts, batchInvariant);
-        if (lora is not null) AddLowRank(y, x, lora, counts, batchInvariant);
+        Tensor y = Kernels.GroupedLinear(x, weight, rows, batchInvariant);
+        if (lora is not null) AddLowRank(y, x, lora, rows, batchInvariant);
         foreach ((ExpertStackLora own, ExpertPlaces places) in OfSomeRows)
         {
-            Tensor rows = y.index_select(0, places.Indices);
-            AddLowRank(rows, x.index_select(0, places.Indices), own, places.Counts, batchInvariant);
-            y.index_copy_(0, places.Indices, rows);
+            Tensor chosen = y.index_select(0, places.Indices);
+            AddLowRank(chosen, x.index_select(0, places.Indices), own, places.Rows, batchInvariant);
+            y.index_copy_(0, places.Indices, chosen);
         }
         return y.MoveToOuterDisposeScope();
     }
 
     /// <summary>Adds scale · B_e A_e x to the rows y [N,out] of expert e.</summary>
-    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, long[] counts, bool batchInvariant)
+    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, ExpertRows rows, bool batchInvariant)
     {
-        (Tensor a, Tensor b) = lora.OfExperts(x.dtype);
-        Tensor low = Kernels.GroupedLinear(x, a, counts, batchInvariant).mul_(lora.Scale);
-        Kernels.GroupedAddMatMul(y, low, b, counts, batchInvariant);
+        (Tensor a, Tensor b) = lora.OfExperts(x.dtype, rows);
+        Tensor low = Kernels.GroupedLinear(x, a, rows, batchInvariant).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(y, low, b, rows, batchInvariant);
     }
 
     /// <summary>
     /// Computes the gradient of x [N,in] from y's [N,out]; gradients of trained parameters are added to <paramref name="sink"/>.
     /// </summary>
-    public Tensor Backward(Tensor dy, Func<Tensor> x, long[] counts, GradientSink sink)
+    public Tensor Backward(Tensor dy, Func<Tensor> x, ExpertRows rows, GradientSink sink)
     {
         using var scope = NewDisposeScope();
-        Tensor dx = Kernels.GroupedMatMul(dy, weight, counts);
+        Tensor dx = Kernels.GroupedMatMul(dy, weight, rows);
         Tensor? input = IsTrained ? x() : null;
-        if (weight.RequiresGradient) Kernels.GroupedAddOuter(sink.BufferOf(weight.Tensor!), dy, input!, counts);
+        if (weight.RequiresGradient) Kernels.GroupedAddOuter(sink.BufferOf(weight.Tensor!), dy, input!, rows);
         if (lora is null) return dx.MoveToOuterDisposeScope();
-        (Tensor a, Tensor b) = lora.OfExperts(dy.dtype);
-        Tensor dlow = Kernels.GroupedLinear(dy, b, counts).mul_(lora.Scale);
-        Kernels.GroupedAddMatMul(dx, dlow, a, counts);
+        (Tensor a, Tensor b) = lora.OfExperts(dy.dtype, rows);
+        Tensor dlow = Kernels.GroupedLinear(dy, b, rows).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(dx, dlow, a, rows);
         if (lora.A.requires_grad)
         {
-            Tensor low = Kernels.GroupedLinear(input!, a, counts).mul_(lora.Scale);
-            lora.AddGradients(sink.BufferOf(lora.A), sink.BufferOf(lora.B), input!, low, dy, dlow, counts);
+            Tensor low = Kernels.GroupedLinear(input!, a, rows).mul_(lora.Scale);
+            lora.AddGradients(sink.BufferOf(lora.A), sink.BufferOf(lora.B), input!, low, dy, dlow, rows);
         }
         return dx.MoveToOuterDisposeScope();
     }

@@ -7,7 +7,15 @@ namespace DiffusionGemma;
 /// expert then computes one slice of them with a view of its own weights. No capacity limit, no dropped token. Where n ranks share the
 /// experts, the stacks are this rank's part, [E/n,...].
 /// </summary>
-internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks, IHostReads? reads = null)
+/// <param name="name">The stacks' common name in the checkpoint.</param>
+/// <param name="gateUp">[E,2F,H].</param>
+/// <param name="down">[E,H,F].</param>
+/// <param name="ranks">The ranks that share the layer's experts.</param>
+/// <param name="reads">Reads counts of rows; null: those of the device.</param>
+/// <param name="countsOnDevice">True to leave the counts of rows on the device, where one rank has all experts (<see
+/// cref="GroupedProducts"/>); ranks that exchange rows read them.</param>
+internal sealed class Experts(
+    string name, StoredWeight gateUp, StoredWeight down, IExpertRanks ranks, IHostReads? reads = null, bool countsOnDevice = false)
 {
     /// <summary>The stacks' common name in the checkpoint.</summary>
     public string Name { get; } = name;
@@ -30,7 +38,7 @@ internal sealed class Experts(string name, StoredWeight gateUp, StoredWeight dow
     /// <param name="context">The pass, which selects the adapter.</param>
     public Tensor Forward(Tensor x, Tensor weights, Tensor indices, PassContext context)
     {
-        ExpertRouting routing = ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size, reads);
+        ExpertRouting routing = ExpertRouting.Sort(indices, GateUp.Shape[0] * ranks.Size, reads, countsOnDevice && ranks.Size == 1);
         if (context.Adapters is { Only: null } adapters)
         {
             if (ranks.Size > 1) throw new InvalidOperationException("Rows of several adapters need all experts on one rank.");

@@ -28,7 +28,7 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         Tensor x, Tensor weights, ExpertRouting routing, ExpertStack gateUp, ExpertStack down, IExpertRanks ranks, PassContext context,
         IHostReads? reads = null)
     {
-        ExpertExchange exchange = ExpertExchange.Create(routing.Counts, ranks, x.device, reads);
+        ExpertExchange exchange = ExpertExchange.Create(routing.Rows, ranks, x.device, reads);
         var call = new Call(routing, exchange, gateUp, down, context);
         if (is_grad_enabled()) return Run(context.Backward, [x, weights, call, .. gateUp.Parameters, .. down.Parameters])[0];
         using (exchange) return call.Forward(x, weights).Result;
@@ -68,10 +68,10 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         public (Tensor Result, Tensor Projected) Forward(Tensor x, Tensor weights)
         {
             using var scope = NewDisposeScope();
-            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Context.IsBatchInvariant);
+            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Rows, Context.IsBatchInvariant);
             Tensor[] gateAndUp = projected.chunk(2, -1);
             Tensor activated = Kernels.GatedGelu(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Counts, Context.IsBatchInvariant));
+            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Rows, Context.IsBatchInvariant));
             return (Routing.Summed(outputs).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 
@@ -80,13 +80,13 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
             Tensor[] gateAndUp = projected.chunk(2, -1);
             (Tensor gate, Tensor up, Tensor w) = (gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
             Tensor inner = Down.Backward(
-                Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Counts, Context.Gradients);
+                Exchange.ToExperts(Routing.Sorted(dy)), () => Kernels.GatedGelu(gate, up, w), Exchange.Rows, Context.Gradients);
             Tensor both = empty_like(projected);
             Tensor[] halves = both.chunk(2, -1);
             Tensor dw = Kernels.GatedGeluBackward(inner, gate, up, w, halves[0], halves[1]);
             Tensor weightGradient = TorchOperators.SelectRows(Exchange.FromExperts(dw), Routing.Places).view(weights.shape);
             Tensor sorted = Exchange.FromExperts(
-                GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Counts, Context.Gradients));
+                GateUp.Backward(both, () => Exchange.ToExperts(Routing.Sorted(x)), Exchange.Rows, Context.Gradients));
             return (Routing.Summed(sorted), weightGradient);
         }
 

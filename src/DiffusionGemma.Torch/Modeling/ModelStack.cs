@@ -11,8 +11,11 @@ internal sealed class ModelStack : IDisposable
     private readonly EmbeddingTable _table;
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
     private readonly IReadOnlyDictionary<string, StoredWeight> _weights;
+    private readonly bool _countsOnDevice;
 
-    private ModelStack(DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks, IHostReads? reads)
+    private ModelStack(
+        DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks, IHostReads? reads,
+        bool? countsOnDevice)
     {
         _config = config;
         _weights = weights;
@@ -25,6 +28,8 @@ internal sealed class ModelStack : IDisposable
             if (weight.Device.type != Device.type)
                 throw new InvalidOperationException($"{name} lies on the device {weight.Device}, other weights on {Device}.");
         Reads = reads ?? IHostReads.For(Device);
+        RequestedCountsOnDevice = countsOnDevice;
+        _countsOnDevice = countsOnDevice ?? GroupedProducts.Serve(Device, DType, config.HiddenSize, config.MoeIntermediateSize);
         double exact = Math.Sqrt(config.HiddenSize);
         using (NewDisposeScope())
         {
@@ -48,6 +53,9 @@ internal sealed class ModelStack : IDisposable
 
     /// <summary>Reads what passes need of the device's values.</summary>
     public IHostReads Reads { get; }
+
+    /// <summary>What <see cref="Create"/> was given; null: the device decides.</summary>
+    public bool? RequestedCountsOnDevice { get; }
 
     /// <summary>The dtype that passes compute in.</summary>
     public ScalarType DType => _finalNorm.dtype;
@@ -78,8 +86,11 @@ internal sealed class ModelStack : IDisposable
     /// <param name="read">Reads a weight by its name, for this object to own: of a stack of experts, this rank's part.</param>
     /// <param name="expertRanks">The ranks that share the experts.</param>
     /// <param name="reads">Reads what passes need of the device's values; null: those of the weights' device.</param>
+    /// <param name="countsOnDevice">Whether counts of the experts' rows stay on the device; null: as <see cref="GroupedProducts.Serve"/>
+    /// says.</param>
     public static ModelStack Create(
-        DiffusionGemmaConfig config, Func<string, StoredWeight> read, IExpertRanks expertRanks, IHostReads? reads = null)
+        DiffusionGemmaConfig config, Func<string, StoredWeight> read, IExpertRanks expertRanks, IHostReads? reads = null,
+        bool? countsOnDevice = null)
     {
         var weights = new Dictionary<string, StoredWeight>();
         try
@@ -90,7 +101,7 @@ internal sealed class ModelStack : IDisposable
                 weight.Tensor?.DetachFromDisposeScope();
                 weights[name] = weight;
             }
-            return new ModelStack(config, weights, expertRanks, reads);
+            return new ModelStack(config, weights, expertRanks, reads, countsOnDevice);
         }
         catch
         {
@@ -125,7 +136,7 @@ internal sealed class ModelStack : IDisposable
     /// <param name="context">The pass.</param>
     /// <param name="keysOnly">True where the hidden state is not read: the last layer then appends keys and values and computes nothing
     /// else.</param>
-    /// <param name="real">[B,S] bool, false = padding, which no expert sees; null: none is.</param>
+    /// <param name="real">[n] int64: the tokens among B·S that are no padding, which no expert sees; null: all.</param>
     /// <returns>The hidden state [B,S,H], and each layer's fresh keys and values.</returns>
     public (Tensor Hidden, List<KeyValues> Fresh) Run(
         Tensor x, Tensor positions, IReadOnlyList<ILayerCache>? past, Func<AttentionKind, Tensor?> mask, PassContext context,
@@ -133,8 +144,7 @@ internal sealed class ModelStack : IDisposable
     {
         var masks = _config.LayerTypes.Distinct().ToDictionary(kind => kind, mask);
         var angles = _rotary.ToDictionary(entry => entry.Key, entry => entry.Value.Angles(positions, DType));
-        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real is null ? null : Reads.IndicesOf(real);
-        if (!context.IsIdle && routed?.shape[0] == real?.numel()) routed = null;
+        Tensor? routed = context.IsIdle ? empty(0, dtype: ScalarType.Int64, device: x.device) : real;
         var fresh = new List<KeyValues>();
         bool recompute = context.RecomputesActivations && is_grad_enabled();
         if (recompute && !x.requires_grad) x = x.detach().requires_grad_(true);
@@ -185,7 +195,7 @@ internal sealed class ModelStack : IDisposable
                 Project(prefix + "router.proj"), Weight("router.scale"), Weight("router.per_expert_scale"), _config.TopKExperts,
                 _config.RmsNormEpsilon),
             new Experts(prefix + "experts", _weights[prefix + "experts.gate_up_proj"], _weights[prefix + "experts.down_proj"], ExpertRanks,
-                Reads),
+                Reads, _countsOnDevice),
             new LayerNorms(
                 Weight("input_layernorm.weight"), Weight("post_attention_layernorm.weight"), Weight("pre_feedforward_layernorm.weight"),
                 Weight("pre_feedforward_layernorm_2.weight"), Weight("post_feedforward_layernorm.weight"),

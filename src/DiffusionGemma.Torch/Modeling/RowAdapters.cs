@@ -48,7 +48,7 @@ internal sealed class RowAdapters
     {
         ExpertsLora?[] deltas = [.. _distinct.Select(adapter => adapter.OfExperts(name, pass))];
         if (Array.TrueForAll(deltas, lora => lora is null)) return [];
-        long tokensPerRow = indices.shape[0] / _rows.Count, experts = routing.Counts.Length;
+        long tokensPerRow = indices.shape[0] / _rows.Count, experts = routing.Rows.Experts;
         using var scope = NewDisposeScope();
         long[] adapterOfRow = [.. _rows.Select(row => (long)Array.IndexOf(_distinct, row))];
         Tensor rows = routing.Tokens.div(tokensPerRow, RoundingMode.floor);
@@ -56,15 +56,20 @@ internal sealed class RowAdapters
         // Sorted by adapter, and still by expert within one.
         Tensor order = adapters.sort(0, descending: false, stable: true).Indices;
         Tensor ofExperts = adapters * experts + indices.flatten().index_select(0, routing.Order);
-        long[] counts = (reads ?? IHostReads.For(indices.device)).CountsOf(ofExperts, experts * _distinct.Length);
+        ExpertRows all = routing.Rows.Ends is not null
+            ? ExpertRows.CountOnDevice(ofExperts, experts * _distinct.Length)
+            : ExpertRows.OnHost((reads ?? IHostReads.For(indices.device)).CountsOf(ofExperts, experts * _distinct.Length));
         var places = new List<(ExpertsLora, ExpertPlaces)>();
         long first = 0;
         for (int n = 0; n < _distinct.Length; n++)
         {
-            long[] own = counts[(int)(n * experts)..(int)((n + 1) * experts)];
-            long count = own.Sum();
+            long count = _rows.Count(row => ReferenceEquals(row, _distinct[n])) * tokensPerRow * routing.Choices;
             if (deltas[n] is { } lora && count > 0)
+            {
+                ExpertRows own = all.Slice((int)(n * experts), (int)experts, first);
+                own.Ends?.MoveToOuterDisposeScope();
                 places.Add((lora, new ExpertPlaces(order.narrow(0, first, count).MoveToOuterDisposeScope(), own)));
+            }
             first += count;
         }
         return places;

@@ -16,7 +16,6 @@ internal sealed class AdamW : IDisposable
     /// </summary>
     private const long BucketElements = 1 << 25;
 
-    private readonly IProcessGroup _world;
     private readonly ParameterBucket[] _buckets;
     private readonly int[] _order;
     private readonly Tensor[] _weights, _gradients, _firstMoments, _secondMoments, _steps;
@@ -34,7 +33,7 @@ internal sealed class AdamW : IDisposable
     public AdamW(
         IReadOnlyList<TrainedParameter> parameters, RankGroups ranks, double beta1, double beta2, double epsilon, double weightDecay)
     {
-        (_world, _beta1, _beta2, _epsilon, _weightDecay) = (ranks.World, beta1, beta2, epsilon, weightDecay);
+        (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         (long, bool)[] sizes = [.. parameters.Select(p => (p.Value.numel(), p.Slice != ExpertSlice.None))];
@@ -68,14 +67,23 @@ internal sealed class AdamW : IDisposable
         foreach ((int n, ParameterBucket bucket) in _buckets.Index()) bucket.Reduce(_workers.Select(worker => worker.Buffers[n]));
     }
 
-    /// <summary>Returns the 2-norm of all gradients; the step scales them by min(1, maximum / (norm + 1e-6)). A collective.</summary>
-    public double ClipGradients(double maximum)
+    /// <summary>Computes the sum of squares of this rank's share of the gradients: a float64 scalar on their device.</summary>
+    public Tensor SquaredNorm()
     {
+        using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         // Every element of every gradient is in one share of one rank: experts that several ranks hold are counted once too.
-        Tensor squares = tensor(_buckets.Sum(bucket => bucket.SquaredNorm()), dtype: ScalarType.Float64, device: _weights[0].device);
-        _world.AllReduce(squares);
-        double norm = Math.Sqrt(squares.item<double>()) * _scale;
+        Tensor sum = zeros([], dtype: ScalarType.Float64, device: _weights[0].device);
+        foreach (ParameterBucket bucket in _buckets) sum.add_(bucket.SquaredNorm());
+        return sum.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Returns the 2-norm of all gradients; the step scales them by min(1, maximum / (norm + 1e-6)).</summary>
+    /// <param name="squaredNorm">The sum of <see cref="SquaredNorm"/> over all ranks.</param>
+    /// <param name="maximum">The largest norm that is left as it is.</param>
+    public double ClipGradients(double squaredNorm, double maximum)
+    {
+        double norm = Math.Sqrt(squaredNorm) * _scale;
         _scale *= Math.Min(1, maximum / (norm + 1e-6));
         return norm;
     }

@@ -59,13 +59,13 @@ internal sealed class FlatBuffer : IDisposable
         Whole.zero_();
     }
 
-    /// <summary>Computes the sum of squares of a share, reading it once.</summary>
-    public double SquaredNorm(int share)
+    /// <summary>Computes the sum of squares of a share, a float64 scalar on its device, going over it once.</summary>
+    public Tensor SquaredNorm(int share)
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
         Tensor rows = Whole.narrow(0, share * Share, Share).view(-1, RowElements);
-        return linalg.vector_norm(rows, 2, [1]).to(ScalarType.Float64).square().sum().item<double>();
+        return linalg.vector_norm(rows, 2, [1]).to(ScalarType.Float64).square().sum().MoveToOuterDisposeScope();
     }
 
     public void Dispose()

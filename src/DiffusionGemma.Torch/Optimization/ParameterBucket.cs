@@ -89,8 +89,8 @@ internal sealed class ParameterBucket : IDisposable
         if (IsShared) _ranks.ReduceScatter(_gradients.Whole, Gradients[0]);
     }
 
-    /// <summary>Computes the sum of squares of this rank's share of the gradients.</summary>
-    public double SquaredNorm() => _gradients.SquaredNorm(_ranks.Rank);
+    /// <summary>Computes the sum of squares of this rank's share of the gradients, a float64 scalar on their device.</summary>
+    public Tensor SquaredNorm() => _gradients.SquaredNorm(_ranks.Rank);
 
     /// <summary>Lists this rank's share of each parameter's state.</summary>
     public IEnumerable<OptimizerSlice> State()

@@ -47,7 +47,7 @@ internal sealed record RankGroups(Device Device, IProcessGroup World, IProcessGr
         using var scope = NewDisposeScope();
         Tensor sums = tensor(numbers, dtype: ScalarType.Float64, device: Device);
         World.AllReduce(sums);
-        return sums.cpu().data<double>().ToArray();
+        return IHostReads.For(Device).Numbers(sums);
     }
 
     /// <summary>Returns true on every rank if any rank gives true. A collective.</summary>

@@ -100,6 +100,11 @@ public sealed record TrainingPlan
             expertBackward =
             rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
         bool isCuda = options.Devices?[0].type == TorchSharp.DeviceType.CUDA;
+        // One product of all experts needs a quantised stack widened, and gives a trained one's gradient in one piece.
+        bool isWidened = expertBytes * owners < experts * compute;
+        if (isCuda && compute == 2 && owners == 1 && (isFull || isWidened))
+            expertBackward += 2L * config.NumExperts * config.MoeIntermediateSize * config.HiddenSize * compute
+                + (isWidened ? GroupedProducts.WideningBytes : 0);
         bool isCpu = !isCuda && (devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU);
         return new TrainingPlan
         {
@@ -124,7 +129,12 @@ public sealed record TrainingPlan
     {
         var text = new StringBuilder();
         void Line(string name, string value) => text.AppendLine(CultureInfo.InvariantCulture, $"{name,-32}{value,18}");
-        static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:F2} GB");
+        static string Size(long bytes) => bytes >= 1_000_000_000
+            ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:F2} GB")
+            : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:F2} MB");
+        static string Operations(double flops) => flops >= 1e12
+            ? string.Create(CultureInfo.InvariantCulture, $"{flops / 1e12:F2} TFLOP")
+            : string.Create(CultureInfo.InvariantCulture, $"{flops / 1e9:F2} GFLOP");
         static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
         Line("parameters", Count(Parameters));
         Line("  of them in experts", Count(ExpertParameters));
@@ -137,8 +147,8 @@ public sealed record TrainingPlan
         Line("  logits, or experts' backward", Size(HeadBytes));
         Line("  libraries and heap", Size(OverheadBytes));
         Line("  memory", Size(TotalBytes));
-        Line("  a step", string.Create(CultureInfo.InvariantCulture, $"{StepFlops / 1e12:F2} TFLOP"));
-        Line("a step of all devices", string.Create(CultureInfo.InvariantCulture, $"{StepFlops * Devices / 1e12:F2} TFLOP"));
+        Line("  a step", Operations(StepFlops));
+        Line("a step of all devices", Operations(StepFlops * Devices));
         return text.ToString();
     }
 

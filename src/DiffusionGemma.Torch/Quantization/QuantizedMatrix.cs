@@ -77,6 +77,26 @@ internal sealed class QuantizedMatrix : IDisposable
             ZeroPoints = ZeroPoints is null ? null : map(ZeroPoints), GlobalScale = GlobalScale, GlobalDivides = GlobalDivides,
         };
 
+    /// <summary>
+    /// Copies the rows of several matrices into one, for the current scope to own; null where they differ in form, in columns or in the
+    /// second scale, or have zero points.
+    /// </summary>
+    /// <param name="matrices">At least one.</param>
+    public static QuantizedMatrix? TryJoin(IReadOnlyList<QuantizedMatrix> matrices)
+    {
+        QuantizedMatrix first = matrices[0];
+        bool IsAlike(QuantizedMatrix m) => m.ZeroPoints is null
+            && (m.Elements, m.Columns, m.ScaleFormat, m.Groups) == (first.Elements, first.Columns, first.ScaleFormat, first.Groups)
+            && (m.GlobalScale, m.GlobalDivides, m.Scales is null) == (first.GlobalScale, first.GlobalDivides, first.Scales is null)
+            && m.Rows == first.Rows;
+        if (!matrices.All(IsAlike)) return null;
+        Tensor? scales = first.Scales is null ? null : cat([.. matrices.Select(m => m.Scales!)], 0);
+        return new QuantizedMatrix(first.Elements, cat([.. matrices.Select(m => m.Codes)], 0), first.Columns, first.ScaleFormat, scales)
+        {
+            GlobalScale = first.GlobalScale, GlobalDivides = first.GlobalDivides,
+        };
+    }
+
     public void Dispose()
     {
         foreach (Tensor tensor in Tensors) tensor.Dispose();

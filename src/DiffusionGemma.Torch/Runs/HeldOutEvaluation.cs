@@ -15,8 +15,9 @@ internal static class HeldOutEvaluation
     {
         using IDisposable quiet = no_grad();
         DiffusionGemmaConfig config = model.Config;
-        double[] sums = new double[EvaluationRecord.NoiseLevels];
-        double encoderSum = 0;
+        const int levelCount = EvaluationRecord.NoiseLevels;
+        using var outer = NewDisposeScope();
+        Tensor lossSums = zeros(levelCount + 1, dtype: ScalarType.Float64, device: model.Device);        // of each level; the encoder's
         long scored = 0, pairs = 0;
         for (int index = ranks.World.Rank; index - ranks.World.Rank < examples.Count; index += ranks.World.Size)
         {
@@ -29,22 +30,22 @@ internal static class HeldOutEvaluation
                 bool isIdle = index >= examples.Count;
                 if (isIdle && ranks.Experts.Size == 1) continue;
                 IEnumerable<MicroBatch> levels = isIdle
-                    ? Enumerable.Repeat(MicroBatch.Idle(config.PadTokenId, model.Device), sums.Length)
-                    : Corrupted(examples[index], index, seed, sums.Length, config, model.Device);
+                    ? Enumerable.Repeat(MicroBatch.Idle(config.PadTokenId, model.Device), levelCount)
+                    : Corrupted(examples[index], index, seed, levelCount, config, model.Device);
                 foreach ((int level, MicroBatch batch) in levels.Index())
                 {
-                    cache ??= model.Encode(batch.InputIds, batch.AttentionMask, null, new PassContext(Pass.Encoder) { IsIdle = isIdle });
+                    cache ??= model.Encode(
+                        batch.InputIds, batch.AttentionMask, batch.RealTokens, null, new PassContext(Pass.Encoder) { IsIdle = isIdle });
                     Tensor hidden = model.Decode(
                         batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask,
-                        new PassContext(Pass.Decoder) { IsIdle = isIdle });
-                    sums[level] += HeadLoss.Sum(
-                        hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping,
-                        model.Stack.Reads);
+                        new PassContext(Pass.Decoder) { IsIdle = isIdle }, batch.RealCanvas);
+                    lossSums.select(0, level).add_(HeadLoss.Sum(
+                        hidden, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping));
                     if (level > 0) continue;
-                    (Tensor encoded, Tensor next, Tensor isPair) = TrainingStep.NextTokens(cache, batch);
-                    encoderSum += HeadLoss.Sum(
-                        encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, model.Stack.Reads);
-                    scored += (long)model.Stack.Reads.Numbers(batch.Supervised.sum())[0];
+                    (Tensor encoded, Tensor next) = TrainingStep.NextTokens(cache, batch);
+                    lossSums.select(0, levelCount).add_(
+                        HeadLoss.Sum(encoded, model.Stack.Embedding, next, batch.Pairs, config.FinalLogitSoftcapping));
+                    scored += batch.Supervised.shape[0];
                     pairs += batch.InputIds.shape[1] - 1;
                 }
             }
@@ -53,8 +54,8 @@ internal static class HeldOutEvaluation
                 cache?.Dispose();
             }
         }
-        double[] all = ranks.Sum([.. sums, encoderSum, scored, pairs]);
-        double[] losses = [.. all.Take(sums.Length).Select(sum => sum / Math.Max(all[^2], 1))];
+        double[] all = ranks.Sum([.. model.Stack.Reads.Numbers(lossSums), scored, pairs]);
+        double[] losses = [.. all.Take(levelCount).Select(sum => sum / Math.Max(all[^2], 1))];
         return new EvaluationRecord
         {
             Step = step, DiffusionLoss = losses.Average(), DiffusionLossByNoise = losses,

@@ -25,12 +25,11 @@ internal static class HeadLoss
     /// <param name="hidden">[...,H].</param>
     /// <param name="weight">The head [V,H].</param>
     /// <param name="targets">[...] int64.</param>
-    /// <param name="mask">[...] bool: the positions that count.</param>
+    /// <param name="places">[n] int64: the positions that count, among all flattened.</param>
     /// <param name="cap">c, the soft-cap.</param>
-    /// <param name="reads">Reads the sum; null: those of the device.</param>
-    public static double Sum(
-        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, IHostReads? reads = null) =>
-        Run(hidden, weight, targets, mask, cap, null, null, reads).Sum;
+    /// <returns>A float64 scalar on the device.</returns>
+    public static Tensor Sum(Tensor hidden, StoredWeight weight, Tensor targets, Tensor places, double cap) =>
+        Run(hidden, weight, targets, places, cap, null, null).Sum;
 
     /// <summary>
     /// The sum; and of <paramref name="factor"/> times the sum the gradient of <paramref name="hidden"/> (null where it requires none),
@@ -39,29 +38,26 @@ internal static class HeadLoss
     /// <param name="hidden">[...,H].</param>
     /// <param name="weight">The head [V,H].</param>
     /// <param name="targets">[...] int64.</param>
-    /// <param name="mask">[...] bool: the positions that count.</param>
+    /// <param name="places">[n] int64: the positions that count, among all flattened.</param>
     /// <param name="cap">c, the soft-cap.</param>
     /// <param name="factor">Factor of the sum in the loss.</param>
     /// <param name="gradients">Where the head's gradient is added.</param>
-    /// <param name="reads">Reads the sum; null: those of the device.</param>
-    public static (double Sum, Tensor? HiddenGradient) SumAndGradient(
-        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double factor, GradientSink gradients,
-        IHostReads? reads = null) =>
-        Run(hidden, weight, targets, mask, cap, factor, gradients, reads);
+    /// <returns>The sum, a float64 scalar on the device; and the gradient.</returns>
+    public static (Tensor Sum, Tensor? HiddenGradient) SumAndGradient(
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor places, double cap, double factor, GradientSink gradients) =>
+        Run(hidden, weight, targets, places, cap, factor, gradients);
 
-    private static (double Sum, Tensor? HiddenGradient) Run(
-        Tensor hidden, StoredWeight weight, Tensor targets, Tensor mask, double cap, double? factor, GradientSink? gradients,
-        IHostReads? reads)
+    private static (Tensor Sum, Tensor? HiddenGradient) Run(
+        Tensor hidden, StoredWeight weight, Tensor targets, Tensor places, double cap, double? factor, GradientSink? gradients)
     {
-        reads ??= IHostReads.For(hidden.device);
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        Tensor chosen = reads.IndicesOf(mask), tokens = hidden.reshape(-1, hidden.shape[^1]);
+        Tensor tokens = hidden.reshape(-1, hidden.shape[^1]);
         Tensor? gradient = factor is not null && hidden.requires_grad ? zeros_like(tokens) : null;
         Tensor? buffer = factor is not null && weight.RequiresGradient ? gradients!.BufferOf(weight.Tensor!) : null;
         targets = targets.flatten();
         Tensor sum = zeros([], dtype: ScalarType.Float64, device: hidden.device);
-        foreach (Tensor part in Parts(chosen, Chunk(weight.Shape[0])))
+        foreach (Tensor part in Parts(places, Chunk(weight.Shape[0])))
         {
             using var inner = NewDisposeScope();
             Tensor rows = TorchOperators.SelectRows(tokens, part), logits = Kernels.Linear(rows, weight),
@@ -71,13 +67,13 @@ internal static class HeadLoss
             gradient?.index_copy_(0, part, Kernels.MatMul(logits, weight).mul_(factor!.Value));
             if (buffer is not null) Kernels.AddOuter(buffer, logits, rows.mul_(factor!.Value));
         }
-        return (reads.Numbers(sum)[0], gradient?.view(hidden.shape).MoveToOuterDisposeScope());
+        return (sum.MoveToOuterDisposeScope(), gradient?.view(hidden.shape).MoveToOuterDisposeScope());
     }
 
     /// <summary>As few parts as the limit allows, of like size.</summary>
-    private static Tensor[] Parts(Tensor chosen, long limit)
+    private static Tensor[] Parts(Tensor places, long limit)
     {
-        long count = chosen.shape[0], parts = (count + limit - 1) / limit;
-        return parts == 0 ? [] : chosen.split((count + parts - 1) / parts);
+        long count = places.shape[0], parts = (count + limit - 1) / limit;
+        return parts == 0 ? [] : places.split((count + parts - 1) / parts);
     }
 }

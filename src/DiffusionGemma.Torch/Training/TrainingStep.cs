@@ -55,13 +55,16 @@ internal sealed class TrainingStep(
         int[] lengths = [.. batch.Examples.Select(e => e.InputIds.Length)];
         IReadOnlyList<int[][]> rounds =
             MicroBatchPlan.Rounds(lengths, options.Run.MicroBatchSize, options.Run.MicroBatchTokens, Parallelism);
-        (double diffusion, double encoder) = RunMicroBatches(batch, rounds, counts, cancellation);
+        Tensor losses = RunMicroBatches(batch, rounds, counts, cancellation);
 
         Announce(batch, "summing gradients");
         optimizer.ReduceGradients();
-        double[] losses = ranks.Sum(diffusion, encoder);
-        (diffusion, encoder) = (losses[0], losses[1]);
-        double norm = optimizer.ClipGradients(options.Optimizer.MaxGradientNorm);
+        // Both losses and the norm are read together: on one device the step's only wait for it.
+        Tensor sums = cat([losses, optimizer.SquaredNorm().view(1)]);
+        ranks.World.AllReduce(sums);
+        double[] read = model.Stack.Reads.Numbers(sums);
+        (double diffusion, double encoder) = (read[0], read[1]);
+        double norm = optimizer.ClipGradients(read[2], options.Optimizer.MaxGradientNorm);
         ThrowIfNotFinite(batch, diffusion, encoder, norm);
 
         double rate = _schedule.Rate(batch.Step);
@@ -100,11 +103,11 @@ internal sealed class TrainingStep(
     }
 
     /// <summary>Adds up the gradients of this rank's micro-batches.</summary>
-    /// <returns>This rank's parts of both mean losses.</returns>
-    private (double Diffusion, double Encoder) RunMicroBatches(
+    /// <returns>[2] float64, on the device: this rank's parts of both mean losses.</returns>
+    private Tensor RunMicroBatches(
         PreparedStep batch, IReadOnlyList<int[][]> rounds, TokenCounts counts, CancellationToken cancellation)
     {
-        var means = new (double Diffusion, double Encoder)[workers.Count];
+        Tensor[] means = [.. Enumerable.Range(0, workers.Count).Select(_ => zeros(2, dtype: ScalarType.Float64, device: model.Device))];
         foreach (int[][] round in rounds)
         {
             ranks.ThrowIfAnyCancelled(cancellation);
@@ -116,23 +119,23 @@ internal sealed class TrainingStep(
                     : [.. round.Skip(ranks.FirstRankOfExpertSet).Take(ranks.Experts.Size).SelectMany(r => r)];
                 if (ofSet.Length == 0) return;
                 GradientSink sink = _gradients[worker]?.Sink ?? optimizer.Gradients;
-                (double diffusion, double encoder) =
-                    RunMicroBatch(batch, rows, ofSet, sink, Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
-                means[worker] = (means[worker].Diffusion + diffusion, means[worker].Encoder + encoder);
+                RunMicroBatch(batch, rows, ofSet, sink, means[worker], Math.Max(counts.Scored, 1), Math.Max(counts.Pairs, 1));
             });
         }
-        return (means.Sum(m => m.Diffusion), means.Sum(m => m.Encoder));
+        foreach (Tensor mean in means.Skip(1)) means[0].add_(mean);
+        return means[0];
     }
 
-    /// <summary>A micro-batch forward and backward: its parts of both means.</summary>
+    /// <summary>Runs a micro-batch forward and backward, and adds its parts of both mean losses.</summary>
     /// <param name="prepared">The global batch.</param>
     /// <param name="rows">Those of the micro-batch; none where this rank only takes part in the others'.</param>
     /// <param name="ofSet">Those of all ranks that own the experts between them.</param>
     /// <param name="sink">Memory that gradients are added to.</param>
+    /// <param name="means">[2] float64, added to.</param>
     /// <param name="scored">Canvas positions of the global batch that are scored.</param>
     /// <param name="pairs">Next tokens of the global batch that are scored.</param>
-    private (double Diffusion, double Encoder) RunMicroBatch(
-        PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, long scored, long pairs)
+    private void RunMicroBatch(
+        PreparedStep prepared, int[] rows, int[] ofSet, GradientSink sink, Tensor means, long scored, long pairs)
     {
         using IDisposable gradients = enable_grad();
         using var scope = NewDisposeScope();
@@ -151,7 +154,8 @@ internal sealed class TrainingStep(
         Announce(prepared, "encoding");
         using DropoutStream? encoderDropout = Dropout(prepared, rows, 0), firstDropout = Dropout(prepared, rows, 1),
             decoderDropout = Dropout(prepared, rows, 2);
-        using EncoderCache cache = model.Encode(batch.InputIds, batch.AttentionMask, null, context with { Dropout = encoderDropout });
+        using EncoderCache cache = model.Encode(
+            batch.InputIds, batch.AttentionMask, batch.RealTokens, null, context with { Dropout = encoderDropout });
         Announce(prepared, "first pass");
         context = context with { Pass = Pass.Decoder };
         Tensor? firstLogits = ofSet.Any(r => prepared.Draws[r].SelfConditioned)
@@ -159,32 +163,31 @@ internal sealed class TrainingStep(
         Announce(prepared, "decoding");
         Tensor decoded = model.Decode(
             batch.CanvasIds, cache, firstLogits, batch.ConditionedRows, batch.Starts, batch.CanvasMask,
-            context with { Dropout = decoderDropout });
+            context with { Dropout = decoderDropout }, batch.RealCanvas);
         firstLogits?.Dispose();
 
-        (Tensor encoded, Tensor next, Tensor isPair) = NextTokens(cache, batch);
-        (double diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
-            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink,
-            model.Stack.Reads);
-        (double encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
-            encoded, model.Stack.Embedding, next, isPair, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs, sink,
-            model.Stack.Reads);
+        (Tensor encoded, Tensor next) = NextTokens(cache, batch);
+        (Tensor diffusionSum, Tensor? decodedGradient) = HeadLoss.SumAndGradient(
+            decoded, model.Stack.Embedding, batch.CanvasTargets, batch.Supervised, config.FinalLogitSoftcapping, 1.0 / scored, sink);
+        (Tensor encoderSum, Tensor? encodedGradient) = HeadLoss.SumAndGradient(
+            encoded, model.Stack.Embedding, next, batch.Pairs, config.FinalLogitSoftcapping, options.Objective.EncoderLossWeight / pairs,
+            sink);
+        means.add_(stack([diffusionSum.div_(scored), encoderSum.div_(pairs)]));
         if (model.Device.type == DeviceType.CPU) HeapTrim.Run();                                // the most memory is held from here on
         _memory.Sample();
         Announce(prepared, "backward");
         context.Backward.Run([(decoded, decodedGradient), (encoded, encodedGradient)]);
         _memory.Sample();
-        return (diffusionSum / scored, encoderSum / pairs);
     }
 
     /// <summary>
-    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], the tokens that follow them, and the
-    /// mask of real ones.
+    /// The encoder's next-token prediction: hidden states of all positions but the last [B,S-1,H], and the tokens that follow them;
+    /// <see cref="MicroBatch.Pairs"/> has the places that are scored.
     /// </summary>
-    public static (Tensor Hidden, Tensor Targets, Tensor Mask) NextTokens(EncoderCache cache, MicroBatch batch)
+    public static (Tensor Hidden, Tensor Targets) NextTokens(EncoderCache cache, MicroBatch batch)
     {
         long length = batch.InputIds.shape[1] - 1;
-        return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length), batch.AttentionMask.narrow(1, 1, length));
+        return (cache.LastHiddenState.narrow(1, 0, length), batch.InputIds.narrow(1, 1, length));
     }
 
     /// <summary>
@@ -206,7 +209,8 @@ internal sealed class TrainingStep(
     {
         using IDisposable quiet = no_grad();
         using var scope = NewDisposeScope();
-        if (batch.ConditionedRows is not { } rows) return model.Logits(Decode(batch, cache, context), context).MoveToOuterDisposeScope();
+        if (batch.ConditionedRows is not { } rows)
+            return model.Logits(Decode(batch, cache, context, batch.RealCanvas), context).MoveToOuterDisposeScope();
         bool joins = rows.shape[0] == 0;
         if (joins && ranks.Experts.Size == 1) return null;
         if (joins) rows = zeros(1, dtype: ScalarType.Int64, device: rows.device);
@@ -214,12 +218,12 @@ internal sealed class TrainingStep(
         Tensor Of(Tensor whole) => TorchOperators.SelectRows(whole, rows);
         Tensor hidden = Decode(
             batch with { CanvasIds = Of(batch.CanvasIds), Starts = Of(batch.Starts), CanvasMask = Of(batch.CanvasMask) }, theirs,
-            context with { IsIdle = context.IsIdle || joins });
+            context with { IsIdle = context.IsIdle || joins }, batch.RealConditionedCanvas);
         return joins ? null : model.Logits(hidden, context).MoveToOuterDisposeScope();
     }
 
-    private Tensor Decode(MicroBatch batch, EncoderCache cache, PassContext context) =>
-        model.Decode(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context);
+    private Tensor Decode(MicroBatch batch, EncoderCache cache, PassContext context, Tensor? real) =>
+        model.Decode(batch.CanvasIds, cache, null, null, batch.Starts, batch.CanvasMask, context, real);
 
     /// <summary>Throws on every rank alike: all have the same numbers.</summary>
     private void ThrowIfNotFinite(PreparedStep step, double diffusion, double encoder, double norm)

@@ -26,6 +26,7 @@ internal static class LoadStage
             Training(kind, device, ScalarType.Float32, report);
             Training(kind, device, ScalarType.BFloat16, report);
         }
+        ExpertsCheck.Run(options, report);
         OutOfMemory(device, report);
     }
 

@@ -193,7 +193,8 @@ public class RowAdaptersTests : TorchTest
                 Tensor expected = chunk.ExpectedEmbeddings();
                 int[] same = [.. Enumerable.Repeat(7, model.Config.CanvasLength)];
                 // The same tokens whatever the distributions are: a tie would choose others.
-                for (int i = 0; i < chunk.Rows; i++) rows[chunk.First + i].Advance(chunk.Row(i), sampled: same, random: same);
+                for (int i = 0; i < chunk.Rows; i++)
+                    rows[chunk.First + i].Advance(chunk.Row(i), chunk.Propose(i, same), random: same);
                 batch.Condition(chunk.First, expected);
             });
         }

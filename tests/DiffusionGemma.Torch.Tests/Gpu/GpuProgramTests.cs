@@ -20,7 +20,9 @@ public class GpuProgramTests
         foreach (string check in new[]
         {
             "self-test", "passes.tiny-2layer.float32", "passes.tiny-2layer.bfloat16", "gradients.tiny-2layer.float32",
-            "training.lora.float32", "training.lora.bfloat16", "out of memory", "small.lora.losses", "small.int4.lora.losses",
+            "training.lora.float32", "training.lora.bfloat16",
+            "experts.products.even", "experts.products.with gaps", "experts.products.one",
+            "experts.reads", "out of memory", "small.lora.losses", "small.int4.lora.losses",
         })
             Assert.Equal("passed", Status(check));
         foreach (string figure in new[]

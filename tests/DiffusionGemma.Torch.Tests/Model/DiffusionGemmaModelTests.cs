@@ -65,7 +65,8 @@ public class DiffusionGemmaModelTests : TorchTest
         using EncoderCache cache = _model.Encode(ids, mask);
         Assert.Equal(0, Largest(cache.LastHiddenState.isfinite().all(-1), mask.logical_not()));
         Tensor canvasMask = tensor(Enumerable.Range(0, 16).Select(i => i < 11).ToArray()).unsqueeze(0);
-        Tensor decoded = _model.Decode(Ids(1, 16), cache, null, null, null, canvasMask, new PassContext(Pass.Decoder));
+        Tensor decoded = _model.Decode(
+            Ids(1, 16), cache, null, null, null, canvasMask, new PassContext(Pass.Decoder), canvasMask.flatten().nonzero().flatten());
         Assert.Equal(0, Largest(decoded.isfinite().all(-1), canvasMask.logical_not()));
     }
 

@@ -202,5 +202,7 @@ public class MetaModelTests : TorchTest
         public Tensor IndicesOf(Tensor mask) => arange(mask.numel() - 1, dtype: ScalarType.Int64);
 
         public double[] Numbers(Tensor values) => _reads.Numbers(values);
+
+        public Tensor OnHost(Tensor values) => _reads.OnHost(values);
     }
 }

@@ -30,12 +30,12 @@ public class ExpertExchangeTests : TorchTest
         {
             long[][] mine = [.. Rows(group.Rank)];
             Tensor sent = tensor(mine.SelectMany(r => r).ToArray()).view(-1, 3);
-            using ExpertExchange exchange = ExpertExchange.Create(Of(group.Rank), group, CPU);
+            using ExpertExchange exchange = ExpertExchange.Create(ExpertRows.OnHost(Of(group.Rank)), group, CPU);
             Tensor arrived = exchange.ToExperts(sent);
             IEnumerable<int> experts = Enumerable.Range(group.Rank * own, own);
             long[][] expected = [.. experts.SelectMany(expert => Enumerable.Range(0, ranks).SelectMany(Rows).Where(r => r[1] == expert))];
             Assert.Equal(expected.SelectMany(r => r), Numbers(arrived));
-            Assert.Equal(experts.Select(expert => expected.LongCount(r => r[1] == expert)), exchange.Counts);
+            Assert.Equal(experts.Select(expert => expected.LongCount(r => r[1] == expert)), exchange.Rows.Counts);
             Assert.Equal(mine.SelectMany(r => r), Numbers(exchange.FromExperts(arrived)));
         });
     });

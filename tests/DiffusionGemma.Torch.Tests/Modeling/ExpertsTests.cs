@@ -86,7 +86,7 @@ public class ExpertsTests : TorchTest
         Assert.Equal([1L, 2, 5, 3, 0, 4], routing.Order.data<long>().ToArray());
         Assert.Equal([0L, 1, 2, 1, 0, 2], routing.Tokens.data<long>().ToArray());
         Assert.Equal([4L, 0, 1, 3, 5, 2], routing.Places.data<long>().ToArray());
-        Assert.Equal([3L, 1, 2, 0], routing.Counts);
+        Assert.Equal([3L, 1, 2, 0], routing.Rows.Counts);
     }
 
     public override void Dispose()

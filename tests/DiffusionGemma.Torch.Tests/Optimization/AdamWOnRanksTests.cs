@@ -44,7 +44,7 @@ public class AdamWOnRanksTests : TorchTest
                 foreach ((Tensor parameter, Tensor gradient) in parameters.Zip(gradients(step)))
                     optimizer.Gradients.BufferOf(parameter).add_(gradient);
                 optimizer.ReduceGradients();
-                norms[step] = optimizer.ClipGradients(3.0);
+                norms[step] = optimizer.Clip(groups.World, 3.0);
                 optimizer.Step(0.01 * (step + 1));
             }
             return norms;
@@ -72,7 +72,7 @@ public class AdamWOnRanksTests : TorchTest
                 optimizer.Gradients.BufferOf(common).fill_(1);
             }
             optimizer.ReduceGradients();
-            norms[world.Rank] = optimizer.ClipGradients(double.PositiveInfinity);
+            norms[world.Rank] = optimizer.Clip(world, double.PositiveInfinity);
             optimizer.Step(0.5);
             ends[world.Rank] = expert[0].item<double>();
             Assert.Equal(-0.5, common[1].item<double>(), 1e-9);

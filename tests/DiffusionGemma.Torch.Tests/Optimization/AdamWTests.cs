@@ -32,7 +32,7 @@ public class AdamWTests : TorchTest
                 }
             }
             double norm = Math.Sqrt(plain.Sum(p => p.Gradient.Sum(g => g * g)));
-            Assert.Equal(norm, optimizer.ClipGradients(1.5), 1e-6 * norm);
+            Assert.Equal(norm, optimizer.Clip(new SingleRank(), 1.5), 1e-6 * norm);
             optimizer.Step(rate);
             foreach (Plain p in plain) p.Step(rate, Math.Min(1, 1.5 / (norm + 1e-6)));
         }
@@ -69,9 +69,9 @@ public class AdamWTests : TorchTest
         Tensor parameter = zeros(2, dtype: ScalarType.Float64).requires_grad_(true);
         using var optimizer = new AdamW([parameter], 0, 0, 1e-300, 0);
         optimizer.Gradients.BufferOf(parameter).add_(tensor(new[] { 3.0, 4.0 }));
-        Assert.Equal(5, optimizer.ClipGradients(double.PositiveInfinity), 1e-12);
-        Assert.Equal(5, optimizer.ClipGradients(2.5), 1e-12);
-        Assert.Equal(2.5 * 5 / (5 + 1e-6), optimizer.ClipGradients(1e9), 1e-12);
+        Assert.Equal(5, optimizer.Clip(new SingleRank(), double.PositiveInfinity), 1e-12);
+        Assert.Equal(5, optimizer.Clip(new SingleRank(), 2.5), 1e-12);
+        Assert.Equal(2.5 * 5 / (5 + 1e-6), optimizer.Clip(new SingleRank(), 1e9), 1e-12);
     }
 
     private static Tensor Numbers(int seed, int count, ScalarType dtype)

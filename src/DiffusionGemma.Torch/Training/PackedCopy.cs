@@ -1,0 +1,42 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DiffusionGemma;
+
+/// <summary>
+/// Copies several arrays to a device at once. To a GPU the copy starts from pinned memory, and the host goes on: it need not wait for the
+/// work that the device has still to do.
+/// </summary>
+internal sealed class PackedCopy
+{
+    private readonly List<(int Start, long[] Shape)> _parts = [];
+    private readonly List<long> _numbers = [];
+
+    /// <summary>Adds an array.</summary>
+    /// <param name="numbers">Its elements in their order.</param>
+    /// <param name="shape">Its shape.</param>
+    /// <returns>Its place in the result of <see cref="Send"/>.</returns>
+    public int Add(IReadOnlyCollection<long> numbers, params long[] shape)
+    {
+        _parts.Add((_numbers.Count, shape));
+        _numbers.AddRange(numbers);
+        return _parts.Count - 1;
+    }
+
+    /// <summary>Copies all arrays.</summary>
+    /// <param name="device">Where the tensors go.</param>
+    /// <returns>Views of one int64 tensor, in the order in which the arrays were added.</returns>
+    public Tensor[] Send(Device device)
+    {
+        using var scope = NewDisposeScope();
+        Tensor host = tensor(_numbers.ToArray(), ScalarType.Int64, CPU);
+        Tensor all = device.type == DeviceType.CUDA
+            ? TorchOperators.Pinned(host).to(device, non_blocking: true)
+            : host.to(device);
+        return
+        [
+            .. _parts.Select(part => all.narrow(0, part.Start, part.Shape.Aggregate(1L, (a, b) => a * b)).view(part.Shape)
+                .MoveToOuterDisposeScope()),
+        ];
+    }
+}

@@ -17,7 +17,7 @@ public class DeviceReadsTests
         "repeat_interleave", "count_nonzero", "equal", "allclose", "is_nonzero",
     ];
 
-    /// <summary>What is on the CPU whatever the model's device is, or is no part of a step.</summary>
+    /// <summary>Types that read the CPU whatever the model's device is, or outside of steps.</summary>
     private static readonly Dictionary<string, string> Exceptions = new()
     {
         ["ExampleDraws"] = "draws of the host's generator",

@@ -89,7 +89,7 @@ internal sealed class PassReadings : IDisposable
         foreach ((_, Tensor values) in _chunks) values.Dispose();
     }
 
-    /// <summary>A token and its probability for every position of a row [C,2]; zeros for a row that proposes its most likely ones.</summary>
+    /// <summary>Draws a token for every position of a row: it and its probability [C,2]; zeros for a row that draws none.</summary>
     private Tensor Draw(int index, Tensor weights)
     {
         DenoisingRow row = _rows[index];

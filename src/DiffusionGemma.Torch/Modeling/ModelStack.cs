@@ -54,7 +54,7 @@ internal sealed class ModelStack : IDisposable
     /// <summary>Reads what passes need of the device's values.</summary>
     public IHostReads Reads { get; }
 
-    /// <summary>What <see cref="Create"/> was given; null: the device decides.</summary>
+    /// <summary>The value that <see cref="Create"/> was given; null: the device decides.</summary>
     public bool? RequestedCountsOnDevice { get; }
 
     /// <summary>The dtype that passes compute in.</summary>

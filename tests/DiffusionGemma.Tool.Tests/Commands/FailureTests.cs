@@ -111,9 +111,11 @@ public sealed class FailureTests(TrainedRun run)
     {
         if (TorchSharp.torch.cuda.is_available()) Assert.Skip("This machine has a CUDA device.");
         ToolRun failed = await ToolRun.RunAsync("chat", TinyChat, "--device", "cuda", "--prompt", "Hello");
+        ToolRun training = await ToolRun.RunAsync("train", run.File("recipe.yaml"), "--device", "cuda:1");
 
-        Assert.Equal(ExitCode.Device, failed.Code);
-        Assert.Contains("cuda", failed.Error, StringComparison.Ordinal);
+        Assert.Equal((ExitCode.Device, ExitCode.Device), (failed.Code, training.Code));
+        Assert.Contains("--device cuda: ", failed.Error, StringComparison.Ordinal);
+        Assert.Contains("--device cuda:1: ", training.Error, StringComparison.Ordinal);                     // the option, by its own name
     }
 
     [Fact]

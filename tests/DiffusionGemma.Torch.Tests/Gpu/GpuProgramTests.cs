@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace DiffusionGemma;
 
@@ -40,6 +42,21 @@ public class GpuProgramTests
         string report = File.ReadAllText(folder.File("report.md"));
         for (int stage = 1; stage <= 5; stage++) Assert.Contains($"## Stage {stage}", report, StringComparison.Ordinal);
         Assert.Contains("0 failed", report, StringComparison.Ordinal);
+    }
+
+    /// <summary>
+    /// A device gets the repository's files and the published program, 64 MiB at most; build/gpu/publish.sh checks the program.
+    /// </summary>
+    [Fact]
+    public void The_repository_leaves_room_for_the_program()
+    {
+        ProgramRun? listed = ProgramRun.Start("git", ["-C", Fixtures.Root, "ls-files", "-z"]);
+        if (listed is not { Exit: 0 }) Assert.Skip("git does not list the files of a checkout here.");
+        long bytes = listed.Output.Split('\0', StringSplitOptions.RemoveEmptyEntries)
+            .Select(name => new FileInfo(Path.Combine(Fixtures.Root, name.Trim()))).Where(file => file.Exists).Sum(file => file.Length);
+        string script = File.ReadAllText(Path.Combine(Fixtures.Root, "build", "gpu", "publish.sh"));
+        long program = long.Parse(Regex.Match(script, @"program_most=(\d+)").Groups[1].Value, CultureInfo.InvariantCulture);
+        Assert.InRange(bytes, 1_000_000, (64L << 20) - program);
     }
 
     [Theory]

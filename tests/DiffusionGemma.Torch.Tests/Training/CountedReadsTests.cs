@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// What the host reads of a device, each read a wait for it: one a training step, one a denoising step, with the very code that a GPU runs.
-/// Everything that reads goes through <see cref="IHostReads"/>; a test of the compiled code requires it.
+/// Counts what the host reads of a device, each read a wait for it: one a training step, with the very code that a GPU runs. Everything
+/// that reads goes through <see cref="IHostReads"/>; a test of the compiled code requires it.
 /// </summary>
 public class CountedReadsTests : TorchTest
 {

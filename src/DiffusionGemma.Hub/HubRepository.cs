@@ -28,6 +28,7 @@ public static class HubRepository
         CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folderOrId);
+        if (cancellation.IsCancellationRequested) return Task.FromCanceled<string>(cancellation);
         if (Directory.Exists(folderOrId)) return Task.FromResult(folderOrId);
         return HubId.TryParse(folderOrId, out HubId? id) ? DownloadAsync(id, options, progress, cancellation) : throw Neither(folderOrId);
     }
@@ -44,6 +45,7 @@ public static class HubRepository
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(id);
+        cancellation.ThrowIfCancellationRequested();
         using DownloadSession session = Session(id, options, options?.Include, progress);
         return session.Cache.Snapshot(await session.SnapshotAsync(cancellation).ConfigureAwait(false));
     }
@@ -64,6 +66,7 @@ public static class HubRepository
     {
         ArgumentNullException.ThrowIfNull(id);
         ArgumentNullException.ThrowIfNull(file);
+        cancellation.ThrowIfCancellationRequested();
         using DownloadSession session = Session(id, options, null, progress);
         return await session.FileAsync(file, cancellation).ConfigureAwait(false);
     }
@@ -85,6 +88,7 @@ public static class HubRepository
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(files);
+        cancellation.ThrowIfCancellationRequested();
         using DownloadSession session = Session(files.Id, options, [files.Path], progress);
         return session.Paths(await session.SnapshotAsync(cancellation).ConfigureAwait(false));
     }

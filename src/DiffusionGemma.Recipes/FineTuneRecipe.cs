@@ -113,6 +113,7 @@ public sealed class FineTuneRecipe
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(ml);
+        cancellation.ThrowIfCancellationRequested();
         return new RecipeFit(_parts, ml).Run(progress, configure ?? (options => options), cancellation);
     }
 
@@ -120,7 +121,8 @@ public sealed class FineTuneRecipe
     {
         try
         {
-            return File.ReadAllText(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+            return File.ReadAllText(
+                RegularFile.Require(path), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
         }
         catch (DecoderFallbackException error)
         {

@@ -75,8 +75,16 @@ internal sealed class RecipeFit(RecipeParts recipe, MLContext ml)
         if (!recipe.IsSaved || !TrainingProcesses.IsFirst) return new RecipeRun(model, schema) { WeightsFolder = weights };
         Directory.CreateDirectory(recipe.Folder);
         string file = Path.Combine(recipe.Folder, FineTuneRecipe.ModelFileName), written = file + ".tmp";
-        ml.Model.Save(model, schema, written);
-        File.Move(written, file, overwrite: true);
+        try
+        {
+            ml.Model.Save(model, schema, written);
+            File.Move(written, file, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(written);                                   // half a file, on a full disk
+            throw;
+        }
         string? adapter = options.Lora is null ? null : Path.Combine(recipe.Folder, FineTuneRecipe.AdapterFolderName);
         if (adapter is not null) model.LastTransformer.SaveAdapter(adapter);
         return new RecipeRun(model, schema) { ModelFile = file, AdapterFolder = adapter, WeightsFolder = weights };

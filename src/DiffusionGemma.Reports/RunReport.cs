@@ -21,7 +21,7 @@ namespace DiffusionGemma;
 public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecord>, IDisposable
 {
     private readonly RunReportOptions _options;
-    private bool _isTold;
+    private bool _isTold, _isDisposed;
     private EventFile? _events;
     private int _stepsInEvents, _evaluationsInEvents;
     private FineTuneOptions? _attached;
@@ -54,6 +54,7 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
     public FineTuneOptions Attach(FineTuneOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         FineTuneOptions attached = options with { History = History };
         _attached = options;
         return options.Evaluation is not { } evaluation ? attached
@@ -64,6 +65,7 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
     public void Report(StepRecord value)
     {
         ArgumentNullException.ThrowIfNull(value);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         Try(WriteEvents);
         if ((value.Step + 1) % _options.EverySteps == 0) Try(WriteFiles);
         else if (_historyWritten == 0 || Stopwatch.GetElapsedTime(_historyWritten) > _pause) Try(WriteHistory);
@@ -73,21 +75,26 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
     public void Report(EvaluationRecord value)
     {
         ArgumentNullException.ThrowIfNull(value);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         Try(WriteEvents);
         Try(WriteFiles);
     }
 
     /// <summary>Writes all files as of now.</summary>
     /// <exception cref="IOException">A file cannot be written.</exception>
+    /// <exception cref="ObjectDisposedException">The report was disposed of.</exception>
     public void Write()
     {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         WriteEvents();
         WriteFiles();
     }
 
-    /// <summary>Writes all files, where a step has been done.</summary>
+    /// <summary>Writes all files, where a step has been done. A later use is an <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
+        if (_isDisposed) return;
+        _isDisposed = true;
         if (History.Count == 0) return;
         Try(WriteEvents);
         Try(WriteFiles);

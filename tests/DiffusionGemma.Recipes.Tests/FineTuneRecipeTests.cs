@@ -109,6 +109,43 @@ public class FineTuneRecipeTests
         Assert.Null(run.AdapterFolder);
     }
 
+    /// <summary>Before the run nothing is written; after each of its steps there is a checkpoint, and the same call goes on.</summary>
+    [Fact]
+    public void A_run_can_be_cancelled_and_its_outcome_disposed_of_twice()
+    {
+        using var folder = new RecipeFolder();
+        RecipeText text = RecipeText.Lora().ForTinyChat(folder.Rows, folder.Output).Without("dataset.chat_template");
+        FineTuneRecipe recipe = folder.Load(text, "--step_scheduler.max_steps", "3");
+        var ml = new MLContext(seed: 1);
+        Assert.ThrowsAny<OperationCanceledException>(() => recipe.Fit(ml, cancellation: new CancellationToken(canceled: true)));
+        Assert.False(Directory.Exists(folder.Output));
+        for (int step = 0; step < 2; step++)
+        {
+            using var cancel = new CancellationTokenSource();
+            int at = step;
+            Assert.ThrowsAny<OperationCanceledException>(() => recipe.Fit(ml, new Watch(record =>
+            {
+                if (record.Step == at) cancel.Cancel();
+            }), cancellation: cancel.Token));
+            Assert.True(Directory.Exists(Path.Combine(folder.Output, $"step-{step + 1:D6}")));
+            Assert.False(File.Exists(Path.Combine(folder.Output, FineTuneRecipe.ModelFileName)));
+        }
+
+        RecipeRun run = recipe.Fit(ml);
+        DiffusionGemmaModel model = run.Answers.Model;
+        run.Dispose();
+        run.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => run.Answers.Model);
+        Assert.Throws<ObjectDisposedException>(() => CanvasGenerator.Generate(model, [[2, 30]]));
+        Assert.Equal(3, run.History.Count);                         // what was seen can still be read
+        Assert.True(File.Exists(run.ModelFile));
+    }
+
+    private sealed class Watch(Action<StepRecord> report) : IProgress<StepRecord>
+    {
+        public void Report(StepRecord value) => report(value);
+    }
+
     private sealed class Listener(List<StepRecord> steps) : IProgress<StepRecord>
     {
         public void Report(StepRecord value) => steps.Add(value);

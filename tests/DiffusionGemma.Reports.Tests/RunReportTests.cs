@@ -66,6 +66,33 @@ public sealed class RunReportTests
         Assert.False(Directory.Exists(folder.File("report")));
     }
 
+    [Fact]
+    public void A_report_is_disposed_of_twice_and_not_used_afterwards()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        var report = new RunReport(folder.File("report"));
+        using (FineTuneResult result = Fit(folder, report))
+        {
+            report.Dispose();
+            DateTime written = File.GetLastWriteTimeUtc(Path.Combine(report.Folder, "history.csv"));
+            report.Dispose();
+            Assert.Equal(written, File.GetLastWriteTimeUtc(Path.Combine(report.Folder, "history.csv")));
+            Assert.Throws<ObjectDisposedException>(() => report.Report(result.History[0]));
+            Assert.Throws<ObjectDisposedException>(() => report.Report(report.History.Evaluations[0]));
+            Assert.Throws<ObjectDisposedException>(() => report.Attach(new FineTuneOptions()));
+        }
+        Assert.Throws<ObjectDisposedException>(report.Write);
+        Assert.Equal(4, report.History.Count);                      // what was seen can still be read
+    }
+
+    [Fact]
+    public void A_thread_with_a_context_of_its_own_writes_too()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        BlockedContext.Run(() => Histories.Falling(20).SaveParquet(folder.File("history.parquet")));
+        Assert.True(new FileInfo(folder.File("history.parquet")).Length > 0);
+    }
+
     private static IEnumerable<long> LossSteps(string events) =>
         Scalars.Read(events).Where(scalar => scalar.Tag == "loss/total").Select(scalar => scalar.Step);
 

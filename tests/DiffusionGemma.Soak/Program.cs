@@ -1,19 +1,12 @@
 using DiffusionGemma;
 using DiffusionGemma.Soak;
 
-// Long runs that look for what grows. dotnet run -c Release --project tests/DiffusionGemma.Soak -- memory
+// Long runs that look for what grows. dotnet run -c Release --project tests/DiffusionGemma.Soak -- soak --minutes 10
 try
 {
-    switch (args)
-    {
-        case ["memory", .. var rest]:
-            SoakArguments arguments = SoakArguments.Parse(rest);
-            Console.WriteLine(DiffusionGemmaRuntime.Describe());
-            return MemoryLoop.Run(arguments);
-        default:
-            Console.Error.WriteLine(SoakArguments.Usage);
-            return 2;
-    }
+    var arguments = SoakArguments.Parse(args);
+    Console.WriteLine(DiffusionGemmaRuntime.Describe());
+    return arguments.Command == SoakArguments.Memory ? MemoryLoop.Run(arguments) : await SoakRun.RunAsync(arguments);
 }
 catch (ArgumentException e)
 {

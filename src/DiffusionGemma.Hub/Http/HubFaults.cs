@@ -76,7 +76,8 @@ internal sealed class HubFaults(HubSettings settings)
     private TimeSpan? Wait(HttpResponseMessage response)
     {
         RetryConditionHeaderValue? after = response.Headers.RetryAfter;
-        TimeSpan? wait = after?.Delta ?? (after?.Date - settings.Options.Clock.GetUtcNow());
+        // By the server's own clock, where it tells: this machine's may be hours behind, or be set back meanwhile.
+        TimeSpan? wait = after?.Delta ?? (after?.Date - (response.Headers.Date ?? settings.Options.Clock.GetUtcNow()));
         return wait is { } time && time < TimeSpan.Zero ? TimeSpan.Zero : wait;
     }
 }

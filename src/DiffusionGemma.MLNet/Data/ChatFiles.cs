@@ -4,11 +4,12 @@ namespace DiffusionGemma;
 internal static class ChatFiles
 {
     /// <summary>Lists the files and checks that each exists, so that a pipeline does not fail hours later.</summary>
+    /// <exception cref="IOException">It is a pipe or a device: rows are read more than once.</exception>
     /// <exception cref="FileNotFoundException">A file is not there, or a pattern matches none.</exception>
     public static string[] Find(IEnumerable<string> paths)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        string[] files = [.. paths.SelectMany(FindOne)];
+        string[] files = [.. paths.SelectMany(FindOne).Select(RegularFile.Require)];
         if (files.Length == 0)
             throw new ArgumentException("No file of chat data is named.", nameof(paths));
         return files;

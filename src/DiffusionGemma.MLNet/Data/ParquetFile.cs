@@ -47,7 +47,7 @@ internal sealed class ParquetFile : IDisposable
                 long length = stream.Length;
                 if (ParquetCompatibility.Rewrite(footer) is { } rewritten)
                     stream = new ReplacedTailStream(stream, length - TailLength - footer.Length, WithTail(rewritten));
-                ParquetReader reader = ParquetReader.CreateAsync(stream, leaveStreamOpen: false).GetAwaiter().GetResult();
+                ParquetReader reader = Blocking.Run(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: false));
                 return new ParquetFile(path, reader, length);
             });
         }
@@ -92,7 +92,7 @@ internal sealed class ParquetFile : IDisposable
         }
     }
 
-    public void Dispose() => _reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    public void Dispose() => Blocking.Run(() => _reader.DisposeAsync().AsTask());
 
     /// <summary>Checks the magic bytes and reads the footer at the end of the file.</summary>
     /// <remarks>

@@ -51,7 +51,7 @@ internal abstract class ParquetLeaf : IDisposable
 
     public static ParquetLeaf Read(ParquetRowGroupReader group, DataField field)
     {
-        RawColumnData column = group.ReadRawColumnDataBaseAsync(field).AsTask().GetAwaiter().GetResult();
+        RawColumnData column = Blocking.Run(() => group.ReadRawColumnDataBaseAsync(field).AsTask());
         return column switch
         {
             RawColumnData<ReadOnlyMemory<char>> text => new Leaf<ReadOnlyMemory<char>>(text, field,

@@ -20,7 +20,7 @@ internal sealed class FileBundle
         var bundle = new FileBundle();
         foreach (string name in names)
             if (File.Exists(Path.Combine(folder, name)))
-                bundle._files[name] = File.ReadAllBytes(Path.Combine(folder, name));
+                bundle._files[name] = File.ReadAllBytes(RegularFile.Require(Path.Combine(folder, name)));
         return bundle;
     }
 

@@ -12,11 +12,12 @@ internal static class SavedModelFile
 
     /// <summary>Refuses a zip with an entry that takes far more room than its compressed bytes suggest.</summary>
     /// <exception cref="FormatException">There is such an entry.</exception>
+    /// <exception cref="IOException">It is a pipe or a device.</exception>
     public static void RequireSizes(string path)
     {
         try
         {
-            using ZipArchive zip = ZipFile.OpenRead(path);
+            using ZipArchive zip = ZipFile.OpenRead(RegularFile.Require(path));
             foreach (ZipArchiveEntry entry in zip.Entries)
                 if (entry.Length > SmallBytes && entry.Length / LargestRatio > entry.CompressedLength)
                     throw new FormatException(

@@ -62,7 +62,7 @@ internal sealed class CheckpointText
         {
             if (!File.Exists(chatTemplate))
                 throw new FileNotFoundException($"There is no chat template at {Path.GetFullPath(chatTemplate)}.", chatTemplate);
-            return With(folder, File.ReadAllBytes(chatTemplate), chatTemplate);
+            return With(folder, File.ReadAllBytes(RegularFile.Require(chatTemplate)), chatTemplate);
         }
         string others = Path.Combine(folder, OtherTemplates);
         IEnumerable<string> templates = Directory.Exists(others)

@@ -17,7 +17,8 @@ internal static class TableFile
     });
 
     /// <summary>One row group, one column for each of the table's.</summary>
-    public static void SaveParquet(DataFrame table, string path) => WholeFile.Write(path, stream => WriteAsync(table, stream).Wait());
+    public static void SaveParquet(DataFrame table, string path) =>
+        WholeFile.Write(path, stream => Blocking.Run(() => WriteAsync(table, stream)));
 
     private static async Task WriteAsync(DataFrame table, Stream stream)
     {

@@ -214,7 +214,7 @@ public sealed class ChatTemplate
     {
         try
         {
-            return Utf8.GetString(File.ReadAllBytes(path));
+            return Utf8.GetString(File.ReadAllBytes(RegularFile.Require(path)));
         }
         catch (DecoderFallbackException exception)
         {

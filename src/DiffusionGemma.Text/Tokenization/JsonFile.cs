@@ -5,13 +5,14 @@ namespace DiffusionGemma;
 /// <summary>Small JSON files of a checkpoint folder.</summary>
 internal static class JsonFile
 {
+    /// <exception cref="IOException">The file cannot be read, or is a pipe or a device.</exception>
     /// <exception cref="InvalidDataException">The file doesn't hold one JSON object; the message names it.</exception>
     public static JsonDocument ReadObject(string path)
     {
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(File.ReadAllText(path));
+            document = JsonDocument.Parse(File.ReadAllText(RegularFile.Require(path)));
         }
         catch (JsonException exception)
         {

@@ -31,7 +31,7 @@ internal sealed class TokenizerFileReader
     /// where.</exception>
     public static TokenizerFile Read(string path)
     {
-        TokenizerFileReader reader = new(path, File.ReadAllBytes(path));
+        TokenizerFileReader reader = new(path, File.ReadAllBytes(RegularFile.Require(path)));
         try
         {
             return reader.Read();

@@ -48,7 +48,7 @@ internal sealed class ChatPrompt(ChatSession session, ToolOutput output, bool is
         if (!message.StartsWith(FileCommand, StringComparison.Ordinal)) return message;
         try
         {
-            return File.ReadAllText(message[FileCommand.Length..].Trim());
+            return File.ReadAllText(RegularFile.Require(message[FileCommand.Length..].Trim()));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -65,7 +65,7 @@ internal sealed partial class Checksums
     public static IReadOnlyDictionary<string, string> Read(string path)
     {
         var digests = new Dictionary<string, string>();
-        foreach (string line in File.ReadLines(path).Where(line => line.Length > 0))
+        foreach (string line in File.ReadLines(RegularFile.Require(path)).Where(line => line.Length > 0))
         {
             Match match = Line().Match(line);
             if (!match.Success) throw new FormatException($"{path} has a line that is no digest and name of a file beside it");
@@ -79,7 +79,8 @@ internal sealed partial class Checksums
     /// <summary>Computes the digest of a file's bytes, in lower-case hexadecimal.</summary>
     public static string Digest(string path)
     {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
+        using var stream = new FileStream(
+            RegularFile.Require(path), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 

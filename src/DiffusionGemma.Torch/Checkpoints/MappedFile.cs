@@ -1,5 +1,6 @@
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace DiffusionGemma;
 
@@ -11,11 +12,15 @@ internal sealed unsafe partial class MappedFile : IDisposable
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
     private readonly byte* _start;
+    private readonly SafeFileHandle? _handle;
+    private readonly DateTime _written;
     private bool _disposed;
 
-    private MappedFile(string path, MemoryMappedFile mapping, long length)
+    private MappedFile(string path, MemoryMappedFile mapping, long length, SafeFileHandle? handle)
     {
         Path = path;
+        _handle = handle;
+        if (handle is not null) _written = File.GetLastWriteTimeUtc(handle);
         Length = length;
         _file = mapping;
         _view = _file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
@@ -34,12 +39,13 @@ internal sealed unsafe partial class MappedFile : IDisposable
         try
         {
             // Delete: the file may be renamed over while it is mapped, as saving does; the mapping keeps the old bytes.
-            stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
+            stream = new FileStream(
+                RegularFile.Require(path), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
             if (stream.Length == 0) throw new CheckpointException(path, "is empty. Fetch or copy it again.");
             long length = stream.Length;
             var mapping = MemoryMappedFile.CreateFromFile(
                 stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-            return FromMapping(path, mapping, length);
+            return FromMapping(path, mapping, length, stream.SafeFileHandle);
         }
         catch (Exception e)
         {
@@ -55,11 +61,15 @@ internal sealed unsafe partial class MappedFile : IDisposable
     }
 
     /// <summary>Takes over an existing mapping, also when it throws.</summary>
-    public static MappedFile FromMapping(string path, MemoryMappedFile mapping, long length)
+    /// <param name="path">The file's path, for messages.</param>
+    /// <param name="mapping">The mapping.</param>
+    /// <param name="length">The file's length.</param>
+    /// <param name="handle">The open file, which lives as long as the mapping; null: no other program can change it.</param>
+    public static MappedFile FromMapping(string path, MemoryMappedFile mapping, long length, SafeFileHandle? handle = null)
     {
         try
         {
-            return new MappedFile(path, mapping, length);
+            return new MappedFile(path, mapping, length, handle);
         }
         catch
         {
@@ -69,10 +79,24 @@ internal sealed unsafe partial class MappedFile : IDisposable
     }
 
     /// <summary>Returns the address of the byte at an offset; valid until <see cref="Dispose"/>.</summary>
+    /// <exception cref="CheckpointException">The file was cut short since it was opened: the system ends a process that reads beyond its
+    /// end.</exception>
     public byte* At(long offset)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_handle is not null && RandomAccess.GetLength(_handle) is var now && now < Length)
+            throw new CheckpointException(
+                Path, $"was cut from {Length} to {now} bytes by another program while it was open. Fetch or copy it again.");
         return _start + offset;
+    }
+
+    /// <summary>Refuses a file that another program has written to since it was opened: its tensors may be of two versions.</summary>
+    /// <exception cref="CheckpointException">It has.</exception>
+    public void RequireUnchanged()
+    {
+        At(0);
+        if (_handle is not null && File.GetLastWriteTimeUtc(_handle) != _written)
+            throw new CheckpointException(Path, "was changed by another program while it was read. Load it again when it is whole.");
     }
 
     public ReadOnlySpan<byte> Bytes(long offset, int length) => new(At(offset), length);

@@ -69,7 +69,8 @@ public sealed class SafetensorsFile : IDisposable
     /// <param name="device">The device of the result; the CPU if null.</param>
     /// <param name="dtype">The dtype of the result; the stored one if null.</param>
     /// <returns>A new tensor that owns its memory, of the stored shape; the caller disposes it.</returns>
-    /// <exception cref="CheckpointException">There is no such tensor.</exception>
+    /// <exception cref="CheckpointException">There is no such tensor, or another program has changed the file since it was
+    /// opened.</exception>
     public Tensor Read(string name, Device? device = null, ScalarType? dtype = null) => ReadPart(name, device, dtype, part: null);
 
     /// <summary>Copies a part of a tensor out of the file; no byte outside it is read.</summary>
@@ -86,9 +87,11 @@ public sealed class SafetensorsFile : IDisposable
         ScalarType target = dtype ?? info.DType;
         Device place = device ?? CPU;
         Tensor mapped = info.Length == 0 ? empty([.. info.Shape], info.DType, CPU) : Map(info), view = part is null ? mapped : part(mapped);
-        Tensor read = view.to(target, place, copy: true).contiguous().MoveToOuterDisposeScope();
-        _files[Path.GetFileName(info.File)].ReleasePages(info.Offset, info.Length);
-        return read;
+        Tensor read = view.to(target, place, copy: true).contiguous();
+        MappedFile file = _files[Path.GetFileName(info.File)];
+        file.RequireUnchanged();
+        file.ReleasePages(info.Offset, info.Length);
+        return read.MoveToOuterDisposeScope();
     }
 
     /// <summary>

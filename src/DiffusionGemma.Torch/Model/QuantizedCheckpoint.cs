@@ -57,6 +57,7 @@ public static class QuantizedCheckpoint
             var sums = new Checksums();
             foreach ((int n, (string file, TensorSource[] tensors)) in files.Index())
             {
+                cancellation.ThrowIfCancellationRequested();
                 progress?.Report($"{file} ({n + 1} of {files.Length}): {tensors.Length} tensors, {tensors.Sum(t => t.Length) / 1e6:F0} MB");
                 sums.Add(file, SafetensorsWriter.Write(update.PathOf(file), tensors, metadata));
             }

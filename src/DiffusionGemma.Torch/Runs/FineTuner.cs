@@ -124,11 +124,13 @@ public static class FineTuner
     /// <param name="examples">Packed rows.</param>
     /// <param name="seed">Seed of the corruption.</param>
     /// <param name="cancellation">Checked between rows.</param>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="TrainingException">A row is malformed, or there is none.</exception>
     public static EvaluationRecord Evaluate(
         DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, int seed = Seeds.Default,
         CancellationToken cancellation = default)
     {
+        cancellation.ThrowIfCancellationRequested();
         TrainingRowChecks.Require(examples, model.Config);
         return HeldOutEvaluation.Run(model, examples, seed, step: 0, RankGroups.Single(model.Device), cancellation);
     }

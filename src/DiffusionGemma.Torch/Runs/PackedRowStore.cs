@@ -80,6 +80,7 @@ public sealed class PackedRowStore : IReadOnlyList<TrainingExample>, IDisposable
     /// <inheritdoc/>
     public IEnumerator<TrainingExample> GetEnumerator()
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         for (int index = 0; index < Count; index++) yield return this[index];
     }
 

@@ -193,7 +193,7 @@ internal sealed class RunCheckpoint : IDisposable
             };
         try
         {
-            RunState state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)), Json)
+            RunState state = JsonSerializer.Deserialize<RunState>(SmallFile.ReadText(Path.Combine(folder, StateFile)), Json)
                 ?? throw new JsonException("it is empty");
             string[] changed = [.. RunIdentity.Differences(state.Identity, _identity, _options.AcceptChanged)];
             if (changed.Length > 0)

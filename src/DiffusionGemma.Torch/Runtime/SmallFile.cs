@@ -14,7 +14,8 @@ internal static class SmallFile
     /// <exception cref="IOException">It cannot be read, or is larger than such a file ever is.</exception>
     public static string ReadText(string path)
     {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        using var stream = new FileStream(
+            RegularFile.Require(path), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         if (stream.Length > MaxBytes) throw new IOException($"{path} has {stream.Length:N0} bytes, and such a file at most {MaxBytes:N0}");
         byte[] bytes = new byte[stream.Length];
         int read = stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);

@@ -39,6 +39,43 @@ public sealed class LoadedModelTests : IDisposable
         Assert.Equal(("tiny-chat", ChatFinishReason.Stop), (response.ModelId, response.FinishReason));
     }
 
+    /// <summary>With a token that is cancelled already, and with one that is cancelled after each of the first drafts.</summary>
+    [Fact]
+    public async Task EveryCallCanBeCancelled()
+    {
+        ChatMessage[] question = [new(ChatRole.User, "What is 2 plus 3?")];
+        // Denoising runs ahead of who reads the stream, so that the answer is one without an end.
+        var endless = new GenerationOptions { MaxDenoisingSteps = 1_000_000, ConfidenceThreshold = -1 };
+        var options = new ChatOptions { RawRepresentationFactory = _ => endless };
+        var cancelled = new CancellationToken(canceled: true);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _client.GetResponseAsync(question, options, cancelled));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => ReadAsync(_client.GetStreamingResponseAsync(question, options, cancelled), () => Assert.Fail("It went on.")));
+        for (int at = 0; at < 4; at++)
+        {
+            int drafts = 0;
+            using var cancel = new CancellationTokenSource();
+            if (at == 0) await cancel.CancelAsync();
+            var error = await Assert.ThrowsAnyAsync<OperationCanceledException>(
+                () => ReadAsync(_client.GetStreamingResponseAsync(question, options, streamsDrafts: true, cancel.Token), () =>
+                {
+                    if (++drafts == at) cancel.Cancel();
+                }));
+            Assert.Equal(cancel.Token, error.CancellationToken);
+            Assert.True(drafts >= at);
+        }
+        using var later = new CancellationTokenSource();
+        Task<ChatResponse> running = _client.GetResponseAsync(question, options, later.Token);
+        await later.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        Assert.NotEmpty((await _client.GetResponseAsync(question)).Text);
+
+        static async Task ReadAsync(IAsyncEnumerable<ChatResponseUpdate> updates, Action read)
+        {
+            await foreach (ChatResponseUpdate _ in updates) read();
+        }
+    }
+
     [Fact]
     public void AChatTemplateOfOnesOwnTakesThePlaceOfTheCheckpoints()
     {

@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Reflection;
 using System.Text;
+using System.Text.Json.Nodes;
 using System.Xml.Linq;
 
 namespace DiffusionGemma.Packages;
@@ -47,6 +48,36 @@ public sealed class PackageTests(LocalFeed feed) : IClassFixture<LocalFeed>
             foreach (byte[] path in new[] { Encoding.UTF8.GetBytes(Fixtures.Root), Encoding.Unicode.GetBytes(Fixtures.Root) })
                 Assert.True(bytes.ToArray().AsSpan().IndexOf(path) < 0, $"{entry.FullName} names {Fixtures.Root}.");
         }
+    }
+
+    /// <summary>Every package that it runs with, at the version of the lock file, with a digest and a licence.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void HasABillOfMaterials(string name)
+    {
+        using ZipArchive package = ZipFile.OpenRead(PackageFile(name, "nupkg"));
+        XElement metadata = Read(package.GetEntry($"{name}.nuspec")!).Root!.Elements().Single();
+        using Stream content = package.GetEntry("bom.json")!.Open();
+        JsonObject bom = JsonNode.Parse(content)!.AsObject();
+        Assert.Equal("CycloneDX", (string?)bom["bomFormat"]);
+        JsonNode own = bom["metadata"]!["component"]!;
+        Assert.Equal(name, (string?)own["name"]);
+        Assert.Equal(metadata.Elements().Single(e => e.Name.LocalName == "version").Value, (string?)own["version"]);
+
+        JsonObject locked = JsonNode.Parse(File.ReadAllText(Repository.Absolute($"src/{name}/packages.lock.json")))!
+            ["dependencies"]!["net10.0"]!.AsObject();
+        Dictionary<string, JsonNode> components = bom["components"]!.AsArray()
+            .ToDictionary(component => (string)component!["name"]!, component => component!, StringComparer.OrdinalIgnoreCase);
+        foreach ((string id, JsonNode component) in components)
+        {
+            JsonNode entry = locked.Single(one => one.Key.Equals(id, StringComparison.OrdinalIgnoreCase)).Value!;
+            Assert.Equal((string?)entry["resolved"], (string?)component["version"]);
+            Assert.Matches("^[0-9a-f]{128}$", (string?)component["hashes"]![0]!["content"]);
+            Assert.NotEmpty(component["licenses"]!.AsArray());
+        }
+        IEnumerable<string> needed = metadata.Descendants().Where(e => e.Name.LocalName == "dependency")
+            .Select(e => e.Attribute("id")!.Value).Where(id => !id.StartsWith("DiffusionGemma.", StringComparison.Ordinal));
+        Assert.DoesNotContain(needed, id => !components.ContainsKey(id));
     }
 
     /// <summary>An empty project restores the packages, trains, and saves; a second process answers from what was saved.</summary>

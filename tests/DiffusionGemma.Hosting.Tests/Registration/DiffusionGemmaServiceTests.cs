@@ -51,6 +51,54 @@ public class DiffusionGemmaServiceTests
     }
 
     [Fact]
+    public async Task Who_waits_may_be_cancelled_and_loading_goes_on()
+    {
+        using var release = new ManualResetEventSlim();
+        var services = new ServiceCollection();
+        services.AddLogging();
+        services.AddDiffusionGemmaClient("mine", _ =>
+        {
+            release.Wait();
+            return DiffusionGemmaChatClient.Load(Folder);
+        });
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        DiffusionGemmaService service = provider.GetRequiredService<DiffusionGemmaService>();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => service.GetClientAsync(new CancellationToken(canceled: true)));
+        using var cancel = new CancellationTokenSource();
+        Task<DiffusionGemmaChatClient> waiting = service.GetClientAsync(cancel.Token);
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        Assert.True(service.IsLoading);
+        release.Set();
+        Assert.NotNull(await service.GetClientAsync());
+    }
+
+    /// <summary>Once or twice, at once or later, the client or the service first: a use afterwards says so.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task Disposal_in_every_order(int order)
+    {
+        var services = new ServiceCollection();
+        services.AddLogging();
+        services.AddDiffusionGemma(Folder, options => options.Device = "cpu");
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        DiffusionGemmaService service = provider.GetRequiredService<DiffusionGemmaService>();
+        DiffusionGemmaChatClient? client = order == 0 ? null : await service.GetClientAsync();
+        if (order == 2) client!.Dispose();
+        if (order == 3) await service.DisposeAsync();
+        service.Dispose();
+        service.Dispose();
+        await service.DisposeAsync();
+        client?.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => service.GetClientAsync());
+        if (client is not null) await Assert.ThrowsAsync<ObjectDisposedException>(() => client.GetResponseAsync("What is 2 plus 3?"));
+        Assert.Equal("tiny-chat", Path.GetFileName(service.Checkpoint));
+    }
+
+    [Fact]
     public async Task A_model_that_the_application_loads_is_registered_and_freed_too()
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);

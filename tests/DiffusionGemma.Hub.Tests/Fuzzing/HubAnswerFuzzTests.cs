@@ -65,7 +65,7 @@ public sealed class HubAnswerFuzzTests
             {
                 answers = new Random(BitConverter.ToInt32(bytes));
                 string cache = Path.Combine(outer, $"cache-{number++ % 8}");
-                HubOptions options = hub.Options(home) with { CacheFolder = cache, MaxRetries = 1, Timeout = TimeSpan.FromSeconds(30) };
+                HubOptions options = hub.Options(home) with { CacheFolder = cache, MaxRetries = 1, Timeout = TimeSpan.FromMinutes(2) };
                 try
                 {
                     if (answers.Next(2) == 0) HubRepository.DownloadAsync("org/tiny", options).GetAwaiter().GetResult();

@@ -25,7 +25,20 @@ public sealed class RetryTests
         using TemporaryFolder home = Fixtures.Temporary();
         HubOptions options = hub.Options(home);
         await HubRepository.DownloadAsync("org/tiny", options);
-        Assert.InRange(Assert.Single(((InstantClock)options.Clock).Waits), TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(5));
+        Assert.InRange(Assert.Single(((InstantClock)options.Clock).Waits), TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(6));
+    }
+
+    /// <summary>The date counts from the server's own, so that a clock that is set back makes no wait longer.</summary>
+    [Fact]
+    public async Task AClockThatIsSetBackMakesNoWaitLonger()
+    {
+        await using LoopbackHub hub = await LoopbackHub.StartTinyAsync();
+        Fail(hub, 503, times: 3, retryAfter: DateTimeOffset.UtcNow.AddMinutes(5).ToString("R"));
+        using TemporaryFolder home = Fixtures.Temporary();
+        HubOptions options = hub.Options(home) with { Clock = new InstantClock { Step = TimeSpan.FromDays(-1) } };
+        await HubRepository.DownloadAsync("org/tiny", options);
+        Assert.Equal(3, ((InstantClock)options.Clock).Waits.Count);
+        Assert.All(((InstantClock)options.Clock).Waits, wait => Assert.InRange(wait, TimeSpan.FromMinutes(3), TimeSpan.FromMinutes(6)));
     }
 
     [Fact]

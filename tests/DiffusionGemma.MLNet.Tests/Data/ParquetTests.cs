@@ -32,6 +32,14 @@ public sealed class ParquetTests
             row.EnumerateArray().Select(message => message.GetProperty("role").GetString())));
     }
 
+    [Fact]
+    public void A_thread_with_a_context_of_its_own_reads_too() => BlockedContext.Run(() =>
+    {
+        IDataView view = _ml.Data.LoadChatFromParquet(
+            ExpectedData.Path("gsm8k_pyarrow_zstd.parquet"), questionColumn: "question", answerColumn: "answer");
+        Assert.Equal(60, ExpectedData.Rows(view).Length);
+    });
+
     [Theory]
     [InlineData("messages_pyarrow.parquet")]
     [InlineData("messages_polars.parquet")]

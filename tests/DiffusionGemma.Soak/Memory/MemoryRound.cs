@@ -18,7 +18,9 @@ internal sealed class MemoryRound(int steps, int questions) : IDisposable
         var ml = new MLContext(seed: 42);
         IDataView sums = Sums.Load(ml);
         string zip = _folder.File("model.zip");
-        using (TransformerChain<DiffusionGemmaTransformer> model = Pipeline(ml, lora).Fit(ml.Data.TakeRows(sums, TrainingRows)))
+        FineTuneOptions options = ArithmeticPipeline.Options(steps, lora ? null : _folder.File("checkpoint"));
+        using (TransformerChain<DiffusionGemmaTransformer> model =
+            ArithmeticPipeline.FineTuning(ml, options).Fit(ml.Data.TakeRows(sums, TrainingRows)))
             ml.Model.Save(model, sums.Schema, zip);
 
         ITransformer loaded = ml.Model.Load(zip, out _);
@@ -28,23 +30,4 @@ internal sealed class MemoryRound(int steps, int questions) : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
-
-    private EstimatorChain<DiffusionGemmaTransformer> Pipeline(MLContext ml, bool lora)
-    {
-        DiffusionGemmaCatalog gemma = ml.Transforms.DiffusionGemma;
-        string checkpoint = Fixtures.Checkpoint("tiny-chat");
-        var options = new FineTuneOptions
-        {
-            Lora = lora ? new LoraOptions { Rank = 16, Alpha = 32 } : null,
-            OutputFolder = lora ? null : _folder.File("checkpoint"),
-            MaxSteps = steps,
-            WarmupSteps = 0,
-            LearningRate = 1e-3,
-            Optimizer = new OptimizerOptions { MinLearningRate = 1e-4 },
-        };
-        return gemma.TokenizeChat(checkpoint)
-            .Append(gemma.MaskResponse())
-            .Append(gemma.PackCanvas(checkpoint, maxLength: 512))
-            .Append(gemma.FineTune(checkpoint, options));
-    }
 }

@@ -98,6 +98,54 @@ public sealed class DisposedTests : TorchTest
         }
     }
 
+    /// <summary>While it is a model's own adapter, taken off, or after its model.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void An_adapter_in_every_order(int order)
+    {
+        DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-2layer"));
+        LoraAdapter adapter = LoraAdapter.Create(model, new LoraOptions { Rank = 2 }, seed: 1);
+        if (order < 2) model.Adapter = adapter;
+        if (order == 1) model.Adapter = null;
+        if (order == 2) model.Dispose();
+        adapter.Dispose();
+        adapter.Dispose();
+        Throws(() => adapter.Save(_folder.Path, "the base"));
+        Throws(() => adapter.MergeInto(model));
+        Throws(() => adapter.SaveMerged(model, _folder.File("merged")));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder.Path));
+        if (order < 2)
+        {
+            if (order == 0) Throws(() => CanvasGenerator.Generate(model, [Prompt], Short));
+            model.Adapter = null;
+            Throws(() => model.Adapter = adapter);
+            Assert.Single(CanvasGenerator.Generate(model, [Prompt], Short));                     // the model is not the adapter's
+        }
+        model.Dispose();
+        Assert.Equal(2, adapter.Rank);                                                  // settings can still be read
+        LoraAdapter.None.Dispose();
+        LoraAdapter.None.Dispose();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(long.MaxValue)]
+    public void A_store_of_rows(long inMemory)
+    {
+        var store = new PackedRowStore(inMemory, _folder.Path);
+        TrainingExample row = TinyRows.Make(1)[0];
+        store.Add(row);
+        Assert.Equal(row.InputIds, store[0].InputIds);
+        store.Dispose();
+        store.Dispose();
+        Throws(() => store[0]);
+        Throws(() => store.Add(row));
+        Throws(() => store.ToArray());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder.Path));
+    }
+
     [Fact]
     public void A_file()
     {

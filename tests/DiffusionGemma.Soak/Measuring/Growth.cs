@@ -9,25 +9,25 @@ namespace DiffusionGemma.Soak;
 /// <param name="Limit">The growth that is allowed.</param>
 internal sealed record Growth(string Name, double Before, double After, double Limit)
 {
-    private const double Mebi = 1 << 20;
+    /// <summary>Rounds that a median is taken of.</summary>
+    public const int Window = 3;
 
-    /// <summary>Rounds of a loop on demand.</summary>
-    private const int ManyRounds = 50;
+    private const double Mebi = 1 << 20;
 
     public bool Holds => After - Before <= Limit;
 
-    /// <summary>Compares the last three rounds with the end of the warm-up: the tenth round, or half of a short loop.</summary>
-    public static IReadOnlyList<Growth> Of(IReadOnlyList<Footprint> rounds, int count)
+    /// <summary>Compares the last three rounds with those that end the warm-up.</summary>
+    /// <param name="rounds">What the process held after each round.</param>
+    /// <param name="warm">Rounds of the warm-up, three at least.</param>
+    /// <param name="residentLimit">MiB of physical memory that may be added.</param>
+    public static IReadOnlyList<Growth> Of(IReadOnlyList<Footprint> rounds, int warm, double residentLimit)
     {
-        bool isLong = count >= ManyRounds;
-        int warm = isLong ? 11 : Math.Max(3, count / 2);
-        double At(int end, Func<Footprint, double> of) => rounds.Skip(end - 3).Take(3).Select(of).Order().ElementAt(1);
-        Growth Compare(string name, double limit, Func<Footprint, double> of) => new(name, At(warm, of), At(count, of), limit);
+        double At(int end, Func<Footprint, double> of) =>
+            rounds.Skip(end - Window).Take(Window).Select(of).Order().ElementAt(Window / 2);
+        Growth Compare(string name, double limit, Func<Footprint, double> of) => new(name, At(warm, of), At(rounds.Count, of), limit);
         return
         [
-            // A short loop ends before the compiler has optimised all methods and before glibc's arenas, 8 for each core, have all been
-            // as large as a round makes them: those take up to 3 MiB a round at first. A leaked tiny-chat would be 8 MiB a round.
-            Compare("resident, MiB", isLong ? 20 : 30, f => f.Resident / Mebi),
+            Compare("resident, MiB", residentLimit, f => f.Resident / Mebi),
             // What the C library has not been given back: no caches of arenas, and the same to a few MiB in every round.
             Compare("native memory in use, MiB", 5, f => (f.Native.Used + f.Native.Mapped) / Mebi),
             Compare("managed, MiB", 3, f => f.Managed / Mebi),

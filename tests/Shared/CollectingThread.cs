@@ -7,7 +7,8 @@ internal sealed class CollectingThread : IDisposable
     private volatile bool _stop;
     private int _collections;
 
-    public CollectingThread()
+    /// <param name="pause">Time between two collections; none by default.</param>
+    public CollectingThread(TimeSpan pause = default)
     {
         _thread = new Thread(() =>
         {
@@ -16,6 +17,7 @@ internal sealed class CollectingThread : IDisposable
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
                 Interlocked.Increment(ref _collections);
+                if (pause > TimeSpan.Zero) Thread.Sleep(pause);
             }
         });
         _thread.Start();

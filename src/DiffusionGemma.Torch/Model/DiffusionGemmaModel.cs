@@ -144,12 +144,23 @@ public sealed class DiffusionGemmaModel : IDisposable
                     tensor => (isThere ? tensor.alias() : tensor.to(device)).DetachFromDisposeScope(), first, count);
             }
             Tensor whole = Stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
-            return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
+            if (isThere && !trains(name)) return StoredWeight.Lent(part.alias().MoveToOuterDisposeScope());
+            return (isThere ? part.to(DType, copy: true) : part.to(DType, device)).MoveToOuterDisposeScope();
         }
         return new DiffusionGemmaModel(_checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads), ownsCheckpoint: false)
         {
             Quantization = Quantization, Notices = Notices,
         };
+    }
+
+    /// <summary>
+    /// Makes weights ones that may be written to, in the dtype that is computed in, for training or merging: frozen ones may be narrower,
+    /// or lie in the checkpoint's mapped files. Quantised ones stay as they are.
+    /// </summary>
+    internal void Own(Func<string, bool> which)
+    {
+        foreach (string name in Stack.Parameters.Keys.Where(which).ToArray())
+            if (Stack.Own(name) && _checkpoint.Weights.Tensors.ContainsKey(name)) _checkpoint.Weights.ReleasePages(name);
     }
 
     /// <summary>Returns true for the name of a stack of experts.</summary>

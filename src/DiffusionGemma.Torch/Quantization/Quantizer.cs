@@ -27,6 +27,7 @@ internal static unsafe class Quantizer
     /// <param name="columns">Inputs; in 4 bits a multiple of <paramref name="size"/>.</param>
     /// <param name="read">Returns the rows [first, first + count) in float32 on the CPU, contiguous.</param>
     /// <param name="size">In 4 bits, numbers of a row that share a scale: a multiple of 8.</param>
+    /// <exception cref="InvalidDataException">A number is not finite.</exception>
     public static QuantizedMatrix Round(
         Quantization kind, long rows, long columns, Func<long, long, Tensor> read, long size = GroupSize)
     {
@@ -40,6 +41,7 @@ internal static unsafe class Quantizer
         byte* toCodes = (byte*)NativeTensors.Data(codes);
         ushort* toScales = (ushort*)NativeTensors.Data(scales);
         long step = Math.Max(1, BlockElements / columns), stride = isByte ? columns : columns / 2;
+        int notFinite = 0;
         for (long first = 0; first < rows; first += step)
         {
             using var scope = NewDisposeScope();
@@ -50,6 +52,7 @@ internal static unsafe class Quantizer
                 0, count, new ParallelOptions { MaxDegreeOfParallelism = Math.Max(1, get_num_threads()) }, row =>
                 {
                     float* x = from + row * columns;
+                    if (!float.IsFinite(Largest(x, columns))) Interlocked.Exchange(ref notFinite, 1);
                     byte* code = toCodes + (start + row) * stride;
                     ushort* scale = toScales + (start + row) * groups;
                     if (isByte) *scale = RoundRow(x, columns, (sbyte*)code);
@@ -58,6 +61,7 @@ internal static unsafe class Quantizer
                             scale[group] = RoundGroup(x + group * size, size, code + group * size / 2);
                 });
             GC.KeepAlive(block);
+            if (notFinite > 0) throw new InvalidDataException("A number to be rounded is not finite.");
         }
         return new QuantizedMatrix(
             isByte ? ElementFormat.Int8 : ElementFormat.OffsetInt4, codes.DetachFromDisposeScope(), columns, ScaleFormat.BFloat16,

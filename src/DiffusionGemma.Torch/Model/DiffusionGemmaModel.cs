@@ -79,7 +79,8 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="folder">config.json and model.safetensors, or shards with an index.</param>
     /// <param name="device">The device of the weights; null: the CPU.</param>
     /// <param name="dtype">What is computed in: float32, float64 or bfloat16; null: the checkpoint's own, or of a quantised one float32 on
-    /// the CPU and bfloat16 on other devices. Quantised weights stay as they are stored.</param>
+    /// the CPU and bfloat16 on other devices. Quantised weights, and on the CPU matrices in bfloat16, stay as they are stored, in the
+    /// folder's mapped files.</param>
     /// <param name="quantization">Rounds attention, dense layers and experts to 8 or 4 bits, and the embedding to 8, a tensor at a time;
     /// such weights are frozen. None: a folder that is quantised stays as it is stored.</param>
     /// <param name="verify">Compares every byte of the weights with the folder's SHA256SUMS (which this library and sha256sum write) or,

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>Settings and files that are broken, or are no quantised checkpoint at all: typed errors with the option's or tensor's name.</summary>
+/// <summary>
+/// Settings and files that are broken, or are no quantised checkpoint at all: typed errors with the option's or tensor's name.
+/// </summary>
 public class DamagedQuantizationTests : TorchTest
 {
     private const string Config = "quantization_config", Query = "model.decoder.layers.1.self_attn.q_proj";

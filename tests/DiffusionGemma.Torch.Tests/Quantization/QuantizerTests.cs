@@ -31,7 +31,7 @@ public class QuantizerTests : TorchTest
         using var generator = new Generator(3);
         Tensor values = randn(Rows, columns, generator: generator);
         // Student's t with 5 degrees of freedom: its kurtosis is 9, a normal distribution's 3.
-        if (heavy) values = values / (randn(5, Rows, columns, generator: generator).square().sum(0) / 5).sqrt();
+        if (heavy) values = values / (randn(5, Rows, columns, generator: generator).square().mean([0])).sqrt();
         (double small, double smallPlain) = (Searched(values, 32), Plain(values, 32));
         (double large, double largePlain) = (Searched(values, 64), Plain(values, 64));
         TestContext.Current.TestOutputHelper?.WriteLine(

@@ -37,6 +37,10 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             foreach ((long inputs, long outputs) in new[] { (2816L, 1408L), (704, 2816) })
                 foreach (OperatorCase one in Grouped(dtype, 8, 16, inputs, outputs)) yield return one;
         }
+        foreach (Quantization form in new[] { Quantization.Int8, Quantization.Int4 })
+            foreach ((long inputs, long outputs) in new[] { (2816L, 2112L), (2112, 2816), (2816, 8192), (2816, 32_768) })
+                foreach (long rows in new[] { 16L, 128, 256, 512 })
+                    foreach (OperatorCase one in Stored(form, rows, inputs, outputs)) yield return one;
         foreach ((long rows, long width) in new[] { (384L, 512L), (256, 2816) })
             foreach (OperatorCase one in Norms(rows, width)) yield return one;
         foreach ((long rows, long width) in new[] { (384L, 768L), (256, 2112) })
@@ -83,6 +87,27 @@ internal sealed record OperatorCase(string Name, Func<(Action Managed, Action Li
             return (
                 () => Check(Kernels.TryAddOuter(dy.to(ScalarType.Float32), x.to(ScalarType.Float32), buffer())),
                 () => LibTorchKernels.AddOuter(buffer(), dy, x));
+        });
+    }
+
+    /// <summary>Products with rounded weights: both forms widen a block at a time.</summary>
+    private static IEnumerable<OperatorCase> Stored(Quantization form, long rows, long inputs, long outputs)
+    {
+        string size = $"{form.ToString().ToLowerInvariant()}.{rows}x{inputs}x{outputs}";
+        long[] counts = [rows];
+        QuantizedWeightRows Rounded() => new(StoredWeight.Quantized(Quantizer.Round(
+            form, outputs, inputs, (_, count) => Numbers(ScalarType.Float32, count, inputs))));
+        yield return new OperatorCase($"stored_linear.{size}", () =>
+        {
+            Tensor x = Numbers(ScalarType.Float32, rows, inputs), y = empty(rows, outputs);
+            QuantizedWeightRows w = Rounded();
+            return (() => Check(Kernels.TryLinear(x, w, outputs, counts, y)), () => LibTorchKernels.GroupedLinearInto(x, w, counts, y));
+        });
+        yield return new OperatorCase($"stored_matmul.{size}", () =>
+        {
+            Tensor dy = Numbers(ScalarType.Float32, rows, outputs), y = empty(rows, inputs);
+            QuantizedWeightRows w = Rounded();
+            return (() => Check(Kernels.TryMatMul(dy, w, counts, y)), () => LibTorchKernels.GroupedMatMulInto(dy, w, counts, y));
         });
     }
 

@@ -1,5 +1,5 @@
 // dotnet run -c Release --project tests/DiffusionGemma.Benchmarks --
-// text|training|denoising|parallel|steady|plan-check|operators|grammars|adapters [options]
+// text|training|denoising|parallel|steady|plan-check|operators|grammars|adapters|quality|quantized [options]
 // dotnet run -c Release --project tests/DiffusionGemma.Benchmarks -- plan|simulate FOLDER [options] Prints one line a figure,
 // "figure NAME VALUE UNIT"; progress goes to standard error.
 using DiffusionGemma.Benchmarks;
@@ -22,6 +22,12 @@ if (args is ["denoising-one", var batch, var how, var cores, var tiny])
     return 0;
 }
 
+if (args is [QuantizedBenchmark.Command, var form, var torchThreads, var isQuick])
+{
+    QuantizedBenchmark.Measure(form, int.Parse(torchThreads), bool.Parse(isQuick));
+    return 0;
+}
+
 if (args is ["plan" or "--plan", var folder, .. var rest])
 {
     PlanCommand.Run(folder, rest);
@@ -34,7 +40,8 @@ if (args is ["simulate" or "--simulate", var simulated, .. var figures])
     return 0;
 }
 
-string[] commands = ["text", "training", "denoising", "parallel", "operators", "steady", "plan-check", "grammars", "adapters"];
+string[] commands =
+    ["text", "training", "denoising", "parallel", "operators", "steady", "plan-check", "grammars", "adapters", "quality", "quantized"];
 int threads = 1;
 bool quick = false, growth = false;
 string? what = null, only = null, within = null;
@@ -71,6 +78,12 @@ switch (what)
     case "adapters":
         AdapterBenchmark.Run(threads, quick);
         return 0;
+    case "quantized":
+        QuantizedBenchmark.Run(threads, quick, only);
+        return 0;
+    case "quality":
+        QualityBenchmark.Run(threads, quick, only);
+        return 0;
     case "parallel":
         ParallelBenchmark.Run(quick);
         return 0;
@@ -94,7 +107,7 @@ static int Usage(string at)
 {
     Console.Error.WriteLine($"""
         '{at}' is not understood. Usage:
-            text|training|denoising|parallel|steady|plan-check|operators|grammars|adapters
+            text|training|denoising|parallel|steady|plan-check|operators|grammars|adapters|quality|quantized
                 [--threads N] [--quick] [--growth] [--isa {string.Join('|', InstructionSets.Names)}] [--only PART-OF-A-NAME]
             plan FOLDER [--full] [--checkpointing] [--float32] [--tokens N] [--devices N] [--batch N] [--micro N]
             simulate FOLDER, with the same and

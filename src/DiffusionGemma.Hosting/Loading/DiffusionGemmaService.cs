@@ -96,6 +96,8 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         {
             DiffusionGemmaChatClient client = _load(_owned);
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            if (client.GetService(typeof(DiffusionGemmaModel)) is DiffusionGemmaModel model)
+                foreach (string notice in model.Notices) LogNotice(notice);
             return client;
         }
         catch (Exception e)
@@ -110,4 +112,7 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
 
     [LoggerMessage(2, LogLevel.Critical, "Could not load {Checkpoint}")]
     private partial void LogLoadFailure(Exception error, string checkpoint);
+
+    [LoggerMessage(3, LogLevel.Warning, "{Notice}")]
+    private partial void LogNotice(string notice);
 }

@@ -24,6 +24,11 @@ public sealed class DiffusionGemmaServiceOptions
     /// <summary>The dtype of weights and computation; null: bfloat16 on CUDA, float32 on the CPU.</summary>
     public ScalarType? Precision { get; set; }
 
+    /// <summary>
+    /// Rounds the weights of an unquantised checkpoint to 8 or 4 bits on loading. Default: <see cref="Quantization.None"/>.
+    /// </summary>
+    public Quantization Quantization { get; set; }
+
     /// <summary>Requests answered together at most. Default: 8.</summary>
     public int BatchSize { get; set; } = 8;
 
@@ -53,7 +58,8 @@ public sealed class DiffusionGemmaServiceOptions
     internal DiffusionGemmaChatClient Load(string checkpoint, ICollection<IDisposable> owned)
     {
         DiffusionGemmaChatClient client = DiffusionGemmaChatClient.Load(
-            checkpoint, ParseDevice(Device), Precision, Generation, BatchSize, StreamsDrafts, Adapter, Hub, EscapesUserText);
+            checkpoint, ParseDevice(Device), Precision, Generation, BatchSize, StreamsDrafts, Adapter, Hub, EscapesUserText,
+            quantization: Quantization);
         try
         {
             DiffusionGemmaModel model = (DiffusionGemmaModel)client.GetService(typeof(DiffusionGemmaModel))!;
@@ -86,6 +92,7 @@ public sealed class DiffusionGemmaServiceOptions
                 faults.Add($"Adapters holds '{name}' = '{folder}'; names and folders are not empty");
         if (Precision is { } dtype && dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16))
             faults.Add($"Precision is {dtype}; it is Float32, Float64 or BFloat16");
+        if (!Enum.IsDefined(Quantization)) faults.Add($"Quantization is {Quantization}; it is None, Int8 or Int4");
         try
         {
             ParseDevice(Device);

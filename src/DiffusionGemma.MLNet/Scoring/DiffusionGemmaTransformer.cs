@@ -360,6 +360,10 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     private LoadedModel Loaded()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _loaded ??= _weights.Load(Folder, _device ?? DeviceChoice.OfLoadedModel(_host));
+        if (_loaded is not null) return _loaded;
+        _loaded = _weights.Load(Folder, _device ?? DeviceChoice.OfLoadedModel(_host));
+        using IChannel log = _host.Start("Load");
+        foreach (string notice in _loaded.Model.Notices) log.Warning(MessageSensitivity.None, notice);
+        return _loaded;
     }
 }

@@ -60,7 +60,7 @@ public sealed class ClassificationEstimator : IEstimator<ClassificationTransform
         ArgumentNullException.ThrowIfNull(input);
         TypedColumn.Text(_plan.InputColumn).FindIn(input.Schema, _host);
         if (_plan.LabelSource is not null) LabelKeyTransformer.Input(_plan).FindIn(input.Schema, _host);
-        (DiffusionGemmaTransformer answering, bool isNew) = _model.Create(_host);
+        (DiffusionGemmaTransformer answering, bool isNew) = _model.Create(_host, _answers.Quantization);
         return new ClassificationTransformer(_host, answering, isNew, _plan, _answers);
     }
 

@@ -66,7 +66,7 @@ public sealed class ExtractionEstimator : IEstimator<ExtractionTransformer>
     {
         ArgumentNullException.ThrowIfNull(input);
         TypedColumn.Text(_plan.InputColumn).FindIn(input.Schema, _host);
-        (DiffusionGemmaTransformer answering, bool isNew) = _model.Create(_host);
+        (DiffusionGemmaTransformer answering, bool isNew) = _model.Create(_host, _answers.Quantization);
         return new ExtractionTransformer(_host, answering, isNew, _plan, _answers);
     }
 

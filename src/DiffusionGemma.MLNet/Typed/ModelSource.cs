@@ -23,7 +23,10 @@ internal sealed class ModelSource
     public static ModelSource Of(DiffusionGemmaTransformer trained) => new(trained.Folder, trained.Text, trained);
 
     /// <summary>The transformer that owns the weights, and whether it was made here.</summary>
-    public (DiffusionGemmaTransformer Answering, bool IsNew) Create(IHostEnvironment environment) => _trained is { } trained
-        ? (trained, false)
-        : (DiffusionGemmaTransformer.Untrained(environment, Folder, Text, new AnswerOptions()), true);
+    /// <param name="environment">The environment.</param>
+    /// <param name="quantization">The rounding of a checkpoint's weights on loading; a trained model has its own.</param>
+    public (DiffusionGemmaTransformer Answering, bool IsNew) Create(IHostEnvironment environment, Quantization quantization) =>
+        _trained is { } trained
+            ? (trained, false)
+            : (DiffusionGemmaTransformer.Untrained(environment, Folder, Text, new AnswerOptions { Quantization = quantization }), true);
 }

@@ -21,7 +21,8 @@ public abstract class TypedAnswerTransformer : IAnsweringTransformer, IDisposabl
         Host = environment.Register(name);
         Answering = answering;
         _ownsModel = ownsModel;
-        Options = options.With(answering.Text);
+        // A trained or saved model is rounded as it was made.
+        Options = options.With(answering.Text) with { Quantization = answering.Options.Quantization };
     }
 
     /// <summary>The transformer that owns the weights. Disposing this one disposes it too, unless it was given to the estimator.</summary>

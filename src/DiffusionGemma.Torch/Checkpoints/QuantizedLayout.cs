@@ -109,6 +109,7 @@ internal sealed class QuantizedLayout
             return scales is null
                 ? null : throw Bad(scales, $"is a scale whose weight is missing: neither {name}_packed nor {name} is there");
         if (packed is null && SafetensorsDTypes.IsFloating(codes.DType)) return null;
+        if (packed is not null && Info(name) is { } plain) throw Bad(plain, $"stands beside {packed.Name}: only one of them can be meant");
         if (scales is null) throw Bad(codes, $"is quantised and its scale is missing: {name}_scale is not there");
 
         TensorInfo? first = Info(name + "_global_scale"), second = Info(name + "_scale_2");

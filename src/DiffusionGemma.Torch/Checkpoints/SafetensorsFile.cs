@@ -54,7 +54,7 @@ public sealed class SafetensorsFile : IDisposable
             return single
                 ? OpenFiles(path, [SingleFileName], index: null)
                 : throw new CheckpointException(
-                    path, $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. " +
+                    path, GgufFiles.Describe(path) ?? $"holds neither {SingleFileName} nor {SafetensorsIndex.FileName}. " +
                     "Name the folder of a checkpoint in safetensors files.");
         // transformers and other libraries differ in which one they read.
         if (single)

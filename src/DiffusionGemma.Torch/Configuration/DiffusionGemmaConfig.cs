@@ -125,7 +125,8 @@ public sealed record DiffusionGemmaConfig
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new InvalidConfigurationException(
+            throw GgufFiles.Describe(folder) is { } gguf ? new InvalidConfigurationException(folder, null, gguf, e)
+                : new InvalidConfigurationException(
                 path, null, "does not exist. Name the folder of a DiffusionGemma checkpoint (config.json and safetensors files).", e);
         }
         catch (UnauthorizedAccessException e)

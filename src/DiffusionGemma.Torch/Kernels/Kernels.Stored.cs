@@ -13,8 +13,11 @@ internal static partial class Kernels
     public static Tensor Linear(Tensor x, IStoredRows weight, long outputs)
     {
         using var scope = NewDisposeScope();
-        Tensor rows = x.reshape(-1, weight.Columns);
-        return GroupedLinear(rows, weight, outputs, [rows.shape[0]]).view([.. x.shape[..^1], outputs]).MoveToOuterDisposeScope();
+        Tensor rows = Widened(x.reshape(-1, weight.Columns));
+        // No view of another tensor is returned: autograd lets nobody change such a result of its functions in place.
+        Tensor y = empty([.. x.shape[..^1], outputs], dtype: rows.dtype);
+        LinearInto(rows, weight, outputs, [rows.shape[0]], y.view(-1, outputs));
+        return y.to(x.dtype).MoveToOuterDisposeScope();
     }
 
     /// <summary>y = a B, computed in float32 (in float64 where a is) and rounded once.</summary>
@@ -33,9 +36,13 @@ internal static partial class Kernels
     {
         using var scope = NewDisposeScope();
         Tensor wide = Widened(x), y = empty(x.shape[0], outputs, dtype: wide.dtype);
-        if (!IsManaged(wide) || !Managed.TryLinear(wide, weights, outputs, counts, y))
-            LibTorchKernels.GroupedLinearInto(wide, weights, counts, y);
+        LinearInto(wide, weights, outputs, counts, y);
         return y.to(x.dtype).MoveToOuterDisposeScope();
+    }
+
+    private static void LinearInto(Tensor x, IStoredRows weights, long outputs, long[] counts, Tensor y)
+    {
+        if (!IsManaged(x) || !Managed.TryLinear(x, weights, outputs, counts, y)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
     }
 
     /// <summary>y = a B_e for each expert's rows of a, computed in float32 (in float64 where a is) and rounded once.</summary>

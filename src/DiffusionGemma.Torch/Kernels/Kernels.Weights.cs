@@ -16,9 +16,10 @@ internal static partial class Kernels
         if (weight.Tensor is { } same && same.dtype == x.dtype) return Linear(x, same, batchInvariant);
         if (weight.Device.type == DeviceType.CPU) return Linear(x, RowsOf(weight), weight.Shape[0]);
         using var scope = NewDisposeScope();
-        Tensor rows = x.reshape(-1, x.shape[^1]), y = empty(rows.shape[0], weight.Shape[0], dtype: x.dtype, device: x.device);
-        DeviceProducts.LinearInto(rows, weight, [rows.shape[0]], y);
-        return y.view([.. x.shape[..^1], weight.Shape[0]]).MoveToOuterDisposeScope();
+        Tensor rows = x.reshape(-1, x.shape[^1]);
+        Tensor y = empty([.. x.shape[..^1], weight.Shape[0]], dtype: x.dtype, device: x.device);
+        DeviceProducts.LinearInto(rows, weight, [rows.shape[0]], y.view(-1, weight.Shape[0]));
+        return y.MoveToOuterDisposeScope();
     }
 
     /// <summary>y = x Wᵀ into memory that is there already.</summary>

@@ -27,7 +27,7 @@ internal static partial class LibTorchKernels
         Tensor x, IStoredRows stored, long height, long[] counts, Tensor y, Action<Tensor, Tensor, long, Tensor> product)
     {
         long columns = stored.Columns, size = WidenedBlock.RowsOf(columns);
-        using var memory = new WidenedBlock(columns);
+        using var memory = new WidenedBlock(height, columns);
         using var scope = NewDisposeScope();
         Tensor[] rows = x.split(counts, 0), results = y.split(counts, 0);
         for (int e = 0; e < counts.Length; e++)

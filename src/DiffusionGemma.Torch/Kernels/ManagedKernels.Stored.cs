@@ -20,7 +20,7 @@ internal sealed unsafe partial class ManagedKernels
         long[] starts = Starts(counts);
         KernelThreads.For(counts.Length * blocks, 2 * starts[^1] * outputs * inputs, (first, end) =>
         {
-            using var block = new WidenedBlock(inputs);
+            using var block = new WidenedBlock(outputs, inputs);
             for (long n = first; n < end; n++)
             {
                 (long e, long o) = (n / blocks, n % blocks * size);
@@ -49,7 +49,7 @@ internal sealed unsafe partial class ManagedKernels
         long[] starts = Starts(counts);
         if (counts.Length == 1)
         {
-            using var block = new WidenedBlock(columns);
+            using var block = new WidenedBlock(inner, columns);
             for (long k = 0; k < inner; k += size)
             {
                 long live = Math.Min(size, inner - k);
@@ -60,7 +60,7 @@ internal sealed unsafe partial class ManagedKernels
         else
             KernelThreads.For(counts.Length, 2 * starts[^1] * inner * columns, (first, end) =>
             {
-                using var block = new WidenedBlock(columns);
+                using var block = new WidenedBlock(inner, columns);
                 for (long e = first; e < end; e++)
                     for (long k = 0; counts[e] > 0 && k < inner; k += size)
                     {

@@ -3,8 +3,9 @@ using System.Runtime.InteropServices;
 namespace DiffusionGemma;
 
 /// <summary>Memory for a block of a stored matrix's rows in float32, which stays in a cache while a product uses it.</summary>
+/// <param name="rows">Rows of the matrix: one of few needs no whole block.</param>
 /// <param name="columns">Numbers of a row.</param>
-internal sealed unsafe class WidenedBlock(long columns) : IDisposable
+internal sealed unsafe class WidenedBlock(long rows, long columns) : IDisposable
 {
     /// <summary>Numbers of a block: a megabyte.</summary>
     private const long Most = 1 << 18;
@@ -12,9 +13,9 @@ internal sealed unsafe class WidenedBlock(long columns) : IDisposable
     /// <summary>The number that a block's rows are a multiple of; kernels take the rows of a weight in groups of eight.</summary>
     private const long Group = 8;
 
-    /// <summary>[<see cref="RowsOf"/>, columns].</summary>
+    /// <summary>[<see cref="RowsOf"/>, columns], or all rows of a smaller matrix.</summary>
     public float* Numbers { get; private set; } =
-        (float*)NativeMemory.AlignedAlloc((nuint)(RowsOf(columns) * columns * sizeof(float)), alignment: 64);
+        (float*)NativeMemory.AlignedAlloc((nuint)(Math.Min(rows, RowsOf(columns)) * columns * sizeof(float)), alignment: 64);
 
     /// <summary>Rows of a block.</summary>
     /// <param name="columns">Numbers of a row.</param>

@@ -79,7 +79,8 @@ public sealed class DiffusionGemmaModel : IDisposable
     /// <param name="folder">config.json and model.safetensors, or shards with an index.</param>
     /// <param name="device">The device of the weights; null: the CPU.</param>
     /// <param name="dtype">What is computed in: float32, float64 or bfloat16; null: the checkpoint's own, or of a quantised one float32 on
-    /// the CPU and bfloat16 on other devices. Quantised weights stay as they are stored.</param>
+    /// the CPU and bfloat16 on other devices. Quantised weights, and on the CPU matrices in bfloat16, stay as they are stored, in the
+    /// folder's mapped files.</param>
     /// <param name="quantization">Rounds attention, dense layers and experts to 8 or 4 bits, and the embedding to 8, a tensor at a time;
     /// such weights are frozen. None: a folder that is quantised stays as it is stored.</param>
     /// <param name="verify">Compares every byte of the weights with the folder's SHA256SUMS (which this library and sha256sum write) or,
@@ -147,13 +148,24 @@ public sealed class DiffusionGemmaModel : IDisposable
                     tensor => (isThere ? tensor.alias() : tensor.to(device)).DetachFromDisposeScope(), first, count);
             }
             Tensor whole = Stack.Parameters[name].detach(), part = IsStack(name) ? ExpertSlice.First.Select(whole, expertRanks) : whole;
-            return (!isThere ? part.to(device) : trains(name) ? part.clone() : part.alias()).MoveToOuterDisposeScope();
+            if (isThere && !trains(name)) return StoredWeight.Lent(part.alias().MoveToOuterDisposeScope());
+            return (isThere ? part.to(DType, copy: true) : part.to(DType, device)).MoveToOuterDisposeScope();
         }
         return new DiffusionGemmaModel(
             _checkpoint, ModelStack.Create(Config, Part, expertRanks, _stack.Reads, _stack.RequestedCountsOnDevice), ownsCheckpoint: false)
         {
             Quantization = Quantization, Notices = Notices,
         };
+    }
+
+    /// <summary>
+    /// Makes weights ones that may be written to, in the dtype that is computed in, for training or merging: frozen ones may be narrower,
+    /// or lie in the checkpoint's mapped files. Quantised ones stay as they are.
+    /// </summary>
+    internal void Own(Func<string, bool> which)
+    {
+        foreach (string name in Stack.Parameters.Keys.Where(which).ToArray())
+            if (Stack.Own(name) && _checkpoint.Weights.Tensors.ContainsKey(name)) _checkpoint.Weights.ReleasePages(name);
     }
 
     /// <summary>Returns true for the name of a stack of experts.</summary>

@@ -115,6 +115,7 @@ public sealed class LoraAdapter : IAdapterDeltas, IDisposable
         foreach ((string name, Func<Func<Tensor>, Tensor> add) in merged)
         {
             using var scope = NewDisposeScope();
+            model.Own(own => own == name);
             Tensor weight = model.Stack.Parameters[name];
             weight.copy_(add(() => weight));
             model.Changed.Add(name);

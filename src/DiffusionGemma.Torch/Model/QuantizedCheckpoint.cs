@@ -70,7 +70,7 @@ public static class QuantizedCheckpoint
             sums.Complete(update.Folder);
             update.Commit(CheckpointWriter.IsWeights, name => name is SafetensorsIndex.FileName or SafetensorsFile.SingleFileName);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException { InnerException: null })
         {
             throw new CheckpointException(
                 target, $"cannot be written: {(e.InnerException ?? e).Message} An existing checkpoint is unchanged. "

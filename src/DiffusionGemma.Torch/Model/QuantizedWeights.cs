@@ -71,7 +71,18 @@ internal static class QuantizedWeights
         if (checkpoint.Quantized.ContainsKey(name)) return AsStored(checkpoint, name, device, dtype, ranks);
         Func<Tensor, Tensor>? part =
             ranks.Size > 1 && DiffusionGemmaModel.IsStack(name) ? stack => ExpertSlice.First.Select(stack, ranks) : null;
+        if (device.type == DeviceType.CPU && (isTable || IsKept(name)) && checkpoint.Weights.Tensors[name].DType == ScalarType.BFloat16)
+            return Mapped(checkpoint, name, part);
         return checkpoint.Read(name, device, dtype, part);
+    }
+
+    /// <summary>Opens a bfloat16 weight where it lies in the file: products of wider passes widen a block of it at a time.</summary>
+    private static StoredWeight Mapped(Checkpoint checkpoint, string name, Func<Tensor, Tensor>? part)
+    {
+        using IDisposable quiet = no_grad();
+        using var scope = NewDisposeScope();
+        Tensor whole = checkpoint.Weights.Map(name);
+        return StoredWeight.Lent((part is null ? whole : part(whole)).MoveToOuterDisposeScope());
     }
 
     /// <summary>
@@ -104,7 +115,24 @@ internal static class QuantizedWeights
     }
 
     /// <summary>Rounds some rows of one slice of a checkpoint's weight.</summary>
+    /// <exception cref="CheckpointException">A number is not finite.</exception>
     public static QuantizedMatrix RoundRows(
+        Checkpoint checkpoint, string name, int slice, long firstRow, long rows, Quantization quantization)
+    {
+        try
+        {
+            return RoundFiniteRows(checkpoint, name, slice, firstRow, rows, quantization);
+        }
+        catch (InvalidDataException)
+        {
+            throw new CheckpointException(
+                checkpoint.Folder, name,
+                $"{(DiffusionGemmaModel.IsStack(name) ? $"(expert {slice}) " : "")}holds a number that is not finite, and is not rounded. "
+                + "Fetch or copy the checkpoint again.");
+        }
+    }
+
+    private static QuantizedMatrix RoundFiniteRows(
         Checkpoint checkpoint, string name, int slice, long firstRow, long rows, Quantization quantization)
     {
         long columns = CheckpointLayout.Expected(checkpoint.Config)[name][^1];

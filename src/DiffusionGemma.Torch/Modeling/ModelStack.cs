@@ -12,6 +12,7 @@ internal sealed class ModelStack : IDisposable
     private readonly Dictionary<LayerShape, RotaryEmbedding> _rotary = [];
     private readonly IReadOnlyDictionary<string, StoredWeight> _weights;
     private readonly bool _countsOnDevice;
+    private readonly Dictionary<string, Tensor> _parameters;
 
     private ModelStack(
         DiffusionGemmaConfig config, Dictionary<string, StoredWeight> weights, IExpertRanks expertRanks, IHostReads? reads,
@@ -20,7 +21,7 @@ internal sealed class ModelStack : IDisposable
         _config = config;
         _weights = weights;
         ExpertRanks = expertRanks;
-        Parameters = weights.Where(weight => weight.Value.Tensor is not null).ToDictionary(w => w.Key, w => w.Value.Tensor!);
+        _parameters = weights.Where(weight => weight.Value.Tensor is not null).ToDictionary(w => w.Key, w => w.Value.Tensor!);
         Quantized = weights.Where(weight => weight.Value.Tensor is null).ToDictionary();
         Embedding = weights[CheckpointLayout.Embedding];
         _finalNorm = Parameters[Prefix + "norm.weight"];
@@ -45,8 +46,10 @@ internal sealed class ModelStack : IDisposable
                 _rotary[layer.Shape] = new RotaryEmbedding(layer.Shape, Device, DType);
     }
 
-    /// <summary>All weights of the text model that are tensors, by their names in the checkpoint.</summary>
-    public IReadOnlyDictionary<string, Tensor> Parameters { get; }
+    /// <summary>
+    /// All weights of the text model that are tensors, by their names in the checkpoint. <see cref="Own"/> comes before writing to one.
+    /// </summary>
+    public IReadOnlyDictionary<string, Tensor> Parameters => _parameters;
 
     /// <summary>The weights that are quantised, by their names in an unquantised checkpoint.</summary>
     public IReadOnlyDictionary<string, StoredWeight> Quantized { get; }
@@ -108,6 +111,18 @@ internal sealed class ModelStack : IDisposable
             foreach (StoredWeight weight in weights.Values) weight.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Makes a weight that is a tensor one that may be written to, in the dtype that is computed in. Frozen ones may be narrower, or lie in
+    /// a mapped file.
+    /// </summary>
+    /// <returns>True where it was copied.</returns>
+    public bool Own(string name)
+    {
+        if (!_weights[name].Own(DType)) return false;
+        _parameters[name] = _weights[name].Tensor!;
+        return true;
     }
 
     /// <summary>Embeds tokens, [B,S] -> [B,S,H], times √H. Look-ups of the pad id give the table no gradient.</summary>

@@ -73,7 +73,11 @@ public sealed record TrainingPlan
         int owners = ExpertOwners(config, devices, expertParallel);
         long compute = dtype == ScalarType.BFloat16 ? 2 : dtype == ScalarType.Float64 ? 8 : 4, wide = Math.Max(compute, 4);
         var shapes = CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => e.Value.Aggregate(1L, (a, b) => a * b));
-        var stored = shapes.ToDictionary(e => e.Key, e => e.Value * WeightStorage.BytesOf(e.Key, config, options.Quantization, compute));
+        bool isCuda = options.Devices?[0].type == TorchSharp.DeviceType.CUDA;
+        bool isCpu = !isCuda && (devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU);
+        bool isMapped = isCpu && options.Lora is not null;
+        var stored = shapes.ToDictionary(
+            e => e.Key, e => e.Value * WeightStorage.BytesOf(e.Key, config, options.Quantization, compute, isMapped));
         double expertBytes = stored.Where(s => s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value) / owners;
         double otherBytes = stored.Where(s => !s.Key.Contains(".experts.", StringComparison.Ordinal)).Sum(s => s.Value);
         long parameters = shapes.Values.Sum(),
@@ -99,13 +103,11 @@ public sealed record TrainingPlan
         long head = HeadTransient(config, options, rows, rowTokens, compute, wide),
             expertBackward =
             rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
-        bool isCuda = options.Devices?[0].type == TorchSharp.DeviceType.CUDA;
         // One product of all experts needs a quantised stack widened, and gives a trained one's gradient in one piece.
         bool isWidened = expertBytes * owners < experts * compute;
         if (isCuda && compute == 2 && owners == 1 && (isFull || isWidened))
             expertBackward += 2L * config.NumExperts * config.MoeIntermediateSize * config.HiddenSize * compute
                 + (isWidened ? GroupedProducts.WideningBytes : 0);
-        bool isCpu = !isCuda && (devices == 1 && options.Devices?[0].type is null or TorchSharp.DeviceType.CPU);
         return new TrainingPlan
         {
             Devices = devices,

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace DiffusionGemma;
 
 /// <summary>Memory of a number of a weight, by the form that it is stored in.</summary>
@@ -8,8 +10,11 @@ internal static class WeightStorage
     /// <param name="config">The checkpoint's, whose own weights may be quantised.</param>
     /// <param name="quantization">The rounding on loading.</param>
     /// <param name="compute">Bytes of a number in the dtype that is computed in.</param>
-    public static double BytesOf(string name, DiffusionGemmaConfig config, Quantization quantization, long compute)
+    /// <param name="isMapped">True for a weight that is frozen, on a CPU: one in bfloat16 stays as it is stored.</param>
+    public static double BytesOf(string name, DiffusionGemmaConfig config, Quantization quantization, long compute, bool isMapped = false)
     {
+        if (isMapped && config.DType == ScalarType.BFloat16 && (name == CheckpointLayout.Embedding || QuantizedWeights.IsKept(name)))
+            compute = 2;
         long columns = CheckpointLayout.Expected(config)[name][^1];
         if (quantization != Quantization.None)
         {

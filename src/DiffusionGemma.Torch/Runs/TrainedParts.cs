@@ -50,6 +50,7 @@ internal static class TrainedParts
         {
             using var scope = NewDisposeScope();
             Tensor whole = Gather(parameter.Value.detach(), parameter.Slice, ranks);
+            model?.Own(name => name == parameter.Name);
             model?.Stack.Parameters[parameter.Name].copy_(whole);
         }
         model?.Changed.UnionWith(part.Changed);

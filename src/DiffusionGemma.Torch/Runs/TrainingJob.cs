@@ -160,6 +160,7 @@ internal sealed record TrainingJob(
     private (TrainingRun Run, RunEnd End) Train(DiffusionGemmaModel model, RankGroups ranks, bool reports)
     {
         LoraAdapter? adapter = Options.Lora is null ? null : model.Adapter;
+        if (adapter is null) model.Own(FullFineTuning.Trains);
         IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         var run = new TrainingRun(model, Examples, Lengths, Options, trained, Steps, Seed, ranks, reports, Progress);
         foreach (string notice in model.Notices) run.Notify(notice);

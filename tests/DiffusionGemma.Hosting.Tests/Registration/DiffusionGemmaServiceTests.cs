@@ -176,6 +176,7 @@ public class DiffusionGemmaServiceTests
         {
             ["DiffusionGemma:Device"] = "cpu", ["DiffusionGemma:Precision"] = "Float64", ["DiffusionGemma:BatchSize"] = "3",
             ["DiffusionGemma:Generation:MaxNewTokens"] = "64", ["DiffusionGemma:StallTimeout"] = "00:01:00",
+            ["DiffusionGemma:Quantization"] = "Int4",
         }).Build();
         DiffusionGemmaServiceOptions bound = new();
         configuration.GetSection("DiffusionGemma").Bind(bound);
@@ -183,6 +184,18 @@ public class DiffusionGemmaServiceTests
             ("cpu", 3, 64, TimeSpan.FromMinutes(1)),
             (bound.Device, bound.BatchSize, bound.Generation?.MaxNewTokens, bound.StallTimeout));
         Assert.Equal(TorchSharp.torch.ScalarType.Float64, bound.Precision);
+        Assert.Equal(Quantization.Int4, bound.Quantization);
+    }
+
+    [Fact]
+    public async Task Weights_are_rounded_as_the_options_say()
+    {
+        var services = new ServiceCollection();
+        services.AddDiffusionGemma(Folder, options => (options.Device, options.Quantization) = ("cpu", Quantization.Int8));
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        DiffusionGemmaChatClient client = await provider.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
+        var model = (DiffusionGemmaModel)client.GetService(typeof(DiffusionGemmaModel))!;
+        Assert.Equal(Quantization.Int8, model.Quantization);
     }
 
     [Fact]
@@ -192,8 +205,10 @@ public class DiffusionGemmaServiceTests
         {
             (options.BatchSize, options.Device, options.Adapter) = (0, "gpu", " ");
             (options.StallTimeout, options.Precision) = (TimeSpan.Zero, TorchSharp.torch.ScalarType.Int32);
+            options.Quantization = (Quantization)7;
         })).Message;
-        foreach (string name in (string[])["BatchSize is 0", "Device is 'gpu'", "Adapter", "StallTimeout", "Precision is Int32"])
+        foreach (string name in (string[])
+            ["BatchSize is 0", "Device is 'gpu'", "Adapter", "StallTimeout", "Precision is Int32", "Quantization is 7"])
             Assert.Contains(name, message, StringComparison.Ordinal);
         foreach (string device in (string[])["cuda:-1", "cuda:x", "cpu:1:2", ""])
             Assert.Throws<ArgumentException>(() => new ServiceCollection().AddDiffusionGemma(Folder, options => options.Device = device));

@@ -12,13 +12,17 @@ public class QuantizedPlanTests : TorchTest
         Lora = new LoraOptions(), GlobalBatchSize = 1, Run = new() { ActivationCheckpointing = true, MicroBatchSize = 1 },
     };
 
-    private static readonly long Plain = Weights(Quantization.None);
+    private static readonly long Plain = 4 * TrainingPlan.Compute(Released, Lora, torch.ScalarType.Float32, 512).Parameters;
 
     [Theory]
     [InlineData(Quantization.Int4, 0.15)]
     [InlineData(Quantization.Int8, 0.27)]
     public void Weights_take_a_part_of_float32s_memory(Quantization quantization, double part) =>
         Assert.InRange(Weights(quantization), 0.9 * part * Plain, part * Plain);
+
+    [Fact]
+    public void Weights_that_are_stored_in_bfloat16_take_half_of_float32s_memory_on_a_CPU() =>
+        Assert.InRange(Weights(Quantization.None), 0.5 * Plain, 0.501 * Plain);
 
     [Theory]
     [InlineData(512)]

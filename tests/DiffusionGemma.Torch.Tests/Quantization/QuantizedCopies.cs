@@ -31,6 +31,15 @@ internal static class QuantizedCopies
         return folder;
     }
 
+    /// <summary>Sets an option of `quantization_config`, by its path with dots.</summary>
+    public static void Set(JsonObject config, string option, string value)
+    {
+        string[] path = option.Split('.');
+        JsonNode at = config["quantization_config"]!;
+        foreach (string part in path[..^1]) at = at[part]!;
+        at[path[^1]] = JsonNode.Parse(value);
+    }
+
     /// <summary>Gives a tensor another name of the same length, in the file's header.</summary>
     public static void Rename(TemporaryFolder folder, string from, string to)
     {

@@ -26,15 +26,12 @@ public class UnsupportedFormTests : TorchTest
     [InlineData("config_groups.group_0.weights.actorder", "\"group\"", "order of activations")]
     [InlineData("config_groups.group_0.weights.num_bits", "3", "3")]
     [InlineData("config_groups.group_0.weights.type", "\"float\"", "float")]
+    [InlineData("quant_method", "\"torchao\"", "torchao")]
+    [InlineData("quant_method", "\"hqq\"", "hqq")]
+    [InlineData("quant_method", "\"mxfp4\"", "mxfp4")]
     public void A_form_is_refused_by_its_name(string option, string value, string named)
     {
-        using TemporaryFolder folder = QuantizedCopies.With("int4", config =>
-        {
-            string[] path = option.Split('.');
-            JsonNode at = config[Config]!;
-            foreach (string part in path[..^1]) at = at[part]!;
-            at[path[^1]] = JsonNode.Parse(value);
-        });
+        using TemporaryFolder folder = QuantizedCopies.With("int4", config => QuantizedCopies.Set(config, option, value));
         InvalidConfigurationException error = Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaModel.Load(folder.Path));
         Assert.Equal($"{Config}.{option}", error.Option);
         Assert.Contains(named, error.Message);

@@ -96,6 +96,9 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         {
             DiffusionGemmaChatClient client = _load(_owned);
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            foreach (string notice in client.Notices) LogNotice(Checkpoint, notice);
+            foreach ((string name, LoraAdapter adapter) in client.Adapters)
+                foreach (string notice in adapter.Notices) LogNotice(name, notice);
             return client;
         }
         catch (Exception e)
@@ -107,6 +110,9 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
 
     [LoggerMessage(1, LogLevel.Information, "Loaded {Checkpoint} in {Seconds:0.0} s")]
     private partial void LogLoaded(string checkpoint, double seconds);
+
+    [LoggerMessage(3, LogLevel.Warning, "{Model}: {Notice}")]
+    private partial void LogNotice(string model, string notice);
 
     [LoggerMessage(2, LogLevel.Critical, "Could not load {Checkpoint}")]
     private partial void LogLoadFailure(Exception error, string checkpoint);

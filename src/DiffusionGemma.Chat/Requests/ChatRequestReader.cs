@@ -69,7 +69,7 @@ internal sealed class ChatRequestReader
     private int[] Encode(ChatMessage[] messages, ChatOptions options, AIFunctionDeclaration[] tools)
     {
         ChatException? refusal = null;
-        bool hasResults = ConversationWriter.HasResults(messages);
+        bool hasResults = ConversationWriter.HasResults(messages), isDropped = false;
         foreach (CallForms forms in CallForms.All)
         {
             ChatConversation conversation = ConversationWriter.Write(
@@ -78,6 +78,7 @@ internal sealed class ChatRequestReader
             {
                 if (!hasResults || !_prompts.Template.FindIgnoredKeys(conversation).Contains(DroppedResult))
                     return _prompts.EncodePrompt(conversation);
+                isDropped = true;
             }
             // The template would write a value as Python prints it.
             catch (ChatException exception) when (exception.Key is { } key && (key.Contains("].content", StringComparison.Ordinal)
@@ -86,7 +87,8 @@ internal sealed class ChatRequestReader
                 refusal ??= exception;
             }
         }
-        throw refusal as Exception ?? new ArgumentException(
+        if (refusal is not null && !isDropped) throw refusal;
+        throw new ArgumentException(
             "The chat template does not write a tool's result that the messages hold: its call, with the same CallId, must stand before "
             + "it.", nameof(messages));
     }

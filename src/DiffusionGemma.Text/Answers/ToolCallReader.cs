@@ -27,17 +27,25 @@ internal ref struct ToolCallReader
     private static readonly SearchValues<char> ValueEndsInParentheses = SearchValues.Create("{}[],\"<\n()");
     private static readonly SearchValues<char> NoName = SearchValues.Create("{}[],\"<\n()=");
     private readonly ReadOnlySpan<char> _text;
+    private readonly bool _isClosed;
     private int _at;
     private bool _isInParentheses;
 
-    private ToolCallReader(ReadOnlySpan<char> text) => _text = text;
+    private ToolCallReader(ReadOnlySpan<char> text, bool isClosed)
+    {
+        _text = text;
+        _isClosed = isClosed;
+    }
 
     /// <summary>Reads all calls of one block.</summary>
+    /// <param name="text">The block without the control tokens around it.</param>
+    /// <param name="isClosed">True if the token that closes the block follows: a name alone is a call then, and not the beginning of
+    /// one.</param>
     /// <exception cref="FormatException">The text is no such call; the message says what is wrong.</exception>
-    public static List<AnswerToolCall> Read(string text)
+    public static List<AnswerToolCall> Read(string text, bool isClosed = true)
     {
         if (JsonToolCalls.TryRead(text) is { } written) return written;
-        var reader = new ToolCallReader(text);
+        var reader = new ToolCallReader(text, isClosed);
         List<AnswerToolCall> calls = [];
         do
         {
@@ -56,6 +64,7 @@ internal ref struct ToolCallReader
         bool isNamed = TryTake("call:");
         int open = _text[_at..].IndexOfAny('{', '(');
         if (open < 0 && !isNamed) throw new FormatException($"'call:' is missing at '{Excerpt()}'");
+        if (open < 0 && !_isClosed) throw new FormatException("the call has no end");
         string name = (open < 0 ? _text[_at..] : _text.Slice(_at, open)).Trim().ToString();
         if (name.Length == 0 || name.AsSpan().ContainsAny(NoName) || name.Any(char.IsWhiteSpace))
             throw new FormatException("no name of a function and '{' follow 'call:'");

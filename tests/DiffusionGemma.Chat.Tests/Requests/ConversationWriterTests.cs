@@ -149,9 +149,9 @@ public sealed class ConversationWriterTests
         ChatMessage[] messages = [
             Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f", new Dictionary<string, object?>
             {
-                ["a"] = null, ["b"] = new { c = 1, d = (string?)null },
+                ["a"] = null, ["b"] = JsonElement.Parse("""{"c":1,"d":null}"""),
             })]),
-            new(ChatRole.Tool, [new FunctionResultContent("c1", new { mm = 7, note = (string?)null })])];
+            new(ChatRole.Tool, [new FunctionResultContent("c1", JsonElement.Parse("""{"mm":7,"note":null}"""))])];
         Assert.Equal("Rain?b:c:1;;|{\"mm\":7,\"note\":null}", Write(Start + "{{ v(m.content) }}{% endfor %}", messages));
         // It loops over the parts of whatever is no text, and finds none in an object.
         Assert.Equal("Rain?b:c:1;;|{\"mm\":7,\"note\":null}", Write(

@@ -30,14 +30,14 @@ public sealed class RowShapesTests
     [InlineData("""{"instruction":"r","output":"b","history":[["q","a"]]}""",
         """[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"r"},"""
         + """{"role":"assistant","content":"b"}]""")]
-    [InlineData("""{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"""
-        + """"tools":"","chat_template_kwargs":" "}""", Plain)]
+    [InlineData("""{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]"""
+        + ""","tools":"","chat_template_kwargs":" "}""", Plain)]
     [InlineData("""{"conversations":[{"from":"human","value":"q"},"""
         + """{"from":"function_call","value":"{\"name\":\"f\",\"arguments\":{\"n\":1}}"},"""
         + """{"from":"observation","value":"7"},{"from":"gpt","value":"a"}],"tools":"[{\"name\":\"f\"}]"}""",
         """{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"type":"function","function":"""
-        + """{"name":"f","arguments":{"n":1}}}]},{"role":"tool","content":"7"},{"role":"assistant","content":"a"}],"""
-        + """"tools":[{"name":"f"}]}""")]
+        + """{"name":"f","arguments":{"n":1}}}]},{"role":"tool","content":"7"},{"role":"assistant","content":"a"}]"""
+        + ""","tools":[{"name":"f"}]}""")]
     public void A_row_of_another_tool_is_read(string row, string expected) =>
         Assert.Equal(expected, Assert.Single(_ml.Data.LoadChatFromEnumerable([row]).GetColumn<string>("Messages")));
 

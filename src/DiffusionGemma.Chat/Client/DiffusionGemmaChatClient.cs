@@ -111,6 +111,13 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     }
 
     /// <summary>
+    /// Sentences about what was loaded in another way than it is stored, or has no effect: of the weights, the tokenizer and the model's
+    /// own adapter; usually none. Those of <see cref="Adapters"/> are their own (<see cref="LoraAdapter.Notices"/>).
+    /// </summary>
+    public IReadOnlyList<string> Notices => (_engine as QueueEngine)?.Queue.Model is { } model
+        ? [.. model.Notices, .. _tokenizer.Tokenizer.Notices, .. model.Adapter?.Notices ?? []] : _tokenizer.Tokenizer.Notices;
+
+    /// <summary>
     /// True if streams also report every denoising step, by an update without contents whose
     /// <see cref="ChatResponseUpdate.RawRepresentation"/> is a <see cref="DraftUpdate"/>. False: updates append committed text alone.
     /// </summary>
@@ -130,8 +137,8 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <param name="options">For all requests, where their own are null.</param>
     /// <param name="batchSize">Requests answered together.</param>
     /// <param name="streamsDrafts">See <see cref="StreamsDrafts"/>.</param>
-    /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub; <see cref="LoraAdapter.Notices"/> of the model that
-    /// <c>GetService</c> returns names what of it has no effect.</param>
+    /// <param name="adapter">A PEFT folder to add to the model, or its id on the Hub; <see cref="Notices"/> names what of
+    /// it has no effect.</param>
     /// <param name="hub">The Hub and its cache; null: as the environment says.</param>
     /// <param name="escapesUserText">As for the constructor: users' text and tool results bring no control tokens.</param>
     /// <param name="chatTemplate">The file of a chat template of one's own; null: the checkpoint's.</param>

@@ -8,7 +8,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class ChatRequestReader
 {
-    private const string CallOpen = "<|tool_call>";
+    private const string CallOpen = "<|tool_call>", DroppedResult = "content of tool";
 
     private readonly ChatTokenizer _prompts;
     private readonly AnswerGrammars _grammars;
@@ -68,18 +68,29 @@ internal sealed class ChatRequestReader
 
     private int[] Encode(ChatMessage[] messages, ChatOptions options, AIFunctionDeclaration[] tools)
     {
-        try
+        ChatException? refusal = null;
+        bool hasResults = ConversationWriter.HasResults(messages), isDropped = false;
+        foreach (CallForms forms in CallForms.All)
         {
-            return _prompts.EncodePrompt(Write(writesResultsAsText: false));
+            ChatConversation conversation = ConversationWriter.Write(
+                messages, SystemText(options), tools, TemplateArguments(options), forms);
+            try
+            {
+                if (!hasResults || !_prompts.Template.FindIgnoredKeys(conversation).Contains(DroppedResult))
+                    return _prompts.EncodePrompt(conversation);
+                isDropped = true;
+            }
+            // The template would write a value as Python prints it.
+            catch (ChatException exception) when (exception.Key is { } key && (key.Contains("].content", StringComparison.Ordinal)
+                || key.Contains(".arguments", StringComparison.Ordinal)))
+            {
+                refusal ??= exception;
+            }
         }
-        // The template would write an object as Python prints it.
-        catch (ChatException exception) when (exception.Key?.EndsWith(".content", StringComparison.Ordinal) == true)
-        {
-            return _prompts.EncodePrompt(Write(writesResultsAsText: true));
-        }
-
-        ChatConversation Write(bool writesResultsAsText) =>
-            ConversationWriter.Write(messages, SystemText(options), tools, TemplateArguments(options), writesResultsAsText);
+        if (refusal is not null && !isDropped) throw refusal;
+        throw new ArgumentException(
+            "The chat template does not write a tool's result that the messages hold: its call, with the same CallId, must stand before "
+            + "it.", nameof(messages));
     }
 
     private void RefuseUnsupported(ChatOptions options)
@@ -117,8 +128,13 @@ internal sealed class ChatRequestReader
         { } stops => [.. stops],
     };
 
-    private static AIFunctionDeclaration DeclarationOf(AITool tool) => tool as AIFunctionDeclaration ?? throw new NotSupportedException(
-        $"ChatOptions.Tools: '{tool.Name}' is a {tool.GetType().Name}: only functions (AIFunctionDeclaration) can be called.");
+    private static AIFunctionDeclaration DeclarationOf(AITool? tool) => tool switch
+    {
+        AIFunctionDeclaration function => function,
+        null => throw new ArgumentException("ChatOptions.Tools holds a null."),
+        _ => throw new NotSupportedException(
+            $"ChatOptions.Tools: '{tool.Name}' is a {tool.GetType().Name}: only functions (AIFunctionDeclaration) can be called."),
+    };
 
     private static IEnumerable<string> SystemText(ChatOptions options)
     {

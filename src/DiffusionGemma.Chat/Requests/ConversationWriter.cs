@@ -17,12 +17,12 @@ internal static class ConversationWriter
     /// <param name="systemText">What the request adds to the system turn.</param>
     /// <param name="tools">Tools to declare.</param>
     /// <param name="arguments">Other variables of the template.</param>
-    /// <param name="writesResultsAsText">True writes a result that is an object as JSON text: some templates take nothing else.</param>
+    /// <param name="forms">The form of calls and results.</param>
     /// <exception cref="ArgumentException">The messages are none, or leave nothing to answer.</exception>
     /// <exception cref="NotSupportedException">A message holds what is no text.</exception>
     public static ChatConversation Write(
         IReadOnlyList<ChatMessage> messages, IEnumerable<string> systemText, IReadOnlyList<AIFunctionDeclaration> tools,
-        IEnumerable<KeyValuePair<string, object?>> arguments, bool writesResultsAsText = false)
+        IEnumerable<KeyValuePair<string, object?>> arguments, CallForms forms = default)
     {
         if (messages.Count == 0) throw new ArgumentException("There are no messages: a conversation has at least one.", nameof(messages));
         JsonArray rows = [];
@@ -31,11 +31,12 @@ internal static class ConversationWriter
         while (first < messages.Count && messages[first].Role == ChatRole.System)
         {
             RefuseMisplaced(messages[first], first);
-            system.Add(TextOf(messages, first++));
+            RefuseOther(messages[first], first);
+            system.Add(TextOf(messages[first++].Contents));
         }
         if (system.Count > 0) rows.Add(Row("system", string.Join(Separator, system)));
         Dictionary<string, string> names = [];
-        for (int i = first; i < messages.Count; i++) AddRows(rows, messages, i, names, writesResultsAsText);
+        for (int i = first; i < messages.Count; i++) AddRows(rows, messages, i, names, forms);
         if (rows is [] || messages[^1].Role == ChatRole.Assistant)
             throw new ArgumentException(
                 "The last message is the assistant's: there is nothing to answer. End with a user's message or a tool's result.",
@@ -47,53 +48,80 @@ internal static class ConversationWriter
         return ChatConversation.Parse(row.ToJsonString());
     }
 
+    /// <summary>True if a message holds a tool's result.</summary>
+    public static bool HasResults(IEnumerable<ChatMessage> messages) =>
+        messages.Any(message => message.Contents.Any(content => content is FunctionResultContent));
+
     private static void AddRows(
-        JsonArray rows, IReadOnlyList<ChatMessage> messages, int place, Dictionary<string, string> names, bool writesResultsAsText)
+        JsonArray rows, IReadOnlyList<ChatMessage> messages, int place, Dictionary<string, string> names, CallForms forms)
     {
         ChatMessage message = messages[place];
         RefuseMisplaced(message, place);
-        foreach (FunctionResultContent result in message.Contents.OfType<FunctionResultContent>())
+        RefuseOther(message, place);
+        // Results are rows of their own, between what stands before and behind them.
+        AIContent[] contents = [.. message.Contents.Where(content => content is not (UsageContent or ErrorContent))];
+        if (message.Role == ChatRole.Tool && (contents.Length == 0 || contents.Any(content => content is not FunctionResultContent)))
+            throw new ArgumentException(
+                $"messages[{place}] is a tool's: it holds FunctionResultContent and nothing else.", nameof(messages));
+        bool hasResults = contents.Any(content => content is FunctionResultContent);
+        int done = 0;
+        do
         {
-            JsonObject row = new()
-            {
-                ["role"] = "tool", ["tool_call_id"] = result.CallId,
-                ["content"] = ResultOf(result, place, writesResultsAsText)
-            };
-            if (names.TryGetValue(result.CallId, out string? name)) row["name"] = name;
-            rows.Add(row);
+            AIContent[] own = [.. contents.Skip(done).TakeWhile(content => content is not FunctionResultContent)];
+            if (!hasResults || own.Any(content => content is not TextContent { Text: "" }))
+                rows.Add(WriteOwn(message, own, place, names, forms));
+            done += own.Length;
+            for (; done < contents.Length && contents[done] is FunctionResultContent result; done++)
+                rows.Add(WriteResult(result, place, names, forms));
         }
-        FunctionCallContent[] calls = [.. message.Contents.OfType<FunctionCallContent>()];
-        string text = TextOf(messages, place);
-        string thought = string.Concat(message.Contents.OfType<TextReasoningContent>().Select(content => content.Text));
-        if (message.Role == ChatRole.Tool || (text.Length == 0 && message.Contents.Any(content => content is FunctionResultContent)))
+        while (done < contents.Length);
+    }
+
+    private static JsonObject WriteResult(FunctionResultContent result, int place, Dictionary<string, string> names, CallForms forms)
+    {
+        JsonObject row = new()
         {
-            if (text.Length > 0 || !message.Contents.Any(content => content is FunctionResultContent))
-                throw new ArgumentException(
-                    $"messages[{place}] is a tool's: it holds FunctionResultContent and nothing else.", nameof(messages));
-            return;
-        }
-        JsonObject written = Row(message.Role == ChatRole.Assistant ? "assistant" : message.Role.Value, text);
+            ["role"] = "tool", ["tool_call_id"] = result.CallId, ["content"] = ResultOf(result, place, forms.ResultsAreText),
+        };
+        if (names.TryGetValue(result.CallId, out string? name)) row["name"] = name;
+        return row;
+    }
+
+    private static JsonObject WriteOwn(
+        ChatMessage message, AIContent[] contents, int place, Dictionary<string, string> names, CallForms forms)
+    {
+        JsonObject written = Row(message.Role == ChatRole.Assistant ? "assistant" : message.Role.Value, TextOf(contents));
         if (!string.IsNullOrEmpty(message.AuthorName)) written["name"] = message.AuthorName;
+        string thought = string.Concat(contents.OfType<TextReasoningContent>().Select(content => content.Text));
         // Templates differ on the key.
         if (thought.Length > 0) (written["reasoning"], written["reasoning_content"]) = (thought, thought);
+        FunctionCallContent[] calls = [.. contents.OfType<FunctionCallContent>()];
         if (calls.Length > 0) written["tool_calls"] = new JsonArray([.. calls.Select(Call)]);
-        rows.Add(written);
+        return written;
 
         JsonNode Call(FunctionCallContent call)
         {
             names[call.CallId] = call.Name;
+            IEnumerable<KeyValuePair<string, object?>> arguments = call.Arguments ?? new Dictionary<string, object?>();
+            JsonObject json = (JsonObject)Json(new Dictionary<string, object?>(arguments),
+                $"messages[{place}]: the arguments of '{call.Name}'")!;
+            if (forms.NullsAreLeftOut) LeaveNullsOut(json);
             return new JsonObject
             {
                 ["id"] = call.CallId,
                 ["type"] = "function",
-                ["function"] = new JsonObject
-                {
-                    ["name"] = call.Name,
-                    ["arguments"] = Json(
-                        call.Arguments ?? new Dictionary<string, object?>(), $"messages[{place}]: the arguments of '{call.Name}'"),
-                },
+                ["function"] = new JsonObject { ["name"] = call.Name, ["arguments"] = json },
             };
         }
+    }
+
+    private static void LeaveNullsOut(JsonNode? node)
+    {
+        if (node is JsonArray list)
+            foreach (JsonNode? item in list) LeaveNullsOut(item);
+        if (node is not JsonObject dict) return;
+        foreach (string name in dict.Where(item => item.Value is null).Select(item => item.Key).ToArray()) dict.Remove(name);
+        foreach ((_, JsonNode? value) in dict) LeaveNullsOut(value);
     }
 
     /// <summary>Calls and reasoning are the assistant's: elsewhere no template would write them.</summary>
@@ -110,15 +138,17 @@ internal static class ConversationWriter
 
     private static JsonObject Row(string role, string content) => new() { ["role"] = role, ["content"] = content };
 
-    private static string TextOf(IReadOnlyList<ChatMessage> messages, int place)
+    private static string TextOf(IEnumerable<AIContent> contents) =>
+        string.Concat(contents.OfType<TextContent>().Select(content => content.Text));
+
+    private static void RefuseOther(ChatMessage message, int place)
     {
-        foreach (AIContent content in messages[place].Contents)
+        foreach (AIContent content in message.Contents)
             if (content is not (TextContent or TextReasoningContent or FunctionCallContent or FunctionResultContent
                 or UsageContent or ErrorContent))
                 throw new NotSupportedException(
                     $"messages[{place}] holds {Describe(content)}: this model takes text only. "
                     + "Leave it out, or put what it says into words.");
-        return string.Concat(messages[place].Contents.OfType<TextContent>().Select(content => content.Text));
     }
 
     private static string Describe(AIContent content) => content switch
@@ -158,9 +188,21 @@ internal static class ConversationWriter
         {
             ["name"] = tool.Name,
             ["description"] = tool.Description ?? "",
-            ["parameters"] = ToolSchema.Normalize(tool.JsonSchema),
+            ["parameters"] = SchemaOf(tool),
         },
     };
+
+    private static JsonObject SchemaOf(AIFunctionDeclaration tool)
+    {
+        try
+        {
+            return ToolSchema.Normalize(tool.JsonSchema);
+        }
+        catch (NotSupportedException e)
+        {
+            throw new NotSupportedException($"ChatOptions.Tools: '{tool.Name}': {e.Message}", e);
+        }
+    }
 
     private static JsonNode? Json(object? value, string what)
     {
@@ -168,7 +210,7 @@ internal static class ConversationWriter
         {
             return JsonSerializer.SerializeToNode(value, Compact);
         }
-        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException or ArgumentException)
         {
             throw new ArgumentException($"{what} cannot be written as JSON: {e.Message}", e);
         }

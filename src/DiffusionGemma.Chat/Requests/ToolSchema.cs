@@ -12,7 +12,8 @@ namespace DiffusionGemma;
 /// {"$ref": "#/$defs/City"}                  ->   City's schema
 /// {}                                        ->   {"type": "string", "description": "Any JSON value."}
 /// </code>
-/// A reference inside its own definition becomes a plain object.
+/// A reference inside its own definition becomes a plain object. Objects have properties, if none, and nothing is null: templates differ in
+/// what they make of those.
 /// </summary>
 internal sealed class ToolSchema
 {
@@ -40,18 +41,25 @@ internal sealed class ToolSchema
 
     private JsonObject Normalize(JsonNode? node, string[] references, int depth)
     {
-        if (depth > DeepestNesting) return new JsonObject { ["type"] = "object" };
+        if (depth > DeepestNesting) return AnyObject();
         JsonObject schema = Resolve(node as JsonObject ?? [], ref references, out bool isRecursive);
-        if (isRecursive) return WithDescription(new JsonObject { ["type"] = "object" }, schema);
+        if (isRecursive) return WithDescription(AnyObject(), schema);
         schema = Merge(schema, references, depth, out bool isNullable, out List<string> types);
 
         JsonObject result = [];
         foreach ((string key, JsonNode? value) in schema)
         {
-            if (Definitions.Contains(key) || key == "type") continue;
+            // No value is as if the key were not there, but for the one value that const allows.
+            if (Definitions.Contains(key) || key == "type" || value is null && key != "const") continue;
+            if (key is "properties" or "patternProperties" or "dependentSchemas" && value is not JsonObject) continue;
+            if (key == "required" && value is not JsonArray) continue;
             result[key] = key switch
             {
-                "properties" when value is JsonObject properties => Properties(properties, references, depth),
+                "properties" or "patternProperties" or "dependentSchemas" => Properties((JsonObject)value!, references, depth),
+                "prefixItems" when value is JsonArray tuple =>
+                    new JsonArray([.. tuple.Select(item => Normalize(item, references, depth + 1))]),
+                "contains" or "not" or "if" or "then" or "else" or "propertyNames" when value is JsonObject =>
+                    Normalize(value, references, depth + 1),
                 "items" when value is JsonArray tuple =>
                     Normalize(new JsonObject { ["anyOf"] = tuple.DeepClone() }, references, depth + 1),
                 "items" => Normalize(value, references, depth + 1),
@@ -59,17 +67,30 @@ internal sealed class ToolSchema
                 _ => value?.DeepClone(),
             };
         }
-        if (result["const"] is { } only && result.Remove("const")) result["enum"] = new JsonArray(only.DeepClone());
+        if (result.TryGetPropertyValue("const", out JsonNode? only) && result.Remove("const"))
+            result["enum"] = new JsonArray(only?.DeepClone());
         if (result["enum"] is JsonArray values)
         {
             JsonNode?[] kept = [.. values.Where(value => value is not null).Select(value => value!.DeepClone())];
             isNullable |= kept.Length < values.Count;
             result["enum"] = new JsonArray(kept);
+            if (kept.Length == 0) result.Remove("enum");
             if (types.Count == 0) types = [.. kept.Select(value => TypeOf(value!)).Distinct()];
         }
         SetType(result, types);
+        if (TextOf(result["type"]) == "object") CompleteObject(result);
         if (isNullable) result["nullable"] = true;
         return result;
+    }
+
+    private static JsonObject AnyObject() => new() { ["type"] = "object", ["properties"] = new JsonObject() };
+
+    /// <summary>Gives an object properties; what values of any name must be is said in words.</summary>
+    private static void CompleteObject(JsonObject schema)
+    {
+        if (schema["properties"] is null && schema["additionalProperties"] is JsonObject values)
+            Describe(schema, $"Any names, with values of the type {TextOf(values["type"])}.");
+        schema["properties"] ??= new JsonObject();
     }
 
     private JsonObject Properties(JsonObject properties, string[] references, int depth)
@@ -152,7 +173,7 @@ internal sealed class ToolSchema
             foreach (JsonNode? alternative in alternatives)
             {
                 JsonObject option = alternative?.DeepClone() as JsonObject ?? [];
-                if (TypesOf(option) is ["null"])
+                if (TypesOf(option) is ["null"] || option.TryGetPropertyValue("const", out JsonNode? only) && only is null)
                 {
                     isNullable = true;
                     continue;

@@ -96,8 +96,9 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
         {
             DiffusionGemmaChatClient client = _load(_owned);
             LogLoaded(Checkpoint, Stopwatch.GetElapsedTime(start).TotalSeconds);
-            if (client.GetService(typeof(DiffusionGemmaModel)) is DiffusionGemmaModel model)
-                foreach (string notice in model.Notices) LogNotice(notice);
+            foreach (string notice in client.Notices) LogNotice(Checkpoint, notice);
+            foreach ((string name, LoraAdapter adapter) in client.Adapters)
+                foreach (string notice in adapter.Notices) LogNotice(name, notice);
             return client;
         }
         catch (Exception e)
@@ -110,9 +111,9 @@ public sealed partial class DiffusionGemmaService : IDisposable, IAsyncDisposabl
     [LoggerMessage(1, LogLevel.Information, "Loaded {Checkpoint} in {Seconds:0.0} s")]
     private partial void LogLoaded(string checkpoint, double seconds);
 
+    [LoggerMessage(3, LogLevel.Warning, "{Model}: {Notice}")]
+    private partial void LogNotice(string model, string notice);
+
     [LoggerMessage(2, LogLevel.Critical, "Could not load {Checkpoint}")]
     private partial void LogLoadFailure(Exception error, string checkpoint);
-
-    [LoggerMessage(3, LogLevel.Warning, "{Notice}")]
-    private partial void LogNotice(string notice);
 }

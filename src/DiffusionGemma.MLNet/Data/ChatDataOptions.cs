@@ -9,8 +9,9 @@ public sealed class ChatDataOptions
     /// Default: "messages".
     /// </summary>
     /// <remarks>
-    /// If it is absent, ShareGPT's <c>conversations</c> are read, and else Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>; a
-    /// text <c>system</c> in such a row becomes the first message.
+    /// If it is absent, ShareGPT's <c>conversations</c> are read, else TRL's lists <c>prompt</c> and <c>completion</c>, and else Alpaca's
+    /// <c>instruction</c>, <c>input</c> and <c>output</c> (or Dolly's <c>context</c> and <c>response</c>); a text <c>system</c> in a row of
+    /// ShareGPT's or Alpaca's becomes the first message. The list may have ShareGPT's turns under any key.
     /// </remarks>
     public string MessagesColumn { get; set; } = "messages";
 

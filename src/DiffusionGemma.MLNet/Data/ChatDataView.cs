@@ -90,7 +90,7 @@ internal sealed class ChatDataView : IDataView
                 }
             }
             if (!_skipped.IsEmpty)
-                Ch.Warning($"{_skipped.Count} of {_number + 1} rows were left out, as they are no conversations");
+                Ch.Warning($"{_skipped.Count} of {Counted.Rows(_number + 1)} left out: no conversations");
             Volatile.Write(ref view._skipped, _skipped);
             return false;
         }
@@ -99,8 +99,8 @@ internal sealed class ChatDataView : IDataView
         {
             if (_skipped.Count == view._options.MaxErrors)
                 throw new ChatDataException(
-                    $"{error.Reason} ({_skipped.Count} bad rows were left out before it, and {nameof(ChatDataOptions.MaxErrors)} allows "
-                    + "no more)", error.Position, error);
+                    $"{error.Reason} ({Counted.Of(_skipped.Count, "bad row", "bad rows")} left out before it, and "
+                    + $"{nameof(ChatDataOptions.MaxErrors)} allows no more)", error.Position, error);
             _skipped = _skipped.Add(error);
             Volatile.Write(ref view._skipped, _skipped);
             Ch.Warning($"row left out: {error.Message}");

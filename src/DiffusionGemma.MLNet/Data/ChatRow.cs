@@ -69,20 +69,20 @@ internal static class ChatRow
         if (row.ValueKind == JsonValueKind.Array)
         {
             Require(!IsListOfRows(row), () => "the row is a list of rows: give each of them as a row of its own");
-            return row.GetRawText();
+            return ShareGpt.IsTurns(row) ? ShareGpt.ToMessages(row, system: null) : row.GetRawText();
         }
         Require(row.ValueKind == JsonValueKind.Object, () =>
             $"a row is an object with '{options.MessagesColumn}', this one is {Describe(row)}");
 
         string key = options.MessagesColumn;
         if (TryGet(row, key, out JsonElement messages))
-            return WithOtherKeys(row, InText(messages, key, value => value.GetRawText()), key);
+            return ReadList(row, messages, key);
         if (TryGet(row, ShareGptKey, out messages))
-            return WithOtherKeys(row, InText(messages, ShareGptKey, turns => ShareGpt.ToMessages(turns, OptionalText(row, SystemKey))),
-                ShareGptKey, SystemKey);
+            return ReadList(row, messages, ShareGptKey);
+        if (PromptCompletion.Is(row))
+            return WithOtherKeys(row, PromptCompletion.ToMessages(row), PromptCompletion.PromptKey, PromptCompletion.CompletionKey);
         if (TryGet(row, Alpaca.InstructionKey, out _))
-            return WithOtherKeys(row, Alpaca.ToMessages(row), Alpaca.InstructionKey, Alpaca.InputKey, Alpaca.OutputKey, SystemKey,
-                Alpaca.HistoryKey);
+            return WithOtherKeys(row, Alpaca.ToMessages(row, out string[] used), used);
         throw new InvalidRowException(
             $"the row has no '{key}' (and no '{ShareGptKey}' or '{Alpaca.InstructionKey}'); it has {Keys(row)}. Name the key of the "
                 + $"messages, {nameof(options.MessagesColumn)}, or those of a question and its answer, "
@@ -91,10 +91,38 @@ internal static class ChatRow
         { MissingColumn = key };
     }
 
-    /// <summary>True for a list whose first item is no message (it has no role) but an object.</summary>
+    /// <summary>True for a list whose first item is an object, but no message (it has no role) and no turn of ShareGPT.</summary>
     public static bool IsListOfRows(JsonElement list) =>
         list.GetArrayLength() > 0 && list[0] is { ValueKind: JsonValueKind.Object } first && !first.TryGetProperty("role", out _)
-        && first.EnumerateObject().Any();
+        && !ShareGpt.IsTurns(list) && first.EnumerateObject().Any();
+
+    /// <summary>
+    /// Reads messages of OpenAI's or ShareGPT's shape; a <c>system</c> text beside ShareGPT's key or turns goes before them.
+    /// </summary>
+    private static string ReadList(JsonElement row, JsonElement value, string key)
+    {
+        bool takesSystem = false;
+        string messages = InText(value, key, list =>
+        {
+            Require(list.ValueKind == JsonValueKind.Array, () => $"'{key}' must be a list of messages, it is {Describe(list)}");
+            bool isTurns = ShareGpt.IsTurns(list);
+            takesSystem = isTurns || key == ShareGptKey;
+            if (!takesSystem)
+                return list.GetRawText();
+            Require(list.GetArrayLength() > 0, () => $"the list '{key}' is empty");
+            string? system = OptionalText(row, SystemKey);
+            return isTurns ? ShareGpt.ToMessages(list, system) : Write(writer =>
+            {
+                writer.WriteStartArray();
+                if (!string.IsNullOrEmpty(system))
+                    new ConversationMessage("system", system).WriteTo(writer);
+                foreach (JsonElement message in list.EnumerateArray())
+                    message.WriteTo(writer);
+                writer.WriteEndArray();
+            });
+        });
+        return takesSystem ? WithOtherKeys(row, messages, key, SystemKey) : WithOtherKeys(row, messages, key);
+    }
 
     private static string ReadQuestion(JsonElement row, string questionKey, ChatDataOptions options)
     {
@@ -107,16 +135,8 @@ internal static class ChatRow
             throw new InvalidRowException(MissingText(questionKey)) { MissingColumn = questionKey };
         string question = Text(row, questionKey);
         string? answer = options.AnswerColumn is { } key ? Text(row, key) : null;
-        return Write(writer =>
-        {
-            writer.WriteStartArray();
-            if (options.SystemPrompt is { } prompt)
-                new ConversationMessage("system", prompt).WriteTo(writer);
-            new ConversationMessage("user", question).WriteTo(writer);
-            if (answer is not null)
-                new ConversationMessage("assistant", answer).WriteTo(writer);
-            writer.WriteEndArray();
-        });
+        return WithKeys(ConversationMessage.ToJson(new QuestionAnswer(question, answer, options.SystemPrompt).Messages),
+            [.. Properties(row).Where(IsTemplateKey)]);
     }
 
     public static string Text(JsonElement row, string key)
@@ -150,6 +170,12 @@ internal static class ChatRow
     {
         JsonProperty[] others = [.. Properties(row).Where(property => property.Value.ValueKind != JsonValueKind.Null
             && !used.Any(property.NameEquals))];
+        return WithKeys(messages, others);
+    }
+
+    private static string WithKeys(string messages, JsonProperty[] others)
+    {
+        others = [.. others.Where(other => !IsBlankTemplateKey(other))];
         if (others.Length == 0)
             return messages;
         return Write(writer =>
@@ -162,6 +188,13 @@ internal static class ChatRow
             writer.WriteEndObject();
         });
     }
+
+    private static bool IsTemplateKey(JsonProperty property) =>
+        property.Value.ValueKind != JsonValueKind.Null && TemplateKeys.Any(property.NameEquals);
+
+    /// <summary>True for tools, or arguments of the template, whose JSON text is blank: there are none.</summary>
+    private static bool IsBlankTemplateKey(JsonProperty property) => property.Value.ValueKind == JsonValueKind.String
+        && TemplateKeys.Any(property.NameEquals) && string.IsNullOrWhiteSpace(property.Value.GetString());
 
     private static void WriteOther(Utf8JsonWriter writer, JsonProperty other)
     {

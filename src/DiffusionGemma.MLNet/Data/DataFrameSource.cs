@@ -101,9 +101,9 @@ internal sealed class DataFrameSource : IChatSource
 
     private IEnumerable<string> Columns(ChatDataOptions options)
     {
-        if (options.QuestionColumn is { } question)
-            return options.AnswerColumn is { } answer ? [Text(question), Text(answer)] : [Text(question)];
-        return MessageColumns(options).Concat(ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain))
+        IEnumerable<string> rows = options.QuestionColumn is not { } question ? MessageColumns(options)
+            : options.AnswerColumn is { } answer ? [Text(question), Text(answer)] : [Text(question)];
+        return rows.Concat(ChatRow.TemplateKeys.Except(options.TemplateColumns).Where(Has).Select(Plain))
             .Concat(options.TemplateColumns.Select(Plain)).Distinct();
     }
 
@@ -111,11 +111,12 @@ internal sealed class DataFrameSource : IChatSource
     {
         string[] names = [options.MessagesColumn, ChatRow.ShareGptKey];
         if (names.FirstOrDefault(Has) is { } messages)
-            return messages == options.MessagesColumn || !Has(ChatRow.SystemKey) ? [Text(messages)]
+            return messages != ChatRow.ShareGptKey || !Has(ChatRow.SystemKey) ? [Text(messages)]
                 : [Text(messages), Text(ChatRow.SystemKey)];
         if (!Has(Alpaca.InstructionKey))
             throw Missing(options.MessagesColumn);
-        return [Text(Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(Has).Select(Text)];
+        return [Text(Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(Has).Select(Text),
+            .. Alpaca.OtherNames.Where(name => Has(name) && Texts.Contains(_frame.Columns[name].DataType))];
     }
 
     private bool Has(string name) => _frame.Columns.Any(column => column.Name == name);

@@ -17,8 +17,8 @@ namespace Microsoft.ML;
 public static class DiffusionGemmaDataExtensions
 {
     /// <summary>
-    /// Loads conversations from JSON Lines: a row object with <c>messages</c>, with ShareGPT's <c>conversations</c>, or with Alpaca's
-    /// <c>instruction</c>, <c>input</c> and <c>output</c> on each line.
+    /// Loads conversations from JSON Lines, a row on each line, or from JSON files that are one list of rows: an object with
+    /// <c>messages</c>, with ShareGPT's <c>conversations</c>, or with Alpaca's <c>instruction</c>, <c>input</c> and <c>output</c>.
     /// </summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="paths">UTF-8 files, patterns of such or addresses on the Hub. Blank lines are skipped.</param>
@@ -27,7 +27,7 @@ public static class DiffusionGemmaDataExtensions
     public static IDataView LoadChatFromJsonLines(this DataOperationsCatalog catalog, params string[] paths) =>
         LoadChatFromJsonLines(catalog, new ChatDataOptions(), paths);
 
-    /// <summary>Loads conversations from JSON Lines as the options say.</summary>
+    /// <summary>Loads conversations from JSON Lines, or JSON files that are one list of rows, as the options say.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="options">Which keys hold what.</param>
     /// <param name="paths">UTF-8 files, patterns of such or addresses on the Hub. Blank lines are skipped.</param>

@@ -41,9 +41,9 @@ internal sealed class ParquetSource : IChatSource
         if (file.Columns.FirstOrDefault(column => ChatConversation.MediaKeys.Contains(column.Name)) is { } media)
             throw new ChatDataException($"the file has a column '{media.Name}', and this library is text only: write the file again "
                 + "without it and the rows that need it", new ChatPosition(file.Path));
-        if (options.QuestionColumn is { } question)
-            return options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
-        Field[] columns = [.. MessageColumns(file, options).Concat(TemplateColumns(file, options)).DistinctBy(column => column.Name)];
+        Field[] rows = options.QuestionColumn is not { } question ? MessageColumns(file, options)
+            : options.AnswerColumn is { } answer ? [Text(file, question), Text(file, answer)] : [Text(file, question)];
+        Field[] columns = [.. rows.Concat(TemplateColumns(file, options)).DistinctBy(column => column.Name)];
         if (columns.Select(ParquetRecords.FindUnreadable).OfType<Field>().FirstOrDefault() is { } unreadable)
             throw new ChatDataException($"column '{unreadable.Path}' holds {ParquetFile.Describe(unreadable)}, which has no JSON form "
                 + "here: store it as text, or leave it out", new ChatPosition(file.Path));
@@ -54,19 +54,28 @@ internal sealed class ParquetSource : IChatSource
     {
         if ((file.Find(options.MessagesColumn) ?? file.Find(ChatRow.ShareGptKey)) is not { } messages)
         {
+            if (file.Find(PromptCompletion.PromptKey) is ListField prompt
+                && file.Find(PromptCompletion.CompletionKey) is ListField completion)
+                return [prompt, completion];
             if (file.Find(Alpaca.InstructionKey) is null)
                 throw Missing(file, options.MessagesColumn,
                     $"name another {nameof(ChatDataOptions.MessagesColumn)}, or a {nameof(ChatDataOptions.QuestionColumn)} and "
                     + $"{nameof(ChatDataOptions.AnswerColumn)}");
             return [Text(file, Alpaca.InstructionKey), .. Alpaca.OptionalKeys.Where(name => file.Find(name) is not null)
-                .Select(name => Text(file, name)), .. Optional(Alpaca.HistoryKey)];
+                .Select(name => Text(file, name)),
+                .. Alpaca.OtherNames.Select(file.Find).OfType<Field>().Where(ParquetFile.IsText), .. Optional(Alpaca.HistoryKey)];
         }
+        bool isTurns = messages.Name == ChatRow.ShareGptKey;
         if (messages is ListField { Item: StructField turn })
-            CheckTurn(file, messages.Name, turn, messages.Name == options.MessagesColumn ? ["role"] : ["from", "value"]);
+        {
+            bool Has(string name) => turn.Fields.Any(field => field.Name == name);
+            isTurns = Has("from") && !Has("role");
+            CheckTurn(file, messages.Name, turn, isTurns ? ["from", "value"] : ["role"]);
+        }
         else if (!ParquetFile.IsText(messages))
             throw new ChatDataException($"column '{messages.Name}' must be a list of messages or the JSON text of one, it holds "
                 + $"{ParquetFile.Describe(messages)}", new ChatPosition(file.Path));
-        return messages.Name == options.MessagesColumn ? [messages]
+        return !isTurns && messages.Name != ChatRow.ShareGptKey ? [messages]
             : [messages, .. Optional(ChatRow.SystemKey).Select(column => Text(file, column.Name))];
 
         Field[] Optional(string name) => file.Find(name) is { } column ? [column] : [];

@@ -7,65 +7,60 @@ namespace DiffusionGemma;
 /// </remarks>
 internal static class Utf8Lines
 {
-    private const int FirstBufferSize = 1 << 16;
     private const int LongestLine = 1 << 29;
 
     /// <summary>Reads the lines that are not blank, with their numbers from 1.</summary>
     /// <remarks>A line's memory is valid until the next line is read.</remarks>
-    public static IEnumerable<(long Number, ReadOnlyMemory<byte> Line)> Read(string path)
+    public static IEnumerable<(long Number, ReadOnlyMemory<byte> Line)> Read(ByteWindow window, string path)
     {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-        byte[] buffer = new byte[FirstBufferSize];
-        int start = SkipByteOrderMark(stream, buffer, out int end);
-        int searched = start;
+        int searched = 0;
         long number = 0;
         while (true)
         {
-            int length = buffer.AsSpan(searched, end - searched).IndexOf((byte)'\n');
+            ReadOnlyMemory<byte> bytes = window.Bytes;
+            int length = bytes.Span[searched..].IndexOf((byte)'\n');
             if (length >= 0)
             {
                 int lineEnd = searched + length;
                 number++;
-                if (Trimmed(buffer, start, lineEnd) is { IsEmpty: false } line)
+                if (Trimmed(bytes[..lineEnd]) is { IsEmpty: false } line)
                     yield return (number, line);
-                start = searched = lineEnd + 1;
+                window.Advance(lineEnd + 1);
+                searched = 0;
                 continue;
             }
-            if (end - start > LongestLine)
+            if (bytes.Length > LongestLine)
                 throw new ChatDataException($"the line is longer than {LongestLine >> 20} MiB: is this file JSON Lines, one conversation "
                     + "a line?", new ChatPosition(path, Line: number + 1));
-            MakeRoom(ref buffer, ref start, ref end);
-            searched = end;
-            int read = stream.Read(buffer, end, buffer.Length - end);
-            if (read == 0)
+            searched = bytes.Length;
+            if (!window.TryFill())
                 break;
-            end += read;
         }
-        if (Trimmed(buffer, start, end) is { IsEmpty: false } last)
+        if (Trimmed(window.Bytes) is { IsEmpty: false } last)
             yield return (number + 1, last);
     }
 
-    private static int SkipByteOrderMark(FileStream stream, byte[] buffer, out int end)
+    /// <summary>Finds the first line that is not blank, without using it up; null in a blank file.</summary>
+    public static (long Number, ReadOnlyMemory<byte> Line)? PeekFirst(ByteWindow window)
     {
-        end = stream.ReadAtLeast(buffer, 3, throwOnEndOfStream: false);
-        return buffer.AsSpan(0, end).StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]) ? 3 : 0;
+        do
+        {
+            ReadOnlyMemory<byte> rest = window.Bytes;
+            for (long number = 1; rest.Span.IndexOf((byte)'\n') is var end and >= 0; number++, rest = rest[(end + 1)..])
+                if (Trimmed(rest[..end]) is { IsEmpty: false } line)
+                    return (number, line);
+        }
+        while (window.Bytes.Length <= LongestLine && window.TryFill());
+        int breaks = window.Bytes.Span.Count((byte)'\n');
+        ReadOnlyMemory<byte> last = Trimmed(window.Bytes[(window.Bytes.Span.LastIndexOf((byte)'\n') + 1)..]);
+        return last.IsEmpty ? null : (breaks + 1, last);
     }
 
     /// <summary>The line without white space around it.</summary>
-    private static ReadOnlyMemory<byte> Trimmed(byte[] buffer, int start, int end)
+    private static ReadOnlyMemory<byte> Trimmed(ReadOnlyMemory<byte> line)
     {
         ReadOnlySpan<byte> blank = " \t\r"u8;
-        ReadOnlySpan<byte> line = buffer.AsSpan(start, end - start);
-        int first = line.IndexOfAnyExcept(blank);
-        return first < 0 ? default : buffer.AsMemory(start + first, line.LastIndexOfAnyExcept(blank) - first + 1);
-    }
-
-    /// <summary>Moves the unfinished line to the front; a longer line than the buffer gets a larger one.</summary>
-    private static void MakeRoom(ref byte[] buffer, ref int start, ref int end)
-    {
-        int length = end - start;
-        byte[] target = length > buffer.Length / 2 ? new byte[checked(buffer.Length * 2)] : buffer;
-        buffer.AsSpan(start, length).CopyTo(target);
-        (buffer, start, end) = (target, 0, length);
+        int first = line.Span.IndexOfAnyExcept(blank);
+        return first < 0 ? default : line[first..(line.Span.LastIndexOfAnyExcept(blank) + 1)];
     }
 }

@@ -69,7 +69,7 @@ internal static class AnswerEvaluator
         {
             throw new ArgumentException(without == 0
                 ? "There are no rows to evaluate."
-                : $"None of the {without} rows has an expected answer: give conversations that end with it, or name its column in "
+                : $"None of the {Counted.Rows(without)} has an expected answer: give conversations that end with it, or name its column in "
                     + "AnswerEvaluationOptions.ExpectedColumn.", nameof(scored));
         }
         return new AnswerMetrics

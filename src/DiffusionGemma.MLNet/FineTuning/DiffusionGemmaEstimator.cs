@@ -144,7 +144,7 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
 
     private static void LogRows(IChannel log, RowCounts rows)
     {
-        Info(log, $"{rows.Trained} of {rows.All} rows to train on");
+        Info(log, $"{rows.Trained} of {Counted.Rows(rows.All)} to train on");
         foreach (string warning in rows.Warnings())
             log.Warning(warning);
     }
@@ -157,8 +157,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Info(log, $"LoRA of rank {adapter.Rank} on {modules}: {adapter.ParameterCount:N0} parameters train");
     }
 
-    private static void LogEvaluation(IChannel log, EvaluationRecord record) =>
-        Info(log, $"after {record.Step} steps  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4})");
+    private static void LogEvaluation(IChannel log, EvaluationRecord record) => Info(log,
+        $"after {Counted.Of(record.Step, "step", "steps")}  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4})");
 
     internal static void Info(IChannel log, FormattableString message) =>
         log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));

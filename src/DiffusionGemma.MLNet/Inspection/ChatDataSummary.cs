@@ -73,7 +73,7 @@ public sealed record ChatDataSummary
     /// <summary>A few lines for a person to read.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
         $"""
-        {Rows} rows: {TrainedRows} to train on, {CutRows} of them cut short at {MaxLength} tokens; {LeftOut}
+        {Counted.Rows(Rows)}: {TrainedRows} to train on, {CutRows} of them cut short at {MaxLength} tokens; {LeftOut}
         tokens a row: {Lengths}
         canvases of {CanvasLength} a row: {Canvases}
         supervised tokens: {SupervisedTokens}; cut off: {CutTokens}

@@ -15,15 +15,15 @@ internal sealed record RowCounts(int Trained, int Unanswered, int Lost, int Drop
     public IEnumerable<string> Warnings()
     {
         if (Unanswered > 0)
-            yield return $"{Unanswered} rows left out: they have no answer (their last message is not the assistant's)";
+            yield return $"{Counted.Rows(Unanswered)} left out: no answer (the last message is not the assistant's)";
         if (Notes.EmptyAnswers > 0)
-            yield return $"{Notes.EmptyAnswers} rows left out: their answer is empty";
+            yield return $"{Counted.Rows(Notes.EmptyAnswers)} left out: the answer is empty";
         if (Lost > 0)
-            yield return $"{Lost} rows left out: the cut at the maximum length took all of their answer";
+            yield return $"{Counted.Rows(Lost)} left out: the cut at the maximum length took all of the answer";
         if (Dropped > 0)
-            yield return $"{Dropped} rows left out: the cut at the maximum length took a part of their answer";
+            yield return $"{Counted.Rows(Dropped)} left out: the cut at the maximum length took a part of the answer";
         if (Cut > 0)
-            yield return $"{Cut} rows have their answer cut short at the maximum length";
+            yield return $"{Counted.Rows(Cut)} with the answer cut short at the maximum length";
         foreach (string warning in Notes.Warnings())
             yield return warning;
     }

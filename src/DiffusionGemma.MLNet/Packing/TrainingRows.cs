@@ -75,7 +75,7 @@ internal sealed record TrainingRows(PackedRowStore Examples, RowCounts Counts) :
             throw new TrainingException(result.All == 0
                 ? "There are no rows to train on: the data view has none. Rows that were left out when they were loaded are warnings of "
                     + "MLContext.Log; GetSkippedChatRows lists them."
-                : $"None of the {result.All} rows can be trained on: {unanswered} have no answer (their last message is not the "
+                : $"None of the {Counted.Rows(result.All)} can be trained on: {unanswered} have no answer (their last message is not the "
                     + $"assistant's), {counts.EmptyAnswers} have an empty one, and {lost + dropped} are cut at the maximum length. "
                     + "Give rows that end in an assistant's message, or raise PackCanvas' maxLength."
                     + string.Concat(counts.TemplateNotices.Select(notice => $" {notice}")));

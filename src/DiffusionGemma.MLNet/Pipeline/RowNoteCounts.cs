@@ -5,6 +5,7 @@ internal sealed class RowNoteCounts
 {
     private readonly SortedDictionary<string, int> _ignoredKeys = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, int> _lastRoles = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, int> _roles = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, int> _template = new(StringComparer.Ordinal);
 
     public int EmptyAnswers { get; private set; }
@@ -30,6 +31,8 @@ internal sealed class RowNoteCounts
                 _ignoredKeys[key] = _ignoredKeys.GetValueOrDefault(key) + 1;
             if (RowNote.ReadUnknownLastRole(note) is { } role)
                 _lastRoles[role] = _lastRoles.GetValueOrDefault(role) + 1;
+            if (RowNote.ReadUnknownRole(note) is { } unknown)
+                _roles[unknown] = _roles.GetValueOrDefault(unknown) + 1;
             if (RowNote.ReadTemplate(note) is { } notice)
                 _template[notice] = _template.GetValueOrDefault(notice) + 1;
         }
@@ -39,26 +42,28 @@ internal sealed class RowNoteCounts
     public IEnumerable<string> Warnings()
     {
         if (_ignoredKeys.Count > 0)
-        {
-            yield return "the chat template does not write these keys, so that nothing is learned from them: "
-                + string.Join(", ", _ignoredKeys.Select(key => $"'{key.Key}' of {key.Value} rows"));
-        }
+            yield return $"the chat template does not write these keys, so that nothing is learned from them: {List(_ignoredKeys)}";
         if (_lastRoles.Count > 0)
         {
             yield return "rows that end with these roles count as having no answer, because answers are of the role 'assistant': "
-                + string.Join(", ", _lastRoles.Select(role => $"'{role.Key}' of {role.Value} rows"));
+                + List(_lastRoles);
         }
+        if (_roles.Count > 0)
+            yield return $"these roles are none of user, assistant, system, developer and tool: {List(_roles)}";
         if (UnlearnedEnds > 0)
         {
-            yield return $"the model will not learn to end its turn: in {UnlearnedEnds} rows the chat template writes the end of the turn "
-                + "outside {% generation %}";
+            yield return $"the model will not learn to end its turn: in {Counted.Rows(UnlearnedEnds)} the chat template writes the end of "
+                + "the turn outside {% generation %}";
         }
         foreach ((string notice, int rows) in _template)
-            yield return $"{notice} ({rows} rows)";
+            yield return $"{notice} ({Counted.Rows(rows)})";
         if (SpecialTokens > 0)
         {
-            yield return $"{SpecialTokens} rows hold the text of special tokens, which become those tokens; "
-                + "TokenizeChat(escapeSpecialTokens: true) keeps them text";
+            yield return $"{Counted.Rows(SpecialTokens)} {Counted.Word(SpecialTokens, "holds", "hold")} the text of special tokens, which "
+                + "become those tokens; TokenizeChat(escapeSpecialTokens: true) keeps them text";
         }
     }
+
+    private static string List(IReadOnlyDictionary<string, int> counts) =>
+        string.Join(", ", counts.Select(count => $"'{count.Key}' of {Counted.Rows(count.Value)}"));
 }

@@ -28,16 +28,20 @@ internal sealed class EncodedRow
                     + "of plain text");
         }
         ChatConversation conversation = ChatConversation.Parse(messages);
-        bool isBlank = conversation.HasBlankAnswer;
+        bool isBlank = tokenizer.HasBlankAnswer(conversation);
         TokenizedChat chat = isBlank ? Prompt(tokenizer.EncodePrompt(conversation)) : tokenizer.Encode(conversation);
         return new EncodedRow(chat, () =>
         {
-            List<string> notes = [.. ChatInspection.FindIgnoredKeys(tokenizer, conversation).Select(RowNote.IgnoredKey)];
+            List<string> notes =
+            [
+                .. tokenizer.Template.FindIgnoredKeys(conversation).Select(RowNote.IgnoredKey),
+                .. conversation.UnknownRoles.Select(RowNote.UnknownRole),
+            ];
             if (conversation.UnknownLastRole is { } role)
                 notes.Add(RowNote.UnknownLastRole(role));
             if (isBlank)
                 notes.Add(RowNote.EmptyAnswer);
-            if (!tokenizer.Options.EscapeSpecialTokens && ChatInspection.HoldsSpecialTokens(tokenizer.Tokenizer, conversation))
+            if (!tokenizer.Options.EscapeSpecialTokens && tokenizer.FindSpecialTokens(conversation).Count > 0)
                 notes.Add(RowNote.SpecialToken);
             if (!ChatInspection.LearnsEndOfTurn(tokenizer.Tokenizer, chat))
                 notes.Add(RowNote.EndOfTurn);

@@ -102,8 +102,8 @@ internal sealed partial class DatasetReader(RecipeValues values, RecipeFolders f
 
     private bool IsKnown(string file, string key)
     {
-        if (Path.GetExtension(file).ToLowerInvariant() is ".jsonl" or ".ndjson" or ".parquet") return true;
-        values.Fault(key, $"{file} is neither JSON Lines (.jsonl) nor parquet: write a row a line");
+        if (Path.GetExtension(file).ToLowerInvariant() is ".jsonl" or ".ndjson" or ".json" or ".parquet") return true;
+        values.Fault(key, $"{file} is neither JSON (.jsonl, .json) nor parquet: write a row a line");
         return false;
     }
 

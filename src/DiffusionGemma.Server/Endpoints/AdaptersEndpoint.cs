@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace DiffusionGemma;
 
@@ -11,22 +12,25 @@ namespace DiffusionGemma;
 /// <c>POST /v1/load_lora_adapter</c> and <c>POST /v1/unload_lora_adapter</c>, as vLLM has them: adapters come and go while the model
 /// answers. What is running with one that goes ends as it began.
 /// </summary>
-internal sealed class AdaptersEndpoint
+internal sealed partial class AdaptersEndpoint
 {
     private const string Name = "lora_name", Folder = "lora_path";
     private const int MaxName = 200;
 
     private readonly DiffusionGemmaService _service;
     private readonly DiffusionGemmaServerOptions _options;
+    private readonly ILogger _logger;
     private readonly ConcurrentDictionary<string, LoraAdapter> _loaded = new(StringComparer.Ordinal);
     private readonly Lock _one = new();
 
     /// <param name="service">The model.</param>
     /// <param name="options">Limits.</param>
     /// <param name="lifetime">Frees the adapters in the end.</param>
-    public AdaptersEndpoint(DiffusionGemmaService service, DiffusionGemmaServerOptions options, IHostApplicationLifetime lifetime)
+    /// <param name="logger">Told what of an adapter has no effect.</param>
+    public AdaptersEndpoint(
+        DiffusionGemmaService service, DiffusionGemmaServerOptions options, IHostApplicationLifetime lifetime, ILogger logger)
     {
-        (_service, _options) = (service, options);
+        (_service, _options, _logger) = (service, options, logger);
         lifetime.ApplicationStopped.Register(() =>
         {
             foreach (LoraAdapter adapter in _loaded.Values) adapter.Dispose();
@@ -39,7 +43,9 @@ internal sealed class AdaptersEndpoint
         {
             if (ServedModels.Has(client, name))
                 throw OpenAIError.BadRequest(Name, $"'{name}' is served already: unload it first, or take another name.");
-            client.Adapters[name] = _loaded[name] = LoraAdapter.Load(folder!, client.GetService<GenerationQueue>()!.Model);
+            LoraAdapter adapter = LoraAdapter.Load(folder!, client.GetService<GenerationQueue>()!.Model);
+            foreach (string notice in adapter.Notices) LogNotice(name, notice);
+            client.Adapters[name] = _loaded[name] = adapter;
             return new JsonObject { ["id"] = name, ["object"] = "model" };
         });
 
@@ -85,6 +91,9 @@ internal sealed class AdaptersEndpoint
             lock (_one) return change(client, name, folder);
         }
     }
+
+    [LoggerMessage(10, LogLevel.Warning, "{Model}: {Notice}")]
+    private partial void LogNotice(string model, string notice);
 
     private static string Text(JsonElement members, string name)
     {

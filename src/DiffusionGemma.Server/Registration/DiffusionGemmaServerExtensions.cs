@@ -47,7 +47,7 @@ public static class DiffusionGemmaServerExtensions
         api.MapPost("/chat/completions", completions.Answer);
         if (options.ChangesAdapters)
         {
-            var adapters = new AdaptersEndpoint(service, options, services.GetRequiredService<IHostApplicationLifetime>());
+            var adapters = new AdaptersEndpoint(service, options, services.GetRequiredService<IHostApplicationLifetime>(), logger);
             api.MapPost("/load_lora_adapter", adapters.Load);
             api.MapPost("/unload_lora_adapter", adapters.Unload);
         }

@@ -170,7 +170,7 @@ public sealed class AnswerParser
                 if (!HasEnded) _section = Section.Call;
                 break;
             case ControlToken.CallClose when _section == Section.Call:
-                Leave();
+                Leave(isCallClosed: true);
                 break;
             case ControlToken.ChannelOpen when _section == Section.Text:
                 GiveOpening(isReasoning: false);
@@ -187,10 +187,10 @@ public sealed class AnswerParser
     }
 
     /// <summary>Ends the thought or call that is open, and returns to text.</summary>
-    private void Leave()
+    private void Leave(bool isCallClosed = false)
     {
         if (_section == Section.Reasoning) AddReasoning(_channel.Close());
-        if (_section == Section.Call) AddCalls();
+        if (_section == Section.Call) AddCalls(isCallClosed);
         _section = Section.Text;
     }
 
@@ -261,14 +261,14 @@ public sealed class AnswerParser
         else _parts.Add(new AnswerReasoning(text));
     }
 
-    private void AddCalls()
+    private void AddCalls(bool isClosed)
     {
         string text = _call.ToString();
         _call.Clear();
         _isQuoted = false;
         try
         {
-            foreach (AnswerToolCall call in ToolCallReader.Read(text))
+            foreach (AnswerToolCall call in ToolCallReader.Read(text, isClosed))
             {
                 if (!_options.AllowsToolCalls) throw new FormatException($"'{call.Name}' is called, and tool calls are not allowed");
                 _parts.Add(call);

@@ -14,28 +14,45 @@ namespace DiffusionGemma;
 /// value   = text | object | "[" [ value { "," value } ] "]" | "true" | "false" | "null" | number
 /// text    = quote ... quote                          quote: the token &lt;|"|>; nothing is escaped in between
 /// </code>
-/// A key is bare, or a text. Forms that models also write are understood: doubled braces, texts in double quotes (as in JSON) or single
-/// quotes (as in Python), None for null, True and False, and bare words as texts. Space between the parts is ignored; of equal keys the
-/// last counts.
+/// A key is bare, or a text. Forms that models also write are understood: doubled braces, braces too many at the end, a comma at the end of
+/// an object, texts in double quotes (as in JSON) or single quotes (as in Python), None for null, True and False, bare words as texts; a
+/// call without "call:" or without arguments, in parentheses with "=" as in Python, or as JSON with name and arguments (<see
+/// cref="JsonToolCalls"/>). Space between the parts is ignored; of equal keys the last counts.
 /// </summary>
 internal ref struct ToolCallReader
 {
     private const int DeepestNesting = 64;
-    private static readonly SearchValues<char> Structure = SearchValues.Create("{}[],:\"<\n");
+    private static readonly SearchValues<char> KeyEnds = SearchValues.Create("{}[],:=\"<\n()");
+    private static readonly SearchValues<char> ValueEnds = SearchValues.Create("{}[],\"<\n");
+    private static readonly SearchValues<char> ValueEndsInParentheses = SearchValues.Create("{}[],\"<\n()");
+    private static readonly SearchValues<char> NoName = SearchValues.Create("{}[],\"<\n()=");
     private readonly ReadOnlySpan<char> _text;
+    private readonly bool _isClosed;
     private int _at;
+    private bool _isInParentheses;
 
-    private ToolCallReader(ReadOnlySpan<char> text) => _text = text;
+    private ToolCallReader(ReadOnlySpan<char> text, bool isClosed)
+    {
+        _text = text;
+        _isClosed = isClosed;
+    }
 
     /// <summary>Reads all calls of one block.</summary>
+    /// <param name="text">The block without the control tokens around it.</param>
+    /// <param name="isClosed">True if the token that closes the block follows: a name alone is a call then, and not the beginning of
+    /// one.</param>
     /// <exception cref="FormatException">The text is no such call; the message says what is wrong.</exception>
-    public static List<AnswerToolCall> Read(string text)
+    public static List<AnswerToolCall> Read(string text, bool isClosed = true)
     {
-        var reader = new ToolCallReader(text);
+        if (JsonToolCalls.TryRead(text) is { } written) return written;
+        var reader = new ToolCallReader(text, isClosed);
         List<AnswerToolCall> calls = [];
         do
         {
             calls.Add(reader.ReadCall());
+            while (reader.TryTake("}"))
+            {
+            }
             reader.TryTake(",");
         }
         while (!reader.IsAtEnd());
@@ -44,13 +61,17 @@ internal ref struct ToolCallReader
 
     private AnswerToolCall ReadCall()
     {
-        Take("call:");
-        int open = _text[_at..].IndexOf('{');
-        string name = open < 0 ? "" : _text.Slice(_at, open).Trim().ToString();
-        if (name.Length == 0 || name.AsSpan().ContainsAny(Structure) || name.Any(c => char.IsWhiteSpace(c) || c is '(' or ')'))
-            throw new FormatException("no name and '{' follow 'call:'");
-        _at += open;
-        JsonObject arguments = ReadObject(0);
+        bool isNamed = TryTake("call:");
+        int open = _text[_at..].IndexOfAny('{', '(');
+        if (open < 0 && !isNamed) throw new FormatException($"'call:' is missing at '{Excerpt()}'");
+        if (open < 0 && !_isClosed) throw new FormatException("the call has no end");
+        string name = (open < 0 ? _text[_at..] : _text.Slice(_at, open)).Trim().ToString();
+        if (name.Length == 0 || name.AsSpan().ContainsAny(NoName) || name.Any(char.IsWhiteSpace))
+            throw new FormatException("no name of a function and '{' follow 'call:'");
+        _at = open < 0 ? _text.Length : _at + open;
+        _isInParentheses = open >= 0 && _text[_at] == '(';
+        JsonObject arguments = open < 0 ? [] : _isInParentheses ? ReadObject(0, "(", ")") : ReadObject(0);
+        _isInParentheses = false;
         try
         {
             return new AnswerToolCall(name, JsonSerializer.SerializeToElement(arguments));
@@ -67,30 +88,31 @@ internal ref struct ToolCallReader
         SkipSpace();
         if (_at < _text.Length && _text[_at] == '{') return ReadObject(depth);
         if (_at < _text.Length && _text[_at] == '[') return ReadArray(depth);
-        return ReadText() is { } text ? JsonValue.Create(text) : ParseBare(ReadBare("a value"));
+        return ReadText() is { } text ? JsonValue.Create(text)
+            : ParseBare(ReadBare("a value", _isInParentheses ? ValueEndsInParentheses : ValueEnds));
     }
 
-    private JsonObject ReadObject(int depth)
+    private JsonObject ReadObject(int depth, string open = "{", string close = "}")
     {
         if (depth > DeepestNesting) throw new FormatException($"arguments are nested deeper than {DeepestNesting}");
-        Take("{");
+        Take(open);
         JsonObject result = [];
-        if (TryTake("}")) return result;
+        if (TryTake(close)) return result;
         SkipSpace();
         if (_at < _text.Length && _text[_at] == '{')        // no key begins so: the braces are doubled
         {
             result = ReadObject(depth + 1);
-            Take("}");
+            Take(close);
             return result;
         }
         do
         {
-            string key = ReadText() ?? ReadBare("a name");
-            Take(":");
+            string key = ReadText() ?? ReadBare("a name", KeyEnds);
+            if (!TryTake("=")) Take(":");
             result[key] = ReadValue(depth + 1);
         }
-        while (TryTake(","));
-        Take("}");
+        while (TryTake(",") && !IsAt(close));
+        Take(close);
         return result;
     }
 
@@ -148,7 +170,7 @@ internal ref struct ToolCallReader
         int close = FindClosing('\'');
         if (close < 0) return null;
         ReadOnlySpan<char> rest = _text[(close + 1)..].TrimStart();
-        if (rest is not ([] or [',' or '}' or ']' or ':', ..])) return null;
+        if (rest is not ([] or [',' or '}' or ']' or ')' or ':' or '=', ..])) return null;
         string text = _text[(_at + 1)..close].ToString()
             .Replace("\\'", "'", StringComparison.Ordinal).Replace("\\n", "\n", StringComparison.Ordinal)
             .Replace("\\\\", "\\", StringComparison.Ordinal);
@@ -163,11 +185,11 @@ internal ref struct ToolCallReader
         return close < _text.Length ? close : -1;
     }
 
-    /// <summary>Characters up to the next one of structure.</summary>
-    private string ReadBare(string expected)
+    /// <summary>Characters up to the next one that ends a word.</summary>
+    private string ReadBare(string expected, SearchValues<char> ends)
     {
         SkipSpace();
-        int length = _text[_at..].IndexOfAny(Structure);
+        int length = _text[_at..].IndexOfAny(ends);
         string word = (length < 0 ? _text[_at..] : _text.Slice(_at, length)).Trim().ToString();
         if (word.Length == 0) throw new FormatException($"{expected} is missing at '{Excerpt()}'");
         _at += length < 0 ? _text.Length - _at : length;
@@ -208,6 +230,12 @@ internal ref struct ToolCallReader
         if (!_text[_at..].StartsWith(expected)) return false;
         _at += expected.Length;
         return true;
+    }
+
+    private bool IsAt(string expected)
+    {
+        SkipSpace();
+        return _text[_at..].StartsWith(expected);
     }
 
     private bool IsAtEnd()

@@ -13,6 +13,7 @@ public sealed record ChatConversation
     private const string ToolsKey = "tools";
     private const string ArgumentsKey = "chat_template_kwargs";
 
+    private static readonly string[] CallKeys = ["tool_calls", "function_call"];
     private static readonly string[] RolesBeforeAnAnswer = ["user", "system", "developer", "tool", "function", "ipython"];
 
     private readonly PySequence _messages;
@@ -41,37 +42,34 @@ public sealed record ChatConversation
     public string? UnknownLastRole => !IsAnswered && _messages is [.., PyDict last] && last.TryGet("role", out object? role)
         && role is string name && !RolesBeforeAnAnswer.Contains(name) ? name : null;
 
+    /// <summary>
+    /// Roles of messages before the last that are none of user, assistant, model, system, developer, tool, function and ipython, such as
+    /// <c>human</c>, each once. Many chat templates write any role as it is.
+    /// </summary>
+    public IReadOnlyList<string> UnknownRoles =>
+        [.. _messages.SkipLast(1).Select(RoleOf).Where(role => role is not ("assistant" or "model") && !RolesBeforeAnAnswer.Contains(role))
+            .Distinct()];
+
     /// <summary>True if the last message is the assistant's and says nothing: blank or null content, and no tool calls.</summary>
-    public bool HasBlankAnswer => IsAnswered && string.IsNullOrWhiteSpace(Answer)
-        && !(((PyDict)_messages[^1]!).TryGet("tool_calls", out object? calls) && calls is PySequence { Count: > 0 });
+    /// <remarks>A template may write less than the message says: see <see cref="ChatTokenizer.HasBlankAnswer"/>.</remarks>
+    public bool HasBlankAnswer => IsAnswered && string.IsNullOrWhiteSpace(Answer) && !AnswersWithCalls;
 
-    /// <summary>Keys of messages, other than role and content, and of the row that hold a value.</summary>
-    internal IEnumerable<string> ExtraKeys => _messages.OfType<PyDict>()
-        .SelectMany(message => message.Where(item => item.Key is not ("role" or "content") && HoldsValue(item.Value)))
-        .Select(item => (string)item.Key!)
-        .Concat(_arguments.Where(argument => HoldsValue(argument.Value)).Select(argument => argument.Key))
-        .Distinct();
+    /// <summary>True if the last message is the assistant's and calls tools.</summary>
+    internal bool AnswersWithCalls => IsAnswered && CallKeys.Any(key =>
+        Message(MessageCount - 1).TryGet(key, out object? calls) && calls is PySequence { Count: > 0 } or PyDict { Count: > 0 });
 
-    /// <summary>The same without these keys in messages and row.</summary>
-    internal ChatConversation WithoutKeys(IReadOnlySet<string> keys)
+    /// <summary>The same, but the last message calls no tools.</summary>
+    internal ChatConversation WithoutLastCalls()
     {
-        return new ChatConversation(
-            new PyList([.. _messages.Select(Without)]), [.. _arguments.Where(argument => !keys.Contains(argument.Key))]);
-
-        object? Without(object? message)
-        {
-            PyDict kept = [];
-            foreach ((object? key, object? value) in (PyDict)message!)
-                if (key is not string name || !keys.Contains(name))
-                    kept.Add(key, value);
-            return kept;
-        }
+        PyDict last = [];
+        foreach ((object? key, object? value) in Message(MessageCount - 1))
+            if (!CallKeys.Contains(key)) last[key] = value;
+        return new ChatConversation(new PyList([.. _messages.SkipLast(1), last]), _arguments);
     }
 
-    private static bool HoldsValue(object? value) => value is not (null or "" or PySequence { Count: 0 } or PyDict { Count: 0 });
-
     /// <summary>True if the row has tools; an empty list counts, as in transformers.</summary>
-    internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null;
+    internal bool HasTools => _arguments.LastOrDefault(argument => argument.Key == ToolsKey).Value is not null
+        || _arguments.Any(argument => argument is { Key: "functions", Value: not null });
 
     /// <summary>
     /// The text of the last message where it is the assistant's: its content, or its text parts put together; null where there is none.
@@ -138,6 +136,9 @@ public sealed record ChatConversation
     internal IEnumerable<(string Path, object? Value)> Values =>
         RowValues.Walk(MessagesKey, _messages).Concat(_arguments.SelectMany(argument => RowValues.Walk(argument.Key, argument.Value)));
 
+    /// <summary>All texts of the row, names included.</summary>
+    internal IEnumerable<string> Texts => PyTexts.In(_messages).Concat(_arguments.SelectMany(argument => PyTexts.In(argument.Value)));
+
     /// <summary>The message at an index.</summary>
     internal PyDict Message(int index) => (PyDict)_messages[index]!;
 
@@ -145,8 +146,20 @@ public sealed record ChatConversation
     internal IEnumerable<string> ArgumentKeys =>
         _arguments.Where(argument => !IgnoredKeys.IsEmpty(argument.Value)).Select(argument => argument.Key).Distinct();
 
-    /// <summary>The same without a key beside the messages.</summary>
-    internal ChatConversation WithoutArgument(string key) => new(_messages, [.. _arguments.Where(argument => argument.Key != key)]);
+    /// <summary>The same without these keys in messages and beside them.</summary>
+    internal ChatConversation WithoutKeys(IReadOnlySet<string> keys) =>
+        new ChatConversation(_messages, [.. _arguments.Where(argument => !keys.Contains(argument.Key))]).WithMessages(message =>
+        {
+            PyDict rest = [];
+            foreach ((object? name, object? value) in message)
+                if (name is not string key || !keys.Contains(key)) rest[name] = value;
+            return rest;
+        });
+
+    /// <summary>The same with other keys and values beside the messages.</summary>
+    internal ChatConversation WithArguments(Func<string, object?, (string Key, object? Value)> change) =>
+        new(_messages, [.. _arguments.Select(argument => change(argument.Key, argument.Value))
+            .Select(argument => new KeyValuePair<string, object?>(argument.Key, argument.Value))]);
 
     /// <summary>The same with other messages.</summary>
     internal ChatConversation WithMessages(Func<PyDict, PyDict> change) =>
@@ -169,6 +182,9 @@ public sealed record ChatConversation
         copy["tool_calls"] = PyTexts.Change(calls, change);
         return copy;
     });
+
+    private static string RoleOf(object? message) =>
+        ((PyDict)message!).TryGet("role", out object? role) ? (string)role! : "";
 
     private static ChatConversation Read(JsonElement row)
     {
@@ -195,9 +211,10 @@ public sealed record ChatConversation
             throw new ChatException($"'messages' is {PyType.NameOf(messages)}, where a list of messages is expected.");
         if (list.Count == 0)
             throw new ChatException("'messages' is empty: a conversation has at least one message.");
-        for (int i = 0; i < list.Count; i++)
-            ChatMessageRules.Check(list[i], i);
-        return new ChatConversation(new PyList([.. list.Select((message, i) => ToolArguments.Parse((PyDict)message!, i))]), arguments);
+        object?[] read = [.. list.Select(ToolArguments.ReadCalls)];
+        for (int i = 0; i < read.Length; i++)
+            ChatMessageRules.Check(read[i], i);
+        return new ChatConversation(new PyList([.. read.Select((message, i) => ToolArguments.Parse((PyDict)message!, i))]), arguments);
     }
 
     private static List<KeyValuePair<string, object?>> ReadArguments(PyDict row)
@@ -211,6 +228,9 @@ public sealed record ChatConversation
                     break;
                 case ToolsKey when value is not (null or PyList):
                     throw new ChatException($"'tools' is {PyType.NameOf(value)}, where a list of tools or null is expected.");
+                case ToolsKey when value is PyList tools:
+                    arguments.Add(new(ToolsKey, new PyList([.. tools.Select(ReadTool)])));
+                    break;
                 case ArgumentsKey when value is PyDict more:
                     arguments.AddRange(more.Select(item => new KeyValuePair<string, object?>((string)item.Key!, item.Value)));
                     break;
@@ -222,5 +242,46 @@ public sealed record ChatConversation
             }
         }
         return arguments;
+    }
+
+    /// <summary>A tool; tables often hold each as JSON text.</summary>
+    private static object ReadTool(object? tool, int place)
+    {
+        string path = $"tools[{place}]";
+        object? read = tool is string text ? ParseText(text, path) : tool;
+        if (read is not PyDict dict)
+            throw new ChatException(
+                $"{path} is {PyType.NameOf(read)}, where an object with the function's name, description and parameters is expected.")
+            {
+                Key = path,
+            };
+        if (!dict.TryGet("function", out object? inner) || inner is not PyDict function) return WithParameters(dict, path);
+        PyDict parsed = WithParameters(function, $"{path}.function");
+        if (parsed == function) return dict;
+        PyDict result = dict.Copy();
+        result["function"] = parsed;
+        return result;
+    }
+
+    private static PyDict WithParameters(PyDict function, string path)
+    {
+        const string ParametersKey = "parameters";
+        if (!function.TryGet(ParametersKey, out object? parameters) || parameters is not string text) return function;
+        PyDict result = function.Copy();
+        result[ParametersKey] = PyString.IsBlank(text) ? null : ParseText(text, $"{path}.{ParametersKey}");
+        return result;
+    }
+
+    private static object? ParseText(string text, string path)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(text, JsonValues.Reading);
+            return JsonValues.Read(document.RootElement);
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        {
+            throw new ChatException($"{path} is a text that is no JSON object: {exception.Message}", exception) { Key = path };
+        }
     }
 }

@@ -126,7 +126,11 @@ public sealed class ChatTemplate
     /// <c>reasoning_content</c> or <c>weight</c>, and keys beside them, such as <c>tools</c>. Renders once more for each key.
     /// </summary>
     /// <param name="conversation">A row's conversation.</param>
-    /// <returns>Names of keys; a name that occurs in several messages is ignored in all of them.</returns>
+    /// <returns>
+    /// Names of keys; a name that occurs in several messages is ignored in all of them. Where a message's content is not written at all,
+    /// <c>content of</c> and its role, such as <c>content of system</c>; where the last answer's content loses a thought, <c>thought in
+    /// content</c>.
+    /// </returns>
     /// <exception cref="ChatException">The template refuses the conversation, or fails; the message has the line.</exception>
     public IReadOnlyList<string> FindIgnoredKeys(ChatConversation conversation)
     {

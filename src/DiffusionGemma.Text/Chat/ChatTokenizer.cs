@@ -85,6 +85,24 @@ public sealed class ChatTokenizer
     }
 
     /// <summary>
+    /// True if the last message is the assistant's, and nothing of it is an answer: its content is blank, or control tokens and thoughts
+    /// alone, and it calls no tool, or none that the template writes.
+    /// </summary>
+    /// <exception cref="ChatException">The template refuses the conversation, or fails.</exception>
+    public bool HasBlankAnswer(ChatConversation conversation)
+    {
+        ArgumentNullException.ThrowIfNull(conversation);
+        if (!conversation.IsAnswered) return false;
+        bool isBlank = string.IsNullOrWhiteSpace(conversation.Answer);
+        if (!isBlank && !_options.EscapeSpecialTokens && Tokenizer.HoldsSpecialToken(conversation.Answer!))
+        {
+            ParsedAnswer answer = ParsedAnswer.Parse(Tokenizer, conversation.Answer!);
+            isBlank = string.IsNullOrWhiteSpace(answer.Text) && answer.ToolCalls.Count + answer.MalformedToolCalls.Count == 0;
+        }
+        return isBlank && !(conversation.AnswersWithCalls && WritesCalls(conversation));
+    }
+
+    /// <summary>
     /// Finds the special tokens whose text the row holds, in messages, tools or template arguments: they become control tokens, unless they
     /// are escaped.
     /// </summary>
@@ -137,6 +155,20 @@ public sealed class ChatTokenizer
             : null;
         (int[] ids, TextSpan[] spans) = Tokenizer.EncodeWithSpans(chat.Text, barred);
         return (chat, ids, spans);
+    }
+
+    /// <summary>True if the template writes the tool calls of the last message.</summary>
+    private bool WritesCalls(ChatConversation conversation)
+    {
+        string text = AsWritten(conversation).Text;
+        try
+        {
+            return AsWritten(conversation.WithoutLastCalls()).Text != text;
+        }
+        catch (ChatException)
+        {
+            return true;            // the template asks for them
+        }
     }
 
     private RenderedChat AsWritten(ChatConversation conversation) => Template.Render(conversation, addGenerationPrompt: false);

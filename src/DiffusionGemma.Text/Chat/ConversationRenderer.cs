@@ -8,6 +8,8 @@ namespace DiffusionGemma;
 /// <list type="bullet">
 /// <item>A list of text parts becomes one text, its parts put together, where the template does not look at parts.</item>
 /// <item>Null content becomes an empty text, where the template would write Python's None or fails on it.</item>
+/// <item>Calls and declarations of functions in an older or a shorter form take today's, where the template does not read theirs (<see
+/// cref="ToolForms"/>).</item>
 /// <item>Any other value of the row that the template would write as Python prints it (None, True, a list, a dict) is refused by its
 /// path.</item>
 /// </list>
@@ -22,8 +24,10 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
     /// it.</exception>
     public RenderedChat Render(ChatConversation conversation)
     {
+        if (ToolForms.HasOlder(conversation) && !ReadsOlderForm(conversation))
+            conversation = ToolForms.FromOlder(conversation);
         conversation = JoinParts(conversation);
-        (RenderedChat chat, IReadOnlyList<object?> printed) = RenderWithNullContent(ref conversation);
+        (RenderedChat chat, IReadOnlyList<object?> printed) = RenderRepaired(ref conversation);
         while (printed.Count > 0 && FindPrinted(conversation, printed) is { } culprit)
         {
             if (culprit.Value is not null || !IsContent(culprit.Path, conversation))
@@ -34,23 +38,48 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
         return chat;
     }
 
-    private (RenderedChat Chat, IReadOnlyList<object?> Printed) RenderWithNullContent(ref ChatConversation conversation)
+    private bool ReadsOlderForm(ChatConversation conversation)
+    {
+        string? page = TryRender(Filled(conversation))?.Chat.Text;
+        return page is not null && page != TryRender(Filled(ToolForms.WithoutOlder(conversation)))?.Chat.Text;
+    }
+
+    /// <summary>Renders the row as it is or, where the template fails on it, with what it lacks.</summary>
+    private (RenderedChat Chat, IReadOnlyList<object?> Printed) RenderRepaired(ref ChatConversation conversation)
     {
         try
         {
             return template.RenderAndWatch(conversation.TemplateVariables, addGenerationPrompt);
         }
-        // A template that adds something to the content fails on null.
         catch (ChatException exception) when (exception.TemplateWords is null)
         {
-            ChatConversation given = conversation;
-            ChatConversation filled = given.WithValues((path, value) => value is null && IsContent(path, given) ? "" : value);
-            if (!HasNullContent(given) || TryRender(filled) is not { } result)
-                throw;
-            conversation = filled;
-            return result;
+            foreach (ChatConversation repaired in Repairs(conversation))
+            {
+                if (TryRender(repaired) is not { } result) continue;
+                conversation = repaired;
+                return result;
+            }
+            throw;
         }
     }
+
+    private static IEnumerable<ChatConversation> Repairs(ChatConversation given)
+    {
+        bool hasNull = HasNullContent(given);
+        // A template that adds something to the content fails on null.
+        if (hasNull) yield return Filled(given);
+        ChatConversation complete = ToolForms.Complete(given);
+        yield return complete;
+        if (hasNull) yield return Filled(complete);
+    }
+
+    private static ChatConversation Filled(ChatConversation given) => given.WithMessages(message =>
+    {
+        if (message.TryGet(ContentKey, out object? content) && content is not null) return message;
+        PyDict filled = message.Copy();
+        filled[ContentKey] = "";
+        return filled;
+    });
 
     private (RenderedChat Chat, IReadOnlyList<object?> Printed)? TryRender(ChatConversation conversation)
     {
@@ -66,7 +95,7 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
 
     private static bool HasNullContent(ChatConversation conversation) =>
         Enumerable.Range(0, conversation.MessageCount)
-            .Any(i => conversation.Message(i).TryGet(ContentKey, out object? content) && content is null);
+            .Any(i => !conversation.Message(i).TryGet(ContentKey, out object? content) || content is null);
 
     private static bool IsContent(string path, ChatConversation conversation) =>
         Enumerable.Range(0, conversation.MessageCount).Any(i => path == PathOfContent(i));
@@ -86,7 +115,10 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
         return Joined(conversation, unread);
     }
 
-    /// <summary>Renders the row with other texts in its parts: the template reads those lists whose texts all come out, unquoted.</summary>
+    /// <summary>
+    /// Renders the row with other texts in its parts: the template reads those lists whose texts all come out, without the name of a key
+    /// that no template knows, which tells those that print the whole list.
+    /// </summary>
     private HashSet<int> FindUnread(ChatConversation conversation, int[] lists, HashSet<int> joined)
     {
         Dictionary<int, string[]> texts = lists.ToDictionary(i => i, i => Enumerable.Range(0, PartsOf(conversation, i).Count)
@@ -95,8 +127,8 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
             lists.FirstOrDefault(i => path == PathOfContent(i), -1) is var list and >= 0 ? Marked((PySequence)value!, texts[list]) : value);
         string? page = TryRender(marked)?.Chat.Text;
         return [.. lists.Where(i => page is null || texts[i].Length == 0
-            || !texts[i].All(text =>
-                page.Contains(text, StringComparison.Ordinal) && !page.Contains($"\"{text}\"", StringComparison.Ordinal)))];
+            || !texts[i].All(text => page.Contains(text, StringComparison.Ordinal))
+            || page.Contains(UnknownKey(texts[i]), StringComparison.Ordinal))];
     }
 
     private static PySequence PartsOf(ChatConversation conversation, int message) =>
@@ -106,8 +138,11 @@ internal sealed class ConversationRenderer(ChatTemplate template, bool addGenera
     {
         PyDict copy = ((PyDict)part!).Copy();
         copy["text"] = texts[i];
+        copy[UnknownKey(texts)] = "";
         return (object?)copy;
     })]);
+
+    private static string UnknownKey(string[] texts) => $"{texts[0]}key";
 
     private static ChatConversation Joined(ChatConversation conversation, HashSet<int> messages) => messages.Count == 0
         ? conversation

@@ -14,8 +14,9 @@ internal static class ExpectedAnswer
         ParsedAnswer answer = ParsedAnswer.Parse(tokenizer, conversation.Answer ?? "");
         string reasoning = ReasoningKeys.Select(key => message.TryGet(key, out object? value) ? value as string : null)
             .FirstOrDefault(text => !string.IsNullOrEmpty(text)) ?? "";
-        IEnumerable<AnswerToolCall> calls = message.TryGet("tool_calls", out object? list) && list is PySequence given
-            ? given.OfType<PyDict>().Select(ReadCall).OfType<AnswerToolCall>() : [];
+        IEnumerable<PyDict> given = message.TryGet("tool_calls", out object? list) && list is PySequence { Count: > 0 } all
+            ? all.OfType<PyDict>() : message.TryGet("function_call", out object? older) && older is PyDict call ? [call] : [];
+        IEnumerable<AnswerToolCall> calls = given.Select(ReadCall).OfType<AnswerToolCall>();
         return answer with
         {
             Reasoning = answer.Reasoning.Length > 0 ? answer.Reasoning : reasoning,

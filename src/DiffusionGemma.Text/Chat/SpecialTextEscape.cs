@@ -65,9 +65,8 @@ internal sealed class SpecialTextEscape
     public IReadOnlyList<string> FindSpecialTexts(ChatConversation conversation)
     {
         List<string> found = [];
-        foreach ((_, object? value) in conversation.Values)
+        foreach (string text in conversation.Texts)
         {
-            if (value is not string text) continue;
             for (int at = 0; _special.TryFind(text, at, barred: null, out int start, out int length, out _); at = start + length)
             {
                 if (text.Substring(start, length) is var special && !found.Contains(special)) found.Add(special);

@@ -17,6 +17,37 @@ internal static class ToolArguments
     private const string FunctionKey = "function";
     private const string LegacyKey = "function_call";
 
+    /// <summary>Names that models and other tools give to the arguments.</summary>
+    private static readonly string[] OtherNames = ["parameters", "args", "input"];
+
+    /// <summary>
+    /// Returns the message with a list for <c>tool_calls</c> that are its JSON text, as tables hold them; blank text is none. Anything else
+    /// stays as it is.
+    /// </summary>
+    /// <param name="message">A message that is not checked yet.</param>
+    /// <param name="place">The message's index, for errors.</param>
+    /// <exception cref="ChatException">The text is not JSON.</exception>
+    public static object? ReadCalls(object? message, int place)
+    {
+        if (message is not PyDict dict || !dict.TryGet(CallsKey, out object? calls) || calls is not string text) return message;
+        if (PyString.IsBlank(text)) return With(dict, CallsKey, null);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(text, JsonValues.Reading);
+            return With(dict, CallsKey, JsonValues.Read(document.RootElement));
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        {
+            throw new ChatException(
+                $"messages[{place}] has '{CallsKey}' that are a text, but no JSON list ({exception.Message}): write the calls as a list.",
+                exception)
+            {
+                MessageIndex = place,
+                Key = $"messages[{place}].{CallsKey}",
+            };
+        }
+    }
+
     /// <summary>Returns the message with objects for arguments; the same message where nothing is to be changed.</summary>
     /// <param name="message">A checked message.</param>
     /// <param name="place">The message's index, for errors.</param>
@@ -50,13 +81,26 @@ internal static class ToolArguments
     private static PyDict ParseFunction(PyDict function, int place, string path)
     {
         if (!function.TryGet(ArgumentsKey, out object? arguments))
-            return function;
+        {
+            if (OtherNames.FirstOrDefault(name => function.TryGet(name, out object? value) && value is PyDict or string) is not { } other)
+                return function;
+            function.TryGet(other, out arguments);
+            PyDict renamed = [];
+            foreach ((object? key, object? value) in function) renamed[key as string == other ? ArgumentsKey : key] = value;
+            function = renamed;
+        }
         return arguments switch
         {
             null => With(function, ArgumentsKey, new PyDict()),
             string text when PyString.IsBlank(text) => With(function, ArgumentsKey, new PyDict()),
             string text => With(function, ArgumentsKey, ParseText(text, place, path)),
-            _ => function,
+            PyDict => function,
+            _ => throw new ChatException(
+                $"messages[{place}].{path} has '{ArgumentsKey}' of type {PyType.NameOf(arguments)}: write the arguments as an object.")
+            {
+                MessageIndex = place,
+                Key = $"messages[{place}].{path}.{ArgumentsKey}",
+            },
         };
     }
 

@@ -56,7 +56,7 @@ internal static class AnswerCommand
         {
             long failed = await new AnswerRun(context, ml, model, settings).RunAsync(rows, total, Hash(files));
             context.Output.Result(
-                ToolOutput.Text($"{settings.Output}: {total} rows{(failed > 0 ? $", {failed} of them with an error" : "")}"),
+                ToolOutput.Text($"{settings.Output}: {Counted.Rows(total)}{(failed > 0 ? $", {failed} of them with an error" : "")}"),
                 new { Event = "written", settings.Output, Rows = total, Failed = failed });
             // A file in which no row could be answered is a fault of the data, and a script should see it.
             return total > 0 && failed == total ? ExitCode.Data : ExitCode.Success;

@@ -37,7 +37,7 @@ internal static class PrepareCommand
         MLContext ml = LogLines.CreateContext(context.Output);
         string[] sources = from.Length > 0 ? from : [split == TrainSplit ? Gsm8k.TrainFiles : Gsm8k.TestFiles];
         int rows = Stage.Data(() => Gsm8k.WriteConversations(ml, output, sources));
-        context.Output.Result(ToolOutput.Text($"{output}: {rows} rows"), new { Event = "prepared", Output = output, Rows = rows });
+        context.Output.Result(ToolOutput.Text($"{output}: {Counted.Rows(rows)}"), new { Event = "prepared", Output = output, Rows = rows });
         return ExitCode.Success;
     }
 }

@@ -74,7 +74,8 @@ internal static class TrainCommand
         FineTuneSummary summary = run.Summary;
         StepRecord? last = summary.History.LastOrDefault();
         string[] files = [.. new[] { run.ModelFile, run.AdapterFolder, run.WeightsFolder, report }.OfType<string>()];
-        string text = ToolOutput.Text($"{summary.End}: {summary.History.Count} steps on {summary.TrainedRows} rows, ")
+        string steps = Counted.Of(summary.History.Count, "step", "steps");
+        string text = ToolOutput.Text($"{summary.End}: {steps} on {Counted.Rows(summary.TrainedRows)}, ")
             + ToolOutput.Text($"{summary.TrainedParameterCount:N0} parameters, loss {last?.Loss:F4}, {time:hh\\:mm\\:ss}");
         output.Result(string.Join('\n', files.Prepend(text)), new
         {
@@ -109,8 +110,8 @@ internal static class TrainCommand
         public void Report(EvaluationRecord value)
         {
             next?.Report(value);
-            output.Say(ToolOutput.Text(
-                $"after {value.Step} steps: held-out loss {value.DiffusionLoss:F4} (encoder {value.EncoderLoss:F4})"));
+            string steps = Counted.Of(value.Step, "step", "steps");
+            output.Say(ToolOutput.Text($"after {steps}: held-out loss {value.DiffusionLoss:F4} (encoder {value.EncoderLoss:F4})"));
             output.Emit(new { Event = "evaluation", value.Step, value.DiffusionLoss, value.EncoderLoss, value.DiffusionLossByNoise });
         }
     }

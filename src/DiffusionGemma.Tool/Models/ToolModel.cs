@@ -33,7 +33,9 @@ internal sealed class ToolModel : IDisposable
         MLContext ml, string name, torch.Device? device, CommandContext context, string? chatTemplate = null)
     {
         if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
-        return Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate);
+        ToolModel model = Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate);
+        foreach (string notice in model.Notices) context.Output.Say($"note: {notice}");
+        return model;
     }
 
     /// <summary>Loads a model that was found.</summary>
@@ -72,6 +74,9 @@ internal sealed class ToolModel : IDisposable
             return new ToolModel(ml, reference, model, adapter);
         });
     }
+
+    /// <summary>Sentences about what was loaded in another way than it is stored, or has no effect; usually none.</summary>
+    private IEnumerable<string> Notices => [.. Answers.Model.Notices, .. (_adapter ?? Answers.Adapter)?.Notices ?? []];
 
     /// <summary>True for a zip that training saved.</summary>
     public bool IsSavedPipeline => _reference.Zip is not null;

@@ -139,6 +139,67 @@ public sealed class ConversationWriterTests
         Assert.Equal("[Rain?][][{\"mm\":7,\"rain\":true}]", TestChat.Text(prompt));
     }
 
+    /// <summary>A template that prints null as Python does, or takes no object: results are text there, null arguments left out.</summary>
+    [Fact]
+    public void WhatATemplateCannotWriteTakesAnotherForm()
+    {
+        const string Start = "{% macro v(x) %}{% if x is mapping %}{% for k, i in x.items() %}{{ k }}:{{ v(i) }};{% endfor %}{% else %}"
+            + "{{ x }}{% endif %}{% endmacro %}{% for m in messages %}{% for c in m.tool_calls or [] %}{{ v(c.function.arguments) }}|"
+            + "{% endfor %}";
+        ChatMessage[] messages = [
+            Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f", new Dictionary<string, object?>
+            {
+                ["a"] = null, ["b"] = JsonElement.Parse("""{"c":1,"d":null}"""),
+            })]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", JsonElement.Parse("""{"mm":7,"note":null}"""))])];
+        Assert.Equal("Rain?b:c:1;;|{\"mm\":7,\"note\":null}", Write(Start + "{{ v(m.content) }}{% endfor %}", messages));
+        // It loops over the parts of whatever is no text, and finds none in an object.
+        Assert.Equal("Rain?b:c:1;;|{\"mm\":7,\"note\":null}", Write(
+            Start + "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content if p.type %}{{ p.text }}{% endfor %}"
+            + "{% endif %}{% endfor %}", messages));
+        ArgumentException error = Assert.Throws<ArgumentException>(
+            () => Write(Start + "{{ m.content if m.role != 'tool' }}{% endfor %}", messages));
+        Assert.Contains("does not write a tool's result", error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>As a history that puts a whole round into one message.</summary>
+    [Fact]
+    public void CallsResultsAndTextsOfOneMessageKeepTheirOrder()
+    {
+        ChatMessage round = new(ChatRole.Assistant, [new TextContent("Let me see."), new FunctionCallContent("c1", "f"),
+            new FunctionResultContent("c1", "7"), new FunctionResultContent("c2", "8"), new TextContent("It is 7.")]);
+        Assert.Equal("[user]Rain?[assistant]Let me see.f[tool]7[tool]8[assistant]It is 7.[user]Rain?", Write(
+            "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{% endfor %}"
+            + "{% endfor %}", [Question, round, Question]));
+    }
+
+    [Fact]
+    public void ValuesThatHaveNoJsonAreNamed()
+    {
+        ChatMessage[] Call(object argument, object result) =>
+        [
+            Question, new(ChatRole.Assistant, [new FunctionCallContent("c1", "f", new Dictionary<string, object?> { ["a"] = argument })]),
+            new(ChatRole.Tool, [new FunctionResultContent("c1", result)]),
+        ];
+        Assert.StartsWith("messages[1]: the arguments of 'f' cannot be written as JSON",
+            Assert.Throws<ArgumentException>(() => TestChat.Prompt(Call(double.NaN, 1))).Message, StringComparison.Ordinal);
+        Assert.StartsWith("messages[2]: the result of call 'c1' cannot be written as JSON",
+            Assert.Throws<ArgumentException>(() => TestChat.Prompt(Call(1, double.NaN))).Message, StringComparison.Ordinal);
+        Assert.Contains("null", Assert.Throws<ArgumentException>(
+            () => TestChat.Prompt([Question], new ChatOptions { Tools = [null!] })).Message, StringComparison.Ordinal);
+        AIFunctionDeclaration bad = AIFunctionFactory.CreateDeclaration(
+            "f", "d", JsonElement.Parse("""{"properties": {"x": {"$ref": "https://x/y"}}}"""));
+        Assert.StartsWith("ChatOptions.Tools: 'f': The schema refers to 'https://x/y'", Assert.Throws<NotSupportedException>(
+            () => TestChat.Prompt([Question], new ChatOptions { Tools = [bad] })).Message, StringComparison.Ordinal);
+    }
+
+    private static string Write(string template, ChatMessage[] messages)
+    {
+        using DiffusionGemmaChatClient client = TestChat.Saying("");
+        var reader = new ChatRequestReader(new ChatTokenizer(TestChat.Tokenizer, ChatTemplate.Parse(template)), TestChat.Model);
+        return TestChat.Text(reader.Read(client, messages, null).Generation.Prompt);
+    }
+
     [Theory]
     [InlineData("user")]
     [InlineData("system")]

@@ -40,7 +40,24 @@ public sealed class ToolSchemaTests
     [InlineData("""{"$ref": "#/$defs/city", "description": "Where."}""",
         """{"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "description": "Where."}""")]
     [InlineData("""{"$ref": "#/$defs/node"}""",
-        """{"type": "object", "properties": {"next": {"type": "object"}, "all": {"type": "array", "items": {"type": "object"}}}}""")]
+        """{"type": "object", "properties": {"next": {"type": "object", "properties": {}},"""
+        + """ "all": {"type": "array", "items": {"type": "object", "properties": {}}}}}""")]
+    [InlineData("""{"type": "object"}""", """{"type": "object", "properties": {}}""")]
+    [InlineData("""{"type": "object", "properties": [], "required": null, "title": null}""", """{"type": "object", "properties": {}}""")]
+    [InlineData("""{"type": "object", "properties": null, "required": "a"}""", """{"type": "object", "properties": {}}""")]
+    [InlineData("""{"type": "object", "additionalProperties": {"type": "integer"}}""",
+        """{"type": "object", "properties": {}, "additionalProperties": {"type": "integer"},"""
+        + """ "description": "Any names, with values of the type integer."}""")]
+    [InlineData("""{"type": "string", "description": null, "default": null, "enum": null}""", """{"type": "string"}""")]
+    [InlineData("""{"type": "string", "enum": []}""", """{"type": "string"}""")]
+    [InlineData("""{"type": "string", "enum": [null]}""", """{"type": "string", "nullable": true}""")]
+    [InlineData("""{"oneOf": [{"const": 1}, {"const": 2}, {"const": null}]}""",
+        """{"type": "integer", "enum": [1, 2], "nullable": true}""")]
+    [InlineData("""{"const": null}""", """{"type": "string", "nullable": true, "description": "Any JSON value."}""")]
+    [InlineData("""{"type": "array", "prefixItems": [{"$ref": "#/$defs/a~1b%20c"}], "contains": {"$ref": "#/$defs/a~1b%20c"}}""",
+        """{"type": "array", "prefixItems": [{"type": "boolean"}], "contains": {"type": "boolean"}}""")]
+    [InlineData("""{"type": "object", "patternProperties": {"^x": {"$ref": "#/$defs/a~1b%20c"}}}""",
+        """{"type": "object", "properties": {}, "patternProperties": {"^x": {"type": "boolean"}}}""")]
     [InlineData("""{"$ref": "#/$defs/a~1b%20c"}""", """{"type": "boolean"}""")]
     [InlineData("""{"type": "integer", "type": "string"}""", """{"type": "string"}""")]
     public void EverySchemaHasOneType(string schema, string expected)

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace DiffusionGemma;
 
@@ -170,6 +171,31 @@ public class DiffusionGemmaServiceTests
     }
 
     [Fact]
+    public async Task What_of_an_adapter_has_no_effect_is_a_warning_of_the_log()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        foreach (string name in (string[])["own", "named"])
+        {
+            string config = Path.Combine(DrawnAdapterFolder.Write(folder.File(name), 1), "adapter_config.json");
+            string text = File.ReadAllText(config);
+            File.WriteAllText(config, string.Concat(text.AsSpan(0, text.LastIndexOf('}')), ",\"rank_pattern\":{\"q_proj\":4}}"));
+        }
+        var log = new Lines();
+        var services = new ServiceCollection();
+        services.AddLogging(logging => logging.AddProvider(log));
+        services.AddKeyedDiffusionGemma("a", Folder, options =>
+        {
+            (options.Device, options.BatchSize, options.Adapter) = ("cpu", 1, folder.File("own"));
+            options.Adapters["named"] = folder.File("named");
+        });
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        DiffusionGemmaChatClient client = await provider.GetRequiredKeyedService<DiffusionGemmaService>("a").GetClientAsync();
+        Assert.Contains("'rank_pattern' names 'q_proj'", Assert.Single(client.Notices), StringComparison.Ordinal);
+        Assert.Equal(
+            [$"{Folder}: {client.Notices[0]}", $"named: {client.Adapters["named"].Notices[0]}"], log.Warnings);
+    }
+
+    [Fact]
     public void Options_are_bound_from_configuration()
     {
         IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
@@ -212,5 +238,27 @@ public class DiffusionGemmaServiceTests
             Assert.Contains(name, message, StringComparison.Ordinal);
         foreach (string device in (string[])["cuda:-1", "cuda:x", "cpu:1:2", ""])
             Assert.Throws<ArgumentException>(() => new ServiceCollection().AddDiffusionGemma(Folder, options => options.Device = device));
+    }
+
+    private sealed class Lines : ILoggerProvider, ILogger
+    {
+        public List<string> Warnings { get; } = [];
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (logLevel == LogLevel.Warning) Warnings.Add(formatter(state, exception));
+        }
+
+        public void Dispose()
+        {
+        }
     }
 }

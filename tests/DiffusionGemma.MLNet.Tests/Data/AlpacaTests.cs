@@ -67,8 +67,6 @@ public sealed class AlpacaTests
     [InlineData("""{"instruction": "a", "input": ["b"]}""", "'input' must be text, it is a list")]
     [InlineData("""{"instruction": "a", "output": {}}""", "'output' must be text, it is an object")]
     [InlineData("""{"instruction": "a", "system": 1}""", "'system' must be text, it is the number 1")]
-    [InlineData("""{"instruction": "a", "history": [["q", "a"]]}""",
-        "the row has 'history', turns before the instruction: write it with 'messages'")]
     public void Wrong_rows_have_a_reason(string row, string reason) =>
         Assert.Equal(reason, Assert.Throws<ChatDataException>(() => _ml.Data.LoadChatFromEnumerable([row]).GetColumn<string>("Messages")
             .ToArray()).Reason);

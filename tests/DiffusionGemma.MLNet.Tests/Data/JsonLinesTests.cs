@@ -127,29 +127,6 @@ public sealed class JsonLinesTests
                 .GetColumn<string>("Messages"));
     }
 
-    /// <summary>A file that is one JSON value is refused as such, however many bad rows are allowed.</summary>
-    [Theory]
-    [InlineData("""[{"messages":[{"role":"user","content":"a"}]},{"messages":[{"role":"user","content":"b"}]}]""")]
-    [InlineData("""[{"instruction":"a","output":"b"}]""")]
-    [InlineData("""[{"question":"a","answer":"b"}]""")]
-    [InlineData("[\n  {\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n]\n")]
-    [InlineData("[{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]},\n{\"messages\":[{\"role\":\"user\",\"content\":\"b\"}]}]")]
-    [InlineData("\n\n[\n]\n")]
-    [InlineData("{\n  \"messages\": []\n}\n")]
-    public void A_JSON_file_is_told_from_JSON_Lines(string text)
-    {
-        using TemporaryFolder folder = Fixtures.Temporary();
-        string file = folder.File("rows.json");
-        File.WriteAllText(file, text);
-        foreach (int maxErrors in new[] { 0, 1000 })
-        {
-            IDataView view = _ml.Data.LoadChatFromJsonLines(new ChatDataOptions { MaxErrors = maxErrors }, file);
-            var error = Assert.Throws<ChatDataException>(() => ExpectedData.Rows(view));
-            Assert.StartsWith("this is a JSON file, not JSON Lines", error.Reason);
-            Assert.Equal(file, error.File);
-        }
-    }
-
     [Fact]
     public void A_first_line_that_is_a_conversation_is_one()
     {

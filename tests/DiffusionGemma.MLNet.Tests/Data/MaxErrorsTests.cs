@@ -30,7 +30,7 @@ public sealed class MaxErrorsTests
         Assert.Equal(3, _warnings.Count);
         Assert.StartsWith($"row left out: {file}, line 2: the row is not valid JSON", _warnings[0]);
         Assert.Equal($"row left out: {file}, line 5: 'messages' is empty: a conversation has at least one message.", _warnings[1]);
-        Assert.Equal("2 of 5 rows were left out, as they are no conversations", _warnings[2]);
+        Assert.Equal("2 of 5 rows left out: no conversations", _warnings[2]);
         // Another pass leaves out the same, not more.
         Assert.Equal(3, Ids(view).Length);
         Assert.Equal(2, view.GetSkippedChatRows().Count);
@@ -43,7 +43,7 @@ public sealed class MaxErrorsTests
             [Good, "{", null!, Good, "\"\ud83d\"", Good]);
         var error = Assert.Throws<ChatDataException>(() => Ids(view));
         Assert.Equal(4, error.Row);
-        Assert.EndsWith("(2 bad rows were left out before it, and MaxErrors allows no more)", error.Message);
+        Assert.EndsWith("(2 bad rows left out before it, and MaxErrors allows no more)", error.Message);
         Assert.Equal([1L, 2L], view.GetSkippedChatRows().Select(skipped => skipped.Row));
     }
 

@@ -199,12 +199,12 @@ public sealed class ParquetTests
         await Refused("must be a list of messages or the JSON text of one, it holds a list of values of Int32",
             new ListField("messages", new DataField<int>("element")));
         await Refused("must be a list of messages or the JSON text of one, it holds a struct", new StructField("messages", Role()));
-        await Refused("the messages of column 'messages' have no text 'role'; they have 'from', 'value'",
-            new ListField("messages", Message(new DataField<string>("from"), new DataField<string>("value"))));
+        await Refused("the messages of column 'messages' have no text 'value'; they have 'from', 'text'",
+            new ListField("messages", Message(new DataField<string>("from"), new DataField<string>("text"))));
         await Refused("the messages of column 'messages' have no text 'role'; they have 'role'",
             new ListField("messages", Message(new DataField<int>("role"))));
-        await Refused("the messages of column 'conversations' have no text 'from'; they have 'role'",
-            new ListField("conversations", Message(Role())));
+        await Refused("the messages of column 'conversations' have no text 'role'; they have 'speaker'",
+            new ListField("conversations", Message(new DataField<string>("speaker"))));
 
         async Task Refused(string reason, params Field[] fields)
         {

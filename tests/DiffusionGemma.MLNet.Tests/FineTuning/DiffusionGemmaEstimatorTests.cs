@@ -48,9 +48,9 @@ public sealed class DiffusionGemmaEstimatorTests
         FineTuneSummary summary = trained.Summary!;
         Assert.Equal((4, 2, 1, 1, 1), (summary.Rows, summary.TrainedRows, summary.UnansweredRows, summary.LostRows, summary.CutRows));
         Assert.Contains("Info: 2 of 4 rows to train on", lines);
-        Assert.Contains("Warning: 1 rows left out: they have no answer (their last message is not the assistant's)", lines);
-        Assert.Contains("Warning: 1 rows left out: the cut at the maximum length took all of their answer", lines);
-        Assert.Contains("Warning: 1 rows have their answer cut short at the maximum length", lines);
+        Assert.Contains("Warning: 1 row left out: no answer (the last message is not the assistant's)", lines);
+        Assert.Contains("Warning: 1 row left out: the cut at the maximum length took all of the answer", lines);
+        Assert.Contains("Warning: 1 row with the answer cut short at the maximum length", lines);
         Assert.Contains(lines, line => line.StartsWith("Info: LoRA of rank 4 on 27 modules (", StringComparison.Ordinal));
         Assert.Equal(2, lines.Count(line => line.StartsWith("Info: step ", StringComparison.Ordinal)));
     }

@@ -144,7 +144,7 @@ public sealed class CanvasPackingTests
         RowCounts kept = Counts(TruncatedRows.Keep), dropped = Counts(TruncatedRows.Drop);
         Assert.Equal((2, 1, 0, 1), (kept.Trained, kept.Lost, kept.Dropped, kept.Cut));
         Assert.Equal((1, 1, 1, 0), (dropped.Trained, dropped.Lost, dropped.Dropped, dropped.Cut));
-        Assert.Contains("1 rows left out: the cut at the maximum length took a part of their answer", dropped.Warnings());
+        Assert.Contains("1 row left out: the cut at the maximum length took a part of the answer", dropped.Warnings());
     }
 
     [Fact]

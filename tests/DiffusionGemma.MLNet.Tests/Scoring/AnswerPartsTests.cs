@@ -86,7 +86,7 @@ public sealed class AnswerPartsTests
     public void Rows_without_an_expected_answer_are_no_result_but_an_error()
     {
         IDataView rows = _ml.Data.LoadFromEnumerable(new[] { new Row { Messages = TinyChat.Row("q"), Response = "a" } });
-        Assert.Contains("None of the 1 rows has an expected answer", Assert.Throws<ArgumentException>(() => Gemma.Evaluate(rows)).Message);
+        Assert.Contains("None of the 1 row has an expected answer", Assert.Throws<ArgumentException>(() => Gemma.Evaluate(rows)).Message);
         IDataView none = _ml.Data.LoadFromEnumerable(Array.Empty<Row>());
         Assert.Contains("There are no rows", Assert.Throws<ArgumentException>(() => Gemma.Evaluate(none)).Message);
     }

@@ -50,7 +50,7 @@ public sealed class RowNotesTests
         Assert.Equal(["end of turn not learned"], Notes(Row, folder.Path));
         ChatDataSummary summary = Gemma.Summarize(folder.Path, _ml.Data.LoadChatFromEnumerable([Row, TinyChat.Row("q")]));
         Assert.Equal(1, summary.UnlearnedEndRows);
-        Assert.Contains("the model will not learn to end its turn: in 1 rows", summary.ToString());
+        Assert.Contains("the model will not learn to end its turn: in 1 row ", summary.ToString());
         Assert.Contains("! end of turn not learned", Gemma.Preview(folder.Path, Row).ToString());
     }
 
@@ -111,8 +111,8 @@ public sealed class RowNotesTests
         Assert.Equal((7, 4, 2, 1), (summary.Rows, summary.TrainedRows, summary.EmptyAnswerRows, summary.UnansweredRows));
         Assert.Equal([new("name", 1), new("weight", 2)], summary.IgnoredKeys);
         Assert.Equal(1, summary.SpecialTokenRows);
-        Assert.Single(warnings, "2 rows left out: their answer is empty");
-        Assert.Single(warnings, warning => warning.EndsWith("'name' of 1 rows, 'weight' of 2 rows"));
+        Assert.Single(warnings, "2 rows left out: the answer is empty");
+        Assert.Single(warnings, warning => warning.EndsWith("'name' of 1 row, 'weight' of 2 rows"));
 
         ChatDataSummary dry = Gemma.Summarize(TinyChat.Checkpoint, data);
         Assert.Equal((7, 4, 2, 1), (dry.Rows, dry.TrainedRows, dry.EmptyAnswerRows, dry.UnansweredRows));

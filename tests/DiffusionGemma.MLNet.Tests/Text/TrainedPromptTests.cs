@@ -123,7 +123,7 @@ public sealed class TrainedPromptTests
             })).Fit(data);
         FineTuneSummary summary = model.LastTransformer.Summary!;
         Assert.Equal((trained, dropped, cut), (summary.TrainedRows, summary.DroppedRows, summary.CutRows));
-        Assert.Contains(_warnings, line => line.StartsWith("1 rows ", StringComparison.Ordinal) && line.Contains("maximum length"));
+        Assert.Contains(_warnings, line => line.StartsWith("1 row ", StringComparison.Ordinal) && line.Contains("maximum length"));
         ChatDataSummary dry = Gemma.Summarize(TinyChat.Checkpoint, data, new(), packing);
         Assert.Equal((trained, dropped, cut, 0), (dry.TrainedRows, dry.DroppedRows, dry.CutRows, dry.LostRows));
     }

@@ -15,7 +15,7 @@ internal static class DrawnAdapterFolder
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "adapter_config.json"), JsonSerializer.Serialize(new
         {
-            peft_type = "LORA", r = Rank, lora_alpha = Rank, base_model_name_or_path = TestServer.Model, bias = "none", lora_dropout = 0.0,
+            peft_type = "LORA", r = Rank, lora_alpha = Rank, base_model_name_or_path = "tiny-chat", bias = "none", lora_dropout = 0.0,
             target_modules = @".*decoder\.layers\.[01]\.self_attn\.o_proj",
         }));
         (string Name, int Rows, int Columns)[] tensors =

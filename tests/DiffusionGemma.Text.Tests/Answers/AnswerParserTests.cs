@@ -37,13 +37,16 @@ public sealed class AnswerParserTests
 
     public static TheoryData<string, string> Malformed => new()
     {
-        { "<|tool_call>weather{}<tool_call|>Sorry.",
-            "error: 'call:' is missing at 'weather{}'|weather{}\ntext: Sorry." },
+        { "<|tool_call>weather{}<tool_call|>Sorry.", "call: weather {}\ntext: Sorry." },
+        { "<|tool_call>weather<tool_call|>Sorry.", "error: 'call:' is missing at 'weather'|weather\ntext: Sorry." },
+        { "<|tool_call>call:weather<tool_call|>Sorry.", "call: weather {}\ntext: Sorry." },
+        { "<|tool_call>call:wea", "error: the call has no end|call:wea" },
+        { "<|tool_call>call:wea<turn|>", "error: the call has no end|call:wea" },
         { "<|tool_call>call:weather{city:<|\"|>Os",
             "error: a text has no end|call:weather{city:\"Os" },
         { "<|tool_call><tool_call|>", "error: 'call:' is missing at ''|" },
         { "<|tool_call>call:weather(city)<turn|>",
-            "error: no name and '{' follow 'call:'|call:weather(city)" },
+            "error: ':' is missing at ')'|call:weather(city)" },
     };
 
     [Theory]

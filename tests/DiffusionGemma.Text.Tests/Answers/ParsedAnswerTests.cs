@@ -9,13 +9,13 @@ public sealed class ParsedAnswerTests
     {
         ParsedAnswer answer = ParsedAnswer.Parse(AnswerTexts.Tokenizer, [], AnswerTexts.Ids(
             "<|channel>thought\nadd<channel|>It is <|tool_call>call:sum{a:1,b:<|\"|>é<|\"|>}<tool_call|>15."
-            + "<|tool_call>call:x<tool_call|><turn|>\n"));
+            + "<|tool_call>call:x y{}<tool_call|><turn|>\n"));
         Assert.Equal(("It is 15.", "add"), (answer.Text, answer.Reasoning));
         Assert.Equal("sum", Assert.Single(answer.ToolCalls).Name);
-        Assert.Equal("call:x", Assert.Single(answer.MalformedToolCalls).Text);
+        Assert.Equal("call:x y{}", Assert.Single(answer.MalformedToolCalls).Text);
         Assert.Equal(
             """[{"type":"function","function":{"name":"sum","arguments":{"a":1,"b":"é"}}},"""
-            + """{"error":"no name and '{' follow 'call:'","text":"call:x"}]""", answer.ToolCallsJson());
+            + """{"error":"no name of a function and '{' follow 'call:'","text":"call:x y{}"}]""", answer.ToolCallsJson());
     }
 
     [Fact]

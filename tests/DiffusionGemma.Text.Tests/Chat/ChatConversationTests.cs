@@ -84,7 +84,7 @@ public sealed class ChatConversationTests
             + "{{ enable_thinking }} {{ documents }} {{ messages[1].tool_calls[0].function.arguments.x }}");
         const string Row = """
             {"messages": [{"role": "user", "content": "x", "n": 1, "f": 1.0, "extra": {"deep": [12345678901234567890, -0.0, 1e2]}},
-                          {"role": "assistant", "tool_calls": [{"function": {"arguments": {"x": 2.50}}}]}],
+                          {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 2.50}}}]}],
              "tools": null, "source": "gsm8k", "flag": true, "chat_template_kwargs": {"enable_thinking": false}}
             """;
         Assert.Equal("1 1.0 [12345678901234567890, -0.0, 100.0] None gsm8k True False None 2.5",

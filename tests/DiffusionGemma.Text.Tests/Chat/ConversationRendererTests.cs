@@ -29,6 +29,19 @@ public sealed class ConversationRendererTests
     public void APartOfATemplateThatWritesJsonIsJoinedToo() => Assert.Equal("\"Yo\"", Render("{{ messages[0].content | tojson }}",
         """[{"role": "user", "content": [{"type": "text", "text": "Yo"}]}]"""));
 
+    /// <summary>Templates that print the list itself: a part's other keys come out too.</summary>
+    [Theory]
+    [InlineData("{% macro w(v) %}{% if v is string %}<{{ v }}>{% elif v is mapping %}{% for k, x in v | dictsort %}{{ k }}:{{ w(x) }}"
+        + "{% endfor %}{% else %}{% for x in v %}{{ w(x) }}{% endfor %}{% endif %}{% endmacro %}{{ w(messages[0].content) }}", "<ab>")]
+    [InlineData("{% for p in messages[0].content %}{% for k, v in p.items() %}{{ k }}={{ v }};{% endfor %}{% endfor %}", null)]
+    [InlineData("{{ messages[0].content | tojson | replace('\"', '') }}", "ab")]
+    public void ATemplateThatPrintsTheListGetsTheText(string source, string? expected)
+    {
+        const string Row = """[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]""";
+        if (expected is null) Assert.Throws<ChatException>(() => Render(source, Row));
+        else Assert.Equal(expected, Render(source, Row));
+    }
+
     [Fact]
     public void ATemplateThatReadsPartsGetsThem() => Assert.Equal("<a><b >c", Render(
         "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}<{{ p.text }}>{% endfor %}"

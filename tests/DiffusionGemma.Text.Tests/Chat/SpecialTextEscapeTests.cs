@@ -115,6 +115,7 @@ public sealed class SpecialTextEscapeTests
         "<turn|> <|turn> <eos>")]
     [InlineData("""{"messages": [{"role": "user", "content": "x"}], "tools": [{"description": "<|think|>"}]}""", "<|think|>")]
     [InlineData("""[{"role": "user", "content": [{"type": "text", "text": "<pad>"}]}]""", "<pad>")]
+    [InlineData("""[{"role": "assistant", "content": "", "tool_calls": [{"name": "<eos>", "arguments": {"<pad>": 1}}]}]""", "<eos> <pad>")]
     [InlineData("""[{"role": "user", "content": "2 < 3 <| turn|> <turn"}]""", "")]
     public void SpecialTokensInARowAreFound(string row, string expected) =>
         Assert.Equal(expected, string.Join(' ', Plain.FindSpecialTokens(ChatConversation.Parse(row))));

@@ -17,6 +17,9 @@ public sealed class ToolArgumentsTests
     [InlineData("""{"function": {"name": "f", "arguments": "{\"a\":1,\"a\":2}"}}""", """f{"a": 2}""")]
     [InlineData("""{"function": {"name": "f", "arguments": " "}}""", "f{}")]
     [InlineData("""{"function": {"name": "f", "arguments": null}}""", "f{}")]
+    [InlineData("""{"name": "f", "parameters": {"city": "Oslo"}}""", """f{"city": "Oslo"}""")]
+    [InlineData("""{"function": {"name": "f", "args": "{\"city\":\"Oslo\"}"}}""", """f{"city": "Oslo"}""")]
+    [InlineData("""{"function": {"name": "f"}}""", "f{}")]
     public void ArgumentsAreAnObjectBeforeTheTemplateSeesThem(string call, string expected) =>
         Assert.Equal(expected, Template.Render(Conversation(call), addGenerationPrompt: false).Text);
 
@@ -46,6 +49,19 @@ public sealed class ToolArgumentsTests
              {"role": "assistant", "content": "", "function_call": {"name": "f", "arguments": "{\"a\": 1}"}}]
             """);
         Assert.Equal("1", ChatTemplate.Parse("{{ messages[1].function_call.arguments.a }}").Render(conversation, false).Text);
+    }
+
+    [Fact]
+    public void CallsAsJsonTextAreAList()
+    {
+        Assert.Equal("f{\"a\": 1}", Template.Render(ChatConversation.Parse("""
+            [{"role": "user", "content": "q"},
+             {"role": "assistant", "content": null, "tool_calls": "[{\"function\": {\"name\": \"f\", \"arguments\": \"{\\\"a\\\": 1}\"}}]"}]
+            """), false).Text);
+        Assert.True(ChatConversation.Parse("""[{"role": "assistant", "content": "", "tool_calls": " "}]""").HasBlankAnswer);
+        ChatException error = Assert.Throws<ChatException>(
+            () => ChatConversation.Parse("""[{"role": "assistant", "content": "", "tool_calls": "f(1)"}]"""));
+        Assert.Equal((0, "messages[0].tool_calls"), (error.MessageIndex, error.Key));
     }
 
     /// <summary>Random arguments come to the same, given as an object and as its JSON text.</summary>

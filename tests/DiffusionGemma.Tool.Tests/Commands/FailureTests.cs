@@ -45,7 +45,7 @@ public sealed class FailureTests(TrainedRun run)
 
         Assert.Contains("no rows", shown.Output, StringComparison.Ordinal);
         Assert.Contains("! unknown last role: bot", shown.Output, StringComparison.Ordinal);
-        Assert.Contains("'bot' of 1 rows", shown.Output, StringComparison.Ordinal);
+        Assert.Contains("'bot' of 1 row", shown.Output, StringComparison.Ordinal);
     }
 
     [Fact]

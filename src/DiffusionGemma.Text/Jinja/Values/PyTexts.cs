@@ -12,6 +12,15 @@ internal static class PyTexts
         _ => value,
     };
 
+    /// <summary>The texts of a value, those of its names included.</summary>
+    public static IEnumerable<string> In(object? value) => value switch
+    {
+        string text => [text],
+        PySequence sequence => sequence.SelectMany(In),
+        PyDict dict => dict.SelectMany(item => In(item.Key).Concat(In(item.Value))),
+        _ => [],
+    };
+
     private static PyDict ChangeDict(PyDict dict, Func<string, string> change)
     {
         PyDict changed = [];

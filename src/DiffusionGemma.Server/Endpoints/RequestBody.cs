@@ -21,7 +21,11 @@ internal static class RequestBody
             limit.MaxRequestBodySize = maxBytes;
         try
         {
-            return await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
+            JsonDocument body = await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
+            if (body.RootElement.IsUnicode()) return body;
+            body.Dispose();
+            throw new OpenAIError(
+                StatusCodes.Status400BadRequest, "The body holds a text that is no Unicode: half of a surrogate pair stands alone.");
         }
         catch (JsonException e)
         {

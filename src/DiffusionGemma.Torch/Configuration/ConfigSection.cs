@@ -30,6 +30,9 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
             ? value.GetBoolean()
             : throw Error(option, $"is {Show(option)}; true or false was expected.");
 
+    /// <summary>Reads a whole number above zero; returns <paramref name="missing"/> if the option is absent (null is an error).</summary>
+    public int PositiveInt(string option, int missing) => Contains(option) ? PositiveInt(option) : missing;
+
     public int PositiveInt(string option) =>
         Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
 

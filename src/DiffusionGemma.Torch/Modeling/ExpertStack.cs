@@ -26,27 +26,27 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
     /// <summary>Projects rows sorted by expert, x [N,in] -> [N,out].</summary>
     /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
     /// <param name="counts">[E]: how many rows are each expert's.</param>
-    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
-    public Tensor Forward(Tensor x, long[] counts, bool batchInvariant)
+    /// <param name="context">The pass.</param>
+    public Tensor Forward(Tensor x, long[] counts, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor y = Kernels.GroupedLinear(x, weight, counts, batchInvariant);
-        if (lora is not null) AddLowRank(y, x, lora, counts, batchInvariant);
+        Tensor y = Kernels.GroupedLinear(x, weight, counts, context.IsBatchInvariant);
+        if (lora is not null) AddLowRank(y, x, lora, counts, context);
         foreach ((ExpertStackLora own, ExpertPlaces places) in OfSomeRows)
         {
             Tensor rows = y.index_select(0, places.Indices);
-            AddLowRank(rows, x.index_select(0, places.Indices), own, places.Counts, batchInvariant);
+            AddLowRank(rows, x.index_select(0, places.Indices), own, places.Counts, context);
             y.index_copy_(0, places.Indices, rows);
         }
         return y.MoveToOuterDisposeScope();
     }
 
     /// <summary>Adds scale · B_e A_e x to the rows y [N,out] of expert e.</summary>
-    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, long[] counts, bool batchInvariant)
+    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, long[] counts, PassContext context)
     {
-        (Tensor a, Tensor b) = lora.OfExperts(x.dtype);
-        Tensor low = Kernels.GroupedLinear(x, a, counts, batchInvariant).mul_(lora.Scale);
-        Kernels.GroupedAddMatMul(y, low, b, counts, batchInvariant);
+        (Tensor a, Tensor b) = PreparedDeltas.Of(lora, x.dtype, context.Prepared);
+        Tensor low = Kernels.GroupedLinear(x, a, counts, context.IsBatchInvariant).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(y, low, b, counts, context.IsBatchInvariant);
     }
 
     /// <summary>

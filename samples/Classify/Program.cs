@@ -7,7 +7,7 @@ using Microsoft.ML.Data;
 const string Instructions = "Sort the ticket.";
 const double Wrong = 0.1;
 var defaults = new TypedArguments(
-    Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 300, MaxSteps: 200,
+    Repository.File("datasets", "tiny-chat"), Rows: 2000, HeldOut: 300, MaxSteps: 600,
     Out: Repository.File("out", "classify"));
 const string About = "Teaches tiny-chat to sort tickets into five labels, and compares the ways to make scores.";
 if (TypedArguments.WriteHelp(args, About, defaults)) return 0;
@@ -24,7 +24,7 @@ var options = new ClassificationEstimator.Options
 
 Console.WriteLine("Before training:");
 using (ClassificationTransformer untrained = gemma.Classify(arguments.Checkpoint, Tickets.Labels, options).Fit(heldOut))
-    Measure("8 random canvases", untrained);
+    Measure("32 random canvases", untrained);
 
 IDataView rows = ml.Data.LoadChat(
     Tickets.Make(seed: 1, arguments.Rows, Wrong).Select(ticket => (ticket.Text, ticket.Kind)), Instructions);

@@ -107,9 +107,9 @@ public sealed class ClassificationEstimator : IEstimator<ClassificationTransform
         public LabelScoring Scoring { get; set; } = LabelScoring.RandomCanvases;
 
         /// <summary>
-        /// Random canvases of each row, one decoder pass each, for <see cref="LabelScoring.RandomCanvases"/>. Default: 8.
+        /// Random canvases of each row, one decoder pass each, for <see cref="LabelScoring.RandomCanvases"/>. Default: 32.
         /// </summary>
-        public int Canvases { get; set; } = 8;
+        public int Canvases { get; set; } = 32;
 
         /// <summary>
         /// Settings for answering rows; the grammar in them is replaced. Null: as a trained model's own options say, or the defaults.

@@ -30,7 +30,7 @@ public static class LabelScorer
     /// <exception cref="NotFiniteLogitException">A logit is not a finite number.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static IReadOnlyList<double[]?> Score(
-        DiffusionGemmaModel model, IReadOnlyList<int[]> prompts, GenerationOptions options, int canvases = 8, int batchSize = 8,
+        DiffusionGemmaModel model, IReadOnlyList<int[]> prompts, GenerationOptions options, int canvases = 32, int batchSize = 8,
         GenerationCallbacks? callbacks = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);

@@ -62,11 +62,9 @@ public sealed class RunReportTests
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string report = folder.File("report"), answers = Path.Combine(report, "answers.jsonl");
-        using (var first = new RunReport(report))
-            Fit(folder, first, answers: 2, read: answer => answer with
-            {
-                Prompt = "<b>\n", Expected = "5", Response = $"\"{answer.Row}\"", IsMatch = answer.Row == 1,
-            }).Dispose();
+        static EvaluationAnswer Read(EvaluationAnswer answer) =>
+            answer with { Prompt = "<b>\n", Expected = "5", Response = $"\"{answer.Row}\"", IsMatch = answer.Row == 1 };
+        using (var first = new RunReport(report)) Fit(folder, first, answers: 2, read: Read).Dispose();
         Assert.Equal(
             [
                 """{"step":4,"row":0,"prompt":"<b>\n","expected":"5","response":"\"0\"","isMatch":false}""",

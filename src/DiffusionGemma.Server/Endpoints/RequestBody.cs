@@ -24,8 +24,12 @@ internal static class RequestBody
             JsonDocument body = await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
             if (body.RootElement.IsUnicode()) return body;
             body.Dispose();
-            throw new OpenAIError(
-                StatusCodes.Status400BadRequest, "The body holds a text that is no Unicode: half of a surrogate pair stands alone.");
+            throw NotUnicode();
+        }
+        // Of a name, while names are compared with each other.
+        catch (InvalidOperationException)
+        {
+            throw NotUnicode();
         }
         catch (JsonException e)
         {
@@ -40,6 +44,9 @@ internal static class RequestBody
             throw new OpenAIError(e.StatusCode, e.Message);
         }
     }
+
+    private static OpenAIError NotUnicode() => new(
+        StatusCodes.Status400BadRequest, "The body holds a text that is no Unicode: half of a surrogate pair stands alone.");
 
     private static OpenAIError TooLarge(int maxBytes) =>
         new(StatusCodes.Status413PayloadTooLarge, $"The body has more than {maxBytes} bytes.", code: "request_too_large");

@@ -59,7 +59,7 @@ internal static class ConfigParser
         text.Require("tie_word_embeddings", "true");
         text.Require("hidden_activation", "\"gelu_pytorch_tanh\"");
         text.Require("attention_bias", "false");
-        text.Require("attention_dropout", "0.0", "0", "null");
+        text.Require("attention_dropout", "0.0", "null");
         text.Require("use_bidirectional_attention", "\"vision\"", "null");
 
         int vocabulary = text.PositiveInt("vocab_size", 262_144);
@@ -144,7 +144,7 @@ internal static class ConfigParser
         foreach (string name in rope.Names)
             if (name is not ("rope_type" or "rope_theta" or "partial_rotary_factor" or "factor"))
                 throw rope.Error(name, "is not supported: remove it if it has no effect.");
-        rope.Require("factor", "1.0", "1");
+        rope.Require("factor", "1.0", "null");
         double fraction = rope.PositiveDouble("partial_rotary_factor", missing: 1.0);
         if (fraction > 1) throw rope.Error("partial_rotary_factor", "is above 1.");
         switch (rope.String("rope_type"))

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace DiffusionGemma;
@@ -77,9 +78,15 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
     /// <summary>Throws for any value but those; a missing option passes, because the reference's default is supported.</summary>
     public void Require(string option, params string[] supported)
     {
-        if (element.TryGetProperty(option, out JsonElement value) && !supported.Contains(value.GetRawText()))
+        if (element.TryGetProperty(option, out JsonElement value) && !supported.Any(one => IsSame(value, one)))
             throw Error(option, $"is {Show(option)}; only {string.Join(" or ", supported)} is supported.");
     }
+
+    /// <summary>Compares with JSON text; numbers by their values: 0.00 is 0.</summary>
+    private static bool IsSame(JsonElement value, string json) =>
+        value.GetRawText() == json
+        || value.ValueKind == JsonValueKind.Number && double.TryParse(json, CultureInfo.InvariantCulture, out double number)
+            && value.GetDouble() == number;
 
     private JsonElement? Find(string option) =>
         element.TryGetProperty(option, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;

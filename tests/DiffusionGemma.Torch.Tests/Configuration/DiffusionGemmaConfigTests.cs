@@ -89,6 +89,19 @@ public class DiffusionGemmaConfigTests
         Assert.Equal(new RopeParameters(1_000_000, 0.25), config.RopeParameters[AttentionKind.Full]);
     }
 
+    /// <summary>Numbers are compared, not their spelling.</summary>
+    [Theory]
+    [InlineData("0")]
+    [InlineData("0.00")]
+    [InlineData("0e0")]
+    [InlineData("null")]
+    public void A_value_that_is_the_supported_one_may_be_spelt_otherwise(string zero)
+    {
+        Assert.Equal(2816, Parse(text => text["attention_dropout"] = JsonNode.Parse(zero)).HiddenSize);
+        string one = zero == "null" ? zero : $"1{zero[1..]}";
+        Assert.Equal(2816, Parse(text => text["rope_parameters"]!["full_attention"]!["factor"] = JsonNode.Parse(one)).HiddenSize);
+    }
+
     /// <summary>Sizes too: whoever reads the file with transformers gets these, and tensors of other shapes are named.</summary>
     [Fact]
     public void Sizes_may_be_missing_where_they_are_the_references()

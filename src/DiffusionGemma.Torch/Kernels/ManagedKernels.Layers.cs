@@ -111,7 +111,8 @@ internal sealed unsafe partial class ManagedKernels
     {
         (long batch, long heads, long length, long width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3]);
         long angles = cos.shape[0] * length;
-        if (!AreContiguous(cos, sin) || cos.shape[0] != batch && cos.shape[0] != 1 || x.stride(3) != 1 || width % (2 * vectors.Count) != 0) return null;
+        if (!AreContiguous(cos, sin) || cos.shape[0] != batch && cos.shape[0] != 1) return null;
+        if (x.stride(3) != 1 || width % (2 * vectors.Count) != 0) return null;
         Tensor y = empty(batch, length, heads, width, dtype: x.dtype, device: CPU);
         (long ofRow, long ofHead, long ofPlace) = (x.stride(0), x.stride(1), x.stride(2));
         float* from = Data(x), c = Data(cos), s = Data(sin), to = Data(y);

@@ -198,7 +198,7 @@ public class ForeignAdapterTests : TorchTest
         Assert.Equal(2.0 / 4, adapter.Pairs["model.decoder.layers.0.mlp.up_proj"].Encoder!.Scale);
     }
 
-    /// <summary>Of a later version of PEFT; what asks for nothing is no news.</summary>
+    /// <summary>A later version of PEFT may write them; what asks for nothing is no news.</summary>
     [Fact]
     public void Settings_that_are_not_known_are_named()
     {

@@ -4,7 +4,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Writes the curves, tables and event files of a run into a folder while the run goes on: curves.png, curves.svg, history.csv,
-/// history.parquet, evaluations.csv and evaluations.parquet (where there are any), options.json, and tensorboard/.
+/// history.parquet, evaluations.csv, evaluations.parquet and answers.jsonl (where there are any), options.json, and tensorboard/.
 /// </summary>
 /// <remarks>
 /// history.csv is also written between the drawings, at most once a second, for those who watch the run.
@@ -133,16 +133,27 @@ public sealed class RunReport : IProgress<StepRecord>, IProgress<EvaluationRecor
         IReadOnlyList<EvaluationRecord> evaluations = History.Evaluations;
         steps.SaveCsv(File("history.csv"));
         steps.SaveParquet(File("history.parquet"));
+        // Before the evaluations themselves, by which those who watch the run look for their answers.
+        if (evaluations.Any(evaluation => evaluation.Answers.Count > 0)) AnswerTable.Save(evaluations, File("answers.jsonl"));
+        else Remove("answers.jsonl");
         if (evaluations.Count > 0)
         {
             evaluations.SaveCsv(File("evaluations.csv"));
             evaluations.SaveParquet(File("evaluations.parquet"));
+        }
+        else
+        {
+            Remove("evaluations.csv");
+            Remove("evaluations.parquet");
         }
         steps.Plot(File("curves.png"), evaluations, _options.Curves);
         steps.Plot(File("curves.svg"), evaluations, _options.Curves);
     }
 
     private string File(string name) => Path.Combine(Folder, name);
+
+    /// <summary>Removes a file of an earlier run's report, which this run has not written anew.</summary>
+    private void Remove(string name) => System.IO.File.Delete(File(name));
 
     /// <summary>A full disk, or a drawing library that does not load, is told once; training goes on.</summary>
     private void Try(Action write)

@@ -58,6 +58,33 @@ public sealed class RunReportTests
     }
 
     [Fact]
+    public void Answers_are_lines_and_files_of_an_earlier_run_go()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string report = folder.File("report"), answers = Path.Combine(report, "answers.jsonl");
+        static EvaluationAnswer Read(EvaluationAnswer answer) =>
+            answer with { Prompt = "<b>\n", Expected = "5", Response = $"\"{answer.Row}\"", IsMatch = answer.Row == 1 };
+        using (var first = new RunReport(report)) Fit(folder, first, answers: 2, read: Read).Dispose();
+        Assert.Equal(
+            [
+                """{"step":4,"row":0,"prompt":"<b>\n","expected":"5","response":"\"0\"","isMatch":false}""",
+                """{"step":4,"row":1,"prompt":"<b>\n","expected":"5","response":"\"1\"","isMatch":true}""",
+            ],
+            File.ReadAllLines(answers));
+
+        Directory.Delete(folder.File("run"), recursive: true);
+        using (var without = new RunReport(report, new RunReportOptions { EverySteps = 1 }))
+            Assert.Throws<OperationCanceledException>(() => Fit(folder, without, stopAfter: 2).Dispose());
+        Assert.False(File.Exists(answers));
+        Assert.False(File.Exists(Path.Combine(report, "evaluations.csv")));
+
+        using (var numbers = new RunReport(report)) Fit(folder, numbers, answers: 1).Dispose();
+        JsonNode line = JsonNode.Parse(Assert.Single(File.ReadAllLines(answers)))!;
+        Assert.Equal(Example(0).InputIds[..8], line["promptIds"]!.AsArray().Select(id => (int)id!));
+        Assert.NotEmpty(line["responseIds"]!.AsArray());
+    }
+
+    [Fact]
     public void A_run_that_took_no_step_leaves_no_report()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
@@ -97,7 +124,8 @@ public sealed class RunReportTests
         Scalars.Read(events).Where(scalar => scalar.Tag == "loss/total").Select(scalar => scalar.Step);
 
     private static FineTuneResult Fit(
-        TemporaryFolder folder, RunReport report, int? stopAfter = null, List<int>? evaluated = null)
+        TemporaryFolder folder, RunReport report, int? stopAfter = null, List<int>? evaluated = null, int answers = 0,
+        Func<EvaluationAnswer, EvaluationAnswer>? read = null)
     {
         TrainingExample[] rows = [.. Enumerable.Range(0, 8).Select(Example)];
         var options = new FineTuneOptions
@@ -107,7 +135,8 @@ public sealed class RunReportTests
             Checkpoints = new RunCheckpointOptions { Folder = folder.File("run"), Resume = RunCheckpointOptions.Latest },
             Evaluation = new EvaluationOptions
             {
-                Examples = rows[..2], EverySteps = 4, Progress = new Listener<EvaluationRecord>(record => evaluated?.Add(record.Step)),
+                Examples = rows[..2], EverySteps = 4, Answers = answers, ReadAnswer = read,
+                Progress = new Listener<EvaluationRecord>(record => evaluated?.Add(record.Step)),
             },
         };
         using var stop = new CancellationTokenSource();

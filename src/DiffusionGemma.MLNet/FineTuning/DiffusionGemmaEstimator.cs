@@ -102,7 +102,8 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         };
         if (_options.Evaluation is not { } evaluation) return options;
         var evaluations = new ForwardingProgress<EvaluationRecord>(record => LogEvaluation(log, record), evaluation.Progress);
-        return options with { Evaluation = evaluation with { Progress = evaluations } };
+        Func<EvaluationAnswer, EvaluationAnswer> read = evaluation.ReadAnswer ?? new EvaluationAnswerReader(_text.Tokenizer.Tokenizer).Read;
+        return options with { Evaluation = evaluation with { Progress = evaluations, ReadAnswer = read } };
     }
 
     /// <summary>The trained model as a transformer; a model that is still loaded answers as it is.</summary>
@@ -157,8 +158,13 @@ public sealed class DiffusionGemmaEstimator : IEstimator<DiffusionGemmaTransform
         Info(log, $"LoRA of rank {adapter.Rank} on {modules}: {adapter.ParameterCount:N0} parameters train");
     }
 
-    private static void LogEvaluation(IChannel log, EvaluationRecord record) => Info(log,
-        $"after {Counted.Of(record.Step, "step", "steps")}  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4})");
+    private static void LogEvaluation(IChannel log, EvaluationRecord record)
+    {
+        string answers = record.Answers.Count == 0 ? ""
+            : $", {record.Answers.Count(answer => answer.IsMatch == true)} of {record.Answers.Count} answers right";
+        string steps = Counted.Of(record.Step, "step", "steps");
+        Info(log, $"after {steps}  held-out loss {record.DiffusionLoss:F4} (encoder {record.EncoderLoss:F4}){answers}");
+    }
 
     internal static void Info(IChannel log, FormattableString message) =>
         log.Info(MessageSensitivity.None, message.ToString(CultureInfo.InvariantCulture));

@@ -21,7 +21,15 @@ internal static class RequestBody
             limit.MaxRequestBodySize = maxBytes;
         try
         {
-            return await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
+            JsonDocument body = await JsonDocument.ParseAsync(request.Body, Strict, cancellation).ConfigureAwait(false);
+            if (body.RootElement.IsUnicode()) return body;
+            body.Dispose();
+            throw NotUnicode();
+        }
+        // Of a name, while names are compared with each other.
+        catch (InvalidOperationException)
+        {
+            throw NotUnicode();
         }
         catch (JsonException e)
         {
@@ -36,6 +44,9 @@ internal static class RequestBody
             throw new OpenAIError(e.StatusCode, e.Message);
         }
     }
+
+    private static OpenAIError NotUnicode() => new(
+        StatusCodes.Status400BadRequest, "The body holds a text that is no Unicode: half of a surrogate pair stands alone.");
 
     private static OpenAIError TooLarge(int maxBytes) =>
         new(StatusCodes.Status413PayloadTooLarge, $"The body has more than {maxBytes} bytes.", code: "request_too_large");

@@ -130,7 +130,7 @@ internal sealed class CompletionRequestReader(DiffusionGemmaServerOptions limits
         Refuse("top_logprobs", IsZero, NoOrder);
         Refuse("logit_bias", value => value.ValueKind == JsonValueKind.Object && !value.EnumerateObject().Any(), "is not supported.");
         Refuse(
-            "modalities", value => value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueEquals("text")),
+            "modalities", value => value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.IsText("text")),
             "is not supported: this model writes text alone.");
         Refuse("audio", Never, "is not supported: this model writes text alone.");
         Refuse("functions", Never, "is not supported: give 'tools'.");

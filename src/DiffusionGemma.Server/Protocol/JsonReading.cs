@@ -9,6 +9,9 @@ internal static class JsonReading
     public static JsonElement? Find(this JsonElement owner, string name) =>
         owner.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
+    /// <summary>True for this text; false for other texts, and for what is none.</summary>
+    public static bool IsText(this JsonElement value, string text) => value.ValueKind == JsonValueKind.String && value.ValueEquals(text);
+
     public static string RequireText(this JsonElement value, string path) =>
         value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Wrong(path, "a text", value);
 
@@ -28,6 +31,29 @@ internal static class JsonReading
     public static double RequireNumber(this JsonElement value, string path, double min, double max) =>
         value.ValueKind == JsonValueKind.Number && value.GetDouble() is var number && number >= min && number <= max
             ? number : throw Wrong(path, $"a number from {min} to {max}", value);
+
+    /// <summary>Finds out whether all texts can be read: half a surrogate pair ("\ud83d") is well-formed JSON, but no text.</summary>
+    public static bool IsUnicode(this JsonElement value)
+    {
+        try
+        {
+            switch (value.ValueKind)
+            {
+                case JsonValueKind.String:
+                    return value.GetString() is not null;
+                case JsonValueKind.Array:
+                    return value.EnumerateArray().All(IsUnicode);
+                case JsonValueKind.Object:
+                    return value.EnumerateObject().All(member => member.Name is not null && IsUnicode(member.Value));
+                default:
+                    return true;
+            }
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>Refuses members that are not among the known ones, with the nearest of them.</summary>
     public static void RequireKnown(this JsonElement owner, string path, params ReadOnlySpan<string> known)

@@ -78,7 +78,7 @@ internal static class MessageReader
     private static FunctionCallContent Call(JsonElement call, string path)
     {
         call.RequireObject(path);
-        if (call.Find("type") is { } type && !type.ValueEquals("function"))
+        if (call.Find("type") is { } type && !type.IsText("function"))
             throw OpenAIError.BadRequest($"{path}.type", $"'{path}.type' is {type.GetRawText()}: only functions are supported.");
         string Text(JsonElement owner, string name, string at) =>
             (owner.Find(name) ?? throw OpenAIError.BadRequest(at, $"'{at}' is missing.")).RequireText(at);
@@ -90,10 +90,13 @@ internal static class MessageReader
         string arguments = Text(function, "arguments", $"{path}.function.arguments");
         try
         {
-            var read = JsonSerializer.Deserialize<Dictionary<string, object?>>(arguments.Length == 0 ? "{}" : arguments);
-            return new FunctionCallContent(id, name, read);
+            var read = JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(arguments.Length == 0 ? "{}" : arguments);
+            if (read?.Values.All(JsonReading.IsUnicode) == false) throw new JsonException("half of a surrogate pair stands alone");
+            return new FunctionCallContent(
+                id, name, read?.ToDictionary(member => member.Key, member => member.Value is { ValueKind: not JsonValueKind.Null } value
+                    ? (object?)value : null));
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw OpenAIError.BadRequest($"{path}.function.arguments", $"'{path}.function.arguments' is not the text of a JSON object.");
         }

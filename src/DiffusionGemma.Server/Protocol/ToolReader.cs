@@ -24,7 +24,7 @@ internal static class ToolReader
     {
         tool.RequireObject(path);
         tool.RequireKnown(path, "type", "function");
-        if (tool.Find("type") is not { } type || !type.ValueEquals("function"))
+        if (tool.Find("type") is not { } type || !type.IsText("function"))
             throw OpenAIError.BadRequest($"{path}.type", $"'{path}.type' is not 'function': only functions are supported.");
         string at = $"{path}.function";
         JsonElement function = (tool.Find("function") ?? throw OpenAIError.BadRequest(at, $"'{at}' is missing.")).RequireObject(at);

@@ -62,6 +62,7 @@ public static class DiffusionGemmaServerExtensions
             var runs = new RunsEndpoint(folder);
             guarded.MapGet("/runs", runs.List);
             guarded.MapGet("/runs/{name}", runs.Find);
+            guarded.MapGet("/runs/{name}/answers", runs.Answers);
         }
         if (options.ServesPage) PageEndpoint.Map(all, asksForKey: options.ApiKey is not null, hasRuns: options.RunsFolder is not null);
         return all;

@@ -21,10 +21,22 @@ internal sealed class RunFolders(string root)
     /// <summary>The report's folder of a run; null where there is no such run.</summary>
     public string? Folder(string name) => Find().FirstOrDefault(run => run.Name == name).Folder;
 
+    private string[] Folders()
+    {
+        try
+        {
+            return Directory.GetDirectories(_root);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Not there yet, it has gone, or it is not to be read: no runs.
+            return [];
+        }
+    }
+
     private IEnumerable<(string Name, string Folder)> Find()
     {
-        if (!Directory.Exists(_root)) yield break;
-        foreach (string run in Directory.EnumerateDirectories(_root).Prepend(_root))
+        foreach (string run in Folders().Prepend(_root))
         {
             foreach (string report in (string[])[Path.Combine(run, Report), run])
             {

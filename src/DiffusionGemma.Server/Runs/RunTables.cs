@@ -9,7 +9,12 @@ internal static class RunTables
 {
     public const string HistoryFile = "history.csv";
 
-    private const string EvaluationsFile = "evaluations.csv", OptionsFile = "options.json";
+    private const string EvaluationsFile = "evaluations.csv", OptionsFile = "options.json", AnswersFile = "answers.jsonl";
+
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    /// <summary>Answers and bytes of the file at most that one request is given.</summary>
+    private const int MostAnswers = 200, MostAnswerBytes = 64 << 20;
 
     /// <summary>The steps from one on, all evaluations, and the options.</summary>
     /// <param name="folder">The report's folder.</param>
@@ -28,6 +33,39 @@ internal static class RunTables
         };
     }
 
+    /// <summary>The answers of one evaluation, as they stand in the file; lines that are not whole are passed over.</summary>
+    /// <param name="folder">The report's folder.</param>
+    /// <param name="step">Steps before the evaluation.</param>
+    public static JsonArray Answers(string folder, int step)
+    {
+        var answers = new JsonArray();
+        string path = Path.Combine(folder, AnswersFile);
+        try
+        {
+            if (new FileInfo(path).Length > MostAnswerBytes) return answers;
+            foreach (string line in File.ReadLines(path))
+                if (answers.Count < MostAnswers && Answer(line, step) is { } answer) answers.Add((JsonNode)answer);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // None yet, or the run's folder has gone.
+        }
+        return answers;
+    }
+
+    private static JsonObject? Answer(string line, int step)
+    {
+        try
+        {
+            return JsonNode.Parse(line, documentOptions: Strict) is JsonObject answer && answer["step"] is JsonValue value
+                && value.TryGetValue(out int found) && found == step ? answer : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>A csv file of numbers; nothing where there is none yet.</summary>
     private static (string[] Names, List<string[]> Rows) Table(string path)
     {
@@ -38,8 +76,9 @@ internal static class RunTables
             string[] names = lines[0].Split(',');
             return (names, [.. lines.Skip(1).Select(line => line.Split(',')).Where(row => row.Length == names.Length)]);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            // None yet, it has gone, or it is not to be read.
             return ([], []);
         }
     }
@@ -59,9 +98,9 @@ internal static class RunTables
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllText(path)) as JsonObject;
+            return JsonNode.Parse(File.ReadAllText(path), documentOptions: Strict) as JsonObject;
         }
-        catch (Exception e) when (e is IOException or JsonException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
             return null;
         }

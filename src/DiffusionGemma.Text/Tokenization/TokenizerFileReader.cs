@@ -110,7 +110,8 @@ internal sealed class TokenizerFileReader
                 ReadModel(ref json);
                 break;
             default:
-                throw Bad($"property '{name}' is not known");
+                RequireNothing(ref json, $"property '{name}'");
+                break;
         }
     }
 
@@ -245,7 +246,8 @@ internal sealed class TokenizerFileReader
                     json.Skip();
                     break;
                 default:
-                    throw Bad($"model property '{name}' is not known");
+                    RequireNothing(ref json, $"model property '{name}'");
+                    break;
             }
         }
         if (!byteFallback)
@@ -255,6 +257,21 @@ internal sealed class TokenizerFileReader
         if (_mergesAt == NoPosition)
             throw Bad("the model has no merges");
         _hasModel = true;
+    }
+
+    /// <summary>Accepts a property that is not known where it asks for nothing: null, false, or empty.</summary>
+    private void RequireNothing(ref Utf8JsonReader json, string what)
+    {
+        bool asksForNothing = json.TokenType is JsonTokenType.Null or JsonTokenType.False || json.TokenType == JsonTokenType.String
+            && json.ValueSpan.IsEmpty;
+        if (json.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray)
+        {
+            using JsonDocument document = Parse(ref json);
+            asksForNothing = document.RootElement.ValueKind == JsonValueKind.Array
+                ? document.RootElement.GetArrayLength() == 0 : !document.RootElement.EnumerateObject().Any();
+        }
+        if (!asksForNothing)
+            throw Bad($"{what} is not known");
     }
 
     private void ReadVocabulary(ref Utf8JsonReader json)

@@ -8,6 +8,7 @@ namespace DiffusionGemma;
 internal static class TrainCommand
 {
     private const string ReportFolder = "report";
+    private const int Answers = 4;
 
     public static Command Create(CommandContext context)
     {
@@ -15,10 +16,12 @@ internal static class TrainCommand
         Option<string?> report = CommonOptions.Text(
             "--report", $"Folder for curves, tables and TensorBoard events (default: {ReportFolder} in the recipe's folder).", "FOLDER");
         var silent = new Option<bool>("--no-report") { Description = "Write no curves, tables and events." };
+        Option<int?> answers = CommonOptions.Number(
+            "--answers", $"Rows of the validation_dataset that are answered at each evaluation (default: {Answers}; 0: none).", 0);
         var command = new Command(
             "train", "Trains a recipe, and goes on with a run that was stopped. Keys of the recipe may follow, as in --optimizer.lr 1e-5.")
         {
-            path, report, silent,
+            path, report, silent, answers,
         };
         var device = new DeviceOption(command);
         command.TreatUnmatchedTokensAsErrors = false;
@@ -28,12 +31,13 @@ internal static class TrainCommand
             if (parsed.GetValue(silent) && parsed.GetValue(report) is not null)
                 throw new ToolException(ExitCode.Usage, "--report and --no-report exclude each other: name one.");
             string? folder = parsed.GetValue(silent) ? null : parsed.GetValue(report) ?? Path.Combine(recipe.Folder, ReportFolder);
-            return RunAsync(context, recipe, folder, cancellation);
+            return RunAsync(context, recipe, folder, parsed.GetValue(answers) ?? Answers, cancellation);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(CommandContext context, FineTuneRecipe recipe, string? folder, CancellationToken cancellation)
+    private static async Task<int> RunAsync(
+        CommandContext context, FineTuneRecipe recipe, string? folder, int answers, CancellationToken cancellation)
     {
         ToolOutput output = context.Output;
         bool isFirst = TrainingProcesses.IsFirst;
@@ -48,6 +52,7 @@ internal static class TrainCommand
             : new RunReport(folder, new RunReportOptions { Notices = notices }, history);
         FineTuneOptions Configure(FineTuneOptions options)
         {
+            if (options.Evaluation is { } heldOut) options = options with { Evaluation = heldOut with { Answers = answers } };
             FineTuneOptions attached = report?.Attach(options) ?? options with { History = history };
             if (attached.Evaluation is not { } evaluation) return attached;
             return attached with { Evaluation = evaluation with { Progress = new Evaluations(output, evaluation.Progress) } };
@@ -110,9 +115,29 @@ internal static class TrainCommand
         public void Report(EvaluationRecord value)
         {
             next?.Report(value);
-            string steps = Counted.Of(value.Step, "step", "steps");
-            output.Say(ToolOutput.Text($"after {steps}: held-out loss {value.DiffusionLoss:F4} (encoder {value.EncoderLoss:F4})"));
-            output.Emit(new { Event = "evaluation", value.Step, value.DiffusionLoss, value.EncoderLoss, value.DiffusionLossByNoise });
+            int right = value.Answers.Count(answer => answer.IsMatch == true);
+            output.Say(ToolOutput.Text(
+                $"after {Counted.Of(value.Step, "step", "steps")}: held-out loss {value.DiffusionLoss:F4} (encoder {value.EncoderLoss:F4})")
+                + (value.Answers.Count == 0 ? "" : ToolOutput.Text($", {right} of {value.Answers.Count} answers right")));
+            foreach (EvaluationAnswer answer in value.Answers) output.Say(Line(answer));
+            output.Emit(new
+            {
+                Event = "evaluation", value.Step, value.DiffusionLoss, value.EncoderLoss, value.DiffusionLossByNoise,
+                Answers = value.Answers.Select(answer =>
+                    new { answer.Row, answer.Prompt, answer.Expected, answer.Response, answer.IsMatch, answer.Error }),
+            });
+        }
+
+        private static string Line(EvaluationAnswer answer) =>
+            answer.Error is { } error ? $"  row {answer.Row}: {error}"
+            : answer.IsMatch == true ? $"  row {answer.Row}, right: {OneLine(answer.Response)}"
+            : $"  row {answer.Row}, wrong: {OneLine(answer.Response)}    expected: {OneLine(answer.Expected)}";
+
+        private static string OneLine(string? text)
+        {
+            const int Most = 100;
+            string line = string.Join(' ', (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+            return line.Length <= Most ? line : $"{line[..(char.IsHighSurrogate(line[Most - 1]) ? Most - 1 : Most)]}...";
         }
     }
 

@@ -50,6 +50,9 @@ internal sealed class NamedAdapters : IDisposable
             client.Adapters[$"{client.GetService<ChatClientMetadata>()!.DefaultModelId}{BaseSuffix}"] = LoraAdapter.None;
         foreach ((string name, string folder) in folders)
         {
+            if (client.Adapters.ContainsKey(name))
+                throw new ToolException(
+                    ExitCode.Usage, $"--adapter {name}: the model without its adapter is called so; take another name, or --name.");
             LoraAdapter adapter = LoraAdapter.Load(folder, answers.Model);
             _loaded.Add(adapter);
             client.Adapters[name] = adapter;

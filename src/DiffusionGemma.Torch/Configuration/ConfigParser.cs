@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Parses config.json to a <see cref="DiffusionGemmaConfig"/>, with the reference's defaults; names every option or value that is not
-/// supported.
+/// Parses config.json to a <see cref="DiffusionGemmaConfig"/>, with the reference's defaults, which writers may leave out; names every
+/// option or value that is not supported.
 /// </summary>
 internal static class ConfigParser
 {
@@ -59,10 +59,10 @@ internal static class ConfigParser
         text.Require("tie_word_embeddings", "true");
         text.Require("hidden_activation", "\"gelu_pytorch_tanh\"");
         text.Require("attention_bias", "false");
-        text.Require("attention_dropout", "0.0", "0", "null");
+        text.Require("attention_dropout", "0.0", "null");
         text.Require("use_bidirectional_attention", "\"vision\"", "null");
 
-        int vocabulary = text.PositiveInt("vocab_size");
+        int vocabulary = text.PositiveInt("vocab_size", 262_144);
         int experts = text.PositiveInt("num_experts");
         int topK = text.PositiveInt("top_k_experts");
         if (topK > experts) throw text.Error("top_k_experts", $"is {topK}, more than the {experts} of num_experts.");
@@ -73,21 +73,21 @@ internal static class ConfigParser
         {
             SourcePath = source,
             Quantization = quantization,
-            CanvasLength = root.PositiveInt("canvas_length"),
+            CanvasLength = root.PositiveInt("canvas_length", 256),
             VocabularySize = vocabulary,
-            HiddenSize = text.PositiveInt("hidden_size"),
-            IntermediateSize = text.PositiveInt("intermediate_size"),
+            HiddenSize = text.PositiveInt("hidden_size", 2304),
+            IntermediateSize = text.PositiveInt("intermediate_size", 9216),
             MoeIntermediateSize = text.PositiveInt("moe_intermediate_size"),
             NumExperts = experts,
             TopKExperts = topK,
             NumHiddenLayers = kinds.Count,
             LayerTypes = kinds,
-            NumAttentionHeads = text.PositiveInt("num_attention_heads"),
-            NumKeyValueHeads = text.PositiveInt("num_key_value_heads"),
-            HeadDim = text.PositiveInt("head_dim"),
-            SlidingWindow = text.PositiveInt("sliding_window"),
-            MaxPositionEmbeddings = text.PositiveInt("max_position_embeddings"),
-            RmsNormEpsilon = text.PositiveDouble("rms_norm_eps"),
+            NumAttentionHeads = text.PositiveInt("num_attention_heads", 8),
+            NumKeyValueHeads = text.PositiveInt("num_key_value_heads", 4),
+            HeadDim = text.PositiveInt("head_dim", 256),
+            SlidingWindow = text.PositiveInt("sliding_window", 512),
+            MaxPositionEmbeddings = text.PositiveInt("max_position_embeddings", 131_072),
+            RmsNormEpsilon = text.PositiveDouble("rms_norm_eps", missing: 1e-6),
             // A class default of the reference, which it does not write to the file.
             FinalLogitSoftcapping = text.PositiveDouble("final_logit_softcapping", missing: 30.0),
             InitializerRange = text.PositiveDouble("initializer_range", missing: 0.02),
@@ -105,7 +105,9 @@ internal static class ConfigParser
 
     private static List<AttentionKind> ReadKinds(ConfigSection text)
     {
-        int count = text.PositiveInt("num_hidden_layers");
+        int count = text.PositiveInt("num_hidden_layers", 30);
+        if (!text.Has("layer_types"))
+            return [.. Enumerable.Range(1, count).Select(n => n % 6 == 0 || n == count ? AttentionKind.Full : AttentionKind.Sliding)];
         List<AttentionKind> kinds = [.. text.Strings("layer_types").Select(name => ParseKind(name) ??
             throw text.Error("layer_types", $"has \"{name}\"; only \"{SlidingAttention}\" and \"{FullAttention}\" are supported."))];
         if (kinds.Count != count) throw text.Error("layer_types", $"has {kinds.Count} entries for the {count} of num_hidden_layers.");
@@ -142,7 +144,7 @@ internal static class ConfigParser
         foreach (string name in rope.Names)
             if (name is not ("rope_type" or "rope_theta" or "partial_rotary_factor" or "factor"))
                 throw rope.Error(name, "is not supported: remove it if it has no effect.");
-        rope.Require("factor", "1.0", "1");
+        rope.Require("factor", "1.0", "null");
         double fraction = rope.PositiveDouble("partial_rotary_factor", missing: 1.0);
         if (fraction > 1) throw rope.Error("partial_rotary_factor", "is above 1.");
         switch (rope.String("rope_type"))
@@ -163,9 +165,9 @@ internal static class ConfigParser
     private static List<LayerShape> ReadLayers(
         ConfigSection text, IReadOnlyList<AttentionKind> kinds, IReadOnlyDictionary<AttentionKind, RopeParameters> rope)
     {
-        int heads = text.PositiveInt("num_attention_heads");
-        int headDim = text.PositiveInt("head_dim");
-        int keyValueHeads = text.PositiveInt("num_key_value_heads");
+        int heads = text.PositiveInt("num_attention_heads", 8);
+        int headDim = text.PositiveInt("head_dim", 256);
+        int keyValueHeads = text.PositiveInt("num_key_value_heads", 4);
         List<LayerShape> layers = [.. kinds.Select(kind => new LayerShape(kind, headDim, keyValueHeads, rope[kind]))];
         if (text.Has("per_layer_config"))
             OverrideLayers(text.Section("per_layer_config"), layers);
@@ -191,7 +193,8 @@ internal static class ConfigParser
     private static void OverrideFullLayers(ConfigSection text, List<LayerShape> layers)
     {
         int headDim = text.Contains("global_head_dim") ? text.PositiveInt("global_head_dim") : 512;
-        int keyValueHeads = text.PositiveInt(text.Has("num_global_key_value_heads") ? "num_global_key_value_heads" : "num_key_value_heads");
+        int keyValueHeads = text.PositiveInt(
+            text.Has("num_global_key_value_heads") ? "num_global_key_value_heads" : "num_key_value_heads", 4);
         for (int n = 0; n < layers.Count; n++)
             if (layers[n].Kind == AttentionKind.Full)
                 layers[n] = layers[n] with { HeadDim = headDim, KeyValueHeads = keyValueHeads };

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace DiffusionGemma;
@@ -29,6 +30,9 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
         Required(option) is { ValueKind: JsonValueKind.True or JsonValueKind.False } value
             ? value.GetBoolean()
             : throw Error(option, $"is {Show(option)}; true or false was expected.");
+
+    /// <summary>Reads a whole number above zero; returns <paramref name="missing"/> if the option is absent (null is an error).</summary>
+    public int PositiveInt(string option, int missing) => Contains(option) ? PositiveInt(option) : missing;
 
     public int PositiveInt(string option) =>
         Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
@@ -74,9 +78,15 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
     /// <summary>Throws for any value but those; a missing option passes, because the reference's default is supported.</summary>
     public void Require(string option, params string[] supported)
     {
-        if (element.TryGetProperty(option, out JsonElement value) && !supported.Contains(value.GetRawText()))
+        if (element.TryGetProperty(option, out JsonElement value) && !supported.Any(one => IsSame(value, one)))
             throw Error(option, $"is {Show(option)}; only {string.Join(" or ", supported)} is supported.");
     }
+
+    /// <summary>Compares with JSON text; numbers by their values: 0.00 is 0.</summary>
+    private static bool IsSame(JsonElement value, string json) =>
+        value.GetRawText() == json
+        || value.ValueKind == JsonValueKind.Number && double.TryParse(json, CultureInfo.InvariantCulture, out double number)
+            && value.GetDouble() == number;
 
     private JsonElement? Find(string option) =>
         element.TryGetProperty(option, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;

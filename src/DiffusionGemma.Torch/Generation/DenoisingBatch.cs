@@ -18,6 +18,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
     private readonly List<DenoisingRow> _rows = [];
     private Tensor? _expected;                                              // [rows,C,H]: expected embeddings under the last pass
     private readonly EncodedPrefixes _prefixes = new();
+    private readonly PreparedDeltas _deltas = new();
 
     /// <summary>The rows in the batch's own order, which changes as rows leave.</summary>
     public IReadOnlyList<DenoisingRow> Rows => _rows;
@@ -30,6 +31,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
     {
         _prefixes.RemoveDisposed();
         if (rows.Count == 0) return;
+        _deltas.KeepOnly(_rows.Concat(rows).Select(row => row.Adapter));
         using IDisposable quiet = no_grad();
         int first = _rows.Count;
         _rows.AddRange(rows);
@@ -101,12 +103,15 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         _cache.Remove(index);
         _rows[index] = _rows[last];
         _rows.RemoveAt(last);
+        // Without rows an adapter may be trained on.
+        if (last == 0) _deltas.Dispose();
     }
 
     public void Dispose()
     {
         foreach (DenoisingRow row in _rows) row.Dispose();
         _prefixes.Dispose();
+        _deltas.Dispose();
         _expected?.Dispose();
         _cache.Dispose();
     }
@@ -119,6 +124,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
         return new PassContext(pass)
         {
             Adapters = adapters.All(adapter => ReferenceEquals(adapter, own)) ? null : new RowAdapters(adapters),
+            Prepared = _deltas,
         };
     }
 

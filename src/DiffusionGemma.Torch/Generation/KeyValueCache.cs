@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -98,9 +99,12 @@ internal sealed class KeyValueCache : IDisposable
         return AttentionMasks.Encoder(kind, _config.SlidingWindow, queries.unsqueeze(0), keys.unsqueeze(0), real).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Returns the mask [rows,1,C,K] of a decoder pass over all rows; null where rows are of one length, and see all.</summary>
+    /// <summary>
+    /// Returns the mask [rows,1,C,K] of a decoder pass over all rows; null where rows are of one length, or attend apart, and see all.
+    /// </summary>
     public Tensor? DecoderMask(AttentionKind kind)
     {
+        if (AttendsInParts) return null;
         int canvas = _config.CanvasLength, rows = _lengths.Count, keys = canvas + Kept(kind, Longest);
         if (_lengths.All(length => Kept(kind, length) + canvas == keys)) return null;
         bool[] seen = new bool[rows * keys];
@@ -113,6 +117,11 @@ internal sealed class KeyValueCache : IDisposable
     {
         foreach (Layer layer in _layers) layer.Dispose();
     }
+
+    /// <summary>
+    /// On a CPU libtorch's sums depend on the number of keys, those that a mask hides included. Elsewhere more calls would take longer.
+    /// </summary>
+    private bool AttendsInParts => _device.type == DeviceType.CPU;
 
     private int Longest => _lengths.Count == 0 ? 0 : _lengths.Max();
 
@@ -154,6 +163,43 @@ internal sealed class KeyValueCache : IDisposable
             place.Keys.copy_(canvas.Keys);
             place.Values.copy_(canvas.Values);
             return View(0, rows, 0, Canvas + Kept(cache.Longest));
+        }
+
+        /// <inheritdoc/>
+        public IReadOnlyList<AttentionPart>? PartsOf(Pass pass) =>
+            !cache.AttendsInParts ? null : [.. pass == Pass.Encoder ? EncoderParts() : DecoderParts()];
+
+        /// <summary>
+        /// Blocks of queries between multiples of <see cref="Attention.PositionBlock"/>, each with the keys that one of them sees: the same
+        /// however many tokens a pass has.
+        /// </summary>
+        private IEnumerable<AttentionPart> EncoderParts()
+        {
+            (int first, IReadOnlyList<int> newLengths) = cache._appending;
+            int length = cache._lengths[first], origin = length - Kept(length);
+            for (int row = 0, rows; row < newLengths.Count; row += rows)
+            {
+                int added = newLengths[row];
+                rows = newLengths.Skip(row).TakeWhile(other => other == added).Count();
+                for (int start = length, end; start < length + added; start = end)
+                {
+                    end = Math.Min(length + added, (start / Attention.PositionBlock + 1) * Attention.PositionBlock);
+                    int from = shape.Kind == AttentionKind.Full ? 0 : Math.Max(0, start - cache._config.SlidingWindow + 1);
+                    yield return new AttentionPart(row, rows, start - length, end - start, from - origin, end - from);
+                }
+            }
+        }
+
+        /// <summary>Rows that hold as many positions as their neighbours.</summary>
+        private IEnumerable<AttentionPart> DecoderParts()
+        {
+            int[] kept = [.. cache._lengths.Select(Kept)];
+            for (int row = 0, rows; row < kept.Length; row += rows)
+            {
+                int own = kept[row];
+                rows = kept.Skip(row).TakeWhile(other => other == own).Count();
+                yield return new AttentionPart(row, rows, 0, Canvas, 0, Canvas + own);
+            }
         }
 
         /// <summary>Returns views [rows,kv,count,D] of the buffers' positions from <paramref name="start"/> on, canvas included.</summary>

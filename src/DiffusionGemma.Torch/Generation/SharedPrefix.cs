@@ -7,8 +7,8 @@ internal static class SharedPrefix
     public const int LeastLength = 64;
 
     /// <summary>
-    /// Returns the longest common beginning of two or more prompts, or the one that a single prompt declares as shared; empty where it is
-    /// too short to be worth a pass.
+    /// Returns the longest common beginning of two or more prompts, or the one that a single prompt declares as shared, in whole blocks of
+    /// attention, so that prompts that share it are encoded as they are alone; empty where it is too short to be worth a pass.
     /// </summary>
     public static int[] Find(IReadOnlyList<GenerationRequest> requests)
     {
@@ -17,6 +17,7 @@ internal static class SharedPrefix
         int length = requests.Count == 1 ? Math.Min(requests[0].SharedPrefixLength, first.Length - 1) : first.Length - 1;
         foreach (GenerationRequest request in requests.Skip(1))
             length = Math.Min(Math.Min(length, request.Prompt.Length - 1), first.AsSpan().CommonPrefixLength(request.Prompt));
+        length -= length % Attention.PositionBlock;
         return length < LeastLength ? [] : first[..length];
     }
 }

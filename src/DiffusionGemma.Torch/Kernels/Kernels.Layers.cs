@@ -70,16 +70,16 @@ internal static partial class Kernels
 
     /// <summary>y = x · cos + rotate_half(x) · sin with rotate_half(x) = [-x2 ; x1] on halves.</summary>
     /// <param name="x">[B,h,S,D].</param>
-    /// <param name="cos">[B,1,S,D].</param>
-    /// <param name="sin">[B,1,S,D].</param>
+    /// <param name="cos">[B,1,S,D], or [1,1,S,D] for all rows.</param>
+    /// <param name="sin">Likewise.</param>
     /// <returns>[B,h,S,D].</returns>
     public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin) =>
         (IsManaged(x, cos, sin) ? Managed.TryRotate(x, cos, sin, transposed: false) : null) ?? LibTorchKernels.Rotate(x, cos, sin);
 
     /// <summary>dx = dy · cos + rotate_halfᵀ(dy · sin).</summary>
     /// <param name="dy">[B,h,S,D].</param>
-    /// <param name="cos">[B,1,S,D].</param>
-    /// <param name="sin">[B,1,S,D].</param>
+    /// <param name="cos">[B,1,S,D], or [1,1,S,D] for all rows.</param>
+    /// <param name="sin">Likewise.</param>
     /// <returns>[B,h,S,D].</returns>
     public static Tensor RotateBackward(Tensor dy, Tensor cos, Tensor sin) =>
         (IsManaged(dy, cos, sin) ? Managed.TryRotate(dy, cos, sin, transposed: true) : null)

@@ -15,10 +15,15 @@ internal static partial class Kernels
     public static Tensor Linear(Tensor x, Tensor weight, bool batchInvariant = false)
     {
         if (IsWidened(weight)) return Linear(x, StoredRowsOf(weight), weight.shape[0]);
-        if (!IsManaged(x, weight) || !x.is_contiguous()) return nn.functional.linear(x, weight);
+        if (!IsManaged(x, weight) || !batchInvariant && !x.is_contiguous()) return nn.functional.linear(x, weight);
         long rows = x.numel() / weight.shape[1];
         Tensor y = empty([.. x.shape[..^1], weight.shape[0]], dtype: x.dtype, device: x.device);
         if ((batchInvariant || rows <= Table.Linear) && Managed.TryLinear(x, weight, [rows], y)) return y;
+        if (batchInvariant)
+        {
+            Managed.PaddedLinear(x, weight, [rows], y);
+            return y;
+        }
         using Tensor matrix = x.view(rows, weight.shape[1]), across = weight.t(), to = y.view(rows, weight.shape[0]);
         LibTorchProduct.Run(matrix, across, to, adds: false);
         return y;
@@ -36,8 +41,8 @@ internal static partial class Kernels
             y.copy_(product);
             return;
         }
-        if (IsManaged(x, weight, y) && Managed.TryLinear(x, weight, [x.shape[0]], y)) return;
-        LibTorchKernels.LinearInto(x, weight, y);
+        if (!IsManaged(x, weight, y)) LibTorchKernels.LinearInto(x, weight, y);
+        else if (!Managed.TryLinear(x, weight, [x.shape[0]], y)) Managed.PaddedLinear(x, weight, [x.shape[0]], y);
     }
 
     /// <summary>a b.</summary>
@@ -50,8 +55,9 @@ internal static partial class Kernels
         if (IsWidened(b)) return MatMul(a, StoredRowsOf(b));
         Tensor y = empty(a.shape[0], b.shape[1], dtype: a.dtype, device: a.device);
         if (!IsManaged(a, b)) TorchOperators.MatrixProductInto(a, b, y);
-        else if (!(batchInvariant || a.shape[0] <= Table.MatMul) || !Managed.TryMatMul(a, b, [a.shape[0]], y))
-            LibTorchProduct.Run(a, b, y, adds: false);
+        else if ((batchInvariant || a.shape[0] <= Table.MatMul) && Managed.TryMatMul(a, b, [a.shape[0]], y)) return y;
+        else if (batchInvariant) Managed.PaddedAddMatMul(a, b, [a.shape[0]], y.zero_());
+        else LibTorchProduct.Run(a, b, y, adds: false);
         return y;
     }
 
@@ -68,8 +74,9 @@ internal static partial class Kernels
             y.add_(product);
         }
         else if (!IsManaged(y, a, b)) y.addmm_(a, b, beta: 1, alpha: 1);
-        else if (!(batchInvariant || a.shape[0] <= Table.MatMul) || !Managed.TryAddMatMul(a, b, [a.shape[0]], y))
-            LibTorchProduct.Run(a, b, y, adds: true);
+        else if ((batchInvariant || a.shape[0] <= Table.MatMul) && Managed.TryAddMatMul(a, b, [a.shape[0]], y)) return;
+        else if (batchInvariant) Managed.PaddedAddMatMul(a, b, [a.shape[0]], y);
+        else LibTorchProduct.Run(a, b, y, adds: true);
     }
 
     /// <summary>buffer += dyᵀ x, the gradient of W in y = x Wᵀ, without a copy of the buffer's size.</summary>
@@ -112,7 +119,9 @@ internal static partial class Kernels
         if (IsWidened(weights)) return GroupedLinear(x, StoredRowsOf(weights), weights.shape[1], counts);
         Tensor y = empty(x.shape[0], weights.shape[1], dtype: x.dtype, device: x.device);
         if (!IsManaged(x, weights)) LibTorchKernels.GroupedLinearInto(x, weights, counts, y);
-        else if (!(batchInvariant || AverageRows(counts) <= Table.GroupedLinear) || !Managed.TryLinear(x, weights, counts, y))
+        else if ((batchInvariant || AverageRows(counts) <= Table.GroupedLinear) && Managed.TryLinear(x, weights, counts, y)) return y;
+        else if (batchInvariant) Managed.PaddedLinear(x, weights, counts, y);
+        else
         {
             using Tensor across = weights.transpose(1, 2);
             RunGrouped(x, across, counts, y, adds: false);
@@ -148,8 +157,9 @@ internal static partial class Kernels
             y.add_(product);
         }
         else if (!IsManaged(y, a, b)) LibTorchKernels.GroupedAddMatMul(y, a, b, counts);
-        else if (!(batchInvariant || AverageRows(counts) <= Table.GroupedMatMul) || !Managed.TryAddMatMul(a, b, counts, y))
-            RunGrouped(a, b, counts, y, adds: true);
+        else if ((batchInvariant || AverageRows(counts) <= Table.GroupedMatMul) && Managed.TryAddMatMul(a, b, counts, y)) return;
+        else if (batchInvariant) Managed.PaddedAddMatMul(a, b, counts, y);
+        else RunGrouped(a, b, counts, y, adds: true);
     }
 
     /// <summary>buffers[e] += dyᵀ x over each expert's rows.</summary>
@@ -170,6 +180,13 @@ internal static partial class Kernels
         for (int e = 0; e < counts.Length; e++)
             if (counts[e] > 0) AddOuter(parts[e], rows[e], inputs[e]);
     }
+
+    /// <summary>
+    /// Returns the number of rows that A of a low rank lacks to a number that products take without a copy; 0 where libtorch computes them.
+    /// </summary>
+    /// <param name="a">A matrix of the delta.</param>
+    /// <param name="rank">The delta's rank.</param>
+    public static long MissingRank(Tensor a, long rank) => IsManaged(a) || IsWidened(a) ? Managed!.MissingOutputs(rank) : 0;
 
     /// <summary>libtorch's product of each expert's rows.</summary>
     private static void RunGrouped(Tensor a, Tensor b, long[] counts, Tensor y, bool adds)

@@ -103,14 +103,16 @@ internal sealed unsafe partial class ManagedKernels
 
     /// <summary>[x1 ; x2] -> [x1 cos1 - x2 sin1 ; x2 cos2 + x1 sin2], or its transpose.</summary>
     /// <param name="x">[B,h,S,D], a head's numbers together.</param>
-    /// <param name="cos">[B,1,S,D].</param>
-    /// <param name="sin">[B,1,S,D].</param>
+    /// <param name="cos">[B,1,S,D], or [1,1,S,D] for all rows.</param>
+    /// <param name="sin">Likewise.</param>
     /// <param name="transposed">Whether the transpose is wanted.</param>
     /// <returns>[B,h,S,D], laid out as [B,S,h,D]; null where nothing was done.</returns>
     public Tensor? TryRotate(Tensor x, Tensor cos, Tensor sin, bool transposed)
     {
         (long batch, long heads, long length, long width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3]);
-        if (!AreContiguous(cos, sin) || cos.shape[0] != batch || x.stride(3) != 1 || width % (2 * vectors.Count) != 0) return null;
+        long angles = cos.shape[0] * length;
+        if (!AreContiguous(cos, sin) || cos.shape[0] != batch && cos.shape[0] != 1) return null;
+        if (x.stride(3) != 1 || width % (2 * vectors.Count) != 0) return null;
         Tensor y = empty(batch, length, heads, width, dtype: x.dtype, device: CPU);
         (long ofRow, long ofHead, long ofPlace) = (x.stride(0), x.stride(1), x.stride(2));
         float* from = Data(x), c = Data(cos), s = Data(sin), to = Data(y);
@@ -119,7 +121,8 @@ internal sealed unsafe partial class ManagedKernels
             for (long place = first; place < end; place++)
                 for (long head = 0; head < heads; head++)
                     vectors.Rotate(
-                        from + place / length * ofRow + place % length * ofPlace + head * ofHead, c + place * width, s + place * width,
+                        from + place / length * ofRow + place % length * ofPlace + head * ofHead,
+                        c + place % angles * width, s + place % angles * width,
                         to + (place * heads + head) * width, width / 2, transposed);
         });
         KeepAlive(x, cos, sin, y);

@@ -300,6 +300,15 @@ public sealed class LoraAdapter : IAdapterDeltas, IDisposable
         return mapped;
     }
 
+    /// <inheritdoc/>
+    IEnumerable<object> IAdapterDeltas.List()
+    {
+        foreach ((LoraPair? encoder, LoraPair? decoder) in Pairs.Values)
+            foreach (LoraPair pair in new[] { encoder, decoder }.OfType<LoraPair>()) yield return pair;
+        foreach (ExpertsLora stacks in ExpertStacks.Values.SelectMany(pair => new[] { pair.Encoder, pair.Decoder }).OfType<ExpertsLora>())
+            foreach (ExpertStackLora stack in new[] { stacks.GateUp, stacks.Down }.OfType<ExpertStackLora>()) yield return stack;
+    }
+
     /// <summary>Lists every distinct tensor with its split over ranks.</summary>
     internal IReadOnlyList<TrainedParameter> ListTrained()
     {

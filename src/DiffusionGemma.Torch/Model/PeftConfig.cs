@@ -12,6 +12,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     /// <summary>The first version of PEFT with the layout of expert stacks that is written here.</summary>
     private const string StackLayoutVersion = "0.19.1";
 
+    /// <summary>PEFT's own, where a file names none.</summary>
+    private const int DefaultRank = 8;
+
     /// <summary>Ranks that differ from <see cref="Rank"/>.</summary>
     public PeftPattern RankPattern { get; init; } = PeftPattern.None;
 
@@ -23,6 +26,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
 
     /// <summary>Modules that were trained whole and stored beside the pairs; see <see cref="EmbeddingCopies"/>.</summary>
     public IReadOnlyList<string> ModulesToSave { get; private init; } = [];
+
+    /// <summary>Settings that this library does not know, and that are not null, false, 0 or empty.</summary>
+    public IReadOnlyList<string> UnknownKeys { get; private init; } = [];
 
     /// <summary>The version of PEFT that wrote the file, null where it is not named.</summary>
     public Version? PeftVersion { get; private init; }
@@ -36,10 +42,19 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
     // Settings that change what the adapter computes: refused by name unless absent, null, false, 0 or empty.
     private static readonly string[] Refused =
     [
-        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication",
+        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication",
         "loftq_config", "corda_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config", "lora_ga_config",
         "megatron_config",
         "alora_invocation_tokens", "trainable_token_indices", "ensure_weight_tying",
+    ];
+
+    /// <summary>Settings that are read, and those that say how the adapter was made or which modules it has.</summary>
+    private static readonly string[] Known =
+    [
+        .. Refused, "peft_type", "bias", "init_lora_weights", "r", "lora_alpha", "use_rslora", "lora_dropout", "peft_version",
+        "rank_pattern", "alpha_pattern", "target_parameters", "modules_to_save", "auto_mapping", "base_model_name_or_path", "revision",
+        "inference_mode", "task_type", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "megatron_core",
+        "eva_config", "runtime_config", "qalora_group_size", "fan_in_fan_out",
     ];
 
     public static PeftConfig Load(string folder)
@@ -64,7 +79,7 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             }
             catch (Exception e) when (e is InvalidOperationException or FormatException)
             {
-                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, expected a {typeof(T).Name}.", e);
+                throw new AdapterException($"{path}: '{key}' is {root[key]!.ToJsonString()}, expected {Describe(typeof(T))}.", e);
             }
         }
 
@@ -102,12 +117,16 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             throw new AdapterException(
                 $"{path}: init_lora_weights is '{initialization}', which changes the base weights and is not supported. Convert the "
                 + "adapter with PEFT first.");
-        int rank = Value("r", 0);
+        int rank = Value("r", DefaultRank);
         if (rank < 1) throw new AdapterException($"{path}: 'r' is {rank}, expected a positive rank.");
         double alpha = Value("lora_alpha", 8.0);
         if (!double.IsFinite(alpha)) throw new AdapterException($"{path}: 'lora_alpha' is {alpha}, expected a finite number.");
-        return new PeftConfig(rank, alpha, Value("use_rslora", false), Value("lora_dropout", 0.0))
+        double dropout = Value("lora_dropout", 0.0);
+        if (dropout is not (>= 0 and < 1))
+            throw new AdapterException($"{path}: 'lora_dropout' is {dropout}, expected a number from 0 to below 1.");
+        return new PeftConfig(rank, alpha, Value("use_rslora", false), dropout)
         {
+            UnknownKeys = [.. root.Where(entry => !Known.Contains(entry.Key) && IsSet(entry.Value)).Select(entry => entry.Key)],
             PeftVersion = ParseVersion(Value("peft_version", "")),
             RankPattern = Pattern("rank_pattern", whole: true),
             AlphaPattern = Pattern("alpha_pattern", whole: false),
@@ -179,6 +198,9 @@ internal sealed record PeftConfig(int Rank, double Alpha, bool RankStabilized, d
             .Select(part => string.Concat(part.TakeWhile(char.IsAsciiDigit))).TakeWhile(number => number.Length > 0);
         return Version.TryParse(string.Join('.', numbers), out Version? version) ? version : null;
     }
+
+    private static string Describe(Type type) =>
+        type == typeof(string) ? "a text" : type == typeof(bool) ? "true or false" : type == typeof(int) ? "a whole number" : "a number";
 
     private static bool IsSet(JsonNode? node) => node switch
     {

@@ -19,6 +19,10 @@ internal sealed class PeftReader
     {
         (_file, _path, _config, _model) = (file, path, config, model);
         _unread = [.. file.Tensors.Keys];
+        if (config.UnknownKeys.Count > 0)
+            _notices.Add(
+                $"{PeftConfig.FileName} beside {path} sets {string.Join(", ", config.UnknownKeys.Select(key => $"'{key}'"))}, which this "
+                + "library does not know: it is ignored.");
         _hasOlderStacks = new StackLayoutFinder(file, path, config, model).Find(layout) == ExpertStackLayout.BeforePeft0191;
     }
 

@@ -13,6 +13,9 @@ internal sealed class Attention(
     /// <summary>Queries of one block of a causal pass.</summary>
     public const long QueryBlock = 128;
 
+    /// <summary>Queries of one block of a causal pass over a denoising batch; blocks begin at positions that are multiples of it.</summary>
+    public const int PositionBlock = 64;
+
     public IEnumerable<Linear> Linears => value is null ? [query, key, output] : [query, key, value, output];
 
     /// <summary>Attends to the past and to x itself; returns the output [B,S,H], and x's keys and values, [B,kv,S,D] each.</summary>
@@ -28,8 +31,8 @@ internal sealed class Attention(
         KeyValues fresh = KeysAndValues(x, angles, context);
         Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, context), heads, queryNorm, context), angles, context);
         KeyValues seen = past is null ? fresh : context.Pass == Pass.Encoder ? past.Append(fresh) : past.Join(fresh);
-        Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null
-            ? Causal(q, seen, mask)
+        Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null ? Causal(q, seen, mask)
+            : context.IsBatchInvariant && past?.PartsOf(context.Pass) is { } parts ? InParts(q, seen, mask, parts)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
         Tensor result = output.Forward(attended.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1), context);
         fresh.Keys.MoveToOuterDisposeScope();
@@ -71,6 +74,25 @@ internal sealed class Attention(
                 q.narrow(2, start, count), seen.Keys.narrow(2, from, keys), seen.Values.narrow(2, from, keys), blockMask, scale: 1.0));
         }
         return cat(blocks, 2);
+    }
+
+    /// <summary>Attends part by part; queries that belong to none, those of padding, attend to nothing and are zero.</summary>
+    private static Tensor InParts(Tensor q, KeyValues seen, Tensor? mask, IReadOnlyList<AttentionPart> parts)
+    {
+        if (parts is [{ FirstKey: 0 } all] && all.Rows == q.shape[0] && all.Queries == q.shape[2] && all.Keys == seen.Keys.shape[2])
+            return TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);
+        // As libtorch lays out its own result, so that heads are joined without a copy.
+        Tensor attended = zeros([q.shape[0], q.shape[2], q.shape[1], q.shape[3]], dtype: q.dtype, device: q.device).transpose(1, 2);
+        foreach (AttentionPart part in parts)
+        {
+            using var scope = NewDisposeScope();
+            Tensor Queries(Tensor all) => all.narrow(0, part.FirstRow, part.Rows).narrow(2, part.FirstQuery, part.Queries);
+            Tensor Keys(Tensor all) => all.narrow(0, part.FirstRow, part.Rows).narrow(2, part.FirstKey, part.Keys);
+            Tensor? partMask = mask?.narrow(2, part.FirstQuery, part.Queries).narrow(3, part.FirstKey, part.Keys);
+            Queries(attended).copy_(
+                TorchOperators.Attention(Queries(q), Keys(seen.Keys), Keys(seen.Values), partMask, scale: 1.0));
+        }
+        return attended;
     }
 
     /// <summary>Splits [B,S,count·D] into heads [B,count,S,D], and norms each.</summary>

@@ -26,27 +26,27 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
     /// <summary>Projects rows sorted by expert, x [N,in] -> [N,out].</summary>
     /// <param name="x">[N,in], the rows of one expert after those of the one before it.</param>
     /// <param name="rows">The rows of each expert.</param>
-    /// <param name="batchInvariant">True for results of a row that do not depend on the number of rows beside it.</param>
-    public Tensor Forward(Tensor x, ExpertRows rows, bool batchInvariant)
+    /// <param name="context">The pass.</param>
+    public Tensor Forward(Tensor x, ExpertRows rows, PassContext context)
     {
         using var scope = NewDisposeScope();
-        Tensor y = Kernels.GroupedLinear(x, weight, rows, batchInvariant);
-        if (lora is not null) AddLowRank(y, x, lora, rows, batchInvariant);
+        Tensor y = Kernels.GroupedLinear(x, weight, rows, context.IsBatchInvariant);
+        if (lora is not null) AddLowRank(y, x, lora, rows, context);
         foreach ((ExpertStackLora own, ExpertPlaces places) in OfSomeRows)
         {
             Tensor chosen = y.index_select(0, places.Indices);
-            AddLowRank(chosen, x.index_select(0, places.Indices), own, places.Rows, batchInvariant);
+            AddLowRank(chosen, x.index_select(0, places.Indices), own, places.Rows, context);
             y.index_copy_(0, places.Indices, chosen);
         }
         return y.MoveToOuterDisposeScope();
     }
 
     /// <summary>Adds scale · B_e A_e x to the rows y [N,out] of expert e.</summary>
-    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, ExpertRows rows, bool batchInvariant)
+    private static void AddLowRank(Tensor y, Tensor x, ExpertStackLora lora, ExpertRows rows, PassContext context)
     {
-        (Tensor a, Tensor b) = lora.OfExperts(x.dtype, rows);
-        Tensor low = Kernels.GroupedLinear(x, a, rows, batchInvariant).mul_(lora.Scale);
-        Kernels.GroupedAddMatMul(y, low, b, rows, batchInvariant);
+        (Tensor a, Tensor b) = PreparedDeltas.Of(lora, x.dtype, rows, context.Prepared);
+        Tensor low = Kernels.GroupedLinear(x, a, rows, context.IsBatchInvariant).mul_(lora.Scale);
+        Kernels.GroupedAddMatMul(y, low, b, rows, context.IsBatchInvariant);
     }
 
     /// <summary>

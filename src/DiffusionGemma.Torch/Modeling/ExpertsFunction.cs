@@ -68,10 +68,10 @@ internal sealed class ExpertsFunction : AutogradFunction<ExpertsFunction>
         public (Tensor Result, Tensor Projected) Forward(Tensor x, Tensor weights)
         {
             using var scope = NewDisposeScope();
-            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Rows, Context.IsBatchInvariant);
+            Tensor projected = GateUp.Forward(Exchange.ToExperts(Routing.Sorted(x)), Exchange.Rows, Context);
             Tensor[] gateAndUp = projected.chunk(2, -1);
             Tensor activated = Kernels.GatedGelu(gateAndUp[0], gateAndUp[1], ExpertsWeights(weights));
-            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Rows, Context.IsBatchInvariant));
+            Tensor outputs = Exchange.FromExperts(Down.Forward(activated, Exchange.Rows, Context));
             return (Routing.Summed(outputs).MoveToOuterDisposeScope(), projected.MoveToOuterDisposeScope());
         }
 

@@ -12,4 +12,7 @@ internal interface IAdapterDeltas
     /// <param name="name">The stacks' common name in the checkpoint.</param>
     /// <param name="pass">The pass.</param>
     ExpertsLora? OfExperts(string name, Pass pass);
+
+    /// <summary>Lists the deltas of all projections and expert stacks, of both passes.</summary>
+    IEnumerable<object> List();
 }

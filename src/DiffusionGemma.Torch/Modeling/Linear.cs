@@ -24,7 +24,7 @@ internal sealed class Linear(string name, StoredWeight weight)
         Tensor inputs = x.reshape(-1, Weight.Shape[1]), outputs = y.view(-1, Weight.Shape[0]);
         foreach ((LoraPair pair, IReadOnlyList<(long, long)> runs) in adapters.OfProjection(Name, context.Pass, inputs.shape[0]))
         {
-            Tensor a = pair.A.to(x.dtype), b = pair.TransposedB(x.dtype);
+            (Tensor a, Tensor b) = PreparedDeltas.Of(pair, x.dtype, context.Prepared);
             foreach ((long first, long count) in runs)
             {
                 Tensor low = Kernels.Linear(inputs.narrow(0, first, count), a, context.IsBatchInvariant).mul_(pair.Scale);

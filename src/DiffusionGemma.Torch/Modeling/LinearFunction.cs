@@ -63,8 +63,9 @@ internal sealed class LinearFunction : AutogradFunction<LinearFunction>
             Tensor? kept = Context.Dropout?.DrawKept(x.shape, x.device);
             bool invariant = Context.IsBatchInvariant;
             Tensor y = Kernels.Linear(x, Weight, invariant), rows = Dropped(x, kept).reshape(-1, Weight.Shape[1]);
-            Tensor low = Kernels.Linear(rows, Lora.A.to(x.dtype), invariant).mul_(Lora.Scale);
-            Kernels.AddMatMul(y.view(-1, Weight.Shape[0]), low, Transposed(x.dtype), invariant);
+            (Tensor a, Tensor b) = PreparedDeltas.Of(Lora, x.dtype, Context.Prepared);
+            Tensor low = Kernels.Linear(rows, a, invariant).mul_(Lora.Scale);
+            Kernels.AddMatMul(y.view(-1, Weight.Shape[0]), low, b, invariant);
             return (y.MoveToOuterDisposeScope(), low.MoveToOuterDisposeScope(), kept?.MoveToOuterDisposeScope());
         }
 

@@ -36,6 +36,11 @@ internal sealed record PassContext(Pass Pass)
     /// </summary>
     public RowAdapters? Adapters { get; init; }
 
+    /// <summary>
+    /// Deltas of adapters as products read them, in passes without gradients over weights that stay as they are; null: made at each use.
+    /// </summary>
+    public PreparedDeltas? Prepared { get; init; }
+
     /// <summary>Draws of the dropout on inputs of low-rank pairs; null: no dropout.</summary>
     public DropoutStream? Dropout { get; init; }
 }

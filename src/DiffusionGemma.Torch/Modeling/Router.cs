@@ -22,7 +22,10 @@ internal sealed class Router(Linear projection, Tensor scale, Tensor perExpertSc
         ScalarType dtype = residual.dtype.AtLeastFloat32();
         Tensor normed = TorchOperators.RmsNorm(residual.to(dtype), null, epsilon);
         Tensor scaled = normed * scale.to(dtype) * Math.Pow(residual.shape[^1], -0.5);
-        Tensor scores = nn.functional.linear(scaled, projection.Weight.Tensor!.to(dtype));
+        Tensor weight = projection.Weight.Tensor!.to(dtype);
+        Tensor scores = context.IsBatchInvariant && !is_grad_enabled()
+            ? Kernels.Linear(scaled, weight, batchInvariant: true)
+            : nn.functional.linear(scaled, weight);
         if (context.Adapters is { Only: null } adapters)
         {
             foreach ((LoraPair pair, IReadOnlyList<(long, long)> runs) in adapters.OfProjection(

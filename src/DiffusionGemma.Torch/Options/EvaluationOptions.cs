@@ -17,6 +17,19 @@ public sealed record EvaluationOptions
     /// <summary>Evaluations without a lower diffusion loss after which the run ends early; null: never.</summary>
     public int? Patience { get; init; }
 
+    /// <summary>
+    /// Held-out rows, the first ones, that are answered at every evaluation too (<see cref="EvaluationRecord.Answers"/>): from the prompt
+    /// that the row has, with the checkpoint's generation settings, and with no more canvases than the row. Default: 0. Where experts are
+    /// split over devices there are none, and a notice says so.
+    /// </summary>
+    public int Answers { get; init; }
+
+    /// <summary>
+    /// Adds texts to an answer, and whether it is the expected one; may be called on several threads. Null: answers have token ids alone;
+    /// <c>FineTune</c> of the ML.NET catalog sets its own.
+    /// </summary>
+    public Func<EvaluationAnswer, EvaluationAnswer>? ReadAnswer { get; init; }
+
     /// <summary>Receives a record after every evaluation; null: nobody.</summary>
     public IProgress<EvaluationRecord>? Progress { get; init; }
 
@@ -24,6 +37,7 @@ public sealed record EvaluationOptions
     {
         const string Group = nameof(FineTuneOptions.Evaluation);
         faults.Require(EverySteps >= 1, Group, nameof(EverySteps), EverySteps, "must be at least 1");
+        faults.Require(Answers >= 0, Group, nameof(Answers), Answers, "must be 0 or more");
         faults.Require(Patience is null or >= 1, Group, nameof(Patience), Patience, "must be at least 1, or null");
     }
 }

@@ -19,4 +19,7 @@ public sealed record EvaluationRecord
 
     /// <summary>Mean next-token cross-entropy of the encoder.</summary>
     public required double EncoderLoss { get; init; }
+
+    /// <summary>Answers to held-out rows (<see cref="EvaluationOptions.Answers"/>); empty where none were asked for.</summary>
+    public IReadOnlyList<EvaluationAnswer> Answers { get; init; } = [];
 }

@@ -9,8 +9,10 @@ namespace DiffusionGemma;
 /// <param name="ranks">The ranks that take the rows in turn.</param>
 /// <param name="best">The best evaluation so far.</param>
 /// <param name="cancellation">Passes records on to the listener.</param>
+/// <param name="answers">Answers held-out rows too; null: none are asked for.</param>
 internal sealed class EvaluationCallback(
-    DiffusionGemmaModel model, EvaluationOptions options, long seed, RankGroups ranks, BestWeights best, CancellationCallback cancellation)
+    DiffusionGemmaModel model, EvaluationOptions options, long seed, RankGroups ranks, BestWeights best, CancellationCallback cancellation,
+    HeldOutAnswers? answers)
     : IRunCallback
 {
     public void BeforeStep(RunProgress run)
@@ -33,6 +35,7 @@ internal sealed class EvaluationCallback(
     private EvaluationRecord Evaluate(RunProgress run)
     {
         EvaluationRecord record = HeldOutEvaluation.Run(model, options.Examples, seed, run.StepsDone, ranks, cancellation.Token);
+        if (answers is not null) record = record with { Answers = answers.Run(run.StepsDone, cancellation.Token) };
         run.History.Add(record);
         cancellation.Report(options.Progress, record);
         return record;

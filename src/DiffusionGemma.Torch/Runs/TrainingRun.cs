@@ -51,7 +51,8 @@ internal sealed class TrainingRun(
             callbacks.Add(new DryRunCallback(examples, lengths, options, ranks, batches, step, optimizer, cancellation.Token));
         callbacks.Add(cancellation);
         if (options.Evaluation is not null)
-            callbacks.Add(new EvaluationCallback(model, options.Evaluation, seed, ranks, best, cancellation));
+            callbacks.Add(new EvaluationCallback(
+                model, options.Evaluation, seed, ranks, best, cancellation, CreateAnswers(options.Evaluation)));
         if (checkpoint is not null)
             callbacks.Add(new CheckpointCallback(
                 checkpoint, options.Checkpoints!, options.Run.ReturnOnCancellation, ranks, takesRequests: reports, Notify));
@@ -77,6 +78,16 @@ internal sealed class TrainingRun(
         RunEnd end = run.StepsDone < steps ? RunEnd.StoppedEarly : RunEnd.Finished;
         loop.End(end);
         return end;
+    }
+
+    private HeldOutAnswers? CreateAnswers(EvaluationOptions evaluation)
+    {
+        if (evaluation.Answers == 0) return null;
+        if (ranks.Experts.Size == 1) return new HeldOutAnswers(model, evaluation, seed, ranks);
+        Notify(
+            $"FineTuneOptions.Evaluation.Answers is {evaluation.Answers}, but experts are split over {ranks.Experts.Size} devices, and "
+            + "answers need all of them on one: evaluations have losses alone.");
+        return null;
     }
 
     private RunCheckpoint? OpenCheckpoint(AdamW optimizer, BestWeights best)

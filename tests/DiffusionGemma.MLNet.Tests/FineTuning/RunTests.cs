@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using TorchSharp;
@@ -98,7 +99,7 @@ public sealed class RunTests
             History = history,
             Evaluation = new EvaluationOptions
             {
-                Examples = heldOut, EverySteps = 2,
+                Examples = heldOut, EverySteps = 2, Answers = 2,
                 Progress = new Immediate<EvaluationRecord>(told.Add)
             },
         };
@@ -111,8 +112,34 @@ public sealed class RunTests
         Assert.Equal(told, trained.Summary!.Evaluations);
         Assert.Equal(trained.EvaluateLoss(ml.Data.SkipRows(packed, 6), seed: 7).DiffusionLoss, told[^1].DiffusionLoss);
         Assert.Equal(2, lines.Count(line => line.StartsWith("Info: after ", StringComparison.Ordinal)
-            && line.Contains("held-out loss", StringComparison.Ordinal)));
+            && line.Contains("held-out loss", StringComparison.Ordinal) && line.EndsWith(" of 2 answers right", StringComparison.Ordinal)));
         Assert.Equal(4, lines.Count(line => line.StartsWith("Info: step ", StringComparison.Ordinal)));
+        var scored = trained.Transform(ml.Data.SkipRows(packed, 6)).GetColumn<string>(ChatColumns.Messages).ToArray();
+        foreach (EvaluationAnswer answer in told[^1].Answers)
+        {
+            var messages = JsonSerializer.Deserialize<JsonElement>(scored[answer.Row]);
+            Assert.Contains(messages[0].GetProperty("content").GetString()!, answer.Prompt, StringComparison.Ordinal);
+            Assert.Equal(messages[1].GetProperty("content").GetString(), answer.Expected);
+            Assert.Equal(answer.Expected == answer.Response, answer.IsMatch);
+            Assert.NotEmpty(answer.ResponseIds);
+        }
+    }
+
+    [Theory]
+    [InlineData("2 + 3 = 5. #### 5", "It is five. #### 5.0", true)]
+    [InlineData("2 + 3 = 5. #### 5", "It is five. #### 6", false)]
+    [InlineData("2 + 3 = 5. #### 5", "2 + 3 = 5.", false)]
+    [InlineData("Yes.", " Yes.\n", true)]
+    [InlineData("Yes.", "yes.", false)]
+    public void Answers_are_compared_by_their_numbers_where_there_are_some(string expected, string response, bool isMatch)
+    {
+        var tokenizer = DiffusionGemmaTokenizer.Load(TinyChat.Checkpoint);
+        EvaluationAnswer answer = new EvaluationAnswerReader(tokenizer).Read(new EvaluationAnswer
+        {
+            Row = 0, PromptIds = [2], ExpectedIds = [.. tokenizer.EncodeToIds(expected)],
+            ResponseIds = [.. tokenizer.EncodeToIds(response)],
+        });
+        Assert.Equal((expected, response.Trim(), isMatch), (answer.Expected, answer.Response, answer.IsMatch));
     }
 
     /// <summary>The folder has everything but weights: nothing of them was looked for.</summary>

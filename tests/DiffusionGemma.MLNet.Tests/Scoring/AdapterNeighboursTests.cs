@@ -5,8 +5,8 @@ using TorchSharp;
 namespace DiffusionGemma.Generation;
 
 /// <summary>
-/// Questions to tiny-chat in float32, with three adapters and the base mixed in every batch. A batch of other rows changes last bits there,
-/// and a tie may fall the other way (<see cref="NeighboursTests"/>): 99 answers in a hundred must be the same.
+/// Questions to tiny-chat in float32, with three adapters and the base mixed in every batch: every answer must be that of its adapter
+/// alone.
 /// </summary>
 public class AdapterNeighboursTests
 {
@@ -15,6 +15,7 @@ public class AdapterNeighboursTests
     [Fact]
     public void Mixed_adapters_answer_as_each_does_alone()
     {
+        Assert.SkipUnless(Kernels.Set == KernelSet.Managed, "libtorch's products differ with the number of rows.");
         int[][] prompts = TinyChat.Prompts(new MLContext(1), Rows);
 
         DiffusionGemmaRuntime.EnsureUsable();
@@ -43,8 +44,7 @@ public class AdapterNeighboursTests
         string[] plain = Answers(prompts.Select(p => new GenerationRequest(p)));
         foreach (LoraAdapter adapter in adapters) adapter.Dispose();
 
-        int changed = alone.Zip(mixed).Count(pair => pair.First != pair.Second);
-        Assert.True(changed <= Rows / 100, $"of {Rows} answers {changed} are not those of the adapter alone");
+        Assert.Equal(alone, mixed);
         Assert.True(alone.Distinct().Count() > Rows / 4, "the questions have answers of their own");
         for (int n = 0; n < 3; n++)
             Assert.True(Enumerable.Range(0, Rows).Count(i => i % 4 == n && alone[i] != plain[i]) > 5, $"adapter {n} changes answers");

@@ -5,16 +5,16 @@ using TorchSharp;
 namespace DiffusionGemma.Generation;
 
 /// <summary>
-/// In float32 a batch changes the last bits of what is computed for a row, and a tie may then fall the other way: of 500 questions 99 in a
-/// hundred must be answered alike, alone, in a batch that they join late, and in another order.
+/// In float32 too, 500 questions must be answered alike: alone, in a batch that they join late, and in another order.
 /// </summary>
 public class NeighboursTests
 {
-    private const int Rows = 500, Allowed = Rows / 100;
+    private const int Rows = 500;
 
     [Fact]
     public void An_answer_does_not_depend_on_the_rows_beside_it()
     {
+        Assert.SkipUnless(Kernels.Set == KernelSet.Managed, "libtorch's products differ with the number of rows.");
         int[][] prompts = TinyChat.Prompts(new MLContext(1), Rows);
         Assert.Equal(Rows, prompts.Length);
 
@@ -29,8 +29,7 @@ public class NeighboursTests
         string[] alone = Answers(prompts, batchSize: 1), together = Answers(prompts, batchSize: 8);
         string[] reversed = [.. Answers(prompts.Reverse(), batchSize: 32).Reverse()];
         Assert.True(alone.Distinct().Count() > Rows / 4, "the questions have answers of their own");
-        int late = alone.Zip(together).Count(p => p.First != p.Second), order = alone.Zip(reversed).Count(p => p.First != p.Second);
-        Assert.True(late <= Allowed && order <= Allowed,
-            $"of {Rows} answers {late} changed in a batch of 8, {order} in one of 32 in another order");
+        Assert.Equal(alone, together);
+        Assert.Equal(alone, reversed);
     }
 }

@@ -61,6 +61,45 @@ public sealed class RunsTests
         Assert.DoesNotContain("\"steps\"", answer, StringComparison.Ordinal);
     }
 
+    /// <summary>A line that is being written, or is damaged, is passed over; so is a folder that goes while it is watched.</summary>
+    [Fact]
+    public async Task Answers_of_an_evaluation_are_read_line_by_line()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string run = folder.File("first");
+        WriteHistory(run, 3, evaluations: true);
+        await using TestServer server = await TestServer.StartAsync(options => options.RunsFolder = folder.Path);
+        Assert.Empty((await GetAsync(server, "runs/first/answers?step=2"))["answers"]!.AsArray());
+        File.WriteAllText(Path.Combine(run, "answers.jsonl"), """
+            {"step":2,"row":0,"prompt":"p","expected":"5","response":"<b>4</b>","isMatch":false}
+            {"step":2,"row":1
+            [2]
+            {"step":"2","row":2}
+            {"step":2.0,"row":3,"step":2}
+            {"row":4}
+
+            {"step":3,"row":0,"response":"6"}
+            {"step":2,"row":5,"response":"7"
+            """);
+        JsonNode answers = await GetAsync(server, "runs/first/answers?step=2");
+        Assert.Equal(2, (int)answers["step"]!);
+        Assert.Equal("<b>4</b>", (string?)Assert.Single(answers["answers"]!.AsArray())!["response"]);
+        Assert.Equal("6", (string?)Assert.Single((await GetAsync(server, "runs/first/answers?step=3"))["answers"]!.AsArray())!["response"]);
+
+        foreach (string wrong in (string[])
+            ["runs/first/answers", "runs/first/answers?step=x", "runs/first/answers?step=1e99", "runs/first?known=x"])
+        {
+            using HttpResponseMessage refused = await server.Client.GetAsync(wrong);
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        }
+        Directory.Delete(run, recursive: true);
+        foreach (string gone in (string[])["runs/first", "runs/first/answers?step=2"])
+        {
+            using HttpResponseMessage missing = await server.Client.GetAsync(gone);
+            Assert.Equal(HttpStatusCode.NotFound, missing.StatusCode);
+        }
+    }
+
     [Fact]
     public async Task Runs_want_the_key_and_are_not_there_without_a_folder()
     {
@@ -69,7 +108,7 @@ public sealed class RunsTests
         await using TestServer guarded = await TestServer.StartAsync(options =>
             (options.RunsFolder, options.ApiKey) = (folder.Path, "a key of the tests, long enough"));
         await using TestServer without = await TestServer.StartAsync();
-        foreach (string path in (string[])["runs", "runs/first"])
+        foreach (string path in (string[])["runs", "runs/first", "runs/first/answers?step=1"])
         {
             using HttpResponseMessage refused = await guarded.Client.GetAsync(path);
             Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);

@@ -139,6 +139,43 @@ public class BrowserTests
     }
 
     [Fact]
+    public async Task Answers_at_each_evaluation_are_shown_as_text()
+    {
+        const string Markup = "<img src=x onerror=\"document.title = 'taken'\">";
+        using TemporaryFolder folder = Fixtures.Temporary();
+        RunsTests.WriteHistory(folder.File("first"), 5, evaluations: true);
+        RunsTests.WriteHistory(folder.File("second"), 9, evaluations: true);
+        string Line(int step, string response, bool isMatch) => System.Text.Json.JsonSerializer.Serialize(new
+        {
+            step, row = 0, prompt = $"<bos><|turn>user\nWhat is {Markup}?<turn|>\n<|turn>model\n", expected = "5", response, isMatch,
+        });
+        File.WriteAllLines(Path.Combine(folder.File("first"), "answers.jsonl"), [Line(2, "early", false), Line(3, Markup, true)]);
+        await using Browser browser = await Browser.StartAsync();
+        await using TestServer server = await TestServer.StartAsync(options => options.RunsFolder = folder.Path);
+        IPage page = browser.Page;
+        await OpenAsync(page, server);
+        await page.ClickAsync("#show-runs");
+        await page.WaitForSelectorAsync("#run option[value=first]", new() { State = WaitForSelectorState.Attached });
+        await page.SelectOptionAsync("#run", "first");
+        await page.WaitForSelectorAsync("#answer-tables td");
+        Assert.Equal(
+            ["3", "2"],
+            await page.EvaluateAsync<string[]>("() => [...document.querySelectorAll('#evaluation option')].map(one => one.value)"));
+        Assert.Equal("first: 1 of 1 right", await page.TextContentAsync("#answer-tables caption"));
+        Assert.Equal([$"What is {Markup}?", "5", Markup, "✓ right"], await page.Locator("#answer-tables td").AllTextContentsAsync());
+        Assert.Equal(0, await page.Locator("#answer-tables img").CountAsync());
+
+        await page.SelectOptionAsync("#evaluation", "2");
+        await page.WaitForFunctionAsync("() => document.querySelector('#answer-tables').textContent.includes('✗ wrong')");
+        Assert.Contains("early", await page.TextContentAsync("#answer-tables"), StringComparison.Ordinal);
+        await page.SelectOptionAsync("#other-run", "second");
+        await page.WaitForFunctionAsync("() => document.querySelectorAll('#answer-tables table').length === 2");
+        Assert.Equal("second: no answers at this evaluation", await page.TextContentAsync("#answer-tables caption.run2"));
+        Assert.NotEqual("taken", await page.TitleAsync());
+        Assert.Empty(browser.Complaints);
+    }
+
+    [Fact]
     public async Task Two_models_answer_one_question_beside_each_other()
     {
         using TemporaryFolder folder = Fixtures.Temporary();

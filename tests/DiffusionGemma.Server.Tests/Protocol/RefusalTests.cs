@@ -34,6 +34,14 @@ public sealed class RefusalTests : IAsyncLifetime
         "messages",
         """[{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "[1]"}}]}]""",
         "messages[0].tool_calls[0].function.arguments")]
+    [InlineData(
+        "messages",
+        """[{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{\"a\": \"\\ud83d\"}"}}]}]""",
+        "messages[0].tool_calls[0].function.arguments")]
+    [InlineData(
+        "messages", """[{"role": "assistant", "tool_calls": [{"id": "a", "type": 1, "function": {"name": "f", "arguments": "{}"}}]}]""",
+        "messages[0].tool_calls[0].type")]
+    [InlineData("tools", "[{\"type\": 1}]", "tools[0].type")]
     [InlineData("max_tokens", "65", "max_tokens")]
     [InlineData("max_tokens", "0", "max_tokens")]
     [InlineData("max_completion_tokens", "1.5", "max_completion_tokens")]
@@ -50,6 +58,7 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("logprobs", "true", "logprobs")]
     [InlineData("logit_bias", "{\"5\": 1}", "logit_bias")]
     [InlineData("modalities", "[\"audio\"]", "modalities")]
+    [InlineData("modalities", "[1]", "modalities")]
     [InlineData("functions", "[]", "functions")]
     [InlineData("reasoning_effort", "\"huge\"", "reasoning_effort")]
     [InlineData("response_format", "{\"type\": \"xml\"}", "response_format.type")]
@@ -103,6 +112,10 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("", HttpStatusCode.BadRequest)]
     [InlineData("[]", HttpStatusCode.BadRequest)]
     [InlineData("""{"model": "a", "model": "b"}""", HttpStatusCode.BadRequest)]
+    [InlineData("""{"model": "\ud83d"}""", HttpStatusCode.BadRequest)]
+    [InlineData("""{"model": "a", "messages": [{"role": "user", "content": [{"text": "\udc00"}]}]}""", HttpStatusCode.BadRequest)]
+    [InlineData("""{"model": "a", "metadata": {"\ud83d": 1}}""", HttpStatusCode.BadRequest)]
+    [InlineData("""{"model": "a"} {}""", HttpStatusCode.BadRequest)]
     public async Task A_broken_body_is_refused(string body, HttpStatusCode expected)
     {
         using var content = new StringContent(body, Encoding.UTF8, "application/json");

@@ -10,6 +10,9 @@ public sealed class TokenizerFileTests
     public static TheoryData<string, string, string> Refused => new()
     {
         { "surprise", "1", "surprise" },
+        { "surprise", "true", "surprise" },
+        { "surprise", """{"a": null}""", "surprise" },
+        { "model.surprise", "[0]", "surprise" },
         { "version", "\"2.0\"", "2.0" },
         { "post_processor", """{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}""",
             "TemplateProcessing" },
@@ -102,6 +105,11 @@ public sealed class TokenizerFileTests
             """, "" },
         { "added_tokens.0.normalized", "true", "" },
         { "model.dropout", "0.0", "" },
+        { "later", "null", "" },
+        { "later", "false", "" },
+        { "later", "{}", "" },
+        { "model.later", "[]", "" },
+        { "model.later", "\"\"", "" },
         { "model.unk_token", "null", "" },
     };
 

@@ -13,6 +13,12 @@ public sealed class TrainingTests(TrainedRun run)
         Assert.All(run.Training.Events("step"), step => Assert.Equal(4, step.GetProperty("totalSteps").GetInt32()));
         Assert.All(run.Training.Events("step"), step => Assert.True(step.GetProperty("loss").GetDouble() > 0));
         Assert.Equal([2, 4], run.Training.Events("evaluation").Select(record => record.GetProperty("step").GetInt32()));
+        JsonElement answer = run.Training.Events("evaluation").Last().GetProperty("answers").EnumerateArray().ElementAt(3);
+        Assert.Equal((3, "It is 8."), (answer.GetProperty("row").GetInt32(), answer.GetProperty("expected").GetString()));
+        Assert.Contains("What is 4 plus 4?", answer.GetProperty("prompt").GetString(), StringComparison.Ordinal);
+        Assert.Equal(answer.GetProperty("response").GetString() == "It is 8.", answer.GetProperty("isMatch").GetBoolean());
+        Assert.Contains(" of 4 answers right", run.Training.Error, StringComparison.Ordinal);
+        Assert.Contains("  row 3, ", run.Training.Error, StringComparison.Ordinal);
         JsonElement trained = Assert.Single(run.Training.Events("trained"));
         Assert.Equal("Finished", trained.GetProperty("end").GetString());
         Assert.Contains("step 4/4  loss ", run.Training.Error, StringComparison.Ordinal);
@@ -22,7 +28,8 @@ public sealed class TrainingTests(TrainedRun run)
     [Fact]
     public void A_run_leaves_the_model_the_adapter_and_a_report()
     {
-        string[] report = ["curves.png", "curves.svg", "evaluations.csv", "evaluations.parquet", "history.csv", "history.parquet"];
+        string[] report =
+            ["answers.jsonl", "curves.png", "curves.svg", "evaluations.csv", "evaluations.parquet", "history.csv", "history.parquet"];
         Assert.All(report, name => Assert.True(File.Exists(Path.Combine(run.Out, "report", name)), name));
         Assert.Single(Directory.GetFiles(Path.Combine(run.Out, "report", "tensorboard")));
         Assert.Equal(1 + 4, File.ReadLines(Path.Combine(run.Out, "report", "history.csv")).Count());

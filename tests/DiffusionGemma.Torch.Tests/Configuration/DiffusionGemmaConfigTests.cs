@@ -89,6 +89,49 @@ public class DiffusionGemmaConfigTests
         Assert.Equal(new RopeParameters(1_000_000, 0.25), config.RopeParameters[AttentionKind.Full]);
     }
 
+    /// <summary>Numbers are compared, not their spelling.</summary>
+    [Theory]
+    [InlineData("0")]
+    [InlineData("0.00")]
+    [InlineData("0e0")]
+    [InlineData("null")]
+    public void A_value_that_is_the_supported_one_may_be_spelt_otherwise(string zero)
+    {
+        Assert.Equal(2816, Parse(text => text["attention_dropout"] = JsonNode.Parse(zero)).HiddenSize);
+        string one = zero == "null" ? zero : $"1{zero[1..]}";
+        Assert.Equal(2816, Parse(text => text["rope_parameters"]!["full_attention"]!["factor"] = JsonNode.Parse(one)).HiddenSize);
+    }
+
+    /// <summary>Sizes too: whoever reads the file with transformers gets these, and tensors of other shapes are named.</summary>
+    [Fact]
+    public void Sizes_may_be_missing_where_they_are_the_references()
+    {
+        string[] sizes =
+        [
+            "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+            "sliding_window", "max_position_embeddings", "rms_norm_eps", "layer_types", "global_head_dim", "num_global_key_value_heads",
+        ];
+        DiffusionGemmaConfig config = Parse(text => Array.ForEach(sizes, size => text.Remove(size)), root => root.Remove("canvas_length"));
+        Assert.Equal(
+            (256, 262144, 2304, 9216, 30, 8, 4, 256, 512, 131072, 1e-6),
+            (config.CanvasLength, config.VocabularySize, config.HiddenSize, config.IntermediateSize, config.NumHiddenLayers,
+                config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, config.SlidingWindow, config.MaxPositionEmbeddings,
+                config.RmsNormEpsilon));
+        Assert.Equal((512, 4), (config.GlobalHeadDim, config.NumGlobalKeyValueHeads));
+        Assert.Equal([5, 11, 17, 23, 29], Enumerable.Range(0, 30).Where(n => config.LayerTypes[n] == AttentionKind.Full));
+    }
+
+    /// <summary>Every sixth layer, and the last.</summary>
+    [Theory]
+    [InlineData(1, new[] { 0 })]
+    [InlineData(8, new[] { 5, 7 })]
+    public void Layer_types_left_out_are_five_sliding_and_a_full_one(int layers, int[] full) =>
+        Assert.Equal(full, Enumerable.Range(0, layers).Where(n => Parse(text =>
+        {
+            text["num_hidden_layers"] = layers;
+            text["layer_types"] = null;
+        }).LayerTypes[n] == AttentionKind.Full));
+
     [Fact]
     public void Options_that_are_not_known_do_not_matter()
     {
@@ -186,12 +229,9 @@ public class DiffusionGemmaConfigTests
         Refused($"text_config.{option}", text => text[option] = JsonNode.Parse(value));
 
     [Theory]
-    [InlineData("vocab_size")]
-    [InlineData("hidden_size")]
-    [InlineData("layer_types")]
-    [InlineData("head_dim")]
     [InlineData("num_experts")]
-    [InlineData("sliding_window")]
+    [InlineData("top_k_experts")]
+    [InlineData("moe_intermediate_size")]
     public void A_missing_number_is_named(string option)
     {
         InvalidConfigurationException error = Refused($"text_config.{option}", text => text.Remove(option));

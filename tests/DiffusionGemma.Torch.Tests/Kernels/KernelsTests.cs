@@ -70,17 +70,31 @@ public class KernelsTests : TorchTest
         Assert.SkipWhen(VectorKernels.Supported.Count == 0, "This processor has no fused multiply-add.");
         Tensor x = Numbers(400, 512), weight = Numbers(768, 512), dy = Numbers(400, 768), low = Numbers(400, 16), wide = Numbers(16, 768);
         Tensor experts = Numbers(2, 128, 512);
+        // Sizes that are no whole registers, as those of a low rank.
+        Tensor oddWeight = Numbers(5, 512), oddBack = Numbers(16, 77), oddInput = Numbers(24, 16).narrow(1, 0, 11).contiguous();
+        Tensor oddExperts = Numbers(2, 3, 512), oddExpertsBack = Numbers(2, 16, 33);
         Tensor[] All(Tensor x, Tensor dy, Tensor low)
         {
             Tensor added = dy.clone();
             Kernels.AddMatMul(added, low, wide, batchInvariant: true);
+            Tensor odd = dy.narrow(1, 0, 77).clone(), ofExpert = dy.narrow(1, 0, 33).clone();
+            Kernels.AddMatMul(odd, low, oddBack, batchInvariant: true);
+            Kernels.GroupedAddMatMul(ofExpert, low, oddExpertsBack, [x.shape[0], 0], batchInvariant: true);
+            Tensor into = empty(x.shape[0], 5);
+            Kernels.LinearInto(x, oddWeight, into);
             return
             [
+                odd, ofExpert, into, Kernels.Linear(x, oddWeight, batchInvariant: true),
+                Kernels.Linear(low.narrow(1, 0, 11), oddInput, batchInvariant: true), Kernels.MatMul(low, oddBack, batchInvariant: true),
+                Kernels.GroupedLinear(x, oddExperts, [x.shape[0], 0], batchInvariant: true),
                 Kernels.Linear(x, weight, batchInvariant: true), Kernels.MatMul(dy, weight, batchInvariant: true), added,
                 Kernels.GroupedLinear(x, experts, [x.shape[0], 0], batchInvariant: true),
             ];
         }
         Tensor[] together = All(x, dy, low);
+        Near(together[5], low, oddBack, 1e-5);
+        Near(together[2], x, oddWeight.t(), 1e-5);
+        Near(together[4], low.narrow(1, 0, 11), oddInput.t(), 1e-5);
         foreach (int row in new[] { 0, 1, 64, 399 })
         {
             Tensor[] alone = All(x.narrow(0, row, 1), dy.narrow(0, row, 1), low.narrow(0, row, 1));

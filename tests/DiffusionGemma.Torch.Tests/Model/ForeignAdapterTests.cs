@@ -198,6 +198,38 @@ public class ForeignAdapterTests : TorchTest
         Assert.Equal(2.0 / 4, adapter.Pairs["model.decoder.layers.0.mlp.up_proj"].Encoder!.Scale);
     }
 
+    /// <summary>A later version of PEFT may write them; what asks for nothing is no news.</summary>
+    [Fact]
+    public void Settings_that_are_not_known_are_named()
+    {
+        using TemporaryFolder folder = ChangedAdapter.Of("shared", config =>
+        {
+            config["later"] = true;
+            config["latest"] = new JsonObject { ["a"] = 1 };
+            config["never"] = false;
+            // PEFT sets it back for linear layers.
+            config["fan_in_fan_out"] = true;
+            config["none"] = new JsonArray();
+            config["runtime_config"] = new JsonObject { ["ephemeral_gpu_offload"] = false };
+        });
+        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(Fixtures.Checkpoint("tiny-6layer"), TestDevice.Current);
+        using LoraAdapter adapter = LoraAdapter.Load(folder.Path, model);
+        Assert.Contains(
+            "sets 'later', 'latest', which this library does not know", Assert.Single(adapter.Notices), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("r", "4.5", "'r' is 4.5, expected a whole number")]
+    [InlineData("r", "\"4\"", "'r' is \"4\", expected a whole number")]
+    [InlineData("lora_dropout", "1.5", "'lora_dropout' is 1.5, expected a number from 0 to below 1")]
+    [InlineData("lora_dropout", "-0.1", "'lora_dropout' is -0.1")]
+    [InlineData("use_rslora", "1", "'use_rslora' is 1, expected true or false")]
+    public void Settings_of_a_wrong_kind_are_named(string key, string value, string message)
+    {
+        using TemporaryFolder folder = ChangedAdapter.Of(AllLinear, config => config[key] = JsonNode.Parse(value));
+        Refused(folder.Path, message);
+    }
+
     [Fact]
     public void Of_equal_keys_in_its_configuration_the_last_counts()
     {

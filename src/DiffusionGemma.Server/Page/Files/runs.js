@@ -1,7 +1,7 @@
 'use strict';
 
 // The runs of the page: curves of one run, or of two over each other, drawn again while they train.
-const runs = { shown: false, timer: null, data: new Map(), charts: null, loading: null };
+const runs = { shown: false, timer: null, data: new Map(), charts: null, loading: null, answers: null };
 const pollMilliseconds = 1000;
 const noiseColumn = /^DiffusionLoss(\d\.\d+)$/;
 
@@ -30,7 +30,8 @@ async function load(name) {
   const known = runs.data.get(name);
   const count = known?.steps.Step?.length ?? 0;
   const answer = await getJson(`runs/${encodeURIComponent(name)}?known=${count}`);
-  if (known && answer.from === count && count > 0) {
+  const columns = Object.keys(answer.steps);
+  if (known && answer.from === count && count > 0 && columns.every(column => column in known.steps)) {
     for (const [column, values] of Object.entries(answer.steps)) known.steps[column].push(...values);
     known.evaluations = answer.evaluations;
     known.options = answer.options;
@@ -68,6 +69,7 @@ async function refreshNow() {
     await Promise.all(chosen.map(load));
     byId('run-state').textContent = names.length === 0 ? 'no run has written a report yet' : '';
     draw(chosen);
+    await drawAnswers(chosen);
   } catch (error) {
     byId('run-state').textContent = error.message;
   }
@@ -116,6 +118,57 @@ function byNoise(run) {
   });
 }
 
+// The answers of one evaluation, by default of the newest, of each run. They are asked for anew where the evaluation or the runs changed.
+async function drawAnswers(names) {
+  const steps = [...new Set(names.flatMap(name => runs.data.get(name).evaluations.Step ?? []))].sort((a, b) => b - a);
+  const select = byId('evaluation'), newest = select.value === '' || select.selectedIndex === 0;
+  fill(select, steps.map(String), false);
+  select.querySelectorAll('option').forEach(option => { option.textContent = `after ${option.value} steps`; });
+  if (newest) select.selectedIndex = 0;
+  const wanted = JSON.stringify([names, select.value, steps[0]]);
+  if (steps.length === 0) {
+    byId('held-out-answers').hidden = true;
+    runs.answers = null;
+    return;
+  }
+  if (runs.answers === wanted) return;
+  const all = await Promise.all(names.map(name => getJson(`runs/${encodeURIComponent(name)}/answers?step=${select.value}`)));
+  byId('held-out-answers').hidden = newest && all.every(one => one.answers.length === 0);
+  byId('answer-tables').replaceChildren();
+  names.forEach((name, i) => answerTable(name, i + 1, all[i].answers));
+  runs.answers = wanted;
+}
+
+function answerTable(name, order, answers) {
+  const table = add(byId('answer-tables'), 'table');
+  const right = answers.filter(answer => answer.isMatch === true).length;
+  const compared = answers.filter(answer => typeof answer.isMatch === 'boolean').length;
+  add(table, 'caption', `run${order}`, answers.length === 0 ? `${name}: no answers at this evaluation`
+    : compared === 0 ? name : `${name}: ${right} of ${compared} right`);
+  if (answers.length === 0) return;
+  const head = add(add(table, 'thead'), 'tr');
+  for (const title of ['Question', 'Expected', 'Answer', '']) add(head, 'th', '', title);
+  const body = add(table, 'tbody');
+  for (const answer of answers) {
+    const row = add(body, 'tr');
+    add(row, 'td', '', question(answer.prompt) ?? ids(answer.promptIds)).title = String(answer.prompt ?? '');
+    add(row, 'td', '', String(answer.expected ?? ids(answer.expectedIds)));
+    add(row, 'td', answer.error ? 'wrong' : '', String(answer.error ?? answer.response ?? ids(answer.responseIds)));
+    add(row, 'td', answer.isMatch === false ? 'wrong' : '', answer.isMatch === true ? '✓ right' : answer.isMatch === false ? '✗ wrong' : '');
+  }
+}
+
+// The last message of a prompt's user; the whole prompt where its template writes turns in another way.
+function question(prompt) {
+  if (typeof prompt !== 'string') return null;
+  const turns = [...prompt.matchAll(/<\|turn>user\n([\s\S]*?)<turn\|>/g)];
+  return turns.length > 0 ? turns.at(-1)[1] : prompt;
+}
+
+function ids(list) {
+  return Array.isArray(list) ? list.join(' ') : '';
+}
+
 // Options beside each other; those that differ are marked.
 function drawOptions(all) {
   const names = [...new Set(all.flatMap(run => Object.keys(run.options ?? {})))];
@@ -145,4 +198,4 @@ function show(isRuns) {
 
 byId('show-runs').addEventListener('click', () => show(true));
 byId('show-chat').addEventListener('click', () => show(false));
-for (const id of ['run', 'other-run', 'smoothing']) byId(id).addEventListener('change', refresh);
+for (const id of ['run', 'other-run', 'smoothing', 'evaluation']) byId(id).addEventListener('change', refresh);

@@ -6,7 +6,7 @@ using Microsoft.ML;
 
 const string Instructions = "Read the order.";
 var defaults = new TypedArguments(
-    Repository.File("datasets", "tiny-chat"), Rows: 400, HeldOut: 100, MaxSteps: 400,
+    Repository.File("datasets", "tiny-chat"), Rows: 4000, HeldOut: 100, MaxSteps: 1000,
     Out: Repository.File("out", "extract-orders"));
 const string About = "Teaches tiny-chat to read orders from sentences, and reads typed columns with it.";
 if (TypedArguments.WriteHelp(args, About, defaults)) return 0;

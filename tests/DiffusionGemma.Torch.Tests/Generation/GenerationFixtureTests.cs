@@ -47,8 +47,9 @@ public class GenerationFixtureTests : TorchTest
                 Assert.Equal(accepted[row], got.Settled.Select(a => a ? 1 : 0));
                 Assert.Equal(best[row], got.Draft);
                 Assert.Equal(expected.GetProperty("stops")[row].GetInt32() == 1, got.Finished);
-                // recorded with 6 decimals, in float32
-                Assert.Equal(expected.GetProperty("mean_entropy")[row].GetDouble(), got.MeanEntropy, 2e-4);
+                // Recorded with 6 decimals, in float32. One step magnifies float32's rounding to 2e-4; all others differ by 4e-5 at most.
+                double rounding = dtype == ScalarType.Float32 ? 5e-4 : 2e-4;
+                Assert.Equal(expected.GetProperty("mean_entropy")[row].GetDouble(), got.MeanEntropy, rounding);
                 seen.Remove(got);
             }
         }

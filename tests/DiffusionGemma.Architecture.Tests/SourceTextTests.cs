@@ -22,6 +22,25 @@ public partial class SourceTextTests
                       select (FolderOf(file), $"{file}:{line.Number}: {line.Text.Length} characters"));
     }
 
+    /// <summary>Text and code of the pages keep to the width of the source; tables and pictures aside.</summary>
+    [Fact]
+    public void No_line_of_a_page_is_too_long()
+    {
+        string[] pages =
+        [
+            "CHANGELOG.md", "CONTRIBUTING.md",
+            .. Directory.EnumerateFiles(Path.Combine(Fixtures.Root, "docs"), "*.md")
+                .Concat(Directory.EnumerateFiles(Path.Combine(Fixtures.Root, "src"), "README.md", SearchOption.AllDirectories))
+                .Select(file => Path.GetRelativePath(Fixtures.Root, file).Replace('\\', '/')).Order(StringComparer.Ordinal),
+        ];
+        Assert.True(pages.Length > 25, $"{pages.Length} pages");
+        Violations.RequireNone(
+            "length", from page in pages
+                      from line in File.ReadLines(Path.Combine(Fixtures.Root, page)).Select((text, n) => (Text: text, Number: n + 1))
+                      where line.Text.Length > MaxLength && line.Text.TrimStart() is not (['|', ..] or ['!', ..])
+                      select (page, $"{page}:{line.Number}: {line.Text.Length} characters"));
+    }
+
     /// <summary>A summary begins with a verb or a noun phrase: a question word leaves its reader to guess the noun.</summary>
     [Fact]
     public void No_summary_begins_with_a_question_word() =>

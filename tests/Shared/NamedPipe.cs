@@ -12,7 +12,7 @@ internal static class NamedPipe
     /// <summary>Makes a pipe, in place of a file that is there.</summary>
     public static void Make(string path)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Pipes are told from files on Linux alone.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Pipes are recognised on Linux alone.");
         File.Delete(path);
         try
         {

@@ -27,7 +27,7 @@ internal sealed class ToolSchema
     /// <summary>The schema of a function's parameters: always an object with properties.</summary>
     public static JsonObject Normalize(JsonElement schema)
     {
-        JsonNode? root = schema.ValueKind == JsonValueKind.Undefined ? null : Copy(schema);
+        JsonNode? root = schema.ValueKind == JsonValueKind.Undefined ? null : PythonJson.Copy(schema);
         if (root is not JsonObject given || given.Count == 0) return new JsonObject
         {
             ["type"] = "object",
@@ -245,22 +245,4 @@ internal sealed class ToolSchema
         node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
 
     private static bool IsTrue(JsonNode? node) => node?.GetValueKind() == JsonValueKind.True;
-
-    /// <summary>A copy in which the last of equal names counts; a schema that is true or false is an empty one.</summary>
-    private static JsonNode? Copy(JsonElement element)
-    {
-        switch (element.ValueKind)
-        {
-            case JsonValueKind.Object:
-                JsonObject dict = [];
-                foreach (JsonProperty property in element.EnumerateObject()) dict[property.Name] = Copy(property.Value);
-                return dict;
-            case JsonValueKind.Array:
-                return new JsonArray([.. element.EnumerateArray().Select(Copy)]);
-            case JsonValueKind.Null:
-                return null;
-            default:
-                return JsonNode.Parse(element.GetRawText());
-        }
-    }
 }

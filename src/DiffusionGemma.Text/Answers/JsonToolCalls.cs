@@ -48,26 +48,10 @@ internal static class JsonToolCalls
         {
             if (!call.TryGetProperty(key, out JsonElement given) || given.ValueKind == JsonValueKind.Null) continue;
             using JsonDocument? inner = given.ValueKind == JsonValueKind.String ? JsonDocument.Parse(given.GetString()!, Reading) : null;
-            if (Copy(inner?.RootElement ?? given) is not JsonObject read) return null;
+            if (PythonJson.Copy(inner?.RootElement ?? given) is not JsonObject read) return null;
             arguments = read;
             break;
         }
         return new AnswerToolCall(name.GetString()!, JsonSerializer.SerializeToElement(arguments));
-    }
-
-    /// <summary>A copy in which the last of equal names counts.</summary>
-    private static JsonNode? Copy(JsonElement element)
-    {
-        switch (element.ValueKind)
-        {
-            case JsonValueKind.Object:
-                JsonObject dict = [];
-                foreach (JsonProperty property in element.EnumerateObject()) dict[property.Name] = Copy(property.Value);
-                return dict;
-            case JsonValueKind.Array:
-                return new JsonArray([.. element.EnumerateArray().Select(Copy)]);
-            default:
-                return JsonNode.Parse(element.GetRawText());
-        }
     }
 }

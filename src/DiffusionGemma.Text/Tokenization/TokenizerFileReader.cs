@@ -63,6 +63,9 @@ internal sealed class TokenizerFileReader
             throw Bad("pre_tokenizer 'Split' without a normalizer that replaces spaces is not supported");
         if (_decoderUnmarksSpaces != _marksSpaces)
             throw Bad("the decoder does not undo the normalizer; supported is Sequence of Replace '▁' by ' ', ByteFallback, Fuse");
+        if (_added.Count == 0)
+            _notices.Add($"{_path}: 'added_tokens' is missing or empty: control tokens such as <bos> that stand in a text are split "
+                + "into pieces. Fetch tokenizer.json again if the checkpoint has some.");
         CheckBytes();
         CheckAddedTokens();
         CheckNormalizedTokens();

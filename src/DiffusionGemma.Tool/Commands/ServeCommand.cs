@@ -56,6 +56,8 @@ internal static class ServeCommand
                 throw new ToolException(ExitCode.Usage, "--port and --urls exclude each other: name one.");
             if (parsed.GetValue(port) > ushort.MaxValue)
                 throw new ToolException(ExitCode.Usage, $"--port {parsed.GetValue(port)} is above {ushort.MaxValue}.");
+            if (parsed.GetValue(called) is { } own && string.IsNullOrWhiteSpace(own))
+                throw new ToolException(ExitCode.Usage, "--name is blank: give the name that requests use, or leave the option out.");
             var settings = new ServeSettings
             {
                 Model = parsed.GetValue(name)!,

@@ -186,7 +186,8 @@ internal static partial class Kernels
     /// </summary>
     /// <param name="a">A matrix of the delta.</param>
     /// <param name="rank">The delta's rank.</param>
-    public static long MissingRank(Tensor a, long rank) => IsManaged(a) || IsWidened(a) ? Managed!.MissingOutputs(rank) : 0;
+    public static long MissingRank(Tensor a, long rank) =>
+        Managed is { } kernels && (IsManaged(a) || IsWidened(a)) ? kernels.MissingOutputs(rank) : 0;
 
     /// <summary>libtorch's product of each expert's rows.</summary>
     private static void RunGrouped(Tensor a, Tensor b, long[] counts, Tensor y, bool adds)

@@ -67,7 +67,7 @@ internal sealed class HeldOutAnswers
         {
             Failed = (_, error) =>
             {
-                // A model that has lost its way is told; that the run goes on is for the losses to decide.
+                // Logits that are not finite become the answer's error; the losses decide whether the run ends.
                 if (error is not NotFiniteLogitException) throw new TrainingException(error.Message, error);
             },
         };

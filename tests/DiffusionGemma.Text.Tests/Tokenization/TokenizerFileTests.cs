@@ -126,6 +126,21 @@ public sealed class TokenizerFileTests
             Assert.Equal(plain.EncodeToIds(text), tokenizer.EncodeToIds(text));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AFileWithoutAddedTokensIsSaid(bool isEmpty)
+    {
+        JsonObject file = JsonNode.Parse(Source)!.AsObject();
+        if (isEmpty) file["added_tokens"] = new JsonArray();
+        else file.Remove("added_tokens");
+
+        DiffusionGemmaTokenizer tokenizer = Load(file.ToJsonString());
+
+        Assert.Contains("'added_tokens' is missing or empty", Assert.Single(tokenizer.Notices), StringComparison.Ordinal);
+        Assert.NotEqual([2], tokenizer.EncodeToIds("<bos>"));
+    }
+
     /// <summary>Tools save a token that a user added with 'normalized'; its ids are the reference's only where nothing overlaps.</summary>
     [Theory]
     [InlineData("<note>", null)]

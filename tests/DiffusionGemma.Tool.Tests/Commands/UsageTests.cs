@@ -46,6 +46,17 @@ public sealed class UsageTests
         Assert.Contains(message, run.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData(" ")]
+    public async Task A_blank_name_of_a_served_model_is_refused_by_its_option(string name)
+    {
+        ToolRun run = await ToolRun.RunAsync("serve", Fixtures.Checkpoint("tiny-chat"), "--port", "0", "--name", name);
+
+        Assert.Equal(ExitCode.Usage, run.Code);
+        Assert.Contains("--name is blank", run.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_failure_is_an_object_for_machines_and_words_on_standard_error()
     {

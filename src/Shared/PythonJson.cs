@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace DiffusionGemma;
 
 /// <summary>
-/// Reads JSON files that Python's json reads too: of equal keys the last counts. <see cref="JsonNode.Parse(string, JsonNodeOptions?,
+/// Reads JSON that Python's json reads too: of equal keys the last counts. <see cref="JsonNode.Parse(string, JsonNodeOptions?,
 /// JsonDocumentOptions)"/> takes such a text, and throws an ArgumentException when the object is first looked into.
 /// </summary>
 internal static class PythonJson
@@ -24,7 +24,9 @@ internal static class PythonJson
         }
     }
 
-    private static JsonNode? Copy(JsonElement element)
+    /// <summary>Copies a value; of equal names the last counts.</summary>
+    /// <exception cref="InvalidOperationException">It holds a text that is not Unicode.</exception>
+    public static JsonNode? Copy(JsonElement element)
     {
         switch (element.ValueKind)
         {

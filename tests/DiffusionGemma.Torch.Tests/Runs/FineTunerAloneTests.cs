@@ -21,7 +21,7 @@ public class FineTunerAloneTests : TorchTest
         FineTuneOptions options = Options with
         {
             Lora = lora ? new LoraOptions { Experts = true } : null,
-            MaxSteps = 20,
+            MaxSteps = 10,
             Run = Options.Run with { MicroBatchSize = 1 }
         };
         double[] undisturbed = Losses(options);

@@ -16,8 +16,7 @@ internal sealed class ChatRequests(int count, int callers) : ISoakPart
 
     public string Name => $"chat requests of {callers} callers";
 
-    /// <returns>Answers.</returns>
-    public async Task<long> RunSliceAsync()
+    public async Task<Work> RunSliceAsync()
     {
         var chat = new CancelledChat(_client);
         int end = _next + count;
@@ -25,7 +24,9 @@ internal sealed class ChatRequests(int count, int callers) : ISoakPart
         _next = end;
         GenerationQueueStatus status = (_client.GetService(typeof(GenerationQueue)) as GenerationQueue)!.Status;
         if (status is not { Waiting: 0, Running: 0, Failure: null }) throw new InvalidDataException($"The queue is not empty: {status}");
-        return chat.Answers;
+        if (CancelledChat.CancelEvery * chat.Cancelled < count - CancelledChat.CancelEvery * callers)
+            throw new InvalidDataException($"{chat.Cancelled} of {count} requests were cancelled, less than a third.");
+        return new Work(chat.Answers, chat.Cancelled);
 
         async Task CallAsync()
         {

@@ -106,7 +106,7 @@ public static class DiffusionGemmaCheckpoints
     private static string Fault(string folder, IReadOnlyList<CheckpointDifference> differences, IHostEnvironment environment)
     {
         const string Settings = "generation_config.json";
-        if (differences.FirstOrDefault(file => file.Name != Settings) is { } difference) return $"{difference.Problem} when the model was made";
+        if (differences.FirstOrDefault(file => file.Name != Settings) is { } other) return $"{other.Problem} when the model was made";
         if (differences.Count == 0) return "";
         using IChannel log = environment.Register("Load").Start("Load");
         log.Warning(MessageSensitivity.None, $"{folder} {differences[0].Problem} when the model was made: answers may differ.");

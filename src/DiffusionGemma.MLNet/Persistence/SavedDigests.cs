@@ -23,7 +23,8 @@ internal static class SavedDigests
         List<CheckpointFile> files = [];
         for (int count = ctx.Reader.ReadInt32(); count > 0; count--)
         {
-            var file = new CheckpointFile(ctx.LoadNonEmptyString(), ctx.Reader.ReadInt64(), ctx.LoadNonEmptyString(), ctx.LoadStringOrNull());
+            var file = new CheckpointFile(
+                ctx.LoadNonEmptyString(), ctx.Reader.ReadInt64(), ctx.LoadNonEmptyString(), ctx.LoadStringOrNull());
             if (file.Name is "." or ".." || file.Name.AsSpan().IndexOfAny('/', '\\', '\0') >= 0)
                 throw new FormatException($"The saved model is damaged: '{file.Name.Replace("\0", "\\0")}' is no file name.");
             files.Add(file);

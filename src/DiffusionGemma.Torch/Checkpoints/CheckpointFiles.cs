@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
 
 namespace DiffusionGemma;
 
@@ -17,7 +18,9 @@ public static class CheckpointFiles
     private static readonly string[] TextFiles =
         [DiffusionGemmaConfig.FileName, QuantizationParser.ModelOptFileName, "generation_config.json", SafetensorsIndex.FileName];
 
-    /// <summary>Computes the digests of a folder's files; those of large weight files are taken from SHA256SUMS or the Hub's cache.</summary>
+    /// <summary>
+    /// Computes the digests of a folder's files; those of all bytes of large weight files are taken from SHA256SUMS or the Hub's cache.
+    /// </summary>
     /// <param name="folder">A Hugging Face folder.</param>
     /// <exception cref="CheckpointException">A weight file is missing or broken.</exception>
     /// <exception cref="IOException">A file cannot be read.</exception>
@@ -50,7 +53,7 @@ public static class CheckpointFiles
         void Add(string name, string problem) => differences.Add(new CheckpointDifference(name, problem));
     }
 
-    /// <summary>Compares every byte of the files: with the digests, and where there are none with those that came with the folder.</summary>
+    /// <summary>Compares every byte of the files: with the digests, or where there are none with those beside the files.</summary>
     /// <param name="folder">A Hugging Face folder.</param>
     /// <param name="expected">What <see cref="Read"/> returned; none: compares with SHA256SUMS or the Hub's digests.</param>
     /// <exception cref="CheckpointException">A file has other bytes, or there is nothing to compare it with.</exception>
@@ -88,7 +91,8 @@ public static class CheckpointFiles
         foreach (string path in TextFiles.Select(name => Path.Combine(folder, name)).Where(File.Exists))
         {
             string digest = Checksums.Digest(path);
-            files.Add(new CheckpointFile(Path.GetFileName(path), new FileInfo(path).Length, digest, digest));
+            using SafeFileHandle file = File.OpenHandle(path);                                   // a link's own length is another
+            files.Add(new CheckpointFile(Path.GetFileName(path), RandomAccess.GetLength(file), digest, digest));
         }
         using SafetensorsFile weights = SafetensorsFile.Open(folder);
         foreach (MappedFile file in weights.Files.OrderBy(file => file.Path, StringComparer.Ordinal))

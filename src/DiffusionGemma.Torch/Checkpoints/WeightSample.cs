@@ -8,7 +8,7 @@ internal static class WeightSample
     private const int SampleBytes = 1 << 20;
     private const int BlockBytes = 4096;
 
-    /// <summary>Appends a file's header and 1 MiB of its tensors' bytes, from the first block to the last; all if there are fewer.</summary>
+    /// <summary>Appends a file's header and 1 MiB of its tensors' bytes, first and last block included; all if there are fewer.</summary>
     /// <returns>True if every byte was appended.</returns>
     public static bool Append(IncrementalHash hash, MappedFile file)
     {

@@ -69,7 +69,7 @@ public sealed class CheckpointDigestsTests : IDisposable
         Assert.Contains(Settings, error.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>A byte between the samples is seen by verification alone: by the digests in the zip, whatever lies beside the file.</summary>
+    /// <summary>A byte between the samples is seen by verification alone, by the digests in the zip, whatever lies beside it.</summary>
     [Fact]
     public void Verification_compares_every_byte_with_the_digests_in_the_zip()
     {

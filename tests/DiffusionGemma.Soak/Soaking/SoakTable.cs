@@ -40,7 +40,8 @@ internal sealed class SoakTable
     {
         double Of(Func<Footprint, double> of) => Median(slices, slice => of(slice.After));
         _text.AppendLine(CultureInfo.InvariantCulture,
-            $"| {part} | {when} | {until.Sum(s => s.Work.Done)} | {until.Sum(s => s.Work.Cancelled)} | {Median(slices, s => s.PerSecond):0.#} | {Median(slices, s => s.Milliseconds):0.##} ms "
+            $"| {part} | {when} | {until.Sum(s => s.Work.Done)} | {until.Sum(s => s.Work.Cancelled)} "
+            + $"| {Median(slices, s => s.PerSecond):0.#} | {Median(slices, s => s.Milliseconds):0.##} ms "
             + $"| {Of(f => f.Resident / Mebi):0} MiB | {Of(f => (f.Native.Used + f.Native.Mapped) / Mebi):0} MiB "
             + $"| {Of(f => f.Managed / Mebi):0.#} MiB | {Of(f => f.Threads):0} | {Of(f => f.Mappings):0} | {Of(f => f.Descriptors):0} "
             + $"| {Of(f => f.Tensors):0} |");

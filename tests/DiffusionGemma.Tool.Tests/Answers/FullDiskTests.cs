@@ -49,7 +49,8 @@ public sealed class FullDiskTests
         // The output itself, where the journal still had room.
         async Task TablesFailAsync(string said)
         {
-            TableRow[] rows = [.. Enumerable.Range(0, 3000).Select(n => new TableRow($"What is {n}?", new AnsweredRow(n, $"{n}", 1, 1, "")))];
+            TableRow[] rows =
+                [.. Enumerable.Range(0, 3000).Select(n => new TableRow($"What is {n}?", new AnsweredRow(n, $"{n}", 1, 1, "")))];
             foreach (string path in new[] { Path.Combine(disk, "table.jsonl"), Path.Combine(disk, "table.parquet") })
             {
                 IOException error = await Assert.ThrowsAnyAsync<IOException>(() => AnswerTable.WriteAsync(path, "question", false, rows));

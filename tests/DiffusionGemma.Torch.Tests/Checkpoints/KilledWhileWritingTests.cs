@@ -28,7 +28,8 @@ public sealed class KilledWhileWritingTests : TorchTest
             kind => kind, kind => (string[])[Digests(folder.File(Path.Combine("0", kind))), Digests(folder.File(Path.Combine("1", kind)))]);
         Assert.All(expected.Values, both => Assert.NotEqual(both[0], both[1]));
 
-        int kills = int.Parse(Environment.GetEnvironmentVariable(KillCount) ?? "3", CultureInfo.InvariantCulture), refused = 0, writing = 0, replacing = 0;
+        int kills = int.Parse(Environment.GetEnvironmentVariable(KillCount) ?? "3", CultureInfo.InvariantCulture);
+        int refused = 0, writing = 0, replacing = 0;
         var random = new Random(1);
         for (int kill = 0; kill < kills; kill++)
         {

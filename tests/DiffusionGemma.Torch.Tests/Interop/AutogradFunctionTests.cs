@@ -76,7 +76,7 @@ public class AutogradFunctionTests : TorchTest
         Assert.Contains("Short returned 1 gradients for 2 inputs", error.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>libtorch fails in an operator of the backward, or at a gradient of a wrong shape: on threads and in frames of its own.</summary>
+    /// <summary>libtorch fails in an operator of the backward, or at a gradient of a wrong shape, in frames of its own.</summary>
     [Fact]
     public void A_native_error_in_a_backward_is_an_exception_too()
     {

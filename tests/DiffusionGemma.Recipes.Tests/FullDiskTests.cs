@@ -31,10 +31,36 @@ public sealed class FullDiskTests
 
         // With room again, the same call ends what was begun.
         File.Delete(ballast);
-        using RecipeRun run = recipe.Fit(ml);
-        Assert.Equal(2, run.History.Count);
-        Assert.Equal(model, run.ModelFile);
+        using (RecipeRun run = recipe.Fit(ml))
+        {
+            Assert.Equal(2, run.History.Count);
+            Assert.Equal(model, run.ModelFile);
+        }
+
+        // Conversations are written whole or not at all.
+        string conversations = Path.Combine(SmallDisk.Here, "rows.jsonl");
+        string questions = Path.Combine(Fixtures.Root, "datasets", "gsm8k", "test.parquet");
+        ballast = SmallDisk.Fill();
+        Fails("No space left");
+        File.Delete(ballast);
+        string[] before = [.. Directory.EnumerateFileSystemEntries(SmallDisk.Here, "*", SearchOption.AllDirectories).Order()];
+        byte[] saved = File.ReadAllBytes(model);
+        SmallDisk.MakeReadOnly();
+        Fails("Read-only file system");
+        Exception refused = Assert.ThrowsAny<Exception>(() => recipe.Fit(ml).Dispose());
+        Assert.True(refused.Message.Contains(output, StringComparison.Ordinal), $"{refused}");
+        Assert.True(refused.Message.Contains("Read-only file system", StringComparison.Ordinal), $"{refused}");
+        Assert.Equal(before, Directory.EnumerateFileSystemEntries(SmallDisk.Here, "*", SearchOption.AllDirectories).Order());
+        Assert.Equal(saved, File.ReadAllBytes(model));
         SmallDisk.Passed();
+
+        void Fails(string said)
+        {
+            var failed = Assert.ThrowsAny<IOException>(() => Gsm8k.WriteConversations(ml, conversations, questions));
+            Assert.True(failed.Message.Contains(conversations, StringComparison.Ordinal), $"{failed}");
+            Assert.True(failed.Message.Contains(said, StringComparison.Ordinal), $"{failed}");
+            Assert.Empty(Directory.EnumerateFiles(SmallDisk.Here, "rows.jsonl*"));
+        }
     }
 
     /// <summary>Fills the disk up after the last step.</summary>

@@ -11,7 +11,7 @@ public sealed class FullDiskTests
     [Fact(Explicit = true)]
     public void Child_on_a_small_disk()
     {
-        string disk = SmallDisk.Here, folder = Path.Combine(disk, "report");
+        string disk = SmallDisk.Here, folder = Path.Combine(disk, "report"), whole = Path.Combine(disk, "whole");
         StepRecord[] steps = [.. Enumerable.Range(0, 300).Select(step => Histories.Step(step, 1.0 / (step + 1)))];
         EvaluationRecord[] evaluations =
             [new() { Step = 1, DiffusionLoss = 2, EncoderLoss = 3, DiffusionLossByNoise = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }];
@@ -30,15 +30,38 @@ public sealed class FullDiskTests
 
         string ballast = SmallDisk.Fill();
         Fails("No space left");
+        ReportFails("No space left");
         File.Delete(ballast);
+        if (Directory.Exists(whole)) Directory.Delete(whole, recursive: true);
         Assert.Equal(before, Listing());
         SmallDisk.MakeReadOnly();
         Fails("Read-only file system");
         Assert.Equal(before, Listing());
         Assert.Equal(bytes, before.Where(File.Exists).Select(File.ReadAllBytes));
+        ReportFails("Read-only file system");
+        Assert.Equal(before, Listing());
         SmallDisk.Passed();
 
         string[] Listing() => [.. Directory.EnumerateFileSystemEntries(disk, "*", SearchOption.AllDirectories).Order()];
+
+        // A report of a run says so, once, and the run goes on; all its files asked for at once are an error.
+        void ReportFails(string said)
+        {
+            List<string> notices = [];
+            using var report = new RunReport(whole, new RunReportOptions { Notices = new Listener<string>(notices.Add) });
+            report.Attach(new FineTuneOptions());
+            foreach (StepRecord step in steps.Take(20))
+            {
+                report.History.Add(step);
+                report.Report(step);
+            }
+            string notice = Assert.Single(notices);
+            Assert.True(notice.Contains(whole, StringComparison.Ordinal), notice);
+            Assert.True(notice.Contains(said, StringComparison.Ordinal), notice);
+            var error = Assert.ThrowsAny<IOException>(report.Write);
+            Assert.True(error.Message.Contains(whole, StringComparison.Ordinal), $"{error}");
+            Assert.True(error.Message.Contains(said, StringComparison.Ordinal), $"{error}");
+        }
 
         void Fails(string said)
         {

@@ -154,9 +154,4 @@ public sealed class RunReportTests
         int[] ids = [.. Enumerable.Range(0, Prompt + CanvasLength).Select(i => 10 + (n * 7 + i) % 200)];
         return new TrainingExample(ids, [.. ids.Select((_, i) => i >= Prompt)], Prompt, ids.Length);
     }
-
-    private sealed class Listener<T>(Action<T> listen) : IProgress<T>
-    {
-        public void Report(T value) => listen(value);
-    }
 }

@@ -303,10 +303,15 @@ public sealed partial class DiffusionGemmaCatalog
     /// <remarks><c>mlContext.Model.Load</c> loads the same models; there a missing checkpoint is an error of the first use.</remarks>
     /// <param name="path">The file.</param>
     /// <param name="inputSchema">The schema of the data that the model was fitted on.</param>
-    /// <exception cref="FileNotFoundException">The file or the checkpoint is not found; the message says where it was looked
-    /// for.</exception>
+    /// <param name="verify">Compares every byte of the checkpoint with the digests that the model was saved with or, where it has none of
+    /// a weight file, with those beside it (<see cref="DiffusionGemmaModel.Load"/>). False: every byte of small files; of weight files the
+    /// length, the header and 1 MiB of samples.</param>
+    /// <exception cref="FileNotFoundException">The file is not found, or no folder with the checkpoint; the message says where was looked,
+    /// and which file of the folder differs.</exception>
+    /// <exception cref="CheckpointException">With <paramref name="verify"/>: a file has other bytes, or there is nothing to compare it
+    /// with.</exception>
     /// <exception cref="FormatException">The file is damaged, or a newer version of the library wrote it.</exception>
-    public ITransformer Load(string path, out DataViewSchema inputSchema)
+    public ITransformer Load(string path, out DataViewSchema inputSchema, bool verify = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         SavedModelFile.RequireSizes(path);
@@ -322,11 +327,11 @@ public sealed partial class DiffusionGemmaCatalog
             throw;
         }
         foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Answering(model))
-            part.RequireCheckpoint();
+            part.RequireCheckpoint(verify);
         return model;
     }
 
-    /// <inheritdoc cref="Load(string, out DataViewSchema)"/>
+    /// <inheritdoc cref="Load(string, out DataViewSchema, bool)"/>
     public ITransformer Load(string path) => Load(path, out _);
 
     /// <summary>

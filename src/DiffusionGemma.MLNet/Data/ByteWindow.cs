@@ -7,12 +7,14 @@ internal sealed class ByteWindow : IDisposable
     private const int FirstBufferSize = 1 << 16;
 
     private readonly FileStream _stream;
+    private readonly WatchedFile _file;
     private byte[] _buffer = new byte[FirstBufferSize];
     private int _start, _end;
 
     public ByteWindow(string path)
     {
         _stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+        _file = new WatchedFile(_stream);
         _end = _stream.ReadAtLeast(_buffer, 3, throwOnEndOfStream: false);
         _start = _buffer.AsSpan(0, _end).StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]) ? 3 : 0;
     }
@@ -23,6 +25,7 @@ internal sealed class ByteWindow : IDisposable
     public void Advance(int count) => _start += count;
 
     /// <summary>Reads more; false at the end of the file.</summary>
+    /// <exception cref="ChatDataException">It is another end than the file had.</exception>
     public bool TryFill()
     {
         int length = _end - _start;
@@ -31,6 +34,7 @@ internal sealed class ByteWindow : IDisposable
         (_buffer, _start, _end) = (target, 0, length);
         int read = _stream.Read(_buffer, _end, _buffer.Length - _end);
         _end += read;
+        if (read == 0) _file.RequireUnchanged();
         return read > 0;
     }
 

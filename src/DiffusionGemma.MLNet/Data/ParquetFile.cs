@@ -18,10 +18,12 @@ internal sealed class ParquetFile : IDisposable
 
     private readonly ParquetReader _reader;
     private readonly long _length;
+    private readonly WatchedFile? _file;
 
-    private ParquetFile(string path, ParquetReader reader, long length)
+    private ParquetFile(string path, ParquetReader reader, long length, WatchedFile? file)
     {
         _length = length;
+        _file = file;
         Path = path;
         _reader = reader;
         Columns = reader.Schema.Fields;
@@ -41,6 +43,7 @@ internal sealed class ParquetFile : IDisposable
     {
         try
         {
+            WatchedFile? file = stream is FileStream opened ? new WatchedFile(opened) : null;
             byte[] footer = ReadFooter(stream, path);
             return Checked(path, row: null, () =>
             {
@@ -48,7 +51,7 @@ internal sealed class ParquetFile : IDisposable
                 if (ParquetCompatibility.Rewrite(footer) is { } rewritten)
                     stream = new ReplacedTailStream(stream, length - TailLength - footer.Length, WithTail(rewritten));
                 ParquetReader reader = Blocking.Run(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: false));
-                return new ParquetFile(path, reader, length);
+                return new ParquetFile(path, reader, length, file);
             });
         }
         catch
@@ -82,6 +85,7 @@ internal sealed class ParquetFile : IDisposable
             Checked(Path, number, () => CheckCounts(group));
             using ParquetRowGroupReader groupReader = Checked(Path, number, () => _reader.OpenRowGroupReader(group));
             using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns));
+            _file?.RequireUnchanged();
             for (long row = 0; row < groupReader.RowCount; row++)
             {
                 buffer.ResetWrittenCount();

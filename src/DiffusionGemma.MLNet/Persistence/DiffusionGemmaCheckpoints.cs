@@ -9,7 +9,7 @@ namespace DiffusionGemma;
 /// A saved model holds the adapter (or, after full fine-tuning, no weights) and the name and fingerprint of a folder. Candidates are the
 /// folder used in training, or the cache's copy of a checkpoint from the Hub; then those below the folders of the environment variable
 /// <c>DIFFUSIONGEMMA_CHECKPOINTS</c>, then the answer of <see cref="Resolver"/>, and last, where <see cref="DownloadsOnLoad"/> allows it, a
-/// download from the Hub. Only a folder with the same fingerprint is accepted.
+/// download from the Hub. Only a folder with the same fingerprint is accepted, and with the digests of its files that the saved model has.
 /// </remarks>
 public static class DiffusionGemmaCheckpoints
 {
@@ -48,7 +48,7 @@ public static class DiffusionGemmaCheckpoints
         {
             if (!seen.Add(Path.GetFullPath(folder)))
                 continue;
-            string fault = Fault(folder, reference);
+            string fault = Fault(folder, reference, environment);
             if (fault.Length == 0)
                 return folder;
             tried.Append($"\n  {folder} ({source}): {fault}");
@@ -85,12 +85,14 @@ public static class DiffusionGemmaCheckpoints
     private static bool HoldsCheckpoint(string folder) => File.Exists(Path.Combine(folder, "config.json"));
 
     /// <returns>Why the folder is not the checkpoint; empty if it is.</returns>
-    private static string Fault(string folder, CheckpointReference reference)
+    private static string Fault(string folder, CheckpointReference reference, IHostEnvironment environment)
     {
         if (!HoldsCheckpoint(folder))
             return Directory.Exists(folder) ? "has no config.json" : "is not there";
         try
         {
+            if (reference.Files.Count > 0)
+                return Fault(folder, CheckpointFiles.FindDifferences(folder, reference.Files), environment);
             string found = CheckpointFingerprint.Compute(folder);
             return found == reference.Fingerprint ? "" : $"is another checkpoint (fingerprint {found[..12]}…)";
         }
@@ -98,5 +100,16 @@ public static class DiffusionGemmaCheckpoints
         {
             return error.Message;
         }
+    }
+
+    /// <summary>Tells which file is not the one of the digests; other settings of answers are a warning alone.</summary>
+    private static string Fault(string folder, IReadOnlyList<CheckpointDifference> differences, IHostEnvironment environment)
+    {
+        const string Settings = "generation_config.json";
+        if (differences.FirstOrDefault(file => file.Name != Settings) is { } other) return $"{other.Problem} when the model was made";
+        if (differences.Count == 0) return "";
+        using IChannel log = environment.Register("Load").Start("Load");
+        log.Warning(MessageSensitivity.None, $"{folder} {differences[0].Problem} when the model was made: answers may differ.");
+        return "";
     }
 }

@@ -17,6 +17,9 @@ internal sealed record TrainedWeights(
     /// <summary>The layout of <see cref="DiffusionGemmaTransformer"/> that has the quantization.</summary>
     public const ushort QuantizationSince = 5;
 
+    /// <summary>The layout of <see cref="DiffusionGemmaTransformer"/> that has digests of the checkpoint's files.</summary>
+    public const ushort FilesSince = 6;
+
     private const int NoPrecision = -1;
     private static readonly string[] AdapterFiles = ["adapter_config.json", "adapter_model.safetensors"];
 
@@ -54,6 +57,7 @@ internal sealed record TrainedWeights(
         ctx.SaveNonEmptyString(Checkpoint.Fingerprint);
         ctx.Writer.Write(Precision is { } precision ? (int)precision : NoPrecision);
         ctx.Writer.Write((int)Quantization);
+        SavedDigests.Save(ctx, Checkpoint.Files);
         ctx.Writer.Write(Adapter is not null);
         Adapter?.Save(ctx);
     }
@@ -64,6 +68,7 @@ internal sealed record TrainedWeights(
         int precision = ctx.Reader.ReadInt32();
         Quantization quantization =
             ModelVersion.IsSince(ctx, QuantizationSince) ? (Quantization)ctx.Reader.ReadInt32() : Quantization.None;
+        if (ModelVersion.IsSince(ctx, FilesSince)) checkpoint = checkpoint with { Files = SavedDigests.Load(ctx) };
         bool hasAdapter = ctx.Reader.ReadBoolean();
         return new TrainedWeights(
             checkpoint, hasAdapter ? FileBundle.Load(ctx) : null, precision == NoPrecision ? null : (torch.ScalarType)precision,

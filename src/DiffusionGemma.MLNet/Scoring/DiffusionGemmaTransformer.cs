@@ -39,8 +39,8 @@ namespace DiffusionGemma;
 /// is given. One row at a time is answered through <c>CreatePredictionEngine</c>; disposing the engine disposes this model too, unless
 /// <c>PredictionEngineOptions.OwnsTransformer</c> is false.
 /// <para>
-/// Saved with <c>mlContext.Model.Save</c>: the adapter, the files of text, and name and fingerprint of the checkpoint, whose weights stay
-/// where they are (<see cref="DiffusionGemmaCheckpoints"/> says how they are found). Weights are read when the first row is answered.
+/// Saved with <c>mlContext.Model.Save</c>: the adapter, the files of text, and the checkpoint's name, fingerprint and digests; its weights
+/// stay where they are (<see cref="DiffusionGemmaCheckpoints"/> says how they are found). Weights are read when the first row is answered.
 /// </para>
 /// </remarks>
 public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposable
@@ -128,7 +128,7 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <summary>True where the weights are in memory.</summary>
     internal bool IsLoaded => _loaded is not null;
 
-    private static VersionInfo Version => ModelVersion.Create("DGM MODL", TrainedWeights.QuantizationSince, LoaderSignature);
+    private static VersionInfo Version => ModelVersion.Create("DGM MODL", TrainedWeights.FilesSince, LoaderSignature);
 
     /// <summary>The checkpoint's tokenizer and chat template.</summary>
     internal CheckpointText Text => _text;
@@ -297,8 +297,14 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     }
 
     /// <summary>Looks for the checkpoint now.</summary>
+    /// <param name="verify">True: every byte of its files is compared with digests.</param>
     /// <exception cref="FileNotFoundException">It is not found; the message says where it was looked for.</exception>
-    internal void RequireCheckpoint() => _ = Folder;
+    /// <exception cref="CheckpointException">A file has other bytes, or there is nothing to compare it with.</exception>
+    internal void RequireCheckpoint(bool verify)
+    {
+        string folder = Folder;
+        if (verify) CheckpointFiles.Verify(folder, Checkpoint.Files);
+    }
 
     /// <summary>Answers rows, a batch at a time; one that cannot be answered has its fault in place of an answer.</summary>
     internal IReadOnlyList<Answer> Answer(IReadOnlyList<Question> questions, AnswerOptions options) =>

@@ -25,9 +25,29 @@ internal static class AnswerTable
     public static async Task WriteAsync(string path, string asked, bool isMessages, IEnumerable<TableRow> rows)
     {
         string temporary = path + ".part";
-        if (DataFiles.IsParquet(path)) await WriteParquetAsync(temporary, asked, rows);
-        else await File.WriteAllLinesAsync(temporary, rows.Select(row => Line(asked, isMessages, row)));
-        File.Move(temporary, path, overwrite: true);
+        try
+        {
+            if (DataFiles.IsParquet(path)) await WriteParquetAsync(temporary, asked, rows);
+            else await File.WriteAllLinesAsync(temporary, rows.Select(row => Line(asked, isMessages, row)));
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            TryDelete(temporary);                                   // half a file, on a full disk
+            throw;
+        }
+    }
+
+    /// <summary>A file of a disk that became read-only stays, and the first exception is the one to see.</summary>
+    private static void TryDelete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
     }
 
     /// <summary>A line of JSON; messages stay messages.</summary>

@@ -14,9 +14,6 @@ namespace DiffusionGemma;
 /// </remarks>
 public static class CheckpointFingerprint
 {
-    private const int SampleBytes = 1 << 20;
-    private const int BlockBytes = 4096;
-
     /// <summary>Computes the fingerprint of a checkpoint.</summary>
     /// <param name="folder">A Hugging Face folder.</param>
     /// <returns>64 hexadecimal digits.</returns>
@@ -31,24 +28,9 @@ public static class CheckpointFingerprint
         {
             Append(hash, Encoding.UTF8.GetBytes(Path.GetFileName(file.Path)));
             Append(hash, file.Length);
-            long data = SafetensorsHeader.End(file);
-            hash.AppendData(file.Bytes(0, (int)data));
-            AppendSample(hash, file, data);
+            WeightSample.Append(hash, file);
         }
         return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
-
-    private static void AppendSample(IncrementalHash hash, MappedFile file, long start)
-    {
-        long length = file.Length - start;
-        if (length <= SampleBytes)
-        {
-            hash.AppendData(file.Bytes(start, (int)length));
-            return;
-        }
-        const int blocks = SampleBytes / BlockBytes;
-        for (int n = 0; n < blocks; n++)                                                 // from the first block of the data to the last
-            hash.AppendData(file.Bytes(start + (long)((Int128)(length - BlockBytes) * n / (blocks - 1)), BlockBytes));
     }
 
     /// <summary>Appends a part after its length, so that different sequences of parts give different bytes.</summary>

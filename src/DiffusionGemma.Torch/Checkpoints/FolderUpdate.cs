@@ -2,26 +2,36 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Writes new files for a folder in a hidden folder inside it and moves them to their places together: if anything fails before or during
-/// that, the folder is left as it was. Creates the folder if it is missing.
+/// that, the folder is left as it was. Creates the folder if it is missing. One writer at a time: the second one is refused.
 /// </summary>
 internal sealed class FolderUpdate : IDisposable
 {
+    private const string Hidden = ".saving-", LockFile = "lock";
+
     private readonly string _folder;
     private readonly bool _created;
+    private readonly FileStream? _lock;
     private readonly string _staging;
     private readonly string _replaced;
 
+    /// <exception cref="IOException">The folder cannot be written to, or another writer is at work in it.</exception>
     public FolderUpdate(string folder)
     {
         _folder = folder;
         _created = !Directory.Exists(folder);
-        string hidden = Path.Combine(folder, $".saving-{Guid.NewGuid():N}");
+        string hidden = Path.Combine(folder, $"{Hidden}{Guid.NewGuid():N}");
         _staging = Path.Combine(hidden, "new");
         _replaced = Path.Combine(hidden, "old");
         try
         {
             Directory.CreateDirectory(_staging);
             Directory.CreateDirectory(_replaced);
+            // Each writer has a lock of its own and looks for the others' afterwards: of two that begin at once, one at least sees the
+            // other. The operating system releases it when the process ends, however it ends.
+            _lock = new FileStream(Path.Combine(hidden, LockFile), FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+            _lock.Write("A process writes new files here, and moves them to the folder above when they are whole.\n"u8);
+            if (Directory.EnumerateDirectories(folder, Hidden + "*").Any(other => other != hidden && IsHeld(other)))
+                throw new IOException($"another process is writing to {folder}: wait for it, or name another folder");
         }
         catch
         {
@@ -62,6 +72,7 @@ internal sealed class FolderUpdate : IDisposable
     {
         try
         {
+            _lock?.Dispose();
             string hidden = Path.GetDirectoryName(_staging)!;
             if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
             if (_created && Directory.Exists(_folder) && !Directory.EnumerateFileSystemEntries(_folder).Any()) Directory.Delete(_folder);
@@ -69,6 +80,24 @@ internal sealed class FolderUpdate : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // The files left are hidden and belong to no checkpoint; the error that led here, or the successful save, matters more.
+        }
+    }
+
+    /// <summary>True where the writer of a hidden folder lives; what a killed one left is held by nobody.</summary>
+    private static bool IsHeld(string hidden)
+    {
+        try
+        {
+            using var _ = new FileStream(Path.Combine(hidden, LockFile), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return false;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
         }
     }
 

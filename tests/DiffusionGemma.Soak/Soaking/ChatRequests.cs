@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 
 namespace DiffusionGemma.Soak;
 
@@ -16,16 +17,16 @@ internal sealed class ChatRequests(int count, int callers) : ISoakPart
 
     public string Name => $"chat requests of {callers} callers";
 
-    /// <returns>Answers.</returns>
-    public async Task<long> RunSliceAsync()
+    public async Task<Work> RunSliceAsync()
     {
         var chat = new CancelledChat(_client);
         int end = _next + count;
         await Task.WhenAll(Enumerable.Range(0, callers).Select(_ => Task.Run(CallAsync)));
         _next = end;
-        GenerationQueueStatus status = (_client.GetService(typeof(GenerationQueue)) as GenerationQueue)!.Status;
-        if (status is not { Waiting: 0, Running: 0, Failure: null }) throw new InvalidDataException($"The queue is not empty: {status}");
-        return chat.Answers;
+        await RequireEmptyAsync((_client.GetService(typeof(GenerationQueue)) as GenerationQueue)!);
+        if (CancelledChat.CancelEvery * chat.Cancelled < count - CancelledChat.CancelEvery * callers)
+            throw new InvalidDataException($"{chat.Cancelled} of {count} requests were cancelled, less than a third.");
+        return new Work(chat.Answers, chat.Cancelled);
 
         async Task CallAsync()
         {
@@ -35,6 +36,18 @@ internal sealed class ChatRequests(int count, int callers) : ISoakPart
                 string first = _answers.GetOrAdd(number % CancelledChat.Questions, answer);
                 if (first != answer) throw new InvalidDataException($"Request {number} got \"{answer}\", and \"{first}\" before.");
             }
+        }
+    }
+
+    /// <summary>A request that nobody reads any more ends before the next pass.</summary>
+    private static async Task RequireEmptyAsync(GenerationQueue queue)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (queue.Status is not { Waiting: 0, Running: 0, Failure: null })
+        {
+            if (Stopwatch.GetElapsedTime(start) > TimeSpan.FromMinutes(1))
+                throw new InvalidDataException($"The queue is not empty: {queue.Status}");
+            await Task.Delay(10);
         }
     }
 

@@ -7,7 +7,6 @@ internal interface ISoakPart : IDisposable
     string Name { get; }
 
     /// <summary>Does one slice.</summary>
-    /// <returns>Answers or rows.</returns>
     /// <exception cref="InvalidDataException">A result is not what it must be.</exception>
-    Task<long> RunSliceAsync();
+    Task<Work> RunSliceAsync();
 }

@@ -21,22 +21,26 @@ internal sealed class ModelLives(int ranks, TimeSpan slice) : ISoakPart
 
     public string Name => ranks == 1 ? "lives of a model, 1 rank" : string.Create(CultureInfo.InvariantCulture, $"the same, {ranks} ranks");
 
-    /// <returns>Answers.</returns>
-    public async Task<long> RunSliceAsync()
+    public async Task<Work> RunSliceAsync()
     {
-        long start = Stopwatch.GetTimestamp(), answers = 0;
+        long start = Stopwatch.GetTimestamp();
+        var all = new Work();
         // Every slice has lives of each kind, so that slices compare.
         do
         {
-            for (int n = 0; n < FullEvery; n++) answers += await LiveAsync(_lives++);
+            for (int n = 0; n < FullEvery; n++)
+            {
+                Work life = await LiveAsync(_lives++);
+                all = new Work(all.Done + life.Done, all.Cancelled + life.Cancelled);
+            }
         }
         while (Stopwatch.GetElapsedTime(start) < slice);
-        return answers;
+        return all;
     }
 
     public void Dispose() => _folder.Dispose();
 
-    private async Task<long> LiveAsync(int number)
+    private async Task<Work> LiveAsync(int number)
     {
         var ml = new MLContext(seed: 42);
         IDataView sums = Sums.Load(ml);
@@ -55,7 +59,7 @@ internal sealed class ModelLives(int ranks, TimeSpan slice) : ISoakPart
         using var client = new DiffusionGemmaChatClient(queue, answering.ChatTokenizer);
         var asking = new CancelledChat(client);
         await Task.WhenAll(Enumerable.Range(0, Questions).Select(asking.AskAsync));
-        return asking.Answers;
+        return new Work(asking.Answers, asking.Cancelled);
     }
 
     private static void Cancel(MLContext ml, IDataView sums, FineTuneOptions options, int step)

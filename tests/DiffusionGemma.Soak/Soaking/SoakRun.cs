@@ -40,7 +40,8 @@ internal static class SoakRun
                 {
                     slices.Add(await Slice.MeasureAsync(part.RunSliceAsync));
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                        $"{part.Name} {n}/{Slices}  {slices[^1].Done} in {slices[^1].Time.TotalSeconds:F1} s  {slices[^1].After}"));
+                        $"{part.Name} {n}/{Slices}  {slices[^1].Work.Done} and {slices[^1].Work.Cancelled} cancelled "
+                        + $"in {slices[^1].Time.TotalSeconds:F1} s  {slices[^1].After}"));
                 }
                 holds &= Judge(part.Name, slices);
                 table.Add(part.Name, slices, Growth.Window);

@@ -10,7 +10,7 @@ internal sealed class SoakTable
 
     private static readonly string[] Heads =
     [
-        "part", "", "done", "a second", "processor time of one", "resident", "native in use", "managed", "threads", "mappings",
+        "part", "", "done", "cancelled", "a second", "processor time of one", "resident", "native in use", "managed", "threads", "mappings",
         "descriptors", "tensors",
     ];
 
@@ -20,8 +20,8 @@ internal sealed class SoakTable
     /// <summary>Adds a part.</summary>
     public void Add(string part, List<Slice> slices, int window)
     {
-        Line(part, "start", slices.Take(1 + window).Sum(slice => slice.Done), slices[1..(1 + window)]);
-        Line("", "end", slices.Sum(slice => slice.Done), slices[^window..]);
+        Line(part, "start", [.. slices.Take(1 + window)], slices[1..(1 + window)]);
+        Line("", "end", slices, slices[^window..]);
     }
 
     public static double Median(IEnumerable<Slice> slices, Func<Slice, double> of)
@@ -32,11 +32,16 @@ internal sealed class SoakTable
 
     public override string ToString() => _text.ToString();
 
-    private void Line(string part, string when, long done, List<Slice> slices)
+    /// <param name="part">Name of the part.</param>
+    /// <param name="when">Start or end.</param>
+    /// <param name="until">The slices so far, whose work is added up.</param>
+    /// <param name="slices">The slices that medians are taken of.</param>
+    private void Line(string part, string when, List<Slice> until, List<Slice> slices)
     {
         double Of(Func<Footprint, double> of) => Median(slices, slice => of(slice.After));
         _text.AppendLine(CultureInfo.InvariantCulture,
-            $"| {part} | {when} | {done} | {Median(slices, s => s.PerSecond):0.#} | {Median(slices, s => s.Milliseconds):0.##} ms "
+            $"| {part} | {when} | {until.Sum(s => s.Work.Done)} | {until.Sum(s => s.Work.Cancelled)} "
+            + $"| {Median(slices, s => s.PerSecond):0.#} | {Median(slices, s => s.Milliseconds):0.##} ms "
             + $"| {Of(f => f.Resident / Mebi):0} MiB | {Of(f => (f.Native.Used + f.Native.Mapped) / Mebi):0} MiB "
             + $"| {Of(f => f.Managed / Mebi):0.#} MiB | {Of(f => f.Threads):0} | {Of(f => f.Mappings):0} | {Of(f => f.Descriptors):0} "
             + $"| {Of(f => f.Tensors):0} |");

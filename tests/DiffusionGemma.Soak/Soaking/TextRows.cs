@@ -16,8 +16,7 @@ internal sealed class TextRows(int count) : ISoakPart
 
     public string Name => "rows through the text side";
 
-    /// <returns>Rows.</returns>
-    public Task<long> RunSliceAsync()
+    public Task<Work> RunSliceAsync()
     {
         int first = _next;
         _next += count;
@@ -25,7 +24,7 @@ internal sealed class TextRows(int count) : ISoakPart
         _packing ??= ArithmeticPipeline.Packing(_ml).Fit(rows);
         using PackedRowStore store = _ml.Transforms.DiffusionGemma.PackedRows(_packing.Transform(rows), InMemory, _folder.Path);
         if (store.Count != count) throw new InvalidDataException($"{store.Count} packed rows of {count}.");
-        return Task.FromResult((long)count);
+        return Task.FromResult(new Work(count));
     }
 
     public void Dispose() => _folder.Dispose();

@@ -12,6 +12,9 @@ public sealed class KilledWhileWritingTests : TorchTest
 {
     private const string Folder = "DIFFUSIONGEMMA_KILL_WRITER_FOLDER", KillCount = "DIFFUSIONGEMMA_KILLS";
 
+    /// <summary>Kills of which some must have met the writing of files, and some their replacement.</summary>
+    private const int ManyKills = 50;
+
     private static readonly string[] Kinds = ["adapter", "weights", "quantised"];
 
     /// <summary>Three kills by default; the variable DIFFUSIONGEMMA_KILLS asks for more.</summary>
@@ -25,7 +28,8 @@ public sealed class KilledWhileWritingTests : TorchTest
             kind => kind, kind => (string[])[Digests(folder.File(Path.Combine("0", kind))), Digests(folder.File(Path.Combine("1", kind)))]);
         Assert.All(expected.Values, both => Assert.NotEqual(both[0], both[1]));
 
-        int kills = int.Parse(Environment.GetEnvironmentVariable(KillCount) ?? "3", CultureInfo.InvariantCulture), refused = 0, begun = 0;
+        int kills = int.Parse(Environment.GetEnvironmentVariable(KillCount) ?? "3", CultureInfo.InvariantCulture);
+        int refused = 0, writing = 0, replacing = 0;
         var random = new Random(1);
         for (int kill = 0; kill < kills; kill++)
         {
@@ -42,14 +46,16 @@ public sealed class KilledWhileWritingTests : TorchTest
             _ = process.StandardError.ReadToEndAsync();
             while (!File.Exists(ready) && !process.HasExited) await Task.Delay(5);
             Assert.False(process.HasExited, process.HasExited ? await output : "");
-            await Task.Delay(random.Next(150));
+            if (kill % 3 == 2) WaitForReplacement(target, process);
+            else await Task.Delay(random.Next(150));
             process.Kill();
             await process.WaitForExitAsync();
             foreach (string kind in Kinds)
             {
                 string path = Path.Combine(target, kind);
                 string[] left = [.. Directory.EnumerateDirectories(path, ".saving-*")];
-                begun += left.Length;
+                if (left.Any(IsReplacing)) replacing++;
+                else writing += left.Length;
                 if (Record.Exception(() => Open(kind, path)) is { } error)
                 {
                     Assert.True(error is AdapterException or CheckpointException or InvalidConfigurationException, $"{kind}: {error}");
@@ -63,9 +69,10 @@ public sealed class KilledWhileWritingTests : TorchTest
                 foreach (string hidden in left) Directory.Delete(hidden, recursive: true);
             }
         }
-        string result = $"{kills} kills: {begun} folders were being written, {refused} of them in the instant of being replaced";
+        string result = $"{kills} kills: {writing} folders were being written and {replacing} replaced, of which {refused} are refused";
         TestContext.Current.TestOutputHelper?.WriteLine(result);
         if (Environment.GetEnvironmentVariable(KillCount) is not null) Console.WriteLine(result);
+        if (kills >= ManyKills) Assert.True(writing > 0 && replacing > 0, result);
         // What a kill left is in nobody's way.
         WriteAll(folder.File("target"), version: 1);
         foreach (string kind in Kinds) Open(kind, folder.File(Path.Combine("target", kind)));
@@ -95,6 +102,28 @@ public sealed class KilledWhileWritingTests : TorchTest
         model.Save(Path.Combine(folder, Kinds[1]));
         QuantizedCheckpoint.Create(
             Fixtures.Checkpoint("tiny-chat"), Path.Combine(folder, Kinds[2]), version > 0 ? Quantization.Int4 : Quantization.Int8);
+    }
+
+    /// <summary>Waits until files of a folder leave it for new ones; a minute at most.</summary>
+    private static void WaitForReplacement(string target, Process process)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!process.HasExited && clock.Elapsed < TimeSpan.FromMinutes(1))
+            foreach (string kind in Kinds)
+                if (Directory.EnumerateDirectories(Path.Combine(target, kind), ".saving-*").Any(IsReplacing)) return;
+    }
+
+    /// <summary>True where a writer's hidden folder holds files that it has replaced.</summary>
+    private static bool IsReplacing(string hidden)
+    {
+        try
+        {
+            return Directory.EnumerateFiles(Path.Combine(hidden, "old")).Any();
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return false;
+        }
     }
 
     private static void Open(string kind, string path)

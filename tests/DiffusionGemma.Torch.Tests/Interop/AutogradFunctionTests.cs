@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -73,6 +74,22 @@ public class AutogradFunctionTests : TorchTest
         Tensor loss = Short.Run(_backward, a, a)[0].sum();
         var error = Assert.Throws<InvalidOperationException>(() => _backward.Run(loss));
         Assert.Contains("Short returned 1 gradients for 2 inputs", error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>libtorch fails in an operator of the backward, or at a gradient of a wrong shape, in frames of its own.</summary>
+    [Fact]
+    public void A_native_error_in_a_backward_is_an_exception_too()
+    {
+        for (int n = 0; n < 3; n++)
+        {
+            (Tensor a, Tensor b) = Leaves();
+            Tensor product = Mismatched.Run(_backward, a)[0].sum(), gradient = Misshapen.Run(_backward, a)[0].sum();
+            Assert.Contains("shapes cannot be multiplied", Assert.Throws<ExternalException>(() => _backward.Run(product)).Message,
+                StringComparison.Ordinal);
+            Assert.Contains("invalid gradient", Assert.Throws<ExternalException>(() => _backward.Run(gradient)).Message,
+                StringComparison.Ordinal);
+            _backward.Run(ProductAndSum.Run(_backward, a, b, 1.0)[0].sum());
+        }
     }
 
     [Fact]
@@ -155,6 +172,22 @@ public class AutogradFunctionTests : TorchTest
         protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs) => [(Tensor)inputs[0] * 2.0];
 
         protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients) => [gradients[0]! * 2.0];
+    }
+
+    private sealed class Mismatched : AutogradFunction<Mismatched>
+    {
+        protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs) => [(Tensor)inputs[0] * 2.0];
+
+        protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients) =>
+            [gradients[0]!.mm(gradients[0]!)];
+    }
+
+    private sealed class Misshapen : AutogradFunction<Misshapen>
+    {
+        protected override Tensor[] Forward(autograd.AutogradContext context, object[] inputs) => [(Tensor)inputs[0] * 2.0];
+
+        protected override Tensor?[] Backward(autograd.AutogradContext context, IReadOnlyList<Tensor?> gradients) =>
+            [gradients[0]!.narrow(0, 0, 2)];
     }
 
     private sealed class Failing : AutogradFunction<Failing>

@@ -94,6 +94,10 @@ public class PackedRowStoreTests : TorchTest
         Assert.Contains("Make room", error.Message, StringComparison.Ordinal);
         Assert.Empty(Open(disk));
         Assert.True(new DriveInfo(disk).AvailableFreeSpace > 1 << 20);                           // what it took is free again
+        SmallDisk.MakeReadOnly();
+        error = Assert.Throws<TrainingException>(() => Numbered(10_000, tokens: 200, disk));
+        Assert.Contains(disk, error.Message, StringComparison.Ordinal);
+        Assert.Contains("Read-only file system", error.Message, StringComparison.Ordinal);
         SmallDisk.Passed();
     }
 

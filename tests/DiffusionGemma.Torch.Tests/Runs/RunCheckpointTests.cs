@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
@@ -6,8 +5,6 @@ namespace DiffusionGemma;
 /// <summary>A resumed run is the run that was never stopped: the same losses and weights, to the last bit.</summary>
 public class RunCheckpointTests : TorchTest
 {
-    private const string KillFolder = "DIFFUSIONGEMMA_KILL_TEST_FOLDER", KillCount = "DIFFUSIONGEMMA_KILLS";
-
     public static TheoryData<bool, ScalarType, int> Runs() => new()
     {
         { false, ScalarType.Float32, 1 }, { false, ScalarType.Float32, 6 }, { true, ScalarType.Float32, 3 },
@@ -124,79 +121,6 @@ public class RunCheckpointTests : TorchTest
         Assert.Same(model.Adapter, result.Adapter);
         model.Adapter = null;
     }
-
-    /// <summary>
-    /// A process that writes a checkpoint every step is killed at random moments, writing included, and started again until it is done.
-    /// Three kills by default; the variable DIFFUSIONGEMMA_KILLS asks for more.
-    /// </summary>
-    [Fact]
-    public async Task Killed_at_random_moments_the_run_is_the_same()
-    {
-        using TemporaryFolder folder = Fixtures.Temporary();
-        int kills = Kills, steps = 0, withinWrites = 0, restarts = 0;
-        var random = new Random(1);
-        for (int run = 0; ; run++)
-        {
-            bool kill = run < kills;
-            var start = new ProcessStartInfo(
-                Environment.ProcessPath!, ["-explicit", "only", "-method", $"*{nameof(Child_of_the_test_that_kills)}"])
-            {
-                RedirectStandardOutput = true, RedirectStandardError = true, Environment = { [KillFolder] = folder.Path },
-            };
-            using Process process = Process.Start(start)!;
-            Task<string> output = process.StandardOutput.ReadToEndAsync();
-            _ = process.StandardError.ReadToEndAsync();
-            if (kill)
-            {
-                // From the first checkpoint that this process adds, a random moment later: some within a write.
-                for (int waited = 0; Newest(folder) <= steps && !process.HasExited && waited < 60_000; waited++) await Task.Delay(5);
-                await Task.Delay(random.Next(40));
-                kill = Newest(folder) < KillSteps && !process.HasExited;                          // else a busy machine held this thread up
-                if (kill) process.Kill();
-            }
-            await process.WaitForExitAsync();
-            Assert.True(Newest(folder) >= steps, "a checkpoint was lost");
-            steps = Newest(folder);
-            withinWrites += Directory.EnumerateDirectories(folder.Path, ".run-*").Any() ? 1 : 0;  // begun, not renamed
-            if (kill) continue;
-            Assert.True(process.ExitCode == 0, await output);
-            if (run > 0) break;
-            // a busy machine held this thread up until the run was over: once more from the start
-            Assert.True(++restarts < 20, "the run was over before the first kill");
-            foreach (string checkpoint in Names(folder)) Directory.Delete(folder.File(checkpoint), recursive: true);
-            (run, steps) = (-1, 0);
-        }
-        TestContext.Current.TestOutputHelper?.WriteLine($"{kills} kills, {withinWrites} of them within a write");
-        Assert.Equal(KillSteps, steps);
-        string[] losses = File.ReadAllLines(folder.File("losses.txt"));
-        using DiffusionGemmaModel model = Load(ScalarType.Float32);
-        using FineTuneResult whole = FineTuner.Fit(model, TinyRows.Make(24), KillOptions(null));
-        Assert.Equal(whole.History.Select(r => r.Loss.ToString("R")), losses);
-        model.Adapter = null;
-    }
-
-    /// <summary>Runs in the child only: an explicit test is in no ordinary run.</summary>
-    [Fact(Explicit = true)]
-    public void Child_of_the_test_that_kills()
-    {
-        string folder = Environment.GetEnvironmentVariable(KillFolder)
-            ?? throw new InvalidOperationException($"{nameof(Killed_at_random_moments_the_run_is_the_same)} starts this test.");
-        using DiffusionGemmaModel model = Load(ScalarType.Float32);
-        var checkpoints = new RunCheckpointOptions { Folder = folder, EverySteps = 1, Resume = RunCheckpointOptions.Latest };
-        using FineTuneResult result = FineTuner.Fit(model, TinyRows.Make(24), KillOptions(checkpoints));
-        File.WriteAllLines(Path.Combine(folder, "losses.txt"), result.History.Select(r => r.Loss.ToString("R")));
-        model.Adapter = null;
-    }
-
-    private static int Kills => int.Parse(Environment.GetEnvironmentVariable(KillCount) ?? "3");
-
-    /// <summary>Enough for every kill to meet a run that is still going.</summary>
-    private static int KillSteps => 40 + 7 * Kills;
-
-    private static FineTuneOptions KillOptions(RunCheckpointOptions? checkpoints) =>
-        TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = KillSteps, Epochs = 1000, Checkpoints = checkpoints };
-
-    private static int Newest(TemporaryFolder folder) => Names(folder).Select(n => int.Parse(n["step-".Length..])).DefaultIfEmpty(0).Max();
 
     private static string[] Names(TemporaryFolder folder) =>
         [.. Directory.EnumerateDirectories(folder.Path, "step-*").Select(d => Path.GetFileName(d)!).Order(StringComparer.Ordinal)];

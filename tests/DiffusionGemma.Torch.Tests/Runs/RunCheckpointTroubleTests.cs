@@ -240,6 +240,15 @@ public class RunCheckpointTroubleTests : TorchTest
         Assert.Equal(
             ["step-000002", "step-000004", "step-000010"], Directory.EnumerateDirectories(run).Select(d => Path.GetFileName(d)!).Order());
         Assert.Equal(Undisturbed, Losses(checkpoints with { Resume = "step-000004" }));
+
+        // A read-only one is found out before the first step.
+        string[] before = [.. Directory.EnumerateFileSystemEntries(disk, "*", SearchOption.AllDirectories).Order()];
+        SmallDisk.MakeReadOnly();
+        string message = Assert.Throws<TrainingException>(
+            () => Losses(checkpoints with { Resume = RunCheckpointOptions.Latest }, _ => Assert.Fail("it trained"))).Message;
+        Assert.Contains(run, message, StringComparison.Ordinal);
+        Assert.Contains("Read-only file system", message, StringComparison.Ordinal);
+        Assert.Equal(before, Directory.EnumerateFileSystemEntries(disk, "*", SearchOption.AllDirectories).Order());
         SmallDisk.Passed();
     }
 

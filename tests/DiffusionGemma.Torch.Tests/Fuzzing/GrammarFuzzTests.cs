@@ -5,7 +5,7 @@ namespace DiffusionGemma;
 /// <summary>Schemas and patterns that come with a request, or in a saved model.</summary>
 public sealed class GrammarFuzzTests
 {
-    /// <summary>What an automaton of the most states takes while it is made, in tables that become garbage.</summary>
+    /// <summary>Bytes that an automaton of the most states takes while it is made, in tables that become garbage.</summary>
     private const long FixedBytes = 512L << 20;
 
     private static readonly string[] Schemas =

@@ -57,8 +57,9 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// <param name="modelId">What the model is called in responses and telemetry.</param>
     /// <param name="ownsQueue">True if disposing the client disposes the queue.</param>
     /// <param name="escapesUserText">
-    /// True, the default: the text of a control token in users' messages, tool results and the arguments of earlier calls stays text, so
-    /// that none can end its turn or open another. False: it becomes the control token, unless the tokenizer's own options say otherwise.
+    /// True, the default: the text of a control token in users' messages, definitions of tools, their results and the arguments of earlier
+    /// calls stays text, so that none can end its turn or open another. False: it becomes the control token, unless the tokenizer's own
+    /// options say otherwise.
     /// System messages are the application's, and keep their control tokens.
     /// </param>
     public DiffusionGemmaChatClient(

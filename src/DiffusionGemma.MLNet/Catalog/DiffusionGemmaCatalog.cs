@@ -320,11 +320,15 @@ public sealed partial class DiffusionGemmaCatalog
         {
             model = new ModelOperationsCatalog(_environment).Load(path, out inputSchema);
         }
-        // ML.NET calls loaders by reflection.
-        catch (TargetInvocationException error)
+        catch (Exception error)
         {
-            ExceptionDispatchInfo.Throw(error.GetBaseException());
-            throw;
+            // ML.NET calls loaders by reflection.
+            Exception cause = error is TargetInvocationException ? error.GetBaseException() : error;
+            if (cause is FormatException or IOException or UnauthorizedAccessException or OutOfMemoryException)
+                ExceptionDispatchInfo.Throw(cause);
+            throw new FormatException(
+                $"{path} cannot be loaded: it is damaged, or no model of this library ({cause.Message.TrimEnd('.')}). Save the model again.",
+                cause);
         }
         foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Answering(model))
             part.RequireCheckpoint(verify);

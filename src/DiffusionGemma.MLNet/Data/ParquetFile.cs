@@ -27,7 +27,7 @@ internal sealed class ParquetFile : IDisposable
         Path = path;
         _reader = reader;
         Columns = reader.Schema.Fields;
-        RowCount = reader.Metadata?.NumRows ?? 0;
+        RowCount = CountRows(reader.Metadata?.RowGroups ?? []);
     }
 
     public string Path { get; }
@@ -48,8 +48,8 @@ internal sealed class ParquetFile : IDisposable
             return Checked(path, row: null, () =>
             {
                 long length = stream.Length;
-                if (ParquetCompatibility.Rewrite(footer) is { } rewritten)
-                    stream = new ReplacedTailStream(stream, length - TailLength - footer.Length, WithTail(rewritten));
+                stream = new ReplacedTailStream(
+                    stream, length - TailLength - footer.Length, WithTail(ParquetCompatibility.Rewrite(footer) ?? footer));
                 ParquetReader reader = Blocking.Run(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: false));
                 return new ParquetFile(path, reader, length, file);
             });
@@ -93,6 +93,7 @@ internal sealed class ParquetFile : IDisposable
                 Checked(Path, number++, () => records.WriteNext(writer));
                 yield return buffer.WrittenMemory;
             }
+            Checked(Path, number, () => records.RequireEnd(group, groupReader.RowCount));
         }
     }
 
@@ -128,6 +129,15 @@ internal sealed class ParquetFile : IDisposable
         ChatDataException Bad(string reason) => new(reason, new ChatPosition(path));
     }
 
+    /// <summary>Counts the rows of all groups; the footer's own number of them may be another.</summary>
+    private static long CountRows(IReadOnlyList<RowGroup> groups)
+    {
+        for (int n = 0; n < groups.Count; n++)
+            if (groups[n].NumRows < 0)
+                throw new InvalidDataException($"row group {n} claims {groups[n].NumRows} rows; fetch the file again");
+        return groups.Sum(group => group.NumRows);
+    }
+
     private static byte[] WithTail(byte[] footer)
     {
         byte[] length = new byte[sizeof(uint)];
@@ -149,8 +159,6 @@ internal sealed class ParquetFile : IDisposable
                 throw new InvalidDataException(
                     $"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
         }
-        long rows = _reader.Metadata.RowGroups[group].NumRows;
-        if (rows < 0) throw new InvalidDataException($"row group {group} claims {rows} rows; fetch the file again");
     }
 
     private static void Checked(string path, long? row, Action read) => Checked(path, row, () =>

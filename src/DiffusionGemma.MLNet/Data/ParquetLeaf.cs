@@ -33,6 +33,12 @@ internal abstract class ParquetLeaf : IDisposable
     /// <summary>The repetition level of the value that comes next; 0, a new row, after the last.</summary>
     public int Repetition => _repetitions == 0 || _level == _column.RepetitionLevels.Length ? 0 : _column.RepetitionLevels[_level];
 
+    /// <summary>True once every value has been read.</summary>
+    public bool IsAtEnd => _level == (_definitions == 0 ? ValueCount : _column.DefinitionLevels.Length);
+
+    /// <summary>Values that are not null.</summary>
+    protected abstract int ValueCount { get; }
+
     /// <summary>Passes over a null, which has levels and no value.</summary>
     public void Skip() => _level++;
 
@@ -76,6 +82,8 @@ internal abstract class ParquetLeaf : IDisposable
         where T : struct
     {
         private int _next;
+
+        protected override int ValueCount => column.Values.Length;
 
         // Nulls take no place among the values.
         protected override void WriteNextValue(Utf8JsonWriter writer) => write(writer, column.Values[_next++]);

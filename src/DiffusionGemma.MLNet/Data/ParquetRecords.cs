@@ -35,6 +35,15 @@ internal sealed class ParquetRecords : IDisposable
         writer.Flush();
     }
 
+    /// <summary>Refuses a row group that has fewer rows than its columns have: the others would be left out in silence.</summary>
+    public void RequireEnd(int group, long rows)
+    {
+        foreach ((DataField field, ParquetLeaf leaf) in _leaves)
+            if (!leaf.IsAtEnd)
+                throw new InvalidDataException(
+                    $"row group {group} claims {rows} rows, and its column '{field.Path}' has more; fetch the file again");
+    }
+
     public void Dispose()
     {
         foreach (ParquetLeaf leaf in _leaves.Values)

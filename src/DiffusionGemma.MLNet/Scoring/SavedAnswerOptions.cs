@@ -27,5 +27,6 @@ internal static class SavedAnswerOptions
 
     public static string SerializeGeneration(GenerationOptions options) => JsonSerializer.Serialize(options, AsJson);
 
-    public static GenerationOptions DeserializeGeneration(string json) => JsonSerializer.Deserialize<GenerationOptions>(json, AsJson)!;
+    /// <exception cref="FormatException">The text is damaged.</exception>
+    public static GenerationOptions DeserializeGeneration(string json) => SavedJson.Read<GenerationOptions>(json, AsJson);
 }

@@ -51,7 +51,7 @@ public sealed class ClassificationTransformer : TypedAnswerTransformer
     private static ClassificationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ModelVersion.Check(ctx, env, Version);
-        ClassificationPlan plan = JsonSerializer.Deserialize<ClassificationPlan>(ctx.LoadNonEmptyString())!;
+        ClassificationPlan plan = SavedJson.Read<ClassificationPlan>(ctx.LoadNonEmptyString());
         AnswerOptions options = SavedAnswerOptions.Load(ctx);
         return new ClassificationTransformer(env, LoadModel(env, ctx), ownsModel: true, plan, options);
     }

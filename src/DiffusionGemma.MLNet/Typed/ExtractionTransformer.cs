@@ -36,7 +36,7 @@ public sealed class ExtractionTransformer : TypedAnswerTransformer
     private static ExtractionTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         ModelVersion.Check(ctx, env, Version);
-        ExtractionPlan plan = JsonSerializer.Deserialize<ExtractionPlan>(ctx.LoadNonEmptyString())!;
+        ExtractionPlan plan = SavedJson.Read<ExtractionPlan>(ctx.LoadNonEmptyString());
         AnswerOptions options = SavedAnswerOptions.Load(ctx);
         return new ExtractionTransformer(env, LoadModel(env, ctx), ownsModel: true, plan, options);
     }

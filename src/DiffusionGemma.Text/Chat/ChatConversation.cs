@@ -14,6 +14,10 @@ public sealed record ChatConversation
     private const string ArgumentsKey = "chat_template_kwargs";
 
     private static readonly string[] CallKeys = ["tool_calls", "function_call"];
+
+    /// <summary>Template arguments whose texts come from others: tools of other programs' servers, and documents that were found.</summary>
+    private static readonly string[] UntrustedArguments = [ToolsKey, "functions", "documents"];
+
     private static readonly string[] RolesBeforeAnAnswer = ["user", "system", "developer", "tool", "function", "ipython"];
 
     private readonly PySequence _messages;
@@ -171,8 +175,12 @@ public sealed record ChatConversation
         [.. _arguments.Select(argument =>
             new KeyValuePair<string, object?>(argument.Key, RowValues.Change(argument.Key, argument.Value, change)))]);
 
-    /// <summary>The same with every untrusted text changed: messages of users and tools, and the assistant's tool calls.</summary>
-    internal ChatConversation WithUserTexts(Func<string, string> change) => WithMessages(message =>
+    /// <summary>
+    /// The same with every untrusted text changed: messages of users and tools, the assistant's tool calls, definitions of tools, and
+    /// documents.
+    /// </summary>
+    internal ChatConversation WithUserTexts(Func<string, string> change) => WithArguments(
+        (key, value) => (key, UntrustedArguments.Contains(key) ? PyTexts.Change(value, change) : value)).WithMessages(message =>
     {
         message.TryGet("role", out object? role);
         if (role is "system" or "developer") return message;

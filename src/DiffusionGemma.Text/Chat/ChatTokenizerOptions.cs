@@ -15,8 +15,8 @@ public sealed record ChatTokenizerOptions
     public bool EscapeSpecialTokens { get; init; }
 
     /// <summary>
-    /// True does the same for untrusted text alone: messages of all roles but system, developer and assistant, and the assistant's tool
-    /// calls. False by default.
+    /// True does the same for untrusted text alone: messages of all roles but system, developer and assistant, the assistant's tool calls,
+    /// definitions of tools, and documents. False by default.
     /// </summary>
     public bool EscapeUserText { get; init; }
 

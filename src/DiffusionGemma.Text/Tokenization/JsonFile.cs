@@ -13,8 +13,10 @@ internal static class JsonFile
         try
         {
             document = JsonDocument.Parse(File.ReadAllText(RegularFile.Require(path)));
+            RequireUnicode(document.RootElement);
         }
-        catch (JsonException exception)
+        // The others are what half a surrogate pair becomes, in the text itself and as an escape.
+        catch (Exception exception) when (exception is JsonException or ArgumentException or InvalidOperationException)
         {
             throw new InvalidDataException($"{path}: not valid JSON: {exception.Message}", exception);
         }
@@ -22,5 +24,26 @@ internal static class JsonFile
             return document;
         document.Dispose();
         throw new InvalidDataException($"{path}: it holds no JSON object.");
+    }
+
+    /// <summary>Reads every name and text, which are decoded no earlier.</summary>
+    private static void RequireUnicode(JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.Object:
+                foreach (JsonProperty entry in value.EnumerateObject())
+                {
+                    _ = entry.Name;
+                    RequireUnicode(entry.Value);
+                }
+                break;
+            case JsonValueKind.Array:
+                foreach (JsonElement item in value.EnumerateArray()) RequireUnicode(item);
+                break;
+            case JsonValueKind.String:
+                _ = value.GetString();
+                break;
+        }
     }
 }

@@ -88,8 +88,8 @@ internal sealed class AnswerJournal : IDisposable
             position += line.Length + 1;
             try
             {
-                if (ends.Count == 0) RequireSame(identity, JsonSerializer.Deserialize<Dictionary<string, string>>(line)!);
-                ends.Add((position, ends.Count == 0 ? -1 : JsonSerializer.Deserialize<AnsweredRow>(line)!.Row));
+                if (ends.Count == 0) RequireSame(identity, Read<Dictionary<string, string>>(line));
+                ends.Add((position, ends.Count == 0 ? -1 : Read<AnsweredRow>(line).Row));
             }
             catch (JsonException error)
             {
@@ -104,6 +104,8 @@ internal sealed class AnswerJournal : IDisposable
         _file.Position = end;
         if (ends.Count == 0) Write(JsonSerializer.Serialize(identity) + "\n");
     }
+
+    private static T Read<T>(byte[] line) => JsonSerializer.Deserialize<T>(line) ?? throw new JsonException("it is null");
 
     /// <summary>Reads lines that end in a line feed, without it; the bytes after the last one are an unfinished write.</summary>
     private IEnumerable<byte[]> WholeLines()

@@ -13,6 +13,11 @@ internal static class ConfigParser
     private const string SlidingAttention = "sliding_attention";
     private const string FullAttention = "full_attention";
 
+    private const int MostLayers = 1024, LongestCanvas = 1 << 20;
+
+    /// <summary>More weights than any model has, and few enough that their bytes are counted in 64 bits.</summary>
+    private const double MostWeights = 1e15;
+
     public static DiffusionGemmaConfig Parse(string json, string source)
     {
         try
@@ -69,11 +74,11 @@ internal static class ConfigParser
 
         IReadOnlyList<AttentionKind> kinds = ReadKinds(text);
         IReadOnlyDictionary<AttentionKind, RopeParameters> rope = ReadRope(text);
-        return new DiffusionGemmaConfig
+        var config = new DiffusionGemmaConfig
         {
             SourcePath = source,
             Quantization = quantization,
-            CanvasLength = root.PositiveInt("canvas_length", 256),
+            CanvasLength = root.PositiveInt("canvas_length", 256, LongestCanvas),
             VocabularySize = vocabulary,
             HiddenSize = text.PositiveInt("hidden_size", 2304),
             IntermediateSize = text.PositiveInt("intermediate_size", 9216),
@@ -101,11 +106,32 @@ internal static class ConfigParser
             RopeParameters = rope,
             Layers = ReadLayers(text, kinds, rope),
         };
+        RequireCountable(text, config);
+        return config;
+    }
+
+    /// <summary>Refuses sizes whose products no computer holds, by the name of the largest.</summary>
+    private static void RequireCountable(ConfigSection text, DiffusionGemmaConfig config)
+    {
+        double hidden = config.HiddenSize;
+        double Attention(LayerShape layer) => 2 * hidden * layer.HeadDim * (config.NumAttentionHeads + layer.KeyValueHeads);
+        double weights = hidden * config.VocabularySize + config.Layers.Sum(Attention)
+            + config.NumHiddenLayers * 3 * hidden * (config.IntermediateSize + (double)config.NumExperts * config.MoeIntermediateSize);
+        if (weights <= MostWeights) return;
+        (string option, int size) = new[]
+        {
+            ("hidden_size", config.HiddenSize), ("vocab_size", config.VocabularySize), ("intermediate_size", config.IntermediateSize),
+            ("moe_intermediate_size", config.MoeIntermediateSize), ("num_experts", config.NumExperts),
+            ("num_attention_heads", config.NumAttentionHeads), ("num_key_value_heads", config.Layers.Max(layer => layer.KeyValueHeads)),
+            ("head_dim", config.Layers.Max(layer => layer.HeadDim)),
+        }.MaxBy(one => one.Item2);
+        throw text.Error(option, string.Create(CultureInfo.InvariantCulture,
+            $"is {size}; with it the model has {weights:E1} weights, more than any has. Restore the file from the checkpoint."));
     }
 
     private static List<AttentionKind> ReadKinds(ConfigSection text)
     {
-        int count = text.PositiveInt("num_hidden_layers", 30);
+        int count = text.PositiveInt("num_hidden_layers", 30, MostLayers);
         if (!text.Has("layer_types"))
             return [.. Enumerable.Range(1, count).Select(n => n % 6 == 0 || n == count ? AttentionKind.Full : AttentionKind.Sliding)];
         List<AttentionKind> kinds = [.. text.Strings("layer_types").Select(name => ParseKind(name) ??
@@ -235,7 +261,7 @@ internal static class ConfigParser
     }
 
     private static int CheckId(ConfigSection section, string option, int id, int vocabulary) =>
-        id >= 0 && id < vocabulary ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens.");
+        id >= 0 && id < vocabulary ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens (vocab_size).");
 
     /// <summary>Reads the dtype; null where the file leaves it to the weights: absent, null, or "auto".</summary>
     private static ScalarType? ReadDType(ConfigSection root)

@@ -34,6 +34,11 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
     /// <summary>Reads a whole number above zero; returns <paramref name="missing"/> if the option is absent (null is an error).</summary>
     public int PositiveInt(string option, int missing) => Contains(option) ? PositiveInt(option) : missing;
 
+    /// <summary>Reads a whole number above zero and no larger than any model's, so that no file asks for all memory.</summary>
+    public int PositiveInt(string option, int missing, int most) =>
+        PositiveInt(option, missing) is var number && number <= most
+            ? number : throw Error(option, $"is {Show(option)}; it must be at most {most}.");
+
     public int PositiveInt(string option) =>
         Int(option) is > 0 and var number ? number : throw Error(option, $"is {Show(option)}; it must be above zero.");
 

@@ -10,6 +10,7 @@ namespace DiffusionGemma;
 internal sealed class GenerationConfigFile
 {
     private const string SamplerKey = "sampler_config", EntropyBoundKind = "EntropyBoundSamplerConfig";
+    private const int LongestShown = 80;
 
     /// <summary>Entries of transformers' GenerationConfig that change answers, with the values that have no effect.</summary>
     private static readonly Dictionary<string, double[]> Neutral = new()
@@ -48,7 +49,7 @@ internal sealed class GenerationConfigFile
         foreach ((string key, double[] nothing) in Neutral)
             if (_root[key] is { } value && !IsNeutral(value, nothing))
                 throw new InvalidDataException(
-                    $"{_path}: '{key}' is {value.ToJsonString()}, which is not supported. Remove the entry to go on without it.");
+                    $"{_path}: '{key}' is {Show(value)}, which is not supported. Remove the entry to go on without it.");
         if (_root["do_sample"] is JsonValue sample && sample.TryGetValue(out bool samples) && !samples)
             throw new InvalidDataException(
                 $"{_path}: 'do_sample' is false: set t_min and t_max to 0 for the most likely tokens, or remove the entry.");
@@ -56,7 +57,9 @@ internal sealed class GenerationConfigFile
         _sampler = _root[SamplerKey] as JsonObject ?? throw Wrong(SamplerKey, _root[SamplerKey]!);
         string? kind = (_sampler["_cls_name"] as JsonValue)?.TryGetValue(out string? name) == true ? name : null;
         if (kind != EntropyBoundKind)
-            throw new InvalidDataException($"{_path}: the sampler '{kind}' is not supported; only {EntropyBoundKind} is.");
+            throw new InvalidDataException(
+                $"{_path}: '{SamplerKey}' has the _cls_name '{kind}', which is not supported; only {EntropyBoundKind} is. Remove the entry "
+                + "to go on without it.");
     }
 
     public int? Integer(string key) => Value<int>(_root, key);
@@ -76,6 +79,34 @@ internal sealed class GenerationConfigFile
             _ => [Integer(key)!.Value],
         };
 
+    /// <summary>Names the entries that an option out of range has its value from.</summary>
+    /// <param name="option">The option's name.</param>
+    /// <param name="rule">The condition in words: "must be at least 1".</param>
+    /// <exception cref="InvalidDataException">The file has one of them.</exception>
+    public void RequireAbsent(string option, string rule)
+    {
+        string inFile = rule.Replace(nameof(GenerationOptions.TMin), "'t_min'", StringComparison.Ordinal);
+        foreach ((JsonObject owner, string key) in EntriesOf(option))
+            if (owner[key] is { } value)
+                throw new InvalidDataException($"{_path}: '{key}' is {Show(value)}; it {inFile}. Correct the entry, or remove it.");
+    }
+
+    private IEnumerable<(JsonObject Owner, string Key)> EntriesOf(string option) => option switch
+    {
+        nameof(GenerationOptions.MaxNewTokens) => [(_root, "max_new_tokens")],
+        nameof(GenerationOptions.MaxDenoisingSteps) => [(_root, "max_denoising_steps")],
+        nameof(GenerationOptions.EntropyBound) => [(_sampler, "entropy_bound")],
+        nameof(GenerationOptions.TMin) => [(_root, "t_min")],
+        nameof(GenerationOptions.TMax) => [(_root, "t_max"), (_root, "t_min")],
+        nameof(GenerationOptions.TopK) => [(_root, "top_k")],
+        nameof(GenerationOptions.TopP) => [(_root, "top_p")],
+        nameof(GenerationOptions.StabilityThreshold) => [(_root, "stability_threshold")],
+        nameof(GenerationOptions.ConfidenceThreshold) => [(_root, "confidence_threshold")],
+        nameof(GenerationOptions.EosTokenIds) => [(_root, "eos_token_id")],
+        nameof(GenerationOptions.PadTokenId) => [(_root, "pad_token_id")],
+        _ => [],
+    };
+
     private static bool IsNeutral(JsonNode value, double[] neutral) =>
         value is JsonArray { Count: 0 } || value is JsonValue number && number.TryGetValue(out double found) && neutral.Contains(found);
 
@@ -89,5 +120,8 @@ internal sealed class GenerationConfigFile
         };
 
     private InvalidDataException Wrong(string key, JsonNode found) =>
-        new($"{_path}: '{key}' is {found.ToJsonString()}, expected a number.");
+        new($"{_path}: '{key}' is {Show(found)}, expected a number. Correct the entry, or remove it.");
+
+    private static string Show(JsonNode value) =>
+        value.ToJsonString() is { Length: > LongestShown } text ? text[..LongestShown] + "..." : value.ToJsonString();
 }

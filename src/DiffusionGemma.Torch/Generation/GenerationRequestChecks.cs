@@ -43,11 +43,12 @@ internal static class GenerationRequestChecks
             if (!holds) throw new GenerationRequestException(index, message);
         }
 
-        int canvas = config.CanvasLength, tokens = (options.MaxNewTokens + canvas - 1) / canvas * canvas, length = request.Prompt.Length;
+        int canvas = config.CanvasLength, length = request.Prompt.Length;
+        long tokens = ((long)options.MaxNewTokens + canvas - 1) / canvas * canvas;
         bool Known(int id) => id >= 0 && id < config.VocabularySize;
         Check(length > 0, "is empty.");
         Check(
-            length + (long)tokens <= config.MaxPositionEmbeddings,
+            length + tokens <= config.MaxPositionEmbeddings,
             $"has {length} tokens; with {tokens} new ones that is more than the model's {config.MaxPositionEmbeddings} positions. Shorten "
             + "it, or lower MaxNewTokens.");
         Check(

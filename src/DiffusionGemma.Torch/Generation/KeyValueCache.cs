@@ -252,7 +252,7 @@ internal sealed class KeyValueCache : IDisposable
             // Grows by a half, so that copies are rare while answers grow canvas by canvas.
             long wanted = positions <= have ? have : Math.Max(positions, have + (have / 2));
             bool isFull = shape.Kind == AttentionKind.Full;
-            long most = isFull ? (wanted + Block - 1) / Block * Block : Canvas + cache._config.SlidingWindow - 1;
+            long most = isFull ? (wanted + Block - 1) / Block * Block : Canvas + (long)cache._config.SlidingWindow - 1;
             long length = isFull ? most : Math.Min(most, Math.Max(wanted, Canvas + Block));
             long[] size = [Math.Max(rows, haveRows), shape.KeyValueHeads, length, shape.HeadDim];
             _keys = Grow(_keys, size);

@@ -58,7 +58,8 @@ internal sealed record ResolvedGenerationOptions
     public double Temperature(int remaining) => Greedy ? 1 : TMin + (TMax - TMin) * remaining / MaxDenoisingSteps;
 
     /// <summary>Resolves options by a checkpoint folder, and checks them.</summary>
-    /// <exception cref="InvalidDataException">generation_config.json cannot be read, or has an entry that is not supported.</exception>
+    /// <exception cref="InvalidDataException">generation_config.json cannot be read, or has an entry that is out of range or not supported.
+    /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     public static ResolvedGenerationOptions Resolve(GenerationOptions? given, string folder, DiffusionGemmaConfig config) =>
         Resolve(given, new GenerationConfigFile(folder), config);
@@ -88,7 +89,7 @@ internal sealed record ResolvedGenerationOptions
             Seed = given.Seed ?? 0,
             ReturnOnCancellation = given.ReturnOnCancellation ?? false,
         };
-        resolved.Validate(given, config);
+        resolved.Validate(given, file, config);
         if (given.Grammar is not { } grammar) return resolved;
         return resolved with
         {
@@ -126,10 +127,14 @@ internal sealed record ResolvedGenerationOptions
         return vocabulary.Automaton(given.Grammar!);
     }
 
-    private void Validate(GenerationOptions given, DiffusionGemmaConfig config)
+    private void Validate(GenerationOptions given, GenerationConfigFile file, DiffusionGemmaConfig config)
     {
         var faults = new OptionFaults(nameof(GenerationOptions));
-        void Require(bool holds, string option, object? value, string rule) => faults.Require(holds, "", option, value, rule);
+        void Require(bool holds, string option, object? value, string rule)
+        {
+            if (!holds && !IsGiven(given, option)) file.RequireAbsent(option, rule);
+            faults.Require(holds, "", option, value, rule);
+        }
 
         void ForBlockRefinement(string option, object? value) =>
             Require(
@@ -163,4 +168,21 @@ internal sealed record ResolvedGenerationOptions
             $"must lie within the vocabulary of {config.VocabularySize}");
         faults.Throw();
     }
+
+    /// <summary>True where the caller chose the value, or what the value is compared with.</summary>
+    private static bool IsGiven(GenerationOptions given, string option) => option switch
+    {
+        nameof(MaxNewTokens) => given.MaxNewTokens is not null,
+        nameof(MaxDenoisingSteps) => given.MaxDenoisingSteps is not null,
+        nameof(EntropyBound) => given.EntropyBound is not null,
+        nameof(TMin) => given.TMin is not null,
+        nameof(TMax) => given.TMax is not null || given.TMin is not null,
+        nameof(TopK) => given.TopK is not null,
+        nameof(TopP) => given.TopP is not null,
+        nameof(StabilityThreshold) => given.StabilityThreshold is not null,
+        nameof(ConfidenceThreshold) => given.ConfidenceThreshold is not null,
+        nameof(EosTokenIds) => given.EosTokenIds is not null,
+        nameof(PadTokenId) => given.PadTokenId is not null,
+        _ => true,                                                                               // not an entry of the file
+    };
 }

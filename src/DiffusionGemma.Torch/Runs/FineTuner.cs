@@ -27,6 +27,7 @@ public static class FineTuner
     /// <exception cref="MemoryBudgetException">The run needs more than <see cref="RunOptions.MemoryBudget"/>.</exception>
     /// <exception cref="ArgumentException">An option is out of range, or a LoRA target matches nothing.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, without <see cref="RunOptions.ReturnOnCancellation"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The model or its adapter is disposed.</exception>
     public static FineTuneResult Fit(
         DiffusionGemmaModel model, IReadOnlyList<TrainingExample> examples, FineTuneOptions options, IProgress<StepRecord>? progress = null,
         CancellationToken cancellation = default) => Fit(model, examples, options, observe: null, progress, cancellation);
@@ -40,6 +41,7 @@ public static class FineTuner
         using IDisposable? training = InferenceMode.Leave();
         options.Validate();
         int[] lengths = RequireRows(examples, options, model.Config);
+        using IDisposable? use = options.Lora is null ? null : model.Adapter?.Use();
         if (options.Lora is null && model.Adapter is not null)
             throw new TrainingException(
                 "The model has an adapter, and weights trained under it would suit no other: call LoraAdapter.MergeInto or set "

@@ -15,7 +15,10 @@ internal sealed class RunCheckpoint : IDisposable
 {
     private const string Prefix = "step-", Hidden = ".run-", StateFile = "state.json", TensorFile = "state.safetensors";
     private static readonly JsonSerializerOptions Json =
-        new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+        new()
+        {
+            WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, RespectNullableAnnotations = true,
+        };
     private readonly RunCheckpointOptions _options;
     private readonly IReadOnlyDictionary<string, string> _identity;
     private readonly IReadOnlyList<TrainedParameter> _trained;
@@ -193,8 +196,7 @@ internal sealed class RunCheckpoint : IDisposable
             };
         try
         {
-            RunState state = JsonSerializer.Deserialize<RunState>(SmallFile.ReadText(Path.Combine(folder, StateFile)), Json)
-                ?? throw new JsonException("it is empty");
+            RunState state = ReadState(Path.Combine(folder, StateFile));
             string[] changed = [.. RunIdentity.Differences(state.Identity, _identity, _options.AcceptChanged)];
             if (changed.Length > 0)
                 throw new TrainingException(
@@ -229,6 +231,18 @@ internal sealed class RunCheckpoint : IDisposable
         {
             throw new DamagedException($"{folder} cannot be resumed: it is damaged ({e.Message.TrimEnd('.')}).", e) { Path = folder };
         }
+    }
+
+    /// <exception cref="JsonException">It is no state of a run.</exception>
+    private static RunState ReadState(string path)
+    {
+        RunState? state = JsonSerializer.Deserialize<RunState>(SmallFile.ReadText(path), Json);
+        if (state is not { Identity: { } identity, History: { } history, Evaluations: { } evaluations }
+            || identity.Values.Contains(null!) || history.Contains(null!) || evaluations.Contains(null!))
+            throw new JsonException($"{StateFile} lacks a part of the run's state");
+        if (state.Steps != history.Length)
+            throw new JsonException($"{StateFile} has {history.Length} steps, and says that it has {state.Steps}");
+        return state;
     }
 
     /// <summary>This rank's part of the weights and both moments of each parameter, and of its best weights where there are any.</summary>

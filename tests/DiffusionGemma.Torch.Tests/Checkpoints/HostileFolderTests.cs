@@ -137,7 +137,24 @@ public sealed class HostileFolderTests : TorchTest
             foreach (string option in new[] { "hidden_size", "intermediate_size", "moe_intermediate_size", "num_experts", "vocab_size" })
                 root["text_config"]![option] = int.MaxValue;
         });
-        Assert.Throws<CheckpointException>(() => Checkpoint.Open(folder.Path).Dispose());
+        var error = Assert.Throws<InvalidConfigurationException>(() => Checkpoint.Open(folder.Path).Dispose());
+        Assert.Contains("more than any has", error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Sizes that no weight depends on are bounded too: they are allocated before any weight is read.</summary>
+    [Theory]
+    [InlineData("canvas_length")]
+    [InlineData("text_config.num_hidden_layers")]
+    public void Counts_that_ask_for_all_memory_are_refused(string option)
+    {
+        using TemporaryFolder folder = QuantizedCopies.With("int4", root =>
+        {
+            root["text_config"]!.AsObject().Remove("layer_types");
+            JsonNode owner = option.StartsWith("text_config", StringComparison.Ordinal) ? root["text_config"]! : root;
+            owner[option.Split('.')[^1]] = int.MaxValue;
+        });
+        var error = Assert.Throws<InvalidConfigurationException>(() => Checkpoint.Open(folder.Path).Dispose());
+        Assert.Equal(option, error.Option);
     }
 
     [Fact]

@@ -18,6 +18,16 @@ public class AdapterLifetimeTests : TorchTest
         base.Dispose();
     }
 
+    [Fact]
+    public void A_disposed_adapter_is_not_trained_on()
+    {
+        LoraAdapter adapter = DrawnAdapter.Create(_model, 1, 0.3);
+        _model.Adapter = adapter;
+        adapter.Dispose();
+        FineTuneOptions options = TinyRows.Options with { Lora = new LoraOptions(), MaxSteps = 1 };
+        Assert.Throws<ObjectDisposedException>(() => FineTuner.Fit(_model, TinyRows.Make(4), options));
+    }
+
     /// <summary>Each caller makes an adapter, asks with it, and disposes it at once: the answer is that of the adapter alone.</summary>
     [Fact]
     public async Task An_adapter_in_use_is_freed_with_its_last_row()

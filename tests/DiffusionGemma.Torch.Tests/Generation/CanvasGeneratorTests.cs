@@ -135,6 +135,14 @@ public class CanvasGeneratorTests : TorchTest
         Refused("holds an id outside the vocabulary of 128", [2, -1]);
     }
 
+    /// <summary>Rounded up to whole canvases, it leaves 32 bits.</summary>
+    [Fact]
+    public void The_most_new_tokens_of_all_are_too_many() => Assert.Contains(
+        "with 2147483648 new ones that is more than the model's 512 positions",
+        Assert.Throws<GenerationRequestException>(
+            () => CanvasGenerator.Generate(_model, [Prompts[0]], new GenerationOptions { MaxNewTokens = int.MaxValue })).Message,
+        StringComparison.Ordinal);
+
     [Fact]
     public void A_logit_that_is_no_number_names_row_canvas_and_step()
     {

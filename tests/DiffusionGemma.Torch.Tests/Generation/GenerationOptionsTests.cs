@@ -78,13 +78,44 @@ public class GenerationOptionsTests
     [InlineData("""{"max_new_tokens": 1.5}""", "'max_new_tokens' is 1.5")]
     [InlineData("""{"eos_token_id": [1, "x"]}""", "'eos_token_id'")]
     [InlineData("""{"sampler_config": 3}""", "'sampler_config' is 3")]
-    [InlineData("""{"sampler_config": {"_cls_name": "TopKSamplerConfig"}}""", "the sampler 'TopKSamplerConfig' is not supported")]
-    [InlineData("""{"sampler_config": {"entropy_bound": 0.1}}""", "the sampler '' is not supported")]
+    [InlineData("""{"sampler_config": {"_cls_name": "TopKSamplerConfig"}}""", "the _cls_name 'TopKSamplerConfig', which is not supported")]
+    [InlineData("""{"sampler_config": {"entropy_bound": 0.1}}""", "the _cls_name '', which is not supported")]
     public void A_file_that_says_something_else_is_named(string json, string message)
     {
         string got = Assert.Throws<InvalidDataException>(() => Resolve(json)).Message;
         Assert.Contains("generation_config.json", got, StringComparison.Ordinal);
         Assert.Contains(message, got, StringComparison.Ordinal);
+    }
+
+    /// <summary>A value out of range is the file's fault where the caller did not choose it.</summary>
+    [Theory]
+    [InlineData("max_new_tokens", "0")]
+    [InlineData("max_denoising_steps", "-1")]
+    [InlineData("t_min", "-0.1")]
+    [InlineData("t_min", "0.9")]                                                                 // above the default of t_max
+    [InlineData("t_max", "0.1")]
+    [InlineData("t_max", "1e400")]
+    [InlineData("top_k", "-1")]
+    [InlineData("top_p", "0")]
+    [InlineData("stability_threshold", "-1")]
+    [InlineData("eos_token_id", "[1, 128]")]
+    [InlineData("pad_token_id", "128")]
+    public void A_value_of_the_file_that_is_out_of_range_is_named_with_it(string key, string value)
+    {
+        string message = Assert.Throws<InvalidDataException>(() => Resolve($$"""{"{{key}}": {{value}}}""")).Message;
+        Assert.Contains($"generation_config.json: '{key}' is {value.Replace(" ", "")}; it must", message, StringComparison.Ordinal);
+        string bound = Assert.Throws<InvalidDataException>(() => Resolve(
+            """{"sampler_config": {"_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": -1}}""")).Message;
+        Assert.Contains("generation_config.json: 'entropy_bound' is -1; it must not be negative", bound, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_the_caller_chose_is_the_callers_fault()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        File.WriteAllText(folder.File("generation_config.json"), """{"max_new_tokens": 16, "t_max": 0.8}""");
+        foreach (GenerationOptions options in (GenerationOptions[])[new() { MaxNewTokens = 0 }, new() { TMin = 0.9 }])
+            Assert.Throws<ArgumentOutOfRangeException>(() => ResolvedGenerationOptions.Resolve(options, folder.Path, Config));
     }
 
     private static ResolvedGenerationOptions Resolve(string? json)

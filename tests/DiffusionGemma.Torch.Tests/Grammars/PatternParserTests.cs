@@ -109,6 +109,17 @@ public class PatternParserTests
             () => AnswerGrammar.Regex("(.{0,300}){0,10}", new GrammarOptions { MostStates = 2000 })).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A request may bring such a pattern; 1.4 GB were allocated for it.</summary>
+    [Fact]
+    public void Sixty_letters_of_any_script_are_compiled_in_bounded_memory()
+    {
+        long bytes = GC.GetAllocatedBytesForCurrentThread();
+        AnswerGrammar grammar = AnswerGrammar.Regex(@"\p{L}{0,60}");
+        bytes = GC.GetAllocatedBytesForCurrentThread() - bytes;
+        Assert.True(grammar.Accepts("Überγλώσσα日本語"));
+        Assert.True(bytes < 400_000_000, $"{bytes:N0} bytes");
+    }
+
     private static string Pattern(Random random, int depth)
     {
         if (depth == 0)

@@ -1,0 +1,93 @@
+using System.Buffers.Binary;
+using Microsoft.ML;
+using Parquet;
+using Parquet.Schema;
+
+namespace DiffusionGemma.Data;
+
+/// <summary>Files whose footer or pages say what is not so: each is refused by name, in bounded memory.</summary>
+public sealed class HostileParquetTests : IDisposable
+{
+    private const int RowGroups = 4, Columns = 1, Rows = 3, MetaData = 3, Values = 5, DataPage = 9;
+
+    private const long SmallBytes = 64 << 20;
+
+    private readonly MLContext _ml = new(seed: 1);
+    private readonly TemporaryFolder _folder = Fixtures.Temporary("parquet");
+
+    private string Path => _folder.File("rows.parquet");
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(2, "claims 2 rows, and its column 'question' has more")]
+    [InlineData(0, "claims 0 rows, and its column 'question' has more")]
+    [InlineData(4, "")]
+    [InlineData(1L << 60, "")]
+    [InlineData(-1, "claims -1 rows")]
+    public async Task Another_number_of_rows_than_the_columns_have_is_refused(long rows, string reason)
+    {
+        await WriteAsync("one", "two", "three");
+        ChangeFooter(footer => Group(footer).Set(Rows, ThriftStruct.Int64, rows));
+        Refused(reason);
+    }
+
+    [Theory]
+    [InlineData(1L << 40)]
+    [InlineData(-1)]
+    [InlineData(2)]
+    public async Task Another_number_of_values_than_the_pages_have_is_refused(long values)
+    {
+        await WriteAsync("one", "two", "three");
+        ChangeFooter(footer => Column(footer).Set(Values, ThriftStruct.Int64, values));
+        Refused("");
+    }
+
+    [Theory]
+    [InlineData(-1L)]
+    [InlineData(1L << 60)]
+    public async Task A_page_outside_the_file_is_refused(long offset)
+    {
+        await WriteAsync("one", "two", "three");
+        ChangeFooter(footer => Column(footer).Set(DataPage, ThriftStruct.Int64, offset));
+        Refused("");
+    }
+
+    private void Refused(string reason)
+    {
+        long bytes = GC.GetAllocatedBytesForCurrentThread();
+        var error = Assert.Throws<ChatDataException>(() => Views.Dump(_ml.Data.LoadChatFromParquet(Path, "question")));
+        bytes = GC.GetAllocatedBytesForCurrentThread() - bytes;
+        Assert.Equal(Path, error.File);
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+        Assert.True(bytes < SmallBytes, $"{bytes:N0} bytes");
+    }
+
+    private async Task WriteAsync(params string[] questions)
+    {
+        var schema = new ParquetSchema(new DataField("question", typeof(string), isNullable: false));
+        await using FileStream stream = File.Create(Path);
+        await using ParquetWriter writer = await ParquetWriter.CreateAsync(
+            schema, stream, cancellationToken: TestContext.Current.CancellationToken);
+        using ParquetRowGroupWriter rows = writer.CreateRowGroup();
+        await rows.WriteAsync<ReadOnlyMemory<char>>(schema.DataFields[0], questions.Select(text => text.AsMemory()).ToArray(),
+            cancellationToken: TestContext.Current.CancellationToken);
+    }
+
+    private static ThriftStruct Group(ThriftStruct footer) => (ThriftStruct)footer.Get<ThriftList>(RowGroups)!.Items[0];
+
+    private static ThriftStruct Column(ThriftStruct footer) =>
+        ((ThriftStruct)Group(footer).Get<ThriftList>(Columns)!.Items[0]).Get<ThriftStruct>(MetaData)!;
+
+    private void ChangeFooter(Action<ThriftStruct> change)
+    {
+        byte[] file = File.ReadAllBytes(Path);
+        int length = BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(^8)), start = file.Length - 8 - length;
+        ReadOnlySpan<byte> bytes = file.AsSpan(start, length);
+        ThriftStruct footer = ThriftStruct.Read(ref bytes);
+        change(footer);
+        List<byte> written = [];
+        footer.Write(written);
+        File.WriteAllBytes(Path, [.. file.AsSpan(0, start), .. written, .. BitConverter.GetBytes(written.Count), .. "PAR1"u8]);
+    }
+}

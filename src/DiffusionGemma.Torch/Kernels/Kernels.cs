@@ -37,6 +37,9 @@ internal static partial class Kernels
     private static readonly ManagedKernels? Managed =
         ValidSet == KernelSet.Managed && VectorKernels.Supported is [{ } widest, ..] ? new ManagedKernels(widest) : null;
 
+    /// <summary>True where this library's own kernels serve float32 on the CPU.</summary>
+    public static bool HasManaged => Managed is not null;
+
     private static ProductTable Table => ProductTable.OfThisProcessor;
 
     /// <summary>

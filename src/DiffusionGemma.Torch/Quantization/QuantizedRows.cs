@@ -47,6 +47,7 @@ internal readonly unsafe struct QuantizedRows
     public byte* Address(long row, long column) => Codes + row * Stride + column * Bits / 8;
 
     /// <summary>The float32 number that a group's elements are multiplied by, computed as the form defines it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public float Scale(long row, long group)
     {
         long at = row * Groups + group;
@@ -64,6 +65,7 @@ internal readonly unsafe struct QuantizedRows
     }
 
     /// <summary>The number that is subtracted from a group's unsigned elements: the zero point, or the offset of the form.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Offset(long row, long group)
     {
         int bits = Bits;

@@ -1,7 +1,8 @@
-"""The reference side of the GPU comparison: one LoRA step and denoising by transformers and PEFT, a JSON line for each figure.
+"""The reference side of the GPU comparison: LoRA steps and denoising by transformers and PEFT, a JSON line for each figure.
 
-    python3 reference.py train    --model FOLDER --weights folder|random --dtype bfloat16 --prompt N --response N --batch N --steps N
-    python3 reference.py generate --model FOLDER --weights folder|random --dtype bfloat16 --batches 1,8 --steps N
+    python3 reference.py train    --model FOLDER --weights folder|random --dtype bfloat16 --prompt N --response N --batch N
+    python3 reference.py generate --model FOLDER --weights folder|random --dtype bfloat16 --batches 1,8
+    python3 reference.py all      both, of one model
 
 The training step is NeMo AutoModel's recipe: encode the clean row, decode all blocks twice (without gradient and without conditioning,
 then conditioned with gradient), score one drawn block and the encoder's next tokens, clip, AdamW; gradients are recomputed by layers.
@@ -100,11 +101,10 @@ def block_masks(config, prompt, response, device):
     return {"full_attention": join(past), "sliding_attention": join(past & near)}
 
 
-def train(args):
+def train(args, model):
     from peft import LoraConfig, get_peft_model
     from transformers.cache_utils import DynamicCache
     peak = Peak(args.device)
-    model = load(args)
     config = model.config
     text, canvas, prompt, response = config.text_config, config.canvas_length, args.prompt, args.response
     modules = r".*(language_model|decoder)\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)$"
@@ -121,7 +121,7 @@ def train(args):
     g = torch.Generator().manual_seed(1)
     cap = text.final_logit_softcapping
     seconds = []
-    for step in range(args.steps):
+    for step in range(args.training_steps):
         rows = [torch.randint(8, text.vocab_size - 8, (1, prompt + response), generator=g).to(device) for _ in range(args.batch)]
         if args.device == "cuda":
             torch.cuda.synchronize()
@@ -158,8 +158,8 @@ def train(args):
     say("lora.peak", peak.gib(), "GiB")
 
 
-def generate(args):
-    model = load(args).eval()
+def generate(args, model):
+    model.eval()
     canvas, vocabulary = model.config.canvas_length, model.config.text_config.vocab_size
     for batch in [int(b) for b in args.batches.split(",")]:
         ids = torch.randint(8, vocabulary - 8, (batch, 128), generator=torch.Generator().manual_seed(2)).to(args.device)
@@ -168,7 +168,7 @@ def generate(args):
             if args.device == "cuda":
                 torch.cuda.synchronize()
             began = time.perf_counter()
-            model.generate(ids, max_new_tokens=canvas, max_denoising_steps=args.steps, confidence_threshold=1e-9, t_min=0.4, t_max=0.8,
+            model.generate(ids, max_new_tokens=canvas, max_denoising_steps=args.denoising_steps, confidence_threshold=1e-9, t_min=0.4, t_max=0.8,
                            eos_token_id=1, pad_token_id=0)
             if args.device == "cuda":
                 torch.cuda.synchronize()
@@ -179,7 +179,7 @@ def generate(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "generate"])
+    parser.add_argument("what", choices=["train", "generate", "all"])
     parser.add_argument("--model", required=True)
     parser.add_argument("--weights", choices=["folder", "random"], default="random")
     parser.add_argument("--device", default="cuda")
@@ -188,6 +188,13 @@ if __name__ == "__main__":
     parser.add_argument("--response", type=int, default=768)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--batches", default="1,8")
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--training-steps", type=int, default=4)
+    parser.add_argument("--denoising-steps", type=int, default=8)
     arguments = parser.parse_args()
-    train(arguments) if arguments.what == "train" else generate(arguments)
+    loaded = load(arguments)
+    if arguments.what != "train":
+        generate(arguments, loaded)
+    if arguments.device == "cuda":
+        torch.cuda.empty_cache()
+    if arguments.what != "generate":
+        train(arguments, loaded)

@@ -10,7 +10,9 @@ if [ ! -x "$program" ]; then
   "$root/build/gpu/publish.sh" >&2
 fi
 if [ -z "${DIFFUSIONGEMMA_LIBTORCH:-}" ]; then
-  DIFFUSIONGEMMA_LIBTORCH=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))' 2>/dev/null) || {
+  # found without importing it, which takes seconds
+  find='import importlib.util as u, os; print(os.path.join(u.find_spec("torch").submodule_search_locations[0], "lib"))'
+  DIFFUSIONGEMMA_LIBTORCH=$(python3 -c "$find" 2>/dev/null) || {
     echo "python3 has no PyTorch: name the folder of libtorch's libraries by DIFFUSIONGEMMA_LIBTORCH." >&2; exit 2; }
   export DIFFUSIONGEMMA_LIBTORCH
 fi

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 
 namespace DiffusionGemma.Gpu;
@@ -8,9 +9,21 @@ namespace DiffusionGemma.Gpu;
 /// <param name="IsCpu">True: on the CPU, where no speed is compared and small shapes take the place of large ones.</param>
 /// <param name="IsQuick">Small shapes and few steps.</param>
 /// <param name="Python">The interpreter that has PyTorch, transformers and PEFT.</param>
-/// <param name="NcclChild">Internal: runs the collectives of stage 4 over NCCL's stand-in.</param>
-internal sealed record GpuOptions(IReadOnlyList<int> Stages, string Out, bool IsCpu, bool IsQuick, string Python, bool NcclChild)
+internal sealed record GpuOptions(IReadOnlyList<int> Stages, string Out, bool IsCpu, bool IsQuick, string Python)
 {
+    /// <summary>Internal: runs the collectives of stage 4 over NCCL's stand-in.</summary>
+    public bool NcclChild { get; private init; }
+
+    /// <summary>Internal: trains with this part of the device's memory.</summary>
+    public double? MemoryChild { get; private init; }
+
+    /// <summary>Internal: the stage that this process runs.</summary>
+    public int? StageChild { get; private init; }
+
+    /// <summary>The arguments for a stage's own process.</summary>
+    public IEnumerable<string> Arguments =>
+        ["--out", Out, "--device", IsCpu ? "cpu" : "cuda", "--python", Python, .. IsQuick ? ["--quick"] : Array.Empty<string>()];
+
     public const string Usage = """
         DiffusionGemma.Gpu [--stages 1,2,3,4,5] [--out FOLDER] [--device cuda|cpu] [--quick] [--python PROGRAM]
 
@@ -39,7 +52,7 @@ internal sealed record GpuOptions(IReadOnlyList<int> Stages, string Out, bool Is
     /// <exception cref="FormatException">An argument is not known, or has no value.</exception>
     public static GpuOptions Parse(string[] arguments)
     {
-        var options = new GpuOptions([1, 2, 3, 4, 5], "gpu-results", IsCpu: false, IsQuick: false, "python3", NcclChild: false);
+        var options = new GpuOptions([1, 2, 3, 4, 5], "gpu-results", IsCpu: false, IsQuick: false, "python3");
         for (int i = 0; i < arguments.Length; i++)
         {
             string Value() => ++i < arguments.Length ? arguments[i] : throw new FormatException($"{arguments[i - 1]} needs a value.");
@@ -59,6 +72,8 @@ internal sealed record GpuOptions(IReadOnlyList<int> Stages, string Out, bool Is
                 "--quick" => options with { IsQuick = true },
                 "--python" => options with { Python = Value() },
                 "--nccl-child" => options with { NcclChild = true },
+                "--memory-child" => options with { MemoryChild = double.Parse(Value(), CultureInfo.InvariantCulture) },
+                "--stage-child" => options with { StageChild = StageList(Value())[0] },
                 var other => throw new FormatException($"{other} is not known."),
             };
         }

@@ -1,68 +1,98 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace DiffusionGemma.Gpu;
 
-/// <summary>Results of all stages: a JSON line each, at once, and a page at the end.</summary>
+/// <summary>
+/// Results of all stages: a JSON line each, at once, and a page after each stage, so that whatever ends a run leaves what it had.
+/// </summary>
 internal sealed class GpuReport : IDisposable
 {
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    private readonly string _folder;
+    private readonly string _folder, _path;
     private readonly StreamWriter _lines;
     private readonly List<Line> _all = [];
     private readonly GpuOptions _options;
-    private int _stage;
 
-    public GpuReport(GpuOptions options)
+    /// <param name="options">The program's options.</param>
+    /// <param name="stage">The stage that this process runs, whose lines are added to the others'; null: the file begins here.</param>
+    public GpuReport(GpuOptions options, int? stage)
     {
-        _options = options;
+        (_options, Stage) = (options, stage ?? 0);
         _folder = Directory.CreateDirectory(options.Out).FullName;
-        _lines = new StreamWriter(Path.Combine(_folder, "results.jsonl")) { AutoFlush = true };
+        _path = Path.Combine(_folder, "results.jsonl");
+        var file = new FileStream(
+            _path, stage is null ? FileMode.Create : FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        _lines = new StreamWriter(file) { AutoFlush = true };
     }
 
-    /// <summary>True where a check failed or a stage ended in an exception. A goal that is missed is no failure.</summary>
+    /// <summary>The stage that lines belong to.</summary>
+    public int Stage { get; set; }
+
+    /// <summary>True where a check failed or a stage did not end as it should. A goal that is missed is no failure.</summary>
     public bool HasFailed => _all.Any(line => line.Status == "failed");
 
-    /// <summary>Runs a stage, and records its time, or what ended it.</summary>
-    public void Stage(int number, string name, Action run)
+    /// <summary>Records a number.</summary>
+    public void Figure(string name, double value, string unit, string note = "") => Add(name, "figure", value, unit, note);
+
+    /// <summary>Records whether something holds that must.</summary>
+    public void Check(string name, bool holds, double? value, string unit, string note) =>
+        Add(name, holds ? "passed" : "failed", value, unit, note);
+
+    /// <summary>Records whether a goal is reached.</summary>
+    public void Goal(string name, bool isReached, double value, string unit, string goal) =>
+        Add(name, isReached ? "goal reached" : "goal missed", value, unit, goal);
+
+    /// <summary>Records what was not done, and why.</summary>
+    public void Skip(string name, string reason) => Add(name, "skipped", null, "", reason);
+
+    /// <summary>Records words.</summary>
+    public void Note(string name, string text) => Add(name, "note", null, "", text);
+
+    /// <summary>Records what ended a stage, or a part of it.</summary>
+    public void Fail(string name, string text) => Add(name, "failed", null, "", text.Length <= 1500 ? text : $"{text[..1500]} ...");
+
+    /// <summary>Records how long a stage took.</summary>
+    public void Time(TimeSpan took, string name) => Add($"stage {Stage}", "time", took.TotalSeconds, "s", name);
+
+    /// <summary>Runs a part of a stage; what ends it is recorded, and the parts after it run.</summary>
+    public void Part(string name, Action run)
     {
-        _stage = number;
-        Console.Error.WriteLine($"stage {number}: {name}");
-        long start = Stopwatch.GetTimestamp();
         try
         {
             run();
         }
         catch (Exception e)
         {
-            Add(new Line(number, name, "failed", null, "", Start(e.ToString())));
+            Fail(name, e.ToString());
         }
-        Add(new Line(number, $"stage {number}", "time", Stopwatch.GetElapsedTime(start).TotalSeconds, "s", name));
     }
-
-    /// <summary>Records a number.</summary>
-    public void Figure(string name, double value, string unit, string note = "") =>
-        Add(new Line(_stage, name, "figure", value, unit, note));
-
-    /// <summary>Records whether something holds that must.</summary>
-    public void Check(string name, bool holds, double? value, string unit, string note) =>
-        Add(new Line(_stage, name, holds ? "passed" : "failed", value, unit, note));
-
-    /// <summary>Records whether a goal is reached.</summary>
-    public void Goal(string name, bool isReached, double value, string unit, string goal) =>
-        Add(new Line(_stage, name, isReached ? "goal reached" : "goal missed", value, unit, goal));
-
-    /// <summary>Records what was not done, and why.</summary>
-    public void Skip(string name, string reason) => Add(new Line(_stage, name, "skipped", null, "", reason));
-
-    /// <summary>Records words.</summary>
-    public void Note(string name, string text) => Add(new Line(_stage, name, "note", null, "", text));
 
     /// <summary>Returns a number that was recorded; null where it was not.</summary>
     public double? Value(string name) => _all.LastOrDefault(line => line.Name == name && line.Value is not null)?.Value;
+
+    /// <summary>Takes over the lines that a stage's own process has written; one that it did not finish is left out.</summary>
+    public void ReadLines()
+    {
+        _all.Clear();
+        using var file = new FileStream(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        using var reader = new StreamReader(file);
+        while (reader.ReadLine() is { } text)
+        {
+            try
+            {
+                if (JsonSerializer.Deserialize<Line>(text, Json) is { } line) _all.Add(line);
+            }
+            catch (JsonException)
+            {
+                // The process was ended while it wrote.
+            }
+        }
+        _lines.BaseStream.Seek(0, SeekOrigin.End);
+    }
 
     /// <summary>Writes report.md.</summary>
     public void Write()
@@ -89,17 +119,18 @@ internal sealed class GpuReport : IDisposable
         string path = Path.Combine(_folder, "report.md");
         File.WriteAllText(path + ".tmp", text.ToString());
         File.Move(path + ".tmp", path, overwrite: true);
-        Console.Error.WriteLine($"report: {path}");
     }
 
     public void Dispose() => _lines.Dispose();
 
-    private static string Start(string text) => text.Length <= 1500 ? text : $"{text[..1500]} ...";
-
     private static string Cell(string text) => text.ReplaceLineEndings(" ").Replace("|", "\\|", StringComparison.Ordinal);
 
-    private void Add(Line line)
+    private void Add(string name, string status, double? value, string unit, string note)
     {
+        // JSON has no number for what is not finite
+        if (value is double number && !double.IsFinite(number))
+            (value, note) = (null, $"{number.ToString(CultureInfo.InvariantCulture)}: {note}");
+        var line = new Line(Stage, name, status, value, unit, note);
         _all.Add(line);
         _lines.WriteLine(JsonSerializer.Serialize(line, Json));
         Console.Error.WriteLine($"  {line.Status,-12} {line.Name} {line.Number} {line.Note}");
@@ -107,6 +138,7 @@ internal sealed class GpuReport : IDisposable
 
     private sealed record Line(int Stage, string Name, string Status, double? Value, string Unit, string Note)
     {
+        [JsonIgnore]
         public string Number => Value is double value ? string.Create(CultureInfo.InvariantCulture, $"{value:0.######} {Unit}").Trim() : "";
     }
 }

@@ -17,18 +17,31 @@ catch (FormatException e)
 if (options.NcclChild)
 {
     DiffusionGemmaRuntime.EnsureUsable();
-    Console.WriteLine(NcclStage.Collectives(0, torch.CPU));
+    Console.WriteLine($"{NcclStage.Collectives(0, torch.CPU)}; {NcclStage.TwoRanks([0, 1], torch.CPU)}");
     return 0;
 }
-using var report = new GpuReport(options);
-foreach ((int number, string name, Action<GpuOptions, GpuReport> run) in new (int, string, Action<GpuOptions, GpuReport>)[]
+if (options.MemoryChild is double fraction)
 {
-    (1, "load, self-test, fixtures", LoadStage.Run),
-    (2, "speed beside transformers and PEFT", SpeedStage.Run),
-    (3, "the released shape", LargeStage.Run),
-    (4, "NCCL", NcclStage.Run),
-    (5, "compute-sanitizer", SanitizerStage.Run),
-})
-    if (options.Stages.Contains(number)) report.Stage(number, name, () => run(options, report));
-report.Write();
+    Console.WriteLine(MemoryCheck.Child(options, fraction));
+    return 0;
+}
+if (options.StageChild is int stage)
+{
+    GpuStage.All.Single(one => one.Number == stage).RunHere(options);
+    return 0;
+}
+GpuReport created;
+try
+{
+    created = new GpuReport(options, stage: null);
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    Console.Error.WriteLine($"--out {options.Out} cannot be written to ({e.Message}): name another folder.");
+    return 2;
+}
+using GpuReport report = created;
+foreach (GpuStage one in GpuStage.All.Where(one => options.Stages.Contains(one.Number)))
+    if (!one.Start(options, report)) break;
+Console.Error.WriteLine($"report: {Path.Combine(Path.GetFullPath(options.Out), "report.md")}");
 return report.HasFailed ? 1 : 0;

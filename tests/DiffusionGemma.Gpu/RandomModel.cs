@@ -39,8 +39,8 @@ internal static class RandomModel
         return DiffusionGemmaModel.Create(checkpoint, Draw);
     }
 
-    /// <summary>Writes a checkpoint, with weights drawn on the CPU, that transformers loads too.</summary>
-    public static void Write(ModelShape shape, string folder, ScalarType dtype)
+    /// <summary>Writes a checkpoint that transformers loads too; its weights are drawn on the device, which is faster at it.</summary>
+    public static void Write(ModelShape shape, string folder, Device device, ScalarType dtype)
     {
         shape.WriteConfig(folder, dtype == ScalarType.BFloat16 ? "bfloat16" : "float32");
         DiffusionGemmaConfig config = DiffusionGemmaConfig.Load(folder);
@@ -49,8 +49,14 @@ internal static class RandomModel
         manual_seed(1);
         SafetensorsFile.Write(
             Path.Combine(folder, SafetensorsFile.SingleFileName),
-            CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => Weight(e.Key, e.Value, CPU, dtype)),
+            CheckpointLayout.Expected(config).ToDictionary(e => e.Key, e => OnHost(e.Key, e.Value)),
             new Dictionary<string, string> { ["format"] = "pt" });
+
+        Tensor OnHost(string name, long[] sizes)
+        {
+            using var inner = NewDisposeScope();
+            return Weight(name, sizes, device, dtype).cpu().MoveToOuterDisposeScope();
+        }
     }
 
     private static Tensor Weight(string name, long[] shape, Device device, ScalarType dtype)

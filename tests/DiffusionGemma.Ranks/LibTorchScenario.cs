@@ -1,10 +1,11 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
 /// <summary>Processes that take libtorch from a folder: nothing of TorchSharp is touched before.</summary>
-internal static class LibTorchScenario
+internal static partial class LibTorchScenario
 {
     private static readonly string[] Names = ["libc10.so", "libtorch_cpu.so", "libtorch.so", "libLibTorchSharp.so"];
 
@@ -21,6 +22,13 @@ internal static class LibTorchScenario
                 foreach (string folder in arguments[2..]) Try(() => DiffusionGemmaRuntime.UseLibTorch(folder));
                 Compute(checkpoint);
                 Console.WriteLine(DiffusionGemmaRuntime.Describe());
+                break;
+            case "limit":
+                Try(() => DiffusionGemmaRuntime.LimitGpuMemory(0.25));
+                Console.WriteLine($"libraries see {Marshal.PtrToStringUTF8(getenv(arguments[2]))}");
+                Compute(checkpoint);
+                Console.WriteLine(DiffusionGemmaRuntime.Describe());
+                Try(() => DiffusionGemmaRuntime.LimitGpuMemory(0.5));
                 break;
             case "late":
                 Console.WriteLine(CPU);
@@ -41,6 +49,9 @@ internal static class LibTorchScenario
         var options = new GenerationOptions { MaxNewTokens = 4, Seed = 1 };
         Console.WriteLine($"answer {string.Join(' ', CanvasGenerator.Generate(model, [[2, 30, 31]], options)[0].Ids)}");
     });
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint getenv(string name);
 
     private static void Try(Action action)
     {

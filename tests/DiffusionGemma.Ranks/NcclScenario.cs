@@ -16,12 +16,62 @@ internal static partial class NcclScenario
 
     public static string Run()
     {
+        Timer();
+        Memory();
         int cases = Properties();
         Mismatches();
         Stuck();
         Aborted();
         LateError();
         return string.Create(CultureInfo.InvariantCulture, $"{cases} well");
+    }
+
+    /// <summary>Two events on the named device give the time between them; the thread's own device stays selected.</summary>
+    private static void Timer()
+    {
+        var pause = TimeSpan.FromMilliseconds(50);
+        GpuLibraries.RequireRuntime();
+        CudaRuntime.Check(CudaRuntime.cudaSetDevice(1));
+        int before = standin_events();
+        using (var timer = CudaTimer.Start(3))
+        {
+            long start = Stopwatch.GetTimestamp();
+            Thread.Sleep(pause);
+            TimeSpan took = timer.Stop(), most = Stopwatch.GetElapsedTime(start) + pause;
+            True(took >= pause - TimeSpan.FromMilliseconds(1) && took <= most, $"{took} between events, {most} at most");
+            True(standin_events() == before + 2, $"{standin_events()} events");
+        }
+        True(standin_events() == before, $"{standin_events()} events are left");
+        CudaRuntime.Check(CudaRuntime.cudaGetDevice(out int selected));
+        True(selected == 1, $"device {selected} is selected");
+        try
+        {
+            CudaTimer.Start(99).Dispose();
+            True(false, "a device that is not there was taken");
+        }
+        catch (ExternalException e)
+        {
+            True(e.Message.Contains("CUDA error 101: invalid device ordinal"), e.Message);
+        }
+        try
+        {
+            _ = GpuLibraries.RuntimeFunction("cudaNoSuchFunction", "cudaNorThis");
+            True(false, "a function that is not there was found");
+        }
+        catch (EntryPointNotFoundException e)
+        {
+            True(e.Message.Contains("cudaNoSuchFunction or cudaNorThis"), e.Message);
+        }
+    }
+
+    /// <summary>Memory of the named device.</summary>
+    private static void Memory()
+    {
+        foreach (int device in new[] { 0, 2 })
+        {
+            True(CudaMemory.TryRead(device, out CudaMemory memory), "CUDA's runtime is not found");
+            True(memory == new CudaMemory((79L - device) << 30, 80L << 30), $"device {device}: {memory}");
+        }
     }
 
     private static NcclProcessGroup[] Create(int ranks, TimeSpan timeout) =>
@@ -146,6 +196,9 @@ internal static partial class NcclScenario
     {
         if (!holds) throw new InvalidDataException(otherwise);
     }
+
+    [LibraryImport("libcudart.so.12")]
+    private static partial int standin_events();
 
     [LibraryImport("libnccl.so.2")]
     private static partial void standin_stuck(int stuck);

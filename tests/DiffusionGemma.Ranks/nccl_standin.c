@@ -4,19 +4,35 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RANKS 16
 
 #ifdef RUNTIME
-typedef struct { int device, stuck; } Event;
+typedef struct { int device, stuck, timed; double at; } Event;
+static int events;
+int standin_events(void) { return events; }
 int standin_is_stuck, standin_aborted[RANKS];
 static __thread int current = -1;
 int standin_device(void) { return current; }
 const char* cudaGetErrorString(int code) { return code == 101 ? "invalid device ordinal" : "some error"; }
 int cudaSetDevice(int device) { if (device < 0 || device >= RANKS) return 101; current = device; return 0; }
-int cudaEventCreateWithFlags(Event** made, unsigned flags) { *made = calloc(1, sizeof(Event)); return flags == 2 ? 0 : 1; }
-int cudaEventDestroy(Event* event) { free(event); return 0; }
-int cudaEventRecord(Event* event, void* stream) { event->device = current; event->stuck = standin_is_stuck; return stream == 0 && current >= 0 ? 0 : 1; }
+int cudaGetDevice(int* device) { *device = current < 0 ? 0 : current; return 0; }
+int cudaMemGetInfo(size_t* free, size_t* total) { *total = (size_t)80 << 30; *free = *total - ((size_t)(current + 1) << 30); return 0; }
+int cudaEventCreateWithFlags(Event** made, unsigned flags) { *made = calloc(1, sizeof(Event)); (*made)->timed = flags == 0; __sync_add_and_fetch(&events, 1); return flags == 2 || flags == 0 ? 0 : 1; }
+int cudaEventDestroy(Event* event) { free(event); __sync_sub_and_fetch(&events, 1); return 0; }
+int cudaEventRecord(Event* event, void* stream) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    event->at = now.tv_sec * 1e3 + now.tv_nsec * 1e-6; event->device = current; event->stuck = standin_is_stuck;
+    return stream == 0 && current >= 0 ? 0 : 1;
+}
+int cudaEventSynchronize(Event* event) { return event->at > 0 ? 0 : 400; }
+int cudaEventElapsedTime_v2(float* milliseconds, Event* first, Event* second) {
+    if (!first->timed || !second->timed || first->device != second->device || first->device != current) return 400;
+    *milliseconds = (float)(second->at - first->at);
+    return 0;
+}
 int cudaEventQuery(Event* event) { return event->stuck && !standin_aborted[event->device] ? 600 : 0; }
 #else
 extern int standin_is_stuck, standin_aborted[RANKS];

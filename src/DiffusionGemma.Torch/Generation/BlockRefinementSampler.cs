@@ -21,7 +21,7 @@ internal sealed class BlockRefinementSampler(
 
     public bool IsComplete => !_edited && !_committed.Contains(false);
 
-    public bool[] Candidates(ReadOnlySpan<double> entropies) =>
+    public bool[] Candidates(ReadOnlySpan<double> entropies, bool[]? accepted = null) =>
         [.. _committed.Select(committed => !committed || editThreshold is not null)];
 
     public bool[] Settle(int step, int[] tokens, int[] random, Proposals proposals)

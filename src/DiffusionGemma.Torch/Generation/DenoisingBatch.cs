@@ -59,8 +59,9 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
     public Tensor Decode()
     {
         int rows = _rows.Count, canvas = model.Config.CanvasLength;
-        Tensor ids = tensor(_rows.SelectMany(row => row.Tokens.Select(id => (long)id)).ToArray(), device: model.Device).view(rows, canvas);
-        Tensor starts = tensor(_cache.Lengths.Select(length => (long)length).ToArray(), device: model.Device);
+        Tensor Send(IEnumerable<long> numbers) => HostCopy.Send(tensor(numbers.ToArray(), device: CPU), model.Device);
+        Tensor ids = Send(_rows.SelectMany(row => row.Tokens.Select(id => (long)id))).view(rows, canvas);
+        Tensor starts = Send(_cache.Lengths.Select(length => (long)length));
         Tensor positions = starts.unsqueeze(-1) + arange(canvas, device: model.Device);
         Tensor expected = ExpectedEmbeddings(rows);
         Conditioning? conditioning = _rows.Exists(row => row.IsConditioned) ? new Conditioning(expected) : null;
@@ -184,7 +185,7 @@ internal sealed class DenoisingBatch(DiffusionGemmaModel model) : IDisposable
             int past = _cache.Lengths[first], from = start, count = piece;
             IEnumerable<long> Padded(int[] tokens) =>
                 Enumerable.Range(from, count).Select(i => i < tokens.Length ? (long)tokens[i] : model.Config.PadTokenId);
-            Tensor ids = tensor(unread.SelectMany(Padded).ToArray(), device: model.Device).view(unread.Count, piece);
+            Tensor ids = HostCopy.Send(tensor(unread.SelectMany(Padded).ToArray(), device: CPU), model.Device).view(unread.Count, piece);
             Tensor positions = arange(past, past + piece, device: model.Device).unsqueeze(0);
             _cache.BeginAppend(first, [.. unread.Select(tokens => Math.Min(tokens.Length - from, count))]);
             model.Encode(

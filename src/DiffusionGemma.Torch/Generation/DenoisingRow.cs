@@ -98,6 +98,9 @@ internal sealed class DenoisingRow : IDisposable
         ShowKnown(_pinned);
     }
 
+    /// <summary>[C]: positions of the canvas whose token is given.</summary>
+    public IReadOnlyList<bool> Pinned => _pinned;
+
     /// <summary>Draws the uniform numbers [C] of the next <see cref="Advance"/>, before the pass.</summary>
     public double[] DrawUniforms() => _uniforms ??= _noise.Uniforms(_canvasLength);
 
@@ -118,7 +121,7 @@ internal sealed class DenoisingRow : IDisposable
 
         // Settle the surest positions, redraw the rest. Every step draws equally many numbers, however many positions settle: draws depend
         // on the row alone.
-        bool[] candidates = _sampler.Candidates(entropies);
+        bool[] candidates = _sampler.Candidates(entropies, distribution.Accepted);
         uniforms ??= proposed is null ? _uniforms ?? _noise.Uniforms(_canvasLength) : [];
         _uniforms = null;
         random ??= _noise.Canvas(_canvasLength, VocabularySize);

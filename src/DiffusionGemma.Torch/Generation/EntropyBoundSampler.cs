@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace DiffusionGemma;
 
 /// <summary>
@@ -13,15 +15,30 @@ internal sealed class EntropyBoundSampler(double bound) : ICanvasSampler
 
     public bool KeepsSettled => false;
 
-    public bool[] Candidates(ReadOnlySpan<double> entropies)
+    public bool[] Candidates(ReadOnlySpan<double> entropies, bool[]? accepted = null) => _accepted = accepted ?? Choose(entropies);
+
+    /// <summary>The same choice for several rows on their device; among equal entropies the first positions come first.</summary>
+    /// <param name="entropies">[n,C] float64, in nats; 0 where a token is pinned.</param>
+    /// <param name="bounds">[n,1] float64.</param>
+    /// <returns>[n,C] bool.</returns>
+    public static Tensor Choose(Tensor entropies, Tensor bounds)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor sorted, Tensor order) = entropies.sort(-1, descending: false, stable: true);
+        // of each position the sum of those before it, added up as on the host: not the whole sum less its own part
+        Tensor before = cat([zeros_like(bounds), sorted.cumsum(-1).narrow(-1, 0, sorted.shape[1] - 1)], -1);
+        return zeros_like(order, ScalarType.Bool).scatter(-1, order, before <= bounds).MoveToOuterDisposeScope();
+    }
+
+    private bool[] Choose(ReadOnlySpan<double> entropies)
     {
         double[] sorted = entropies.ToArray();
         int[] order = [.. Enumerable.Range(0, sorted.Length)];
         Array.Sort(sorted, order);
-        _accepted = new bool[sorted.Length];
+        bool[] accepted = new bool[sorted.Length];
         double before = 0;
-        for (int k = 0; k < sorted.Length && before <= bound; before += sorted[k++]) _accepted[order[k]] = true;
-        return _accepted;
+        for (int k = 0; k < sorted.Length && before <= bound; before += sorted[k++]) accepted[order[k]] = true;
+        return accepted;
     }
 
     public bool[] Settle(int step, int[] tokens, int[] random, Proposals proposals)

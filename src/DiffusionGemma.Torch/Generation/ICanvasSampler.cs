@@ -5,7 +5,8 @@ internal interface ICanvasSampler
 {
     /// <summary>Selects the positions [C] that need a proposal; others are not read.</summary>
     /// <param name="entropies">[C], in nats; 0 where a token is pinned.</param>
-    bool[] Candidates(ReadOnlySpan<double> entropies);
+    /// <param name="accepted">[C]: what the entropy bound accepts of them, where the device has chosen; null: the sampler chooses.</param>
+    bool[] Candidates(ReadOnlySpan<double> entropies, bool[]? accepted = null);
 
     /// <summary>Settles positions from the proposals.</summary>
     /// <param name="step">Number of the pass over the canvas, from 0.</param>

@@ -15,6 +15,9 @@ internal interface IRowDistribution
     /// <summary>[C]: entropies, in nats.</summary>
     double[] Entropies { get; }
 
+    /// <summary>[C]: the positions that the row's entropy bound accepts, where the device has chosen them; null: it has not.</summary>
+    bool[]? Accepted => null;
+
     /// <summary>Proposes the most likely tokens.</summary>
     Proposals ProposeBest();
 

@@ -110,7 +110,7 @@ internal sealed class KeyValueCache : IDisposable
         bool[] seen = new bool[rows * keys];
         for (int row = 0; row < rows; row++) seen.AsSpan(row * keys, canvas + Kept(kind, _lengths[row])).Fill(true);
         using var scope = NewDisposeScope();
-        return tensor(seen, device: _device).view(rows, 1, 1, keys).expand(-1, 1, canvas, -1).MoveToOuterDisposeScope();
+        return HostCopy.Send(tensor(seen, device: CPU), _device).view(rows, 1, 1, keys).expand(-1, 1, canvas, -1).MoveToOuterDisposeScope();
     }
 
     public void Dispose()

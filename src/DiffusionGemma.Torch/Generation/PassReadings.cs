@@ -4,10 +4,10 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// All that denoising needs of the distributions of a pass, for every row without a grammar: computed on the device, a token drawn for
-/// every position, and read at once.
+/// every position, the positions within the entropy bound chosen, and read at once.
 /// <code>
-/// host      draws, temperatures ─┐                                          ┌─ tokens, entropies ... of all rows
-/// device                         └─ decode ─ scores, draw ─ scores, draw ───┘
+/// host      draws, temperatures ─┐                                                      ┌─ tokens, entropies ... of all rows
+/// device                         └─ decode ─ scores, draw, bound ─ scores, draw, bound ─┘
 /// </code>
 /// What a row draws does not depend on when it is read: the row's own generator has drawn its numbers before the pass.
 /// </summary>
@@ -16,12 +16,17 @@ internal sealed class PassReadings : IDisposable
     /// <summary>Scores that a draw takes at a time: their cumulated sums are float64.</summary>
     private const long SliceElements = 1L << 24;
 
-    /// <summary>Numbers that are read of a position: total, entropy, most likely token, drawn token and its probability.</summary>
-    private const int Numbers = 5;
+    /// <summary>
+    /// Numbers that are read of a position: total, entropy, most likely token, drawn token and its probability, 1 where it is accepted.
+    /// </summary>
+    private const int Numbers = 6;
+
+    /// <summary>A bound that accepts no position, for rows of another sampler.</summary>
+    private const double None = -1;
 
     private readonly DiffusionGemmaModel _model;
     private readonly IReadOnlyList<DenoisingRow> _rows;
-    private readonly Tensor _inverseTemperatures, _uniforms;                 // [rows · C, 1] float64
+    private readonly Tensor _inverseTemperatures, _uniforms, _open, _bounds;  // [rows · C, 1] float64; open: 0 where pinned, else 1
     private readonly List<(int First, Tensor Values)> _chunks = [];          // [n · C, Numbers] float64
 
     /// <summary>Draws the rows' numbers and copies them to the device; called before the pass is computed.</summary>
@@ -31,15 +36,20 @@ internal sealed class PassReadings : IDisposable
     {
         (_model, _rows) = (model, rows);
         int canvas = model.Config.CanvasLength;
-        double[] inverse = new double[rows.Count * canvas], uniforms = new double[rows.Count * canvas];
+        double[][] columns = [.. Enumerable.Range(0, 4).Select(_ => new double[rows.Count * canvas])];
         for (int n = 0; n < rows.Count; n++)
         {
-            inverse.AsSpan(n * canvas, canvas).Fill(1 / rows[n].Temperature);
-            if (rows[n].Grammar is null && !rows[n].IsCanvasFinished) rows[n].DrawUniforms().CopyTo(uniforms, n * canvas);
+            DenoisingRow row = rows[n];
+            Span<double> Of(int column) => columns[column].AsSpan(n * canvas, canvas);
+            Of(0).Fill(1 / row.Temperature);
+            if (row.Grammar is null && !row.IsCanvasFinished) row.DrawUniforms().CopyTo(Of(1));
+            for (int i = 0; i < canvas; i++) Of(2)[i] = row.Pinned[i] ? 0 : 1;
+            Of(3).Fill(row.Options.Sampler == CanvasSampler.EntropyBound ? row.Options.EntropyBound : None);
         }
         using var scope = NewDisposeScope();
-        Tensor both = tensor(inverse.Concat(uniforms).ToArray(), ScalarType.Float64, model.Device).view(2, -1, 1);
-        (_inverseTemperatures, _uniforms) = (both.select(0, 0).DetachFromDisposeScope(), both.select(0, 1).DetachFromDisposeScope());
+        Tensor all = HostCopy.Send(tensor(columns.SelectMany(column => column).ToArray(), ScalarType.Float64, CPU), model.Device);
+        Tensor Column(int column) => all.view(columns.Length, -1, 1).select(0, column).DetachFromDisposeScope();
+        (_inverseTemperatures, _uniforms, _open, _bounds) = (Column(0), Column(1), Column(2), Column(3));
     }
 
     /// <summary>Computes the distributions of neighbouring rows, and draws from them.</summary>
@@ -54,7 +64,10 @@ internal sealed class PassReadings : IDisposable
         DeviceSoftmaxRows softmax = LibTorchKernels.CappedSoftmax(
             scores, _model.Config.FinalLogitSoftcapping, inverse, _model.DType, scores.numel());
         Tensor drawn = cat([.. Enumerable.Range(0, rows).Select(n => Draw(first + n, scores.narrow(0, n * canvas, canvas)))], 0);
-        Tensor[] columns = [softmax.Totals, softmax.Entropies, softmax.MostLikely, drawn];
+        Tensor Of(Tensor all) => all.narrow(0, first * canvas, rows * canvas).view(rows, canvas);
+        Tensor entropies = softmax.Entropies.to(ScalarType.Float64).view(rows, canvas);
+        Tensor accepted = EntropyBoundSampler.Choose(entropies.masked_fill(Of(_open).eq(0), 0), Of(_bounds).narrow(1, 0, 1));
+        Tensor[] columns = [softmax.Totals, softmax.Entropies, softmax.MostLikely, drawn, accepted.view(-1, 1)];
         Tensor values = cat([.. columns.Select(column => column.to(ScalarType.Float64))], 1);
         _chunks.Add((first, values.DetachFromDisposeScope()));
         return CanvasDistributions.ExpectedEmbeddings(_model, scores, softmax.Totals, softmax.Rounded).MoveToOuterDisposeScope();
@@ -77,15 +90,15 @@ internal sealed class PassReadings : IDisposable
                 double[] Column(int column) => numbers[(column * positions + from)..(column * positions + from + canvas)];
                 static int[] Ids(double[] column) => Array.ConvertAll(column, id => (int)id);
                 read.Add((first + n, new ReadDistribution(
-                    Column(0), Column(1), Ids(Column(2)), new Proposals(Ids(Column(3)), Column(4)))));
+                    Column(0), Column(1), Ids(Column(2)), new Proposals(Ids(Column(3)), Column(4)),
+                    _rows[first + n].Options.Sampler == CanvasSampler.EntropyBound ? Array.ConvertAll(Column(5), one => one > 0) : null)));
             }
         return read;
     }
 
     public void Dispose()
     {
-        _inverseTemperatures.Dispose();
-        _uniforms.Dispose();
+        foreach (Tensor column in new[] { _inverseTemperatures, _uniforms, _open, _bounds }) column.Dispose();
         foreach ((_, Tensor values) in _chunks) values.Dispose();
     }
 
@@ -107,8 +120,11 @@ internal sealed class PassReadings : IDisposable
     }
 
     /// <summary>A row's distributions as they were read, with a token drawn for every position.</summary>
-    private sealed class ReadDistribution(double[] totals, double[] entropies, int[] best, Proposals drawn) : IRowDistribution
+    private sealed class ReadDistribution(double[] totals, double[] entropies, int[] best, Proposals drawn, bool[]? accepted)
+        : IRowDistribution
     {
+        public bool[]? Accepted => accepted;
+
         public bool IsFinite => totals.All(double.IsFinite);
 
         public int[] Best => [.. best];

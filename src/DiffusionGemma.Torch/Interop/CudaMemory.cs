@@ -18,19 +18,9 @@ internal readonly record struct CudaMemory(long Free, long Total)
     /// <param name="device">The index of a CUDA device.</param>
     /// <exception cref="DllNotFoundException">CUDA's runtime cannot be loaded.</exception>
     /// <exception cref="System.Runtime.InteropServices.ExternalException">CUDA reports an error.</exception>
-    public static CudaMemory Read(int device)
+    public static CudaMemory Read(int device) => CudaRuntime.On(device, () =>
     {
-        GpuLibraries.RequireRuntime();
-        CudaRuntime.Check(CudaRuntime.cudaGetDevice(out int selected));
-        CudaRuntime.Check(CudaRuntime.cudaSetDevice(device));
-        try
-        {
-            CudaRuntime.Check(CudaRuntime.cudaMemGetInfo(out nuint free, out nuint total));
-            return new CudaMemory((long)free, (long)total);
-        }
-        finally
-        {
-            CudaRuntime.Check(CudaRuntime.cudaSetDevice(selected));
-        }
-    }
+        CudaRuntime.Check(CudaRuntime.cudaMemGetInfo(out nuint free, out nuint total));
+        return new CudaMemory((long)free, (long)total);
+    });
 }

@@ -1,4 +1,4 @@
-using System.Reflection;
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 
 namespace DiffusionGemma;
@@ -15,9 +15,12 @@ internal static class GpuLibraries
     private static readonly Lazy<bool> Registered = new(() =>
     {
         NativeLibrary.SetDllImportResolver(
-            typeof(GpuLibraries).Assembly, (name, assembly, path) => name is Nccl or Runtime ? Find(name, assembly, path) : 0);
+            typeof(GpuLibraries).Assembly, (name, _, _) => name is Nccl or Runtime ? Find(name) : 0);
         return true;
     });
+
+    // Static: a library that was found stays loaded, and memory is read too often to search for it each time.
+    private static readonly ConcurrentDictionary<string, nint> Found = new();
 
     /// <summary>True where CUDA's runtime can be loaded.</summary>
     public static bool HasRuntime
@@ -41,7 +44,20 @@ internal static class GpuLibraries
     public static void RequireRuntime()
     {
         _ = Registered.Value;
-        Find(Runtime, typeof(GpuLibraries).Assembly, null);
+        Find(Runtime);
+    }
+
+    /// <summary>Returns the address of a function of CUDA's runtime.</summary>
+    /// <param name="names">Its names in different versions; the first one that is there.</param>
+    /// <exception cref="DllNotFoundException">The runtime cannot be loaded.</exception>
+    /// <exception cref="EntryPointNotFoundException">It has none of the names.</exception>
+    public static nint RuntimeFunction(params string[] names)
+    {
+        nint library = Find(Runtime);
+        foreach (string name in names)
+            if (NativeLibrary.TryGetExport(library, name, out nint function)) return function;
+        throw new EntryPointNotFoundException(
+            $"The loaded CUDA runtime has no function {string.Join(" or ", names)}: use one of CUDA 12 or 13.");
     }
 
     /// <summary>Loads both libraries.</summary>
@@ -50,8 +66,8 @@ internal static class GpuLibraries
     public static void Require()
     {
         _ = Registered.Value;
-        Find(Runtime, typeof(GpuLibraries).Assembly, null);
-        Find(Nccl, typeof(GpuLibraries).Assembly, null);
+        Find(Runtime);
+        Find(Nccl);
     }
 
     /// <summary>Returns the version of NCCL; null, and why, where there is none.</summary>
@@ -61,7 +77,7 @@ internal static class GpuLibraries
         try
         {
             int version;
-            if (NativeLibrary.TryGetExport(Find(Nccl, typeof(GpuLibraries).Assembly, null), "ncclGetVersion", out nint function)
+            if (NativeLibrary.TryGetExport(Find(Nccl), "ncclGetVersion", out nint function)
                 && ((delegate* unmanaged<int*, int>)function)(&version) == 0)
                 return new Version(version / 10_000, version / 100 % 100, version % 100);
             reason = "ncclGetVersion fails.";
@@ -73,7 +89,9 @@ internal static class GpuLibraries
         return null;
     }
 
-    private static nint Find(string name, Assembly assembly, DllImportSearchPath? path)
+    private static nint Find(string name) => Found.TryGetValue(name, out nint library) ? library : Found.GetOrAdd(name, Load(name));
+
+    private static nint Load(string name)
     {
         // libtorch's builds may carry NCCL inside of libtorch_cuda.so; its functions are then exported there.
         (string probe, string[] names, string advice) = name == Nccl
@@ -86,7 +104,7 @@ internal static class GpuLibraries
         string[] tried = [.. Mapped($"/lib{name}"), .. names];
         foreach (string one in tried)
         {
-            if (!NativeLibrary.TryLoad(one, assembly, path, out nint library)) continue;
+            if (!NativeLibrary.TryLoad(one, typeof(GpuLibraries).Assembly, null, out nint library)) continue;
             if (NativeLibrary.TryGetExport(library, probe, out _)) return library;
             NativeLibrary.Free(library);
         }

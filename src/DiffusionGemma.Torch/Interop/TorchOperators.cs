@@ -14,6 +14,9 @@ internal static class TorchOperators
         def attention(q, k, v, mask: Optional[Tensor], scale: float):
             return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa=True)
 
+        def attention_kernel(q, k, v, mask: Optional[Tensor], scale: float):
+            return torch._fused_sdp_choice(q, k, v, mask, 0.0, False, scale=scale, enable_gqa=True)
+
         def rms_norm(x, weight: Optional[Tensor], eps: float):
             return torch.rms_norm(x, [x.size(-1)], weight, eps)
 
@@ -79,6 +82,13 @@ internal static class TorchOperators
     /// <param name="scale">Factor of the scores.</param>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale) =>
         MetaForms.Serve(q) ? MetaForms.Attention(q, k, v, mask, scale) : (Tensor)Invoke("attention", q, k, v, mask, scale);
+
+    /// <summary>Returns libtorch's number of the kernel that <see cref="Attention"/> of these arguments runs in.</summary>
+    public static long AttentionKernel(Tensor q, Tensor k, Tensor v, Tensor? mask, double scale)
+    {
+        using var number = (Scalar)Invoke("attention_kernel", q, k, v, mask, scale);
+        return number.ToInt64();
+    }
 
     /// <summary>x · (mean(x², -1) + eps)^-½ · weight, computed in at least float32 and rounded once to x's dtype.</summary>
     public static Tensor RmsNorm(Tensor x, Tensor? weight, double eps) => (Tensor)Invoke("rms_norm", x, weight, eps);

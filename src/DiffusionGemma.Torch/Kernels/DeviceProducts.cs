@@ -85,7 +85,8 @@ internal static class DeviceProducts
     }
 
     private static Tensor Table(float[] values, Tensor codes) =>
-        TorchOperators.SelectRows(tensor(values, device: codes.device), codes.flatten().to(ScalarType.Int64)).view(codes.shape);
+        TorchOperators.SelectRows(HostCopy.Send(tensor(values, device: CPU), codes.device), codes.flatten().to(ScalarType.Int64))
+            .view(codes.shape);
 
     /// <summary>Splits words [N,n] into numbers of fewer bits [N, n · word / bits], the lowest bits first.</summary>
     private static Tensor Unpack(Tensor words, int word, int bits)

@@ -128,7 +128,7 @@ internal static partial class LibTorchKernels
         Tensor x, double cap, double[] temperatures, ScalarType dtype, long sliceElements, IHostReads? reads = null)
     {
         using var outer = NewDisposeScope();
-        Tensor inverse = tensor(Array.ConvertAll(temperatures, t => 1 / t), x.dtype, x.device).unsqueeze(-1);
+        Tensor inverse = HostCopy.Send(tensor(Array.ConvertAll(temperatures, t => 1 / t), x.dtype, CPU), x.device).unsqueeze(-1);
         long slice = x.device_type == DeviceType.CPU ? sliceElements : x.numel();
         (Tensor totals, Tensor? rounded, Tensor entropies, Tensor best) = CappedSoftmax(x, cap, inverse, dtype, slice);
         Tensor host = cat([totals.to(ScalarType.Float64), entropies.to(ScalarType.Float64), best.to(ScalarType.Float64)], 1);

@@ -31,6 +31,7 @@ internal sealed class Attention(
         KeyValues fresh = KeysAndValues(x, angles, context);
         Tensor q = RotaryEmbedding.Rotate(NormedHeads(query.Forward(x, context), heads, queryNorm, context), angles, context);
         KeyValues seen = past is null ? fresh : context.Pass == Pass.Encoder ? past.Append(fresh) : past.Join(fresh);
+        if (FusedAttention.NeedsEqualHeads(q, shape.KeyValueHeads, mask is not null)) seen = seen.Repeated(heads / shape.KeyValueHeads);
         Tensor attended = past is null && context.Pass == Pass.Encoder && mask is not null ? Causal(q, seen, mask)
             : context.IsBatchInvariant && past?.PartsOf(context.Pass) is { } parts ? InParts(q, seen, mask, parts)
             : TorchOperators.Attention(q, seen.Keys, seen.Values, mask, scale: 1.0);

@@ -16,7 +16,11 @@ internal sealed class DropoutStream(double probability, long seed) : IDisposable
     public double Probability => probability;
 
     /// <summary>Draws which elements of a tensor of this shape are kept, bool.</summary>
-    public Tensor DrawKept(long[] shape, Device device) => HostDraws.Uniforms(_generator, shape).ge(probability).to(device);
+    public Tensor DrawKept(long[] shape, Device device)
+    {
+        using var scope = NewDisposeScope();
+        return HostCopy.Send(HostDraws.Uniforms(_generator, shape).ge(probability), device).MoveToOuterDisposeScope();
+    }
 
     public void Dispose() => _generator.Dispose();
 }

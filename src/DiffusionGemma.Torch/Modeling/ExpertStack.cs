@@ -34,8 +34,8 @@ internal readonly struct ExpertStack(StoredWeight weight, ExpertStackLora? lora)
         if (lora is not null) AddLowRank(y, x, lora, rows, context);
         foreach ((ExpertStackLora own, ExpertPlaces places) in OfSomeRows)
         {
-            Tensor chosen = y.index_select(0, places.Indices);
-            AddLowRank(chosen, x.index_select(0, places.Indices), own, places.Rows, context);
+            Tensor chosen = TorchOperators.SelectRows(y, places.Indices);
+            AddLowRank(chosen, TorchOperators.SelectRows(x, places.Indices), own, places.Rows, context);
             y.index_copy_(0, places.Indices, chosen);
         }
         return y.MoveToOuterDisposeScope();

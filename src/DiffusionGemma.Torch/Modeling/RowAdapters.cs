@@ -52,10 +52,10 @@ internal sealed class RowAdapters
         using var scope = NewDisposeScope();
         long[] adapterOfRow = [.. _rows.Select(row => (long)Array.IndexOf(_distinct, row))];
         Tensor rows = routing.Tokens.div(tokensPerRow, RoundingMode.floor);
-        Tensor adapters = tensor(adapterOfRow, device: indices.device).index_select(0, rows);
+        Tensor adapters = TorchOperators.SelectRows(HostCopy.Send(tensor(adapterOfRow, device: CPU), indices.device), rows);
         // Sorted by adapter, and still by expert within one.
         Tensor order = adapters.sort(0, descending: false, stable: true).Indices;
-        Tensor ofExperts = adapters * experts + indices.flatten().index_select(0, routing.Order);
+        Tensor ofExperts = adapters * experts + TorchOperators.SelectRows(indices.flatten(), routing.Order);
         ExpertRows all = routing.Rows.Ends is not null
             ? ExpertRows.CountOnDevice(ofExperts, experts * _distinct.Length)
             : ExpertRows.OnHost((reads ?? IHostReads.For(indices.device)).CountsOf(ofExperts, experts * _distinct.Length));

@@ -98,8 +98,8 @@ public sealed record TrainingPlan
         IEnumerable<int> layers = Enumerable.Range(0, config.NumHiddenLayers);
         long activations = options.Run.ActivationCheckpointing
             ? layers.Sum(n => rows * ((long)rowTokens + config.CanvasLength) * (config.HiddenSize + 2 * KeyWidth(config, n)) * compute)
-                + layers.Max(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0))
-            : layers.Sum(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0));
+                + layers.Max(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0, isCuda))
+            : layers.Sum(n => rows * LayerBytes(config, n, rowTokens, compute, options.Lora?.Rank ?? 0, isCuda));
         long head = HeadTransient(config, options, rows, rowTokens, compute, wide),
             expertBackward =
             rows * (long)rowTokens * config.TopKExperts * (2L * config.HiddenSize + 6L * config.MoeIntermediateSize) * compute;
@@ -193,7 +193,7 @@ public sealed record TrainingPlan
     /// Bytes that one layer keeps of a row for its backward, both passes, counted along TransformerLayer.Forward: the inputs of its norms,
     /// of its projections and of the experts; queries and keys before and after their norms; what attention needs again; gates and ups.
     /// </summary>
-    private static long LayerBytes(DiffusionGemmaConfig c, int n, int rowTokens, long compute, int rank)
+    private static long LayerBytes(DiffusionGemmaConfig c, int n, int rowTokens, long compute, int rank, bool isCuda)
     {
         long canvas = c.CanvasLength, tokens = rowTokens + canvas, query = QueryWidth(c, n), keys = KeyWidth(c, n);
         long numbers = 9L * c.HiddenSize + 4 * query + 4 * keys + 3L * c.IntermediateSize + 2L * c.TopKExperts * c.MoeIntermediateSize
@@ -202,6 +202,8 @@ public sealed record TrainingPlan
         long seen = c.Layer(n).Kind == AttentionKind.Sliding ? Math.Min(rowTokens, c.SlidingWindow + Attention.QueryBlock)
             : (rowTokens + Attention.QueryBlock) / 2;
         long masks = rowTokens * Math.Min(rowTokens, seen) + canvas * tokens, canvasKeys = 2 * keys * tokens;
+        // A GPU's fused attention takes as many heads of keys and values as of queries.
+        if (isCuda && compute == 2 && query != keys) canvasKeys += 2 * query * (rowTokens + tokens);
         return (tokens * numbers + masks + canvasKeys) * compute + tokens * wide * 4;
     }
 

@@ -77,6 +77,35 @@ public static class DiffusionGemmaRuntime
     }
 
     /// <summary>
+    /// Limits the memory that libtorch takes of each GPU: an operation that needs more throws, and the process goes on, as when the GPU's
+    /// memory is used up. Call it before anything else of this library or of TorchSharp, a device such as <c>torch.CPU</c> included.
+    /// <code>
+    /// DiffusionGemmaRuntime.LimitGpuMemory(0.5);                              // 40 of 80 GB
+    /// </code>
+    /// </summary>
+    /// <remarks>
+    /// The setting <c>per_process_memory_fraction</c> of libtorch's allocator, which the environment variable
+    /// <c>PYTORCH_CUDA_ALLOC_CONF</c> takes too. Weights, activations and blocks that the allocator keeps count; CUDA's context and the
+    /// workspaces of its libraries, about a gigabyte, do not. It is the process's: all models and runs share it.
+    /// </remarks>
+    /// <param name="fraction">The part of each GPU's memory, above 0 and at most 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not above 0 and at most 1.</exception>
+    /// <exception cref="InvalidOperationException">libtorch is loaded already: the call comes too late.</exception>
+    public static void LimitGpuMemory(double fraction)
+    {
+        if (!(fraction is > 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(fraction), fraction, "The part of a GPU's memory is above 0 and at most 1.");
+        lock (Gate)
+        {
+            if (LibTorchFolder.LoadedFile() is { } loaded)
+                throw new InvalidOperationException(
+                    $"LimitGpuMemory({fraction}) comes too late: this process has loaded {loaded}. Call it before the first use of "
+                        + "TorchSharp or of a model, a device such as torch.CPU included.");
+            GpuMemoryLimit.Set(fraction);
+        }
+    }
+
+    /// <summary>
     /// Describes what was found and what is missing: versions, TorchSharp's patch, the backend and where it comes from, devices and their
     /// memory, NCCL, threads.
     /// </summary>
@@ -105,6 +134,7 @@ public static class DiffusionGemmaRuntime
         IReadOnlyList<string> gpus = CudaDriver.Describe(out Version? driver);
         if (driver is not null) text.AppendLine($"Driver: CUDA {driver}");
         for (int i = 0; i < gpus.Count; i++) text.AppendLine($"GPU {i}: {gpus[i]}{MemoryInUse(i)}");
+        if (GpuMemoryLimit.Describe() is { } limit) text.AppendLine($"GPU memory of this process: limited by {limit}");
         if (gpus.Count == 0) return text.ToString();
         Version? nccl = GpuLibraries.NcclVersion(out string missing);
         text.AppendLine($"NCCL: {(nccl is null ? $"none, so that a run takes one GPU. {missing}" : nccl)}");

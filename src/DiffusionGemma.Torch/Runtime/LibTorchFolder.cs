@@ -36,7 +36,7 @@ internal sealed partial record LibTorchFolder(string Folder, Version Version, bo
         if (!OperatingSystem.IsLinux() && !OperatingSystem.IsWindows())
             throw new PlatformNotSupportedException(
                 $"{source} works on Linux and Windows only. Reference TorchSharp-cpu from the application instead.");
-        if (LoadedLibraries.Find(FileOf("torch_cpu"), FileOf(Shim)) is { } loaded)
+        if (LoadedFile() is { } loaded)
             throw new InvalidOperationException(
                 $"{source} comes too late: this process has loaded {loaded}. Name the folder before the first use of TorchSharp or of a "
                     + "model, a device such as torch.CPU included.");
@@ -73,6 +73,9 @@ internal sealed partial record LibTorchFolder(string Folder, Version Version, bo
         BindShim(shim, root, source);
         return new LibTorchFolder(root, LibTorchVersion.Of(cpu)!, hasCuda);
     }
+
+    /// <summary>Returns the file of libtorch, or of TorchSharp's native library, that this process has loaded; null: none.</summary>
+    internal static string? LoadedFile() => LoadedLibraries.Find(FileOf("torch_cpu"), FileOf(Shim));
 
     /// <summary>Returns where the application keeps a native library; null where it has none.</summary>
     internal static string? ApplicationFile(string library) =>

@@ -1,12 +1,8 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
-/// <summary>
-/// Copies several arrays to a device at once. To a GPU the copy starts from pinned memory, and the host goes on: it need not wait for the
-/// work that the device has still to do.
-/// </summary>
+/// <summary>Copies several arrays to a device at once.</summary>
 internal sealed class PackedCopy
 {
     private readonly List<(int Start, long[] Shape)> _parts = [];
@@ -29,10 +25,7 @@ internal sealed class PackedCopy
     public Tensor[] Send(Device device)
     {
         using var scope = NewDisposeScope();
-        Tensor host = tensor(_numbers.ToArray(), ScalarType.Int64, CPU);
-        Tensor all = device.type == DeviceType.CUDA
-            ? TorchOperators.Pinned(host).to(device, non_blocking: true)
-            : host.to(device);
+        Tensor all = HostCopy.Send(tensor(_numbers.ToArray(), ScalarType.Int64, CPU), device);
         return
         [
             .. _parts.Select(part => all.narrow(0, part.Start, part.Shape.Aggregate(1L, (a, b) => a * b)).view(part.Shape)

@@ -50,10 +50,11 @@ internal static class Measure
             "--prompt", Text(shape.Prompt), "--response", Text(shape.Response),
         ];
         string reference = $"{prefix}.reference";
-        PythonReference.Run(options, report, reference, ["train", .. common, "--batch", Text(shape.Batch), "--steps", "4"]);
-        PythonReference.Run(
-            options, report, reference,
-            ["generate", .. common, "--batches", string.Join(',', Batches), "--steps", Text(DenoisingSteps)]);
+        PythonReference.Run(options, report, reference,
+        [
+            "all", .. common, "--batch", Text(shape.Batch), "--training-steps", "4", "--batches", string.Join(',', Batches),
+            "--denoising-steps", Text(DenoisingSteps),
+        ]);
         foreach (string name in Batches.Select(batch => $"denoising.batch{batch}").Prepend("lora"))
             if (report.Value($"{reference}.{name}.seconds") is double theirs && report.Value($"{prefix}.{name}.seconds") is double ours)
                 report.Goal(

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace DiffusionGemma.Gpu;
@@ -10,7 +11,7 @@ namespace DiffusionGemma.Gpu;
 /// </summary>
 internal static class NcclStage
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1), TwoRanksTimeout = TimeSpan.FromSeconds(15);
 
     public static void Run(GpuOptions options, GpuReport report)
     {
@@ -20,18 +21,43 @@ internal static class NcclStage
             return;
         }
         DiffusionGemmaRuntime.EnsureUsable(options.Device);
+        report.Note("environment", string.Join('\n', Environment.GetEnvironmentVariables().Keys.Cast<string>()
+            .Where(name => name.StartsWith("NCCL_", StringComparison.Ordinal)).Order()
+            .Select(name => $"{name}={Environment.GetEnvironmentVariable(name)}").DefaultIfEmpty("no variable NCCL_* is set")));
         Version? version = GpuLibraries.NcclVersion(out string missing);
         report.Check("nccl.version", version is not null, null, "", version?.ToString() ?? missing);
         report.Check("nccl.one rank", true, null, "", Collectives(0, CUDA));
+        // Last: what NCCL refuses may leave it unusable for this process.
+        string answer;
         try
         {
-            foreach (NcclProcessGroup group in NcclProcessGroup.Create([0, 0], Timeout)) group.Dispose();
-            report.Note("two ranks on one device", "were accepted");
+            answer = $"NCCL accepts it: {TwoRanks([0, 0], CUDA)}";
         }
-        catch (ArgumentException e)
+        catch (Exception e) when (e is ExternalException or TimeoutException or ProcessGroupException or AggregateException)
         {
-            report.Note("two ranks on one device", $"refused: {e.Message}");
+            answer = $"NCCL refuses it: {e.GetBaseException().Message}";
         }
+        report.Note("two ranks on one device", answer);
+    }
+
+    /// <summary>Sums over two ranks, a thread each.</summary>
+    /// <returns>What was run.</returns>
+    public static string TwoRanks(int[] devices, Device device)
+    {
+        NcclProcessGroup[] groups = NcclProcessGroup.Create(devices, _ => device, TwoRanksTimeout);
+        Task.WaitAll([.. groups.Select(group => Task.Factory.StartNew(() =>
+        {
+            using var scope = NewDisposeScope();
+            using (group)
+            {
+                Tensor sum = ones([5], ScalarType.Float32, device);
+                group.AllReduce(sum);
+                group.Barrier();
+                if (!sum.cpu().data<float>().All(value => value == 2))
+                    throw new InvalidOperationException("The sum of 1 and 1 over two ranks is not 2.");
+            }
+        }, TaskCreationOptions.LongRunning))]);
+        return "all-reduce and barrier of two ranks";
     }
 
     /// <summary>Runs each collective on a group of one rank.</summary>

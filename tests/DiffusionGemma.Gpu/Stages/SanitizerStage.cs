@@ -21,7 +21,8 @@ internal static class SanitizerStage
         try
         {
             using Process process = Process.Start(new ProcessStartInfo(Tool,
-                ["--tool", "memcheck", "--error-exitcode", "9", Environment.ProcessPath!, "--stages", "1", "--quick", "--out", folder])
+                ["--tool", "memcheck", "--error-exitcode", "9", Environment.ProcessPath!, "--stage-child", "1", "--quick", "--out", folder,
+                    "--python", options.Python])
             {
                 RedirectStandardOutput = true,
             })!;

@@ -7,20 +7,18 @@ internal static class SpeedStage
 {
     public static void Run(GpuOptions options, GpuReport report)
     {
-        if (PythonReference.Missing(options) is { } reason)
-        {
-            report.Skip("speed", $"there is nothing to compare with: {reason}");
-            return;
-        }
+        if (!PythonReference.IsThere(options, report, "speed")) return;
         DiffusionGemmaRuntime.EnsureUsable(options.Device);
         ModelShape[] shapes = options.IsQuick ? [ModelShape.Small] : [ModelShape.Benchmark, ModelShape.Middle];
         torch.ScalarType dtype = options.IsCpu ? torch.ScalarType.Float32 : torch.ScalarType.BFloat16;
-        foreach (ModelShape shape in shapes)
+        foreach (ModelShape shape in shapes) report.Part(shape.Name, () => Compare(shape));
+
+        void Compare(ModelShape shape)
         {
             string folder = Directory.CreateTempSubdirectory("diffusiongemma-gpu-").FullName;
             try
             {
-                RandomModel.Write(shape, folder, dtype);
+                RandomModel.Write(shape, folder, options.Device, dtype);
                 using (var model = DiffusionGemmaModel.Load(folder, options.Device, dtype))
                     Measure.All(shape, model, shape.Name, options, report);
                 Measure.Reference(shape, folder, shape.Name, hasWeights: true, options, report);

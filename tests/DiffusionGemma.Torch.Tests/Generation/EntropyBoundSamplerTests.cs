@@ -1,4 +1,5 @@
 using CsCheck;
+using static TorchSharp.torch;
 
 namespace DiffusionGemma;
 
@@ -23,6 +24,25 @@ public class EntropyBoundSamplerTests
                 count++;
             }
             Assert.Equal(eighths.Order().Take(count), eighths.Where((_, i) => got[i]).Order());
+        });
+
+    /// <summary>Several rows on their device, each with its bound, choose as the host does; entropies in eighths as above.</summary>
+    [Fact]
+    public void Rows_on_a_device_choose_as_the_host_does() =>
+        Property.Holds(Gen.Select(Gen.Int[0, 24].Array[20].Array[1, 4], Gen.Int[-1, 40].Array[4]), 200, drawn =>
+        {
+            using var scope = NewDisposeScope();
+            (int[][] eighths, int[] bounds) = drawn;
+            Tensor entropies = tensor(eighths.SelectMany(row => row.Select(e => e / 8.0)).ToArray()).view(eighths.Length, -1);
+            Tensor ofRows = tensor(bounds.Take(eighths.Length).Select(bound => bound / 8.0).ToArray()).view(-1, 1);
+            bool[] accepted = EntropyBoundSampler.Choose(entropies.to(TestDevice.Current), ofRows.to(TestDevice.Current)).cpu()
+                .data<bool>().ToArray();
+            foreach ((int[] row, bool[] got, int bound) in eighths.Zip(accepted.Chunk(20), bounds))
+            {
+                bool[] want = new EntropyBoundSampler(bound / 8.0).Candidates(row.Select(e => e / 8.0).ToArray());
+                Assert.Equal(row.Where((_, i) => want[i]).Order(), row.Where((_, i) => got[i]).Order());
+                Assert.Equal(got, new EntropyBoundSampler(bound / 8.0).Candidates(row.Select(e => e / 8.0).ToArray(), got));
+            }
         });
 
     [Fact]

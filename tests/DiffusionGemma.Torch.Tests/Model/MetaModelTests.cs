@@ -29,14 +29,65 @@ public class MetaModelTests : TorchTest
         using var model = DiffusionGemmaModel.Load(folder.Path, Meta);
         Assert.Equal(691, model.Stack.Parameters.Count);
         Assert.All(model.Stack.Parameters.Values, weight => Assert.Equal(DeviceType.META, weight.device_type));
+        Train(model, lora ? new LoraOptions { Experts = true, ExpertRank = 1, SelfConditioning = true } : null, checkpointing);
+        RequireNoMemory(before);
+    }
+
+    /// <summary>Masks are drawn on the host and go to the device; weights of 4 bits are widened there.</summary>
+    [Theory]
+    [InlineData(0.3, false)]
+    [InlineData(0, true)]
+    public void A_small_model_trains(double dropout, bool quantized)
+    {
+        using var model = DiffusionGemmaModel.Load(
+            Fixtures.Checkpoint("tiny-2layer"), Meta, ScalarType.BFloat16, quantized ? Quantization.Int4 : Quantization.None);
+        Train(model, new LoraOptions { Dropout = dropout, Experts = dropout == 0 }, checkpointing: quantized);
+    }
+
+    /// <summary>
+    /// The whole loop, with all that rows may ask for beside each other: adapters, grammars, given tokens, a nucleus, another sampler.
+    /// Every read answers zeros, which are finite.
+    /// </summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_small_model_answers(bool quantized)
+    {
+        using var model = DiffusionGemmaModel.Load(
+            Fixtures.Checkpoint("tiny-chat"), Meta, ScalarType.BFloat16, quantized ? Quantization.Int4 : Quantization.None);
+        using LoraAdapter first = LoraAdapter.Create(model, new LoraOptions { Experts = true }, seed: 1),
+            second = LoraAdapter.Create(model, new LoraOptions { Rank = 2, SelfConditioning = true }, seed: 2);
+        GenerationOptions common = new() { MaxNewTokens = 40, MaxDenoisingSteps = 3, EosTokenIds = [1] };
+        GenerationOptions[] options =
+        [
+            common, common with { TopP = 0.6, TopK = 5 }, common with { TMin = 0, TMax = 0 },
+            common with { Sampler = CanvasSampler.BlockRefinement },
+            common with { Grammar = AnswerGrammar.Regex(@"\d{1,3}"), Vocabulary = GrammarVocabularies.TinyChat(withBytes: true) },
+        ];
+        GenerationRequest[] requests =
+        [
+            .. Enumerable.Range(0, 2 * options.Length).Select(n => new GenerationRequest([2, 105, .. Enumerable.Repeat(107, n)])
+            {
+                Options = options[n % options.Length] with { Seed = n },
+                Adapter = n % 3 == 0 ? null : n % 3 == 1 ? first : second,
+                Pinned = n == 1 ? new Dictionary<int, int> { [2] = 50 } : null,
+            }),
+        ];
+        IReadOnlyList<GenerationResult> results = CanvasGenerator.Generate(model, requests);
+        Assert.Equal(requests.Length, results.Count);
+        Assert.Equal(50, results[1].Ids[2]);
+    }
+
+    private static void Train(DiffusionGemmaModel model, LoraOptions? lora, bool checkpointing)
+    {
         FineTuneOptions options = new()
         {
-            Lora = lora ? new LoraOptions { Experts = true, ExpertRank = 1, SelfConditioning = true } : null,
+            Lora = lora,
             GlobalBatchSize = 1,
             WarmupSteps = 0,
             Run = new RunOptions { ActivationCheckpointing = checkpointing },
         };
-        using LoraAdapter? adapter = lora ? LoraAdapter.Create(model, options.Lora!, seed: 1) : null;
+        using LoraAdapter? adapter = lora is null ? null : LoraAdapter.Create(model, lora, seed: 1);
         model.Adapter = adapter;
         IReadOnlyList<TrainedParameter> trained = adapter?.ListTrained() ?? TrainedParts.Parameters(model);
         Assert.All(trained, parameter => Assert.Equal(DeviceType.META, parameter.Value.device_type));
@@ -51,7 +102,6 @@ public class MetaModelTests : TorchTest
         foreach (TrainedParameter parameter in trained)
             Assert.Equal(DeviceType.META, optimizer.Gradients.BufferOf(parameter.Value).device_type);
         model.Adapter = null;
-        RequireNoMemory(before);
     }
 
     /// <summary>A prompt, and two decoder passes up to entropies and most likely tokens, the second conditioned on the first.</summary>

@@ -113,6 +113,31 @@ public sealed class LibTorchFolderTests : IDisposable
         Assert.Equal(Answer(Run(AppContext.BaseDirectory, ["use", Checkpoint])), Answer(output));
     }
 
+    /// <summary>The setting reaches libtorch's own environment, beside what was set before; without a GPU nothing comes of it.</summary>
+    [Theory]
+    [InlineData("PYTORCH_CUDA_ALLOC_CONF", "", "per_process_memory_fraction:0.25")]
+    [InlineData("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True,per_process_memory_fraction:0.9",
+        "expandable_segments:True,per_process_memory_fraction:0.25")]
+    [InlineData("PYTORCH_ALLOC_CONF", "max_split_size_mb:128", "max_split_size_mb:128,per_process_memory_fraction:0.25")]
+    public void Memory_of_GPUs_is_limited_before_libtorch_is_loaded(string variable, string value, string expected)
+    {
+        string output = Run(AppContext.BaseDirectory, ["limit", Checkpoint, variable], (variable, value));
+        Assert.Contains($"libraries see {expected}\n", output, StringComparison.Ordinal);
+        Assert.Contains($"GPU memory of this process: limited by {variable}=per_process_memory_fraction:0.25", output,
+            StringComparison.Ordinal);
+        Assert.Contains("InvalidOperationException: LimitGpuMemory(0.5) comes too late: this process has loaded ", output,
+            StringComparison.Ordinal);
+        Assert.StartsWith("answer ", Answer(output), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-0.5)]
+    [InlineData(1.01)]
+    [InlineData(double.NaN)]
+    public void A_part_of_the_memory_is_above_0_and_at_most_1(double fraction) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => DiffusionGemmaRuntime.LimitGpuMemory(fraction));
+
     private static string Checkpoint => Fixtures.Checkpoint("tiny-2layer");
 
     private static string Own(string library) => Path.Combine(AppContext.BaseDirectory, library);

@@ -53,17 +53,25 @@ internal sealed unsafe class NcclProcessGroup : IProcessGroup
     /// <summary>Creates a group whose ranks are threads of this process: one handle for each, used and disposed by one thread.</summary>
     /// <param name="devices">The CUDA device of each rank; no two the same.</param>
     /// <param name="timeout">The time-out of each collective, and of each step of creating the group.</param>
+    /// <exception cref="ArgumentException">Two ranks have the same device, or there is none.</exception>
     /// <exception cref="DllNotFoundException">NCCL or CUDA is missing.</exception>
-    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout) =>
-        Create(devices, device => new Device(DeviceType.CUDA, device), timeout);
+    public static NcclProcessGroup[] Create(IReadOnlyList<int> devices, TimeSpan timeout)
+    {
+        if (devices.Distinct().Count() < devices.Count)
+            throw new ArgumentException(
+                $"Each rank needs a GPU of its own, not {string.Join(", ", devices)}: NCCL refuses two ranks on one.", nameof(devices));
+        return Create(devices, device => new Device(DeviceType.CUDA, device), timeout);
+    }
 
-    /// <summary>Creates a group whose tensors may be on another device than NCCL's, for tests with a stand-in of NCCL.</summary>
-    /// <param name="devices">The CUDA device of each rank; no two the same.</param>
+    /// <summary>
+    /// Creates a group whose tensors may be on another device than NCCL's, for tests with a stand-in of NCCL, and to ask NCCL itself.
+    /// </summary>
+    /// <param name="devices">The CUDA device of each rank.</param>
     /// <param name="tensors">Returns where the tensors of a device's rank are.</param>
     /// <param name="timeout">The time-out of each collective, and of each step of creating the group.</param>
     internal static NcclProcessGroup[] Create(IReadOnlyList<int> devices, Func<int, Device> tensors, TimeSpan timeout)
     {
-        if (devices.Count == 0 || devices.Any(device => device < 0) || devices.Distinct().Count() < devices.Count)
+        if (devices.Count == 0 || devices.Any(device => device < 0))
             throw new ArgumentException($"NCCL needs one device for each rank, not {string.Join(", ", devices)}.", nameof(devices));
         GpuLibraries.Require();
         UniqueId id;

@@ -327,8 +327,8 @@ public sealed partial class DiffusionGemmaCatalog
             if (cause is FormatException or IOException or UnauthorizedAccessException or OutOfMemoryException)
                 ExceptionDispatchInfo.Throw(cause);
             throw new FormatException(
-                $"{path} cannot be loaded: it is damaged, or no model of this library ({cause.Message.TrimEnd('.')}). Save the model again.",
-                cause);
+                $"{path} cannot be loaded: it is damaged, or no model of this library ({cause.Message.TrimEnd('.')}). Save the model "
+                + "again.", cause);
         }
         foreach (DiffusionGemmaTransformer part in DiffusionGemma.AnsweringPart.Answering(model))
             part.RequireCheckpoint(verify);

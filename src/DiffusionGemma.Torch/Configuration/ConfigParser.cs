@@ -261,7 +261,8 @@ internal static class ConfigParser
     }
 
     private static int CheckId(ConfigSection section, string option, int id, int vocabulary) =>
-        id >= 0 && id < vocabulary ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens (vocab_size).");
+        id >= 0 && id < vocabulary
+            ? id : throw section.Error(option, $"is {id}, outside the vocabulary of {vocabulary} tokens (vocab_size).");
 
     /// <summary>Reads the dtype; null where the file leaves it to the weights: absent, null, or "auto".</summary>
     private static ScalarType? ReadDType(ConfigSection root)

@@ -22,7 +22,8 @@ public sealed class SavedModelFuzzTests : IDisposable
     [Fact]
     public void A_broken_zip_of_typed_answers_fails_only_in_words()
     {
-        const string Schema = """{"type":"object","properties":{"sum":{"type":"integer","minimum":0,"maximum":99},"w":{"enum":["a","b"]}}}""";
+        const string Schema =
+            """{"type":"object","properties":{"sum":{"type":"integer","minimum":0,"maximum":99},"w":{"enum":["a","b"]}}}""";
         DiffusionGemmaCatalog gemma = _ml.Transforms.DiffusionGemma;
         using TemporaryFolder folder = Fixtures.Temporary();
         IDataView rows = _ml.Data.LoadFromEnumerable<Source>([new()]);

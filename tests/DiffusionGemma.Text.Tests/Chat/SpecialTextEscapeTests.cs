@@ -148,7 +148,8 @@ public sealed class SpecialTextEscapeTests
             "<bos>{{ " + key + " | tojson }}{% for m in messages %}{{ m.content }}<turn|>{% endfor %}{{ greeting }}");
         ChatTokenizer chat = new(Plain.Tokenizer, template, new ChatTokenizerOptions { EscapeUserText = true });
         string row = $$"""{"{{key}}": {{value}}, "greeting": "<|turn>", "messages": [{"role": "user", "content": "q"}]}""";
-        Assert.Equal(["<bos>", "<turn|>", "<|turn>"], chat.Encode(row).Ids.Where(Plain.Tokenizer.IsSpecial).Select(Plain.Tokenizer.TokenOf));
+        Assert.Equal(["<bos>", "<turn|>", "<|turn>"],
+            chat.Encode(row).Ids.Where(Plain.Tokenizer.IsSpecial).Select(Plain.Tokenizer.TokenOf));
         Assert.Equal(template.Render(ChatConversation.Parse(row), true).Text, Plain.Tokenizer.Decode(chat.Encode(row).Ids));
     }
 

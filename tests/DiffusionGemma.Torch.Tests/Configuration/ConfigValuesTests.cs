@@ -27,7 +27,8 @@ public sealed class ConfigValuesTests : TorchTest
     private static void Replace(string file, int atLeast)
     {
         using TemporaryFolder folder = Fixtures.Temporary();
-        foreach (string path in Directory.GetFiles(Fixtures.Checkpoint("tiny-2layer"))) File.Copy(path, folder.File(Path.GetFileName(path)));
+        foreach (string path in Directory.GetFiles(Fixtures.Checkpoint("tiny-2layer")))
+            File.Copy(path, folder.File(Path.GetFileName(path)));
         JsonNode original = JsonNode.Parse(File.ReadAllText(folder.File(file)))!;
         List<string> faults = [];
         int tried = 0;

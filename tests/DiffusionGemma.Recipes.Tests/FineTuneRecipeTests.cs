@@ -33,6 +33,25 @@ public class FineTuneRecipeTests
         Assert.Null(options.OutputFolder);
     }
 
+    /// <summary>AutoModel's section for QLoRA, with its own keys; 4 bits have the precedence.</summary>
+    [Fact]
+    public void A_section_for_bitsandbytes_rounds_the_weights_with_a_notice()
+    {
+        using var folder = new RecipeFolder();
+        Assert.Equal(Quantization.None, folder.Load(RecipeText.Lora()).Options.Quantization);
+        FineTuneRecipe four = folder.Load(
+            RecipeText.Lora(), "--quantization.load_in_4bit", "--quantization.load_in_8bit", "--quantization.bnb_4bit_quant_type", "nf4");
+        Assert.Equal(Quantization.Int4, four.Options.Quantization);
+        Assert.Contains(four.Notices, notice => notice.Contains("quantization.load_in_4bit") && notice.Contains("NF4"));
+        Assert.Contains(four.Notices, notice => notice.Contains("quantization.bnb_4bit_quant_type"));
+        FineTuneRecipe eight = folder.Load(RecipeText.Lora(), "--quantization.load_in_8bit", "true");
+        Assert.Equal(Quantization.Int8, eight.Options.Quantization);
+        Assert.Contains(eight.Notices, notice => notice.Contains("quantization.load_in_8bit"));
+        RecipeFault fault = Assert.Single(folder.Faults(RecipeText.Full(), "--quantization.load_in_4bit", "true"));
+        Assert.Equal("quantization.load_in_4bit", fault.Key);
+        Assert.Contains("needs peft", fault.Message);
+    }
+
     [Fact]
     public void A_recipe_in_the_form_of_the_references_full_recipe_writes_a_folder()
     {

@@ -218,9 +218,10 @@ public sealed partial class DiffusionGemmaTransformer : ITransformer, IDisposabl
     /// <param name="original">An unquantised folder of the same model.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the original has them.</param>
     /// <exception cref="InvalidOperationException">The model has no adapter: its weights are a checkpoint folder already.</exception>
-    /// <exception cref="ArgumentException">The original is another model, or quantised itself.</exception>
+    /// <exception cref="ArgumentException">The original is another model, or quantised itself, or its norms are not the model's: the
+    /// quantised weights were made of others.</exception>
     /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
-    public void SaveMerged(string folder, string original, long? maxShardBytes) =>
+    public void SaveMerged(string folder, string original, long? maxShardBytes = null) =>
         SaveMerged(folder, (adapter, model) => adapter.SaveMerged(model, folder, original, maxShardBytes));
 
     private void SaveMerged(string folder, Action<LoraAdapter, DiffusionGemmaModel> save)

@@ -10,6 +10,7 @@ internal static class RecipeKeys
     private const string Checkpoints = "a checkpoint is a folder with whole safetensors, written between two steps";
     private const string Collection = "memory is freed by scope and not by a garbage collector";
     private const string Tracking = "the run's history has the losses, and DiffusionGemma.Reports writes TensorBoard's event files of it";
+    private const string BitsAndBytes = "it is for bitsandbytes: weights are rounded by Quantization.Int4";
     private const string Python = "it names Python code, which has its counterpart here";
 
     /// <summary>All keys, section by section.</summary>
@@ -69,6 +70,11 @@ internal static class RecipeKeys
         Noticed("peft.lora_dtype", MasterWeights),
         Noticed("peft.use_triton", Kernels),
         Noticed("peft.use_memory_efficient_lora", Kernels),
+
+        Used("quantization.load_in_4bit", "FineTuneOptions.Quantization: Int4, and not bitsandbytes' NF4; with peft alone"),
+        Used("quantization.load_in_8bit", "FineTuneOptions.Quantization: Int8; with peft alone"),
+        .. Section("quantization", BitsAndBytes, "bnb_4bit_compute_dtype", "bnb_4bit_use_double_quant", "bnb_4bit_quant_type",
+            "bnb_4bit_quant_storage"),
 
         NoticedWhole("loss_fn", "the loss is the recipe's own: cross-entropy of the drawn canvas, and the encoder's"),
 

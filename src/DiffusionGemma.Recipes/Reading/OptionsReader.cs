@@ -24,6 +24,7 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
         return new FineTuneOptions
         {
             Lora = ReadLora(),
+            Quantization = ReadQuantization(),
             MaxSteps = maxSteps,
             Epochs = ReadEpochs(maxSteps),
             GlobalBatchSize = values.Integer("step_scheduler.global_batch_size") ?? defaults.GlobalBatchSize,
@@ -75,6 +76,20 @@ internal sealed class OptionsReader(RecipeValues values, ICollection<string> not
             Initialization = values.Choice("peft.lora_A_init", "xavier", "uniform", "kaiming") is null or "xavier"
                 ? LoraInitialization.XavierNormal : LoraInitialization.KaimingUniform,
         };
+    }
+
+    /// <summary>AutoModel's section for QLoRA; it gives 4 bits the precedence too.</summary>
+    private Quantization ReadQuantization()
+    {
+        const string Four = "quantization.load_in_4bit", Eight = "quantization.load_in_8bit";
+        bool isFour = values.Boolean(Four) ?? false, isEight = values.Boolean(Eight) ?? false;
+        if (!isFour && !isEight) return Quantization.None;
+        if (!values.Has("peft"))
+            values.Fault(isFour ? Four : Eight, "needs peft: quantised weights do not train, only an adapter over them does");
+        notices.Add(
+            isFour ? $"{Four}: weights are rounded to Int4, with a scale for 32 numbers, and not to bitsandbytes' NF4: losses are others."
+                : $"{Eight}: weights are rounded to Int8, and activations, unlike bitsandbytes', are not: losses are others.");
+        return isFour ? Quantization.Int4 : Quantization.Int8;
     }
 
     private int? ReadEpochs(int? maxSteps)

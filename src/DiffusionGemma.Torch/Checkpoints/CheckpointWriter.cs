@@ -11,8 +11,8 @@ namespace DiffusionGemma;
 /// </summary>
 internal static partial class CheckpointWriter
 {
-    // transformers rejects a file without it.
-    private static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
+    /// <summary>The beginning of this library's own keys in the metadata of safetensors files.</summary>
+    public const string OwnKeys = "diffusion_gemma.";
 
     /// <summary>Extensions of files with weights in any format, which are not copied as companions.</summary>
     private static readonly string[] WeightExtensions =
@@ -57,10 +57,15 @@ internal static partial class CheckpointWriter
         {
             using var update = new FolderUpdate(outputFolder);
             var sums = new Checksums();
+            var metadata = new Dictionary<string, string>(
+                source.Weights.Metadata.Where(entry => entry.Key.StartsWith(OwnKeys, StringComparison.Ordinal)))
+            {
+                ["format"] = "pt",                                                       // transformers rejects a file without it
+            };
             foreach (Shard shard in shards)
             {
                 TensorSource[] tensors = [.. shard.Tensors.Select(name => Source(source, name, trained, edits))];
-                sums.Add(shard.File, SafetensorsWriter.Write(update.PathOf(shard.File), tensors, Metadata));
+                sums.Add(shard.File, SafetensorsWriter.Write(update.PathOf(shard.File), tensors, metadata));
             }
             if (shards is not [{ File: SafetensorsFile.SingleFileName }])
                 File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(source.Weights, shards));

@@ -18,6 +18,7 @@ internal sealed class FolderUpdate : IDisposable
     public FolderUpdate(string folder)
     {
         _folder = folder;
+        if (File.Exists(folder)) throw new IOException($"{folder} is a file.");
         _created = !Directory.Exists(folder);
         string hidden = Path.Combine(folder, $"{Hidden}{Guid.NewGuid():N}");
         _staging = Path.Combine(hidden, "new");

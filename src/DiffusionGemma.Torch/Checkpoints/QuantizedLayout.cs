@@ -132,7 +132,10 @@ internal sealed class QuantizedLayout
                 throw Bad(zeros, "is a zero point of a form that has none; zero points are read packed into int32, of pack-quantized");
             RequireShape(zeros, (rows * bits + 31) / 32, groups, experts);
         }
-        if (elements == ElementFormat.Float4 && scaleFormat == ScaleFormat.Float8 && first is null && second is null)
+        bool hasSecond = elements == ElementFormat.Float4 && scaleFormat == ScaleFormat.Float8;
+        if (!hasSecond && (first ?? second) is { } unknown) throw Bad(unknown, "is a second scale of a form that has one scale");
+        if (first is not null && second is not null) throw Bad(second, $"stands beside {first.Name}: only one of them can be meant");
+        if (hasSecond && first is null && second is null)
             throw Bad(codes, $"has no second scale: neither {name}_global_scale nor {name}_scale_2 is there");
         foreach (TensorInfo global in new[] { first, second }.OfType<TensorInfo>())
             if (global.DType != ScalarType.Float32 || (global.NumberOfElements != 1 && global.NumberOfElements != experts))
@@ -207,6 +210,7 @@ internal sealed class QuantizedLayout
         if (group.GroupSize is int configured && configured != size)
             throw Bad(codes, $"has a scale for {size} numbers, and config.json says groups of {configured}");
         if (!group.Symmetric && !hasZeroPoints) throw Bad(codes, "is not symmetric by config.json, and its zero points are missing");
+        if (group.Symmetric && hasZeroPoints) throw Bad(codes, "is symmetric by config.json, and has zero points");
     }
 
     private TensorInfo? Info(string name) => _file.Tensors.GetValueOrDefault(name);

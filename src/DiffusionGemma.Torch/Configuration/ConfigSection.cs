@@ -60,6 +60,10 @@ internal readonly struct ConfigSection(JsonElement element, string source, strin
             ? value.GetString()!
             : throw Error(option, $"is {Show(option)}; a string was expected.");
 
+    /// <summary>Reads a string, or true or false as their words.</summary>
+    public string TextOrBool(string option) =>
+        Required(option) is { ValueKind: JsonValueKind.True or JsonValueKind.False } value ? value.GetRawText() : String(option);
+
     /// <summary>Reads an integer or a list of integers.</summary>
     public IReadOnlyList<int> IntOrList(string option)
     {

@@ -81,7 +81,7 @@ internal static class QuantizationParser
     private static QuantizationGroup ReadGroup(ConfigSection group, string format)
     {
         ConfigSection weights = group.Section("weights");
-        if (weights.Has("actorder") && weights.String("actorder") is not ("weight" or "static") and var order)
+        if (weights.Has("actorder") && weights.TextOrBool("actorder") is not ("weight" or "static" or "false") and var order)
             throw Refuse(weights, "actorder", $"is \"{order}\" (columns in the order of activations)");
         string strategy = weights.Has("strategy") ? weights.String("strategy") : "";
         if (strategy is not ("" or "channel" or "group" or "tensor_group"))

@@ -138,7 +138,7 @@ public sealed class LoraAdapter : IAdapterDeltas, IDisposable
         if (model.HasQuantizedFolder)
             throw new InvalidOperationException(
                 $"{model.Folder} holds quantised weights, and merged ones would be rounded again. Name the folder of the weights that were "
-                + "quantised: SaveMerged(model, folder, original, maxShardBytes).");
+                + "quantised, SaveMerged's parameter original.");
         model.Save(folder, maxShardBytes, MergeAll(model, model.Checkpoint));
     }
 
@@ -150,9 +150,10 @@ public sealed class LoraAdapter : IAdapterDeltas, IDisposable
     /// <param name="original">An unquantised folder of the same model.</param>
     /// <param name="maxShardBytes">Largest size of one file; null: one file or shards, as the original has them.</param>
     /// <exception cref="InvalidOperationException">The two passes have different values: one stack of weights cannot hold both.</exception>
-    /// <exception cref="ArgumentException">The original is another model, or quantised itself.</exception>
+    /// <exception cref="ArgumentException">The original is another model, or quantised itself, or its norms are not the model's: the
+    /// quantised weights were made of others.</exception>
     /// <exception cref="CheckpointException">The original cannot be read, or the folder cannot be written.</exception>
-    public void SaveMerged(DiffusionGemmaModel model, string folder, string original, long? maxShardBytes)
+    public void SaveMerged(DiffusionGemmaModel model, string folder, string original, long? maxShardBytes = null)
     {
         using IDisposable use = Use();
         using Checkpoint source = Checkpoint.Open(original);
@@ -164,7 +165,27 @@ public sealed class LoraAdapter : IAdapterDeltas, IDisposable
         if (own.Count != others.Count || own.FirstOrDefault(w => !others.TryGetValue(w.Key, out long[]? s) || !s.SequenceEqual(w.Value)).Key
             is not null)
             throw new ArgumentException($"{original} is another model: its weights have other names or shapes.", nameof(original));
+        RequireSameNorms(model.Checkpoint, source, own);
         CheckpointWriter.Save(source, folder, new Dictionary<string, Tensor>(), maxShardBytes, MergeAll(model, source));
+    }
+
+    /// <summary>
+    /// Compares norms and scalars, which quantisation leaves as they are: a delta fits the weights that it was trained over, and no others.
+    /// </summary>
+    private static void RequireSameNorms(Checkpoint quantized, Checkpoint original, IReadOnlyDictionary<string, long[]> weights)
+    {
+        const double rounding = 1.0 / 256;                                           // either may be stored in bfloat16
+        using IDisposable quiet = no_grad();
+        foreach (string name in weights.Where(weight => weight.Value.Length == 1).Select(weight => weight.Key))
+        {
+            using var scope = NewDisposeScope();
+            Tensor a = quantized.Read(name, CPU, ScalarType.Float32), b = original.Read(name, CPU, ScalarType.Float32);
+            if ((a - b).abs().le(b.abs() * rounding).all().item<bool>()) continue;
+            throw new ArgumentException(
+                $"{original.Folder} holds other weights than those that {quantized.Folder} was quantised from: {name} differs. Name the "
+                + "folder that was quantised. Some methods move scales of activations into the norms (AWQ, SmoothQuant): then no folder "
+                + "fits, and the adapter stays beside the model.", nameof(original));
+        }
     }
 
     /// <summary>

@@ -28,12 +28,14 @@ public static class QuantizedCheckpoint
     /// <param name="quantization">Int8 or Int4.</param>
     /// <param name="progress">Receives a line for each file before it is written.</param>
     /// <param name="cancellation">Checked between matrices; nothing is left in the target.</param>
+    /// <returns>A message where the folder's weights are quantised already, and so are rounded twice; else none. The model that is loaded
+    /// from the target repeats it (<see cref="DiffusionGemmaModel.Notices"/>).</returns>
     /// <exception cref="ArgumentException">The weights have as few bits already, a row does not divide into groups of 32, or the target
     /// is the folder itself.</exception>
     /// <exception cref="InvalidConfigurationException">config.json is missing or not supported.</exception>
     /// <exception cref="CheckpointException">The folder cannot be read, or the target has no room or may not be written.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static void Create(
+    public static IReadOnlyList<string> Create(
         string folder, string target, Quantization quantization, IProgress<string>? progress = null,
         CancellationToken cancellation = default)
     {
@@ -51,6 +53,7 @@ public static class QuantizedCheckpoint
         RequireRoom(target, total);
         Dictionary<string, string> metadata =
             new() { ["format"] = "pt", [QuantizedWeights.EmbeddingKey] = QuantizedWeights.EmbeddingValue };
+        if (source.Quantized.Count > 0) metadata[QuantizedWeights.RoundedTwiceKey] = QuantizedWeights.RoundedTwiceValue;
         try
         {
             using var update = new FolderUpdate(target);
@@ -69,6 +72,7 @@ public static class QuantizedCheckpoint
                     File.Copy(path, update.PathOf(name));
             sums.Complete(update.Folder);
             update.Commit(CheckpointWriter.IsWeights, name => name is SafetensorsIndex.FileName or SafetensorsFile.SingleFileName);
+            return QuantizedWeights.RoundedTwice(source, quantization);
         }
         catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException { InnerException: null })
         {
@@ -164,7 +168,7 @@ public static class QuantizedCheckpoint
             while (at is not null && !Directory.Exists(at)) at = Path.GetDirectoryName(at);
             if (at is not null && new DriveInfo(at).AvailableFreeSpace is var room && room < bytes)
                 throw new CheckpointException(
-                    target, $"needs {bytes / 1e9:F1} GB, and its disk has {room / 1e9:F1} GB free. Name a folder on another disk, or make "
+                    target, $"needs {Size(bytes)}, and its disk has {Size(room)} free. Name a folder on another disk, or make "
                     + "room.");
         }
         catch (Exception e) when (e is UnauthorizedAccessException or ArgumentException or IOException and not CheckpointException)
@@ -172,6 +176,10 @@ public static class QuantizedCheckpoint
             // The room of some file systems is not known: writing will tell.
         }
     }
+
+    private static string Size(long bytes) =>
+        bytes < 1_000_000_000
+            ? FormattableString.Invariant($"{bytes / 1e6:F1} MB") : FormattableString.Invariant($"{bytes / 1e9:F1} GB");
 
     private static string Index((string File, TensorSource[] Tensors)[] files, long total)
     {

@@ -7,7 +7,10 @@ namespace DiffusionGemma;
 internal static class QuantizedWeights
 {
     /// <summary>Metadata of a file whose embedding is kept in 8 bits when it is loaded.</summary>
-    public const string EmbeddingKey = "diffusion_gemma.embedding", EmbeddingValue = "int8";
+    public const string EmbeddingKey = $"{CheckpointWriter.OwnKeys}embedding", EmbeddingValue = "int8";
+
+    /// <summary>Metadata of a file whose weights were quantised before they were rounded.</summary>
+    public const string RoundedTwiceKey = $"{CheckpointWriter.OwnKeys}rounded_twice", RoundedTwiceValue = "true";
 
     /// <summary>The dtype that a checkpoint's model computes in where none is asked for.</summary>
     public static ScalarType ComputeType(Checkpoint checkpoint, Device device) =>
@@ -53,11 +56,25 @@ internal static class QuantizedWeights
         if (checkpoint.Config.Quantization is { QuantizesActivations: true } && checkpoint.Quantized.Count > 0)
             notices.Add(
                 $"{checkpoint.Folder} asks for quantised activations too (quantization_config): only its weights are used quantised.");
-        if (quantization != Quantization.None && checkpoint.Quantized.Count > 0)
+        if (checkpoint.Config.Quantization is { Source: var source } && checkpoint.Quantized.Count == 0)
             notices.Add(
+                $"{source} has a quantization_config, and no weight of {checkpoint.Folder} is quantised: all are used as they are stored. "
+                + "Plans that are made from config.json alone count them as quantised.");
+        return [.. notices, .. RoundedTwice(checkpoint, quantization)];
+    }
+
+    /// <summary>A message where weights that were rounded are rounded again, now or when the folder was made.</summary>
+    public static IReadOnlyList<string> RoundedTwice(Checkpoint checkpoint, Quantization quantization)
+    {
+        const string wayOut = "Quantise the original checkpoint where you have it.";
+        if (quantization != Quantization.None && checkpoint.Quantized.Count > 0)
+            return
+            [
                 $"The weights of {checkpoint.Folder} are rounded twice: they are quantised already, and {quantization} rounds their values "
-                + "again. Quantise the original checkpoint where you have it.");
-        return notices;
+                    + $"again. {wayOut}",
+            ];
+        return checkpoint.Weights.Metadata.ContainsKey(RoundedTwiceKey)
+            ? [$"The weights of {checkpoint.Folder} are rounded twice: the folder was made from quantised weights. {wayOut}"] : [];
     }
 
     /// <summary>Opens a weight: of a stack, a rank's part.</summary>

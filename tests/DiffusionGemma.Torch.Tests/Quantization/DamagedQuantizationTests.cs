@@ -40,6 +40,21 @@ public class DamagedQuantizationTests : TorchTest
             Config, Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaModel.Load(folder.Path)).Option);
     }
 
+    /// <summary>Tensors decide what is quantised; that none is, where config.json says so, is told.</summary>
+    [Fact]
+    public void Settings_without_a_quantised_weight_are_told()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string original = Fixtures.Checkpoint("tiny-2layer");
+        File.Copy(Fixtures.Path("quantized", "int4", "config.json"), folder.File("config.json"));
+        File.Copy(Path.Combine(original, "model.safetensors"), folder.File("model.safetensors"));
+        using var model = DiffusionGemmaModel.Load(folder.Path);
+        string notice = Assert.Single(model.Notices);
+        Assert.Contains(folder.File("config.json"), notice);
+        Assert.Contains("no weight", notice);
+        Assert.Empty(model.Stack.Quantized);
+    }
+
     [Fact]
     public void GGUF_is_named()
     {

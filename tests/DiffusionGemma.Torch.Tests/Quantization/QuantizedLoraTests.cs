@@ -73,12 +73,27 @@ public class QuantizedLoraTests : TorchTest
         Assert.Throws<ArgumentException>(() => adapter.SaveMerged(model, merged.Path, Fixtures.Path("quantized", "int8"), null));
         Assert.Contains("another model", Assert.Throws<ArgumentException>(
             () => adapter.SaveMerged(model, merged.Path, Fixtures.Checkpoint("tiny-6layer"), null)).Message);
-        adapter.SaveMerged(model, merged.Path, original, null);
+        adapter.SaveMerged(model, merged.Path, original);
 
         using var plain = DiffusionGemmaModel.Load(original);
         using LoraAdapter like = Filled(plain);
         like.SaveMerged(plain, same.Path);
         Assert.Equal(File.ReadAllBytes(same.File("model.safetensors")), File.ReadAllBytes(merged.File("model.safetensors")));
+    }
+
+    /// <summary>A delta that was trained over other weights of the same shapes is not merged into them.</summary>
+    [Fact]
+    public void A_merge_into_weights_with_other_norms_is_refused()
+    {
+        const string name = "model.decoder.layers.1.input_layernorm.weight";
+        using TemporaryFolder other = QuantizedCopies.With("int4", tensors: all => all[name].flatten()[3] += 0.5);
+        using TemporaryFolder merged = Fixtures.Temporary();
+        using var model = DiffusionGemmaModel.Load(other.Path);
+        using LoraAdapter adapter = Filled(model);
+        ArgumentException error = Assert.Throws<ArgumentException>(
+            () => adapter.SaveMerged(model, merged.Path, Fixtures.Checkpoint("tiny-2layer")));
+        Assert.Contains(name, error.Message);
+        Assert.Empty(Directory.GetFileSystemEntries(merged.Path));
     }
 
     [Fact]

@@ -24,6 +24,7 @@ public class UnsupportedFormTests : TorchTest
     [InlineData("config_groups.group_0.weights.strategy", "\"block\"", "block")]
     [InlineData("config_groups.group_0.weights.strategy", "\"tensor\"", "tensor")]
     [InlineData("config_groups.group_0.weights.actorder", "\"group\"", "order of activations")]
+    [InlineData("config_groups.group_0.weights.actorder", "true", "order of activations")]
     [InlineData("config_groups.group_0.weights.num_bits", "3", "3")]
     [InlineData("config_groups.group_0.weights.type", "\"float\"", "float")]
     [InlineData("quant_method", "\"torchao\"", "torchao")]
@@ -136,6 +137,45 @@ public class UnsupportedFormTests : TorchTest
         });
         Edit("int8", "have one", all => all[scale] = ones(128, 2, ScalarType.BFloat16));
         Edit("int8", "no form that is supported", all => all[$"{Query}.weight"] = zeros(128, 64, ScalarType.Int16));
+    }
+
+    /// <summary>compressed-tensors reads false as no order.</summary>
+    [Fact]
+    public void Columns_without_an_order_may_say_false()
+    {
+        using TemporaryFolder folder = QuantizedCopies.With(
+            "int4", config => QuantizedCopies.Set(config, "config_groups.group_0.weights.actorder", "false"));
+        using var model = DiffusionGemmaModel.Load(folder.Path);
+        Assert.Equal(17, model.Stack.Quantized.Count);
+    }
+
+    /// <summary>Parts that would change values, beside a form that has none of them.</summary>
+    [Fact]
+    public void A_part_of_another_form_is_named()
+    {
+        void Named(string part, string problem, TemporaryFolder folder)
+        {
+            using (folder)
+            {
+                CheckpointException error = Refused(folder);
+                Assert.Contains(part, error.Message);
+                Assert.Contains(problem, error.Message);
+            }
+        }
+        foreach (string form in new[] { "int4", "int8" })
+            foreach (string part in new[] { "weight_global_scale", "weight_scale_2" })
+                Named($"{Query}.{part}", "a form that has one scale", QuantizedCopies.With(
+                    form, tensors: all => all[$"{Query}.{part}"] = ones(1, ScalarType.Float32)));
+        TemporaryFolder both = QuantizedCopies.With("nvfp4");
+        QuantizedCopies.Rename(
+            both, $"{Query.Replace("q_proj", "k_proj")}.weight_global_scale\"", $"{Query}.weight_scale_2\"     ");
+        Named($"{Query}.weight_scale_2", "stands beside", both);
+        Named($"{Query}.weight_packed", "has zero points", QuantizedCopies.With(
+            "int4", config => QuantizedCopies.Set(config, "config_groups.group_0.weights.symmetric", "true"),
+            all =>
+            {
+                foreach (string name in all.Keys.Where(n => n.EndsWith("_zero_point") && !n.StartsWith(Query)).ToArray()) all.Remove(name);
+            }));
     }
 
     [Fact]

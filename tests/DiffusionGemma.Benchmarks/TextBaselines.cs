@@ -16,7 +16,7 @@ internal static class TextBaselines
     public static void Measure(string path, DiffusionGemmaTokenizer ours, string[] texts, bool isReleasedVocabulary)
     {
         using JsonDocument file = JsonDocument.Parse(File.ReadAllBytes(path));
-        using JsonDocument golden = JsonDocument.Parse(File.ReadAllText(Fixtures.Path("text", "golden_gemma4like.json")));
+        using JsonDocument golden = JsonDocument.Parse(Fixtures.Text("text", "golden_gemma4like.json"));
         JsonElement[] items = [.. golden.RootElement.GetProperty("items").EnumerateArray()];
         string[] some = Some(texts);
         Figure.Note(

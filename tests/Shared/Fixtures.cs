@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Runtime.CompilerServices;
 
 namespace DiffusionGemma;
@@ -9,6 +10,14 @@ internal static class Fixtures
 
     /// <summary>A file or folder of tests/fixtures; `tiny-chat` is the checkpoint of datasets/.</summary>
     public static string Path(params string[] parts) => System.IO.Path.Combine([Root, "tests", "fixtures", .. parts]);
+
+    /// <summary>The text of a file of tests/fixtures that is kept as NAME.gz, which is a tenth as large.</summary>
+    public static string Text(params string[] parts)
+    {
+        using var file = new GZipStream(File.OpenRead(Path(parts) + ".gz"), CompressionMode.Decompress);
+        using var reader = new StreamReader(file);
+        return reader.ReadToEnd();
+    }
 
     /// <summary>The folder of a small checkpoint by its name.</summary>
     public static string Checkpoint(string name) =>

@@ -2,11 +2,11 @@ using System.Text.Json;
 
 namespace DiffusionGemma;
 
-/// <summary>tests/fixtures/text/packed_tiny_chat.json: conversations as the reference tokenizes, masks and packs them.</summary>
+/// <summary>tests/fixtures/text/packed_tiny_chat.json.gz: conversations as the reference tokenizes, masks and packs them.</summary>
 internal static class PackedFixture
 {
-    private static readonly JsonElement Root = JsonDocument.Parse(
-        File.ReadAllText(Fixtures.Path("text", "packed_tiny_chat.json"))).RootElement;
+    private static readonly JsonElement Root =
+        JsonDocument.Parse(Fixtures.Text("text", "packed_tiny_chat.json")).RootElement;
 
     public static int CanvasLength => Root.GetProperty("canvas_length").GetInt32();
 

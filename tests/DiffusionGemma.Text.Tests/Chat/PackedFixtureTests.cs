@@ -7,7 +7,7 @@ public sealed class PackedFixtureTests
 {
     private static readonly ChatTokenizer Chat = ChatTokenizer.Load(Fixtures.Checkpoint("tiny-chat"));
     private static readonly JsonElement Fixture =
-        JsonDocument.Parse(File.ReadAllText(Fixtures.Path("text", "packed_tiny_chat.json"))).RootElement;
+        JsonDocument.Parse(Fixtures.Text("text", "packed_tiny_chat.json")).RootElement;
 
     public static IEnumerable<TheoryDataRow<int>> Rows() =>
         Enumerable.Range(0, Fixture.GetProperty("rows").GetArrayLength()).Select(row => new TheoryDataRow<int>(row));

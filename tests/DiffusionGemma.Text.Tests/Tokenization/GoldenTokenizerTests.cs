@@ -8,7 +8,7 @@ public sealed class GoldenTokenizerTests
     [Fact]
     public void TinyChatIsExact()
     {
-        TokenizerGoldens goldens = TokenizerGoldens.Read(Fixtures.Path("text", "golden_tiny_chat.json"));
+        TokenizerGoldens goldens = TokenizerGoldens.Read("golden_tiny_chat.json");
         Assert.Equal(330, goldens.Count);
         goldens.Check(DiffusionGemmaTokenizer.Load(Fixtures.Checkpoint("tiny-chat")));
     }
@@ -16,7 +16,7 @@ public sealed class GoldenTokenizerTests
     [Fact]
     public void TheReleasedVocabularyIsExact()
     {
-        TokenizerGoldens goldens = TokenizerGoldens.Read(Fixtures.Path("text", "golden_gemma4like.json"));
+        TokenizerGoldens goldens = TokenizerGoldens.Read("golden_gemma4like.json");
         Assert.Equal(531, goldens.Count);
         (string? path, string reason) = Gemma4Like.Find();
         Assert.SkipWhen(path is null, reason);

@@ -7,7 +7,7 @@ namespace DiffusionGemma;
 /// <summary>Results of the official tokenizers core for texts and ids, as tests/tools/tokenizer_goldens.mjs writes it.</summary>
 internal sealed class TokenizerGoldens(JsonElement file)
 {
-    public static TokenizerGoldens Read(string path) => new(JsonDocument.Parse(File.ReadAllText(path)).RootElement);
+    public static TokenizerGoldens Read(string name) => new(JsonDocument.Parse(Fixtures.Text("text", name)).RootElement);
 
     public int Count => file.GetProperty("items").GetArrayLength();
 

@@ -49,7 +49,14 @@ internal static class ToolProgram
     private static int Fail(ToolOutput output, int code, string message)
     {
         output.Fail(message);
-        output.Emit(new { Event = "error", Code = code, Message = message });
+        try
+        {
+            output.Emit(new { Event = "error", Code = code, Message = message });
+        }
+        catch (IOException)
+        {
+            // Perhaps of standard output itself: the code says the rest.
+        }
         return code;
     }
 }

@@ -2,9 +2,13 @@ using System.Text;
 
 namespace DiffusionGemma;
 
-/// <summary>Passes text on to a stream, until its terminal is closed: from then on nothing is written, and nothing fails.</summary>
+/// <summary>
+/// Passes text on to a stream. A write fails by the stream's name, or, where errors are ignored, not at all: of a terminal that was closed,
+/// and of notes that nobody can read.
+/// </summary>
 /// <param name="inner">The stream.</param>
-internal sealed class TerminalWriter(TextWriter inner) : TextWriter
+/// <param name="name">Its name in an error.</param>
+internal sealed class TerminalWriter(TextWriter inner, string name) : TextWriter
 {
     private volatile bool _ignoresErrors;
 
@@ -33,9 +37,11 @@ internal sealed class TerminalWriter(TextWriter inner) : TextWriter
         {
             write();
         }
-        catch (IOException) when (_ignoresErrors)
+        // A stream that was closed before the process began may be another file's by now, which is not open for writing.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Nobody is there to read it.
+            // Ignored: nobody is there to read it.
+            if (!_ignoresErrors) throw new IOException($"{name} cannot be written ({e.Message.TrimEnd('.')}).", e);
         }
     }
 }

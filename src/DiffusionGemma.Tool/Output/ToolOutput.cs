@@ -27,7 +27,9 @@ internal sealed class ToolOutput
     /// <param name="hasErrorTerminal">True where standard error is a terminal: progress is a bar there.</param>
     public ToolOutput(TextWriter output, TextWriter error, bool isJson, bool hasOutputTerminal, bool hasErrorTerminal)
     {
-        (_out, _error) = (new TerminalWriter(output), new TerminalWriter(error));
+        _out = new TerminalWriter(output, "Standard output");
+        // A note that is lost is no reason to end a run.
+        _error = new TerminalWriter(error, "Standard error") { IgnoresErrors = true };
         (IsJson, HasOutputTerminal, HasErrorTerminal) = (isJson, hasOutputTerminal, hasErrorTerminal);
         Screen = Create(_out, hasOutputTerminal);
         Status = Create(_error, hasErrorTerminal);
@@ -82,11 +84,7 @@ internal sealed class ToolOutput
     }
 
     /// <summary>Goes on without a terminal that is gone; output to a file or a pipe still has to succeed.</summary>
-    public void IgnoreErrors()
-    {
-        _out.IgnoresErrors = HasOutputTerminal;
-        _error.IgnoresErrors = HasErrorTerminal;
-    }
+    public void IgnoreErrors() => _out.IgnoresErrors = HasOutputTerminal;
 
     /// <summary>Shows the cursor again, which a progress bar hides until it ends.</summary>
     public void RestoreTerminal()

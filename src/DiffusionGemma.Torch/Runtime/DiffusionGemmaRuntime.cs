@@ -179,6 +179,7 @@ public static class DiffusionGemmaRuntime
             if (!_cpuReady)
             {
                 RequireMended();
+                RequireWorkingDirectory();
                 _folderFault?.Throw();
                 if (_folder is null && Environment.GetEnvironmentVariable(LibTorchFolder.Variable) is { Length: > 0 } folder)
                     LoadFolder(folder, $"{LibTorchFolder.Variable}={folder}");
@@ -198,6 +199,21 @@ public static class DiffusionGemmaRuntime
             throw new PlatformNotSupportedException(
                 "The TorchSharp that was loaded is as released: a garbage collection may free tensors in use and corrupt "
                     + $"memory. {Mend}");
+    }
+
+    /// <summary>libtorch's oneMKL ends a process that has none.</summary>
+    private static void RequireWorkingDirectory()
+    {
+        try
+        {
+            _ = Directory.GetCurrentDirectory();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new DirectoryNotFoundException(
+                $"The process's working directory is gone ({e.Message.TrimEnd('.')}), and libtorch does not run without one: change to a "
+                + "folder that exists.", e);
+        }
     }
 
     /// <summary>

@@ -9,9 +9,10 @@ public sealed class TerminalWriterTests
     public void A_terminal_that_is_gone_ends_nothing()
     {
         var output = new ToolOutput(new Broken(), new Broken(), isJson: false, hasOutputTerminal: true, hasErrorTerminal: true);
-        Assert.Throws<IOException>(() => output.Say("Stopping."));
-        output.IgnoreErrors();
         output.Say("Stopping.");
+        Assert.Contains("Standard output cannot be written (Input/output error)",
+            Assert.Throws<IOException>(() => output.Result("a result", new { })).Message, StringComparison.Ordinal);
+        output.IgnoreErrors();
         output.Result("a result", new { });
         output.Fail("Stopped.");
         output.RestoreTerminal();

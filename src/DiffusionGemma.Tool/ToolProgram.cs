@@ -44,12 +44,7 @@ internal static class ToolProgram
     private static int Fail(ToolOutput output, Exception error, Interruption interruption) =>
         Fail(
             output, OfSignal(FailureKind.CodeOf(error), interruption),
-            FailureKind.IsExpected(error) ? Words(error) : error.ToString());
-
-    /// <summary>The message without the name of a method's parameter, which users of the tool do not see.</summary>
-    private static string Words(Exception error) =>
-        error is ArgumentException { ParamName: { } parameter }
-            ? error.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal) : error.Message;
+            FailureKind.IsExpected(error) ? FailureKind.MessageOf(error) : error.ToString());
 
     private static int Fail(ToolOutput output, int code, string message)
     {

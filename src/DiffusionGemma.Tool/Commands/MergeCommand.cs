@@ -40,7 +40,8 @@ internal static class MergeCommand
                 catch (InvalidOperationException error)
                 {
                     throw new ToolException(
-                        ExitCode.Usage, into is null ? $"{error.Message} Here it is --original FOLDER." : error.Message, error);
+                        ExitCode.Usage,
+                        error.Message.Replace("SaveMerged's parameter original", "--original FOLDER", StringComparison.Ordinal), error);
                 }
                 return true;
             });

@@ -44,7 +44,7 @@ internal static class ToolProgram
     private static int Fail(ToolOutput output, Exception error, Interruption interruption) =>
         Fail(
             output, OfSignal(FailureKind.CodeOf(error), interruption),
-            FailureKind.IsExpected(error) ? error.Message : error.ToString());
+            FailureKind.IsExpected(error) ? FailureKind.MessageOf(error) : error.ToString());
 
     private static int Fail(ToolOutput output, int code, string message)
     {

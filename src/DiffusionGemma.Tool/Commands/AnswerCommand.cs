@@ -24,6 +24,7 @@ internal static class AnswerCommand
         };
         Option<string?> template = CommonOptions.ChatTemplate;
         command.Add(template);
+        var quantization = new QuantizationOption(command);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: false);
@@ -33,7 +34,7 @@ internal static class AnswerCommand
             rows.MaxErrors = int.MaxValue;                          // a row that is no conversation is one of the output, with its reason
             var settings = new AnswerSettings(parsed.GetValue(input)!, parsed.GetValue(output)!, rows, generation.Read(parsed),
                 parsed.GetValue(batch) ?? DefaultBatch, parsed.GetValue(restart),
-                parsed.GetValue(template));
+                parsed.GetValue(template), quantization.Read(parsed));
             return await RunAsync(context, settings, parsed.GetValue(name)!, device.Read(parsed));
         });
         return command;
@@ -50,7 +51,7 @@ internal static class AnswerCommand
         IDataView rows = Stage.Data(() => RowOptions.Load(ml, files, settings.Rows, withAnswers: false));
         long total = Count(rows);                                   // a damaged file shows before weights are read
         if (settings.Restart) File.Delete(settings.JournalPath);
-        using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context, settings.ChatTemplate);
+        using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context, settings.ChatTemplate, settings.Quantization);
         context.Interruption.Message = "Stopping; the answers so far are kept. Ctrl+C again ends at once.";
         try
         {

@@ -21,6 +21,7 @@ internal static class ChatCommand
         };
         Option<string?> template = CommonOptions.ChatTemplate;
         command.Add(template);
+        var quantization = new QuantizationOption(command);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         command.SetAction(async (parsed, _) =>
@@ -29,7 +30,7 @@ internal static class ChatCommand
             GenerationOptions options = generation.Read(parsed);
             MLContext ml = LogLines.CreateContext(context.Output);
             using ToolModel model = await ToolModel.LoadAsync(
-                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template));
+                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template), quantization.Read(parsed));
             using DiffusionGemmaChatClient client = Stage.Model(() => model.CreateChatClient(options));
             var settings = new ChatSettings(
                 parsed.GetValue(system), options.Seed ?? 0, (float?)parsed.GetValue(temperature), options.MaxNewTokens,

@@ -30,6 +30,7 @@ internal static class EvaluateCommand
         };
         Option<string?> template = CommonOptions.ChatTemplate;
         command.Add(template);
+        var quantization = new QuantizationOption(command);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: true);
@@ -48,7 +49,8 @@ internal static class EvaluateCommand
             IDataView held = RowOptions.Load(ml, parsed.GetValue(data)!, columns.Read(parsed));
             if (parsed.GetValue(rows) is int most) held = ml.Data.TakeRows(held, most);
             using ToolModel model = await ToolModel.LoadAsync(
-                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template));
+                ml, parsed.GetValue(name)!, device.Read(parsed), context, parsed.GetValue(template),
+                quantization.Read(parsed));
             if (!parsed.GetValue(noLoss))
                 Loss(context.Output, model.Answers.EvaluateLoss(model.Pack(held, parsed.GetValue(length) ?? DefaultLength)));
             AnswerOptions How(AnswerOptions own) => own with

@@ -14,9 +14,12 @@ internal static class MergeCommand
         Option<string> output = CommonOptions.Path("--output", "The Hugging Face folder that is written.", "FOLDER");
         Option<double?> shard = CommonOptions.Real(
             "--max-shard-gb", "Largest size of one file in GB (default: as the checkpoint has them).", 0.001);
+        Option<string?> original = CommonOptions.Text(
+            "--original", "The unquantised folder that the model's weights were made of, where they are quantised: it is merged into.",
+            "FOLDER");
         var command = new Command("merge", "Writes a Hugging Face folder with a trained adapter in its weights: a model that needs none.")
         {
-            name, output, shard,
+            name, output, shard, original,
         };
         command.SetAction(async (parsed, _) =>
         {
@@ -25,9 +28,21 @@ internal static class MergeCommand
             MLContext ml = LogLines.CreateContext(context.Output);
             using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, TorchSharp.torch.CPU, context);
             LoraAdapter adapter = model.RequireAdapter();
+            var shardBytes = (long?)(parsed.GetValue(shard) * Gigabyte);
+            string? into = parsed.GetValue(original);
             await WorkProgress.RunAsync(context.Output, "merging", _ =>
             {
-                adapter.SaveMerged(model.Answers.Model, folder, (long?)(parsed.GetValue(shard) * Gigabyte));
+                try
+                {
+                    if (into is null) adapter.SaveMerged(model.Answers.Model, folder, shardBytes);
+                    else adapter.SaveMerged(model.Answers.Model, folder, into, shardBytes);
+                }
+                catch (InvalidOperationException error)
+                {
+                    throw new ToolException(
+                        ExitCode.Usage,
+                        error.Message.Replace("SaveMerged's parameter original", "--original FOLDER", StringComparison.Ordinal), error);
+                }
                 return true;
             });
             context.Output.Result(folder, new { Event = "merged", Folder = folder, adapter.Rank, Modules = adapter.Modules.Count });

@@ -36,18 +36,18 @@ internal static class QuantizeCommand
                     + "folder of its weights.");
         string source = reference.Checkpoint!;
         torch.InitializeDeviceType(DeviceType.CPU);
-        await WorkProgress.RunAsync(context.Output, "quantizing", progress =>
+        IReadOnlyList<string> notices = await WorkProgress.RunAsync(context.Output, "quantizing", progress =>
         {
             try
             {
-                QuantizedCheckpoint.Create(source, folder, quantization, new Files(progress), cancellation);
+                return QuantizedCheckpoint.Create(source, folder, quantization, new Files(progress), cancellation);
             }
             catch (CheckpointException error) when (SameFolder(error.CheckpointPath, folder))
             {
                 throw new ToolException(ExitCode.Data, error.Message, error);
             }
-            return true;
         }, shareBetweenLines: 0);
+        foreach (string notice in notices) context.Output.Say($"note: {notice}");
         long before = WeightBytes(source), after = WeightBytes(folder);
         context.Output.Say(ToolOutput.Text(
             $"weights {before / 1e6:N1} MB before, {after / 1e6:N1} MB after: {(double)after / before:P0} of them"));

@@ -6,7 +6,6 @@ namespace DiffusionGemma;
 internal static class ServeCommand
 {
     private const int DefaultPort = 8080, DefaultBatch = 8, DefaultRequests = 64;
-    private const string EightBits = "int8", FourBits = "int4";
 
     public static Command Create(CommandContext context)
     {
@@ -35,8 +34,6 @@ internal static class ServeCommand
         Option<int?> batch = CommonOptions.Number("--batch-size", $"Requests answered together (default: {DefaultBatch}).", 1);
         Option<int?> requests = CommonOptions.Number(
             "--max-requests", $"Requests that are answered or wait; one more is refused (default: {DefaultRequests}).", 1);
-        Option<string> quantization = CommonOptions.Choice(
-            "--quantization", "Rounds the weights of an unquantised checkpoint while they are loaded.", "none", EightBits, FourBits);
         Option<string?> runs = CommonOptions.Text(
             "--runs", "A run's folder, or a folder of runs, whose curves the page shows while they train.", "FOLDER");
         var logs = new Option<bool>("--log-prompts") { Description = "Show the last message of each request." };
@@ -44,10 +41,11 @@ internal static class ServeCommand
         var command = new Command(
             "serve", "Serves a model by OpenAI's protocol, and a page to talk with it. Ctrl+C ends running answers first.")
         {
-            name, port, urls, certificate, key, hosts, called, adapters, changes, batch, requests, quantization, runs, logs, silent,
+            name, port, urls, certificate, key, hosts, called, adapters, changes, batch, requests, runs, logs, silent,
         };
         Option<string?> template = CommonOptions.ChatTemplate;
         command.Add(template);
+        var quantization = new QuantizationOption(command);
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         command.SetAction(async (parsed, cancellation) =>
@@ -71,12 +69,7 @@ internal static class ServeCommand
                 ChangesAdapters = parsed.GetValue(changes),
                 BatchSize = parsed.GetValue(batch) ?? DefaultBatch,
                 MaxRequests = parsed.GetValue(requests) ?? DefaultRequests,
-                Quantization = parsed.GetValue(quantization) switch
-                {
-                    EightBits => Quantization.Int8,
-                    FourBits => Quantization.Int4,
-                    _ => Quantization.None,
-                },
+                Quantization = quantization.Read(parsed),
                 Runs = parsed.GetValue(runs),
                 LogsPrompts = parsed.GetValue(logs),
                 ServesPage = !parsed.GetValue(silent),

@@ -21,6 +21,11 @@ internal static class FailureKind
     /// <summary>True where the message says all that a user needs; else the stack is worth showing.</summary>
     public static bool IsExpected(Exception error) => CodeOf(error) != ExitCode.Failure || error is TrainingException;
 
+    /// <summary>The message, without the name of a method's parameter, which users of the tool do not see.</summary>
+    public static string MessageOf(Exception error) =>
+        error is ArgumentException { ParamName: { } parameter }
+            ? error.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal) : error.Message;
+
     private static int CodeOf(TrainingException error) => error switch
     {
         { Path: not null } => ExitCode.Checkpoint,

@@ -18,7 +18,7 @@ internal static class Stage
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or HubException or ArgumentException
             or InvalidDataException or FormatException or InvalidOperationException)
         {
-            throw new ToolException(code, error.Message, error);
+            throw new ToolException(code, FailureKind.MessageOf(error), error);
         }
     }
 }

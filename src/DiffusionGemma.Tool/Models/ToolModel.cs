@@ -29,11 +29,13 @@ internal sealed class ToolModel : IDisposable
     /// <param name="device">Null: the first CUDA device, or the CPU.</param>
     /// <param name="context">For downloads.</param>
     /// <param name="chatTemplate">The file of a chat template in place of the checkpoint's; null: the checkpoint's.</param>
+    /// <param name="quantization">Rounds an unquantised checkpoint.</param>
     public static async Task<ToolModel> LoadAsync(
-        MLContext ml, string name, torch.Device? device, CommandContext context, string? chatTemplate = null)
+        MLContext ml, string name, torch.Device? device, CommandContext context, string? chatTemplate = null,
+        Quantization quantization = Quantization.None)
     {
         if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
-        ToolModel model = Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate);
+        ToolModel model = Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate, quantization);
         foreach (string notice in model.Notices) context.Output.Say($"note: {notice}");
         return model;
     }
@@ -92,7 +94,8 @@ internal sealed class ToolModel : IDisposable
         IEnumerable<string> texts = TextFiles.Select(name => Path.Combine(_reference.Checkpoint!, name)).Where(File.Exists);
         IEnumerable<string> adapter = _reference.Adapter is { } folder
             ? Directory.EnumerateFiles(folder, "adapter_*").Order(StringComparer.Ordinal) : [];
-        return string.Join('-', texts.Concat(adapter).Select(Hash).Prepend(Answers.Checkpoint.Fingerprint));
+        IEnumerable<string> rounding = Answers.Model.Quantization is not Quantization.None and var kind ? [kind.ToString()] : [];
+        return string.Join('-', texts.Concat(adapter).Select(Hash).Prepend(Answers.Checkpoint.Fingerprint).Concat(rounding));
     }
 
     /// <summary>A chat client over the model, with the text files that the model was saved with; dispose it first.</summary>

@@ -41,6 +41,75 @@ public sealed class QuantizeTests(TrainedRun run)
     }
 
     [Fact]
+    public async Task Weights_that_are_rounded_twice_are_told()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string eight = folder.File("eight");
+        QuantizedCheckpoint.Create(TinyChat, eight, Quantization.Int8);
+        ToolRun again = await ToolRun.SucceedAsync("quantize", eight, "--output", folder.File("four"));
+        Assert.Contains("note: The weights of", again.Error, StringComparison.Ordinal);
+        Assert.Contains("rounded twice", again.Error, StringComparison.Ordinal);
+
+        ToolRun more = await ToolRun.RunAsync("quantize", folder.File("four"), "--output", folder.File("more"), "--bits", "8");
+        Assert.Equal(ExitCode.Usage, more.Code);
+        Assert.DoesNotContain("(Parameter", more.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>A run over a folder of 4 bits: its adapter is merged into the folder that was quantised, and into no other.</summary>
+    [Fact]
+    public async Task An_adapter_over_quantised_weights_is_merged_into_the_original()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string small = folder.File("small"), output = folder.File("out"), merged = folder.File("merged");
+        QuantizedCheckpoint.Create(TinyChat, small, Quantization.Int4);
+        TrainedRun.WriteRows(folder.File("rows.jsonl"));
+        await ToolRun.SucceedAsync(
+            "train", TrainedRun.WriteRecipe(folder.Path, output, small), "--step_scheduler.max_steps", "2", "--device", "cpu",
+            "--no-report", "--answers", "0");
+
+        ToolRun bare = await ToolRun.RunAsync("merge", output, "--output", merged);
+        Assert.Equal(ExitCode.Usage, bare.Code);
+        Assert.Contains("--original FOLDER", bare.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", bare.Error, StringComparison.Ordinal);
+        ToolRun wrong = await ToolRun.RunAsync("merge", output, "--output", merged, "--original", small);
+        Assert.Equal(ExitCode.Usage, wrong.Code);
+        await ToolRun.SucceedAsync("merge", output, "--output", merged, "--original", TinyChat);
+        using DiffusionGemmaModel model = DiffusionGemmaModel.Load(merged, TorchSharp.torch.CPU);
+        Assert.Empty(model.Notices);
+    }
+
+    /// <summary>The same answers as from a folder that was quantised before; and other answers are not continued with.</summary>
+    [Fact]
+    public async Task Commands_that_answer_round_a_checkpoint_on_loading()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string small = folder.File("small"), output = folder.File("answers.jsonl");
+        QuantizedCheckpoint.Create(TinyChat, small, Quantization.Int4);
+        string[] ask = ["--prompt", "What is 8 plus 7?", "--max-new-tokens", "32", "--device", "cpu"];
+        ToolRun rounded = await ToolRun.SucceedAsync(["chat", TinyChat, "--quantization", "int4", .. ask]);
+        Assert.Equal((await ToolRun.SucceedAsync(["chat", small, .. ask])).Output, rounded.Output);
+
+        ToolRun zip = await ToolRun.RunAsync(["chat", run.Out, "--quantization", "int4", .. ask]);
+        Assert.Equal(ExitCode.Usage, zip.Code);
+        Assert.Contains("leave --quantization out", zip.Error, StringComparison.Ordinal);
+        await ToolRun.SucceedAsync(
+            "answer", TinyChat, "--quantization", "int8", "--input", run.Rows, "--output", output, "--max-new-tokens", "4",
+            "--device", "cpu");
+        Assert.Equal(24, File.ReadLines(output).Count());
+    }
+
+    [Fact]
+    public async Task A_plan_knows_the_bits_of_a_recipe()
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        TrainedRun.WriteRows(folder.File("rows.jsonl"));
+        string recipe = TrainedRun.WriteRecipe(folder.Path, folder.File("out"));
+        async Task<long> WeightsAsync(params string[] keys) => Assert.Single(
+            (await ToolRun.SucceedAsync(["plan", recipe, "--json", .. keys])).Objects).GetProperty("weightBytes").GetInt64();
+        Assert.InRange(await WeightsAsync("--quantization.load_in_4bit", "true"), 1, await WeightsAsync() * 6 / 10);
+    }
+
+    [Fact]
     public async Task A_trained_model_is_to_be_merged_first()
     {
         ToolRun failed = await ToolRun.RunAsync("quantize", run.Out, "--output", run.File("never"));

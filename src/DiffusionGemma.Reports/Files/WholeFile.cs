@@ -23,20 +23,8 @@ internal static class WholeFile
         }
         catch
         {
-            TryDelete(temporary);
+            HalfWritten.Delete(temporary);
             throw;
-        }
-    }
-
-    /// <summary>A file of a disk that became read-only stays, and the first exception is the one to see.</summary>
-    private static void TryDelete(string path)
-    {
-        try
-        {
-            File.Delete(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
         }
     }
 }

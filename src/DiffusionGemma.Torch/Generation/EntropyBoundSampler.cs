@@ -25,7 +25,7 @@ internal sealed class EntropyBoundSampler(double bound) : ICanvasSampler
     {
         using var scope = NewDisposeScope();
         (Tensor sorted, Tensor order) = entropies.sort(-1, descending: false, stable: true);
-        // of each position the sum of those before it, added up as on the host: not the whole sum less its own part
+        // The sum of the entropies before each position, added up as on the host; the whole sum less its own would be rounded otherwise.
         Tensor before = cat([zeros_like(bounds), sorted.cumsum(-1).narrow(-1, 0, sorted.shape[1] - 1)], -1);
         return zeros_like(order, ScalarType.Bool).scatter(-1, order, before <= bounds).MoveToOuterDisposeScope();
     }

@@ -40,9 +40,9 @@ public class DamagedQuantizationTests : TorchTest
             Config, Assert.Throws<InvalidConfigurationException>(() => DiffusionGemmaModel.Load(folder.Path)).Option);
     }
 
-    /// <summary>Tensors decide what is quantised; that none is, where config.json says so, is told.</summary>
+    /// <summary>The tensors decide which weights are quantised; where config.json names a form that none has, a notice says so.</summary>
     [Fact]
-    public void Settings_without_a_quantised_weight_are_told()
+    public void Settings_without_a_quantised_weight_are_a_notice()
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string original = Fixtures.Checkpoint("tiny-2layer");

@@ -19,14 +19,21 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
         (JsonDocument json, _) = await GetJsonAsync(Api(id, "revision", id.Revision), id, cancellation).ConfigureAwait(false);
         using (json)
         {
-            string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha
-                : throw NoHub($"no commit for {id}");
-            if (Property(json.RootElement, "id") is { } name && !string.Equals(name, id.Repository, StringComparison.OrdinalIgnoreCase)
-                && HubId.TryParse(name, out _))
+            try
             {
-                meter.Notify($"{id.Repository} was renamed to {name}: use that name.");
+                string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha
+                    : throw NoHub($"no commit for {id}");
+                if (Property(json.RootElement, "id") is { } name && !string.Equals(name, id.Repository, StringComparison.OrdinalIgnoreCase)
+                    && HubId.TryParse(name, out _))
+                {
+                    meter.Notify($"{id.Repository} was renamed to {name}: use that name.");
+                }
+                return commit;
             }
-            return commit;
+            catch (InvalidOperationException e)                                                 // half a surrogate pair
+            {
+                throw NoHub($"no commit for {id} that can be read ({e.Message})", e);
+            }
         }
     }
 

@@ -17,12 +17,12 @@ internal sealed class ParquetFile : IDisposable
     private static ReadOnlySpan<byte> Magic => "PAR1"u8;
 
     private readonly ParquetReader _reader;
-    private readonly long _length;
+    private readonly Stream _stream;
     private readonly WatchedFile? _file;
 
-    private ParquetFile(string path, ParquetReader reader, long length, WatchedFile? file)
+    private ParquetFile(string path, ParquetReader reader, Stream stream, WatchedFile? file)
     {
-        _length = length;
+        _stream = stream;
         _file = file;
         Path = path;
         _reader = reader;
@@ -51,7 +51,7 @@ internal sealed class ParquetFile : IDisposable
                 stream = new ReplacedTailStream(
                     stream, length - TailLength - footer.Length, WithTail(ParquetCompatibility.Rewrite(footer) ?? footer));
                 ParquetReader reader = Blocking.Run(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: false));
-                return new ParquetFile(path, reader, length, file);
+                return new ParquetFile(path, reader, stream, file);
             });
         }
         catch
@@ -84,7 +84,7 @@ internal sealed class ParquetFile : IDisposable
         {
             Checked(Path, number, () => CheckCounts(group));
             using ParquetRowGroupReader groupReader = Checked(Path, number, () => _reader.OpenRowGroupReader(group));
-            using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns));
+            using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns, _stream));
             _file?.RequireUnchanged();
             for (long row = 0; row < groupReader.RowCount; row++)
             {
@@ -155,7 +155,7 @@ internal sealed class ParquetFile : IDisposable
         foreach (ColumnChunk column in _reader.Metadata!.RowGroups[group].Columns)
         {
             if (column.MetaData is not { } data) continue;
-            if (data.NumValues < 0 || data.NumValues > Math.Max(Plausible, PerByte * Math.Min(data.TotalCompressedSize, _length)))
+            if (data.NumValues < 0 || data.NumValues > Math.Max(Plausible, PerByte * Math.Min(data.TotalCompressedSize, _stream.Length)))
                 throw new InvalidDataException(
                     $"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
         }

@@ -13,10 +13,13 @@ internal ref struct ParquetFooter(ReadOnlySpan<byte> bytes)
     private ReadOnlySpan<byte> _rest = bytes;
 
     /// <summary>True where the bytes are one whole struct.</summary>
-    public static bool IsWhole(ReadOnlySpan<byte> bytes)
+    public static bool IsWhole(ReadOnlySpan<byte> bytes) => FindLength(bytes) == bytes.Length;
+
+    /// <summary>Bytes of the struct that stands first; null: there is none, or it goes on behind the bytes.</summary>
+    public static int? FindLength(ReadOnlySpan<byte> bytes)
     {
         var footer = new ParquetFooter(bytes);
-        return footer.Skip(Struct, DeepestNesting) && footer._rest.IsEmpty;
+        return footer.Skip(Struct, DeepestNesting) ? bytes.Length - footer._rest.Length : null;
     }
 
     private bool Skip(int type, int nesting) => nesting > 0 && type switch

@@ -14,13 +14,19 @@ internal sealed class ParquetRecords : IDisposable
     private readonly IReadOnlyList<Field> _columns;
     private readonly Dictionary<DataField, ParquetLeaf> _leaves = [];
 
-    public ParquetRecords(ParquetRowGroupReader group, IReadOnlyList<Field> columns)
+    /// <param name="group">The row group.</param>
+    /// <param name="columns">The columns that are read.</param>
+    /// <param name="file">The file that it is in, for the headers of its pages.</param>
+    public ParquetRecords(ParquetRowGroupReader group, IReadOnlyList<Field> columns, Stream file)
     {
         _columns = columns;
         try
         {
             foreach (DataField field in columns.SelectMany(Leaves))
+            {
+                if (group.GetMetadata(field)?.MetaData is { } chunk) ParquetPages.Require(file, chunk);
                 _leaves.Add(field, ParquetLeaf.Read(group, field));
+            }
         }
         catch
         {

@@ -20,7 +20,7 @@ internal static class AnswerFields
             Visit(document.RootElement, "", fields);
             return fields;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)       // half a surrogate pair
         {
             return null;
         }

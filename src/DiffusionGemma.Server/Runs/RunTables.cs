@@ -60,7 +60,7 @@ internal static class RunTables
             return JsonNode.Parse(line, documentOptions: Strict) is JsonObject answer && answer["step"] is JsonValue value
                 && value.TryGetValue(out int found) && found == step ? answer : null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)                      // half a surrogate pair
         {
             return null;
         }
@@ -100,7 +100,7 @@ internal static class RunTables
         {
             return JsonNode.Parse(File.ReadAllText(path), documentOptions: Strict) as JsonObject;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
         {
             return null;
         }

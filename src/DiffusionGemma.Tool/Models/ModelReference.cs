@@ -40,9 +40,10 @@ internal sealed record ModelReference(string? Zip, string? Checkpoint, string? A
             name = Text(config.RootElement, "base_model_name_or_path");
             revision = Text(config.RootElement, "revision");
         }
-        catch (JsonException error)
+        // An InvalidOperationException: no object, or half a surrogate pair.
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            throw new ToolException(ExitCode.Checkpoint, $"{path} is not JSON ({error.Message}).", error);
+            throw new ToolException(ExitCode.Checkpoint, $"{path} is not JSON that can be read ({error.Message}).", error);
         }
         if (string.IsNullOrEmpty(name))
         {

@@ -82,6 +82,9 @@ public sealed class FaultTests
     [InlineData("{}")]
     [InlineData("""{"sha":"../../../etc"}""")]
     [InlineData("""{"sha":17}""")]
+    [InlineData("""{"sha":"\ud800"}""")]                                                        // half a surrogate pair
+    [InlineData("""{"\ud800":1,"sha":"x"}""")]
+    [InlineData("""{"sha":"0123456789012345678901234567890123456789","id":"\udc00"}""")]
     public async Task AnAnswerThatNoHubGivesIsRefused(string body)
     {
         await using LoopbackHub hub = await LoopbackHub.StartAsync();

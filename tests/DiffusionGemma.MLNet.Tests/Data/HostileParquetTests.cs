@@ -8,7 +8,7 @@ namespace DiffusionGemma.Data;
 /// <summary>Files whose footer or pages say what is not so: each is refused by name, in bounded memory.</summary>
 public sealed class HostileParquetTests : IDisposable
 {
-    private const int RowGroups = 4, Columns = 1, Rows = 3, MetaData = 3, Values = 5, DataPage = 9;
+    private const int RowGroups = 4, Columns = 1, Rows = 3, MetaData = 3, Values = 5, DataPage = 9, UncompressedSize = 2;
 
     private const long SmallBytes = 64 << 20;
 
@@ -53,6 +53,41 @@ public sealed class HostileParquetTests : IDisposable
         Refused("");
     }
 
+    /// <summary>Two gigabytes would be allocated for them.</summary>
+    [Theory]
+    [InlineData(CompressionMethod.None)]
+    [InlineData(CompressionMethod.Snappy)]
+    [InlineData(CompressionMethod.Gzip)]
+    [InlineData(CompressionMethod.Zstd)]
+    [InlineData(CompressionMethod.Brotli)]
+    [InlineData(CompressionMethod.Lz4Raw)]
+    public async Task A_page_that_claims_to_inflate_to_two_gigabytes_is_refused(CompressionMethod method)
+    {
+        await WriteAsync(method, "one", "two", "three");
+        long at = 0;
+        ChangeFooter(footer => at = Column(footer).GetInteger(DataPage)!.Value);
+        byte[] file = await File.ReadAllBytesAsync(Path, TestContext.Current.CancellationToken);
+        ReadOnlySpan<byte> rest = file.AsSpan((int)at);
+        ThriftStruct page = ThriftStruct.Read(ref rest);
+        page.Set(UncompressedSize, ThriftStruct.Int32, 2_000_000_000L);
+        List<byte> header = [];
+        page.Write(header);
+        byte[] body = rest.ToArray();
+        await File.WriteAllBytesAsync(Path, [.. file.AsSpan(0, (int)at), .. header, .. body], TestContext.Current.CancellationToken);
+        Refused("bytes claim to become 2000000000");
+    }
+
+    /// <summary>A few hundred kilobytes that inflate to 80 MB.</summary>
+    [Theory]
+    [InlineData(CompressionMethod.Gzip)]
+    [InlineData(CompressionMethod.Zstd)]
+    public async Task Pages_that_inflate_a_hundredfold_are_refused(CompressionMethod method)
+    {
+        await WriteAsync(method, [.. Enumerable.Range(0, 1280).Select(n => $"{n}{new string('a', 1 << 16)}")]);
+        Assert.InRange(new FileInfo(Path).Length, 0, 80_000_000 / 100);
+        Refused("bytes claim to become 8389");
+    }
+
     private void Refused(string reason)
     {
         long bytes = GC.GetAllocatedBytesForCurrentThread();
@@ -63,12 +98,14 @@ public sealed class HostileParquetTests : IDisposable
         Assert.True(bytes < SmallBytes, $"{bytes:N0} bytes");
     }
 
-    private async Task WriteAsync(params string[] questions)
+    private Task WriteAsync(params string[] questions) => WriteAsync(CompressionMethod.Snappy, questions);
+
+    private async Task WriteAsync(CompressionMethod method, params string[] questions)
     {
         var schema = new ParquetSchema(new DataField("question", typeof(string), isNullable: false));
         await using FileStream stream = File.Create(Path);
         await using ParquetWriter writer = await ParquetWriter.CreateAsync(
-            schema, stream, cancellationToken: TestContext.Current.CancellationToken);
+            schema, stream, new ParquetOptions { CompressionMethod = method }, cancellationToken: TestContext.Current.CancellationToken);
         using ParquetRowGroupWriter rows = writer.CreateRowGroup();
         await rows.WriteAsync<ReadOnlyMemory<char>>(schema.DataFields[0], questions.Select(text => text.AsMemory()).ToArray(),
             cancellationToken: TestContext.Current.CancellationToken);

@@ -67,6 +67,19 @@ public sealed class AnswerEvaluationTests
         Assert.Empty(Evaluate(new() { Match = AnswerMatch.Text }, ("a", "a")).Fields);
     }
 
+    /// <summary>Half a surrogate pair, written as an escape, is well-formed JSON and no text.</summary>
+    [Theory]
+    [InlineData("""{"a":"\ud800"}""")]
+    [InlineData("""{"\ud800":1}""")]
+    [InlineData("""{"a":[{"\ud800":1}]}""")]
+    public void An_answer_that_is_no_text_has_no_fields(string answer)
+    {
+        AnswerMetrics metrics = Evaluate(new AnswerEvaluationOptions { Match = AnswerMatch.Fields }, ("""{"a":1}""", answer));
+        Assert.Equal([new("a", 1, 0)], metrics.Fields);
+        Assert.Contains("no JSON object", _ml.Data.CreateEnumerable<AnswerResult>(metrics.Results, false).Single().Reason,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_last_turn_is_what_is_expected_and_results_come_row_by_row()
     {

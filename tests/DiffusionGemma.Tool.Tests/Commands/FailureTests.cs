@@ -106,6 +106,20 @@ public sealed class FailureTests(TrainedRun run)
         Assert.Contains("/nowhere/at/all, which this adapter was trained on, is not there", failed.Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{")]
+    [InlineData("[]")]
+    [InlineData("""{"base_model_name_or_path": "\ud800"}""")]
+    public async Task An_adapter_whose_configuration_cannot_be_read_ends_with_4(string configuration)
+    {
+        using TemporaryFolder folder = Fixtures.Temporary();
+        await File.WriteAllTextAsync(folder.File("adapter_config.json"), configuration);
+        ToolRun failed = await ToolRun.RunAsync("chat", folder.Path, "--prompt", "Hello");
+
+        Assert.Equal(ExitCode.Checkpoint, failed.Code);
+        Assert.Contains($"{folder.File("adapter_config.json")} is not JSON that can be read", failed.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_device_that_is_not_there_ends_with_5()
     {

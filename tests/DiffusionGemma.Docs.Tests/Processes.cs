@@ -9,7 +9,7 @@ internal static class Processes
     /// <summary>The collection of tests that start them: one after the other.</summary>
     public const string OneByOne = "processes that compute, one after the other";
 
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(15);
+    private static readonly TimeSpan Limit = TimeSpan.FromHours(1);
 
     private static readonly string Host = Path.GetFullPath(
         Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet"));

@@ -82,7 +82,6 @@ internal sealed class ParquetFile : IDisposable
         long number = 0;
         for (int group = 0; group < _reader.RowGroupCount; group++)
         {
-            Checked(Path, number, () => CheckCounts(group));
             using ParquetRowGroupReader groupReader = Checked(Path, number, () => _reader.OpenRowGroupReader(group));
             using ParquetRecords records = Checked(Path, number, () => new ParquetRecords(groupReader, columns, _stream));
             _file?.RequireUnchanged();
@@ -143,22 +142,6 @@ internal sealed class ParquetFile : IDisposable
         byte[] length = new byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32LittleEndian(length, (uint)footer.Length);
         return [.. footer, .. length, .. Magic];
-    }
-
-    /// <summary>
-    /// Refuses value counts that the file's bytes cannot hold, because the reader allocates as many (nulls and repeated values take few
-    /// bytes, but not so few).
-    /// </summary>
-    private void CheckCounts(int group)
-    {
-        const long Plausible = 1 << 24, PerByte = 4096;
-        foreach (ColumnChunk column in _reader.Metadata!.RowGroups[group].Columns)
-        {
-            if (column.MetaData is not { } data) continue;
-            if (data.NumValues < 0 || data.NumValues > Math.Max(Plausible, PerByte * Math.Min(data.TotalCompressedSize, _stream.Length)))
-                throw new InvalidDataException(
-                    $"a column claims {data.NumValues} values in {data.TotalCompressedSize} bytes; fetch the file again");
-        }
     }
 
     private static void Checked(string path, long? row, Action read) => Checked(path, row, () =>

@@ -33,14 +33,15 @@ public sealed class HostileParquetTests : IDisposable
     }
 
     [Theory]
-    [InlineData(1L << 40)]
-    [InlineData(-1)]
-    [InlineData(2)]
-    public async Task Another_number_of_values_than_the_pages_have_is_refused(long values)
+    [InlineData(1L << 40, "a column claims 1099511627776 values")]
+    [InlineData(1L << 23, "a column claims 8388608 values")]
+    [InlineData(-1, "a column claims -1 values")]
+    [InlineData(2, "pages claim 3 values, and the column 2")]
+    public async Task Another_number_of_values_than_the_pages_have_is_refused(long values, string reason)
     {
         await WriteAsync("one", "two", "three");
         ChangeFooter(footer => Column(footer).Set(Values, ThriftStruct.Int64, values));
-        Refused("");
+        Refused(reason);
     }
 
     [Theory]
@@ -64,27 +65,29 @@ public sealed class HostileParquetTests : IDisposable
     public async Task A_page_that_claims_to_inflate_to_two_gigabytes_is_refused(CompressionMethod method)
     {
         await WriteAsync(method, "one", "two", "three");
-        long at = 0;
-        ChangeFooter(footer => at = Column(footer).GetInteger(DataPage)!.Value);
-        byte[] file = await File.ReadAllBytesAsync(Path, TestContext.Current.CancellationToken);
-        ReadOnlySpan<byte> rest = file.AsSpan((int)at);
-        ThriftStruct page = ThriftStruct.Read(ref rest);
-        page.Set(UncompressedSize, ThriftStruct.Int32, 2_000_000_000L);
-        List<byte> header = [];
-        page.Write(header);
-        byte[] body = rest.ToArray();
-        await File.WriteAllBytesAsync(Path, [.. file.AsSpan(0, (int)at), .. header, .. body], TestContext.Current.CancellationToken);
+        ChangePage(UncompressedSize, 2_000_000_000);
         Refused("bytes claim to become 2000000000");
     }
 
-    /// <summary>A few hundred kilobytes that inflate to 80 MB.</summary>
+    /// <summary>A snappy text begins with the size that it inflates to, whatever the page's header says.</summary>
+    [Fact]
+    public async Task A_snappy_text_that_claims_two_gigabytes_is_refused()
+    {
+        await WriteAsync("one", "two", "three");
+        ChangePage(UncompressedSize, 31, [0xFF, 0xFF, 0xFF, 0xFF, 0x07]);
+        Refused("bytes claim to become 2147483647");
+    }
+
+    /// <summary>A few hundred kilobytes that inflate to 80 MB; a zstd frame tells so itself.</summary>
     [Theory]
-    [InlineData(CompressionMethod.Gzip)]
-    [InlineData(CompressionMethod.Zstd)]
-    public async Task Pages_that_inflate_a_hundredfold_are_refused(CompressionMethod method)
+    [InlineData(CompressionMethod.Gzip, true)]
+    [InlineData(CompressionMethod.Zstd, true)]
+    [InlineData(CompressionMethod.Zstd, false)]
+    public async Task Pages_that_inflate_a_hundredfold_are_refused(CompressionMethod method, bool headerSaysSo)
     {
         await WriteAsync(method, [.. Enumerable.Range(0, 1280).Select(n => $"{n}{new string('a', 1 << 16)}")]);
         Assert.InRange(new FileInfo(Path).Length, 0, 80_000_000 / 100);
+        if (!headerSaysSo) ChangePage(UncompressedSize, 1000);
         Refused("bytes claim to become 8389");
     }
 
@@ -115,6 +118,22 @@ public sealed class HostileParquetTests : IDisposable
 
     private static ThriftStruct Column(ThriftStruct footer) =>
         ((ThriftStruct)Group(footer).Get<ThriftList>(Columns)!.Items[0]).Get<ThriftStruct>(MetaData)!;
+
+    /// <summary>Changes a number in the header of the first page, and the bytes that the page begins with.</summary>
+    private void ChangePage(int field, long value, byte[]? start = null)
+    {
+        long at = 0;
+        ChangeFooter(footer => at = Column(footer).GetInteger(DataPage)!.Value);
+        byte[] file = File.ReadAllBytes(Path);
+        ReadOnlySpan<byte> rest = file.AsSpan((int)at);
+        ThriftStruct page = ThriftStruct.Read(ref rest);
+        page.Set(field, ThriftStruct.Int32, value);
+        List<byte> header = [];
+        page.Write(header);
+        byte[] body = rest.ToArray();
+        start?.CopyTo(body, 0);
+        File.WriteAllBytes(Path, [.. file.AsSpan(0, (int)at), .. header, .. body]);
+    }
 
     private void ChangeFooter(Action<ThriftStruct> change)
     {

@@ -5,7 +5,7 @@ namespace DiffusionGemma.Memory;
 [Collection(Alone.Name)]
 public sealed class GrowthTests
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(30);
 
     /// <summary>
     /// Twelve lives of a model in one process: trained, saved, loaded, asked. The program compares the last three with three in the middle,

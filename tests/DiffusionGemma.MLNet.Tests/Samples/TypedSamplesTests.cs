@@ -5,7 +5,7 @@ namespace DiffusionGemma.Samples;
 /// <summary>The samples of typed answers as processes of their own, on a few rows: their tables are whole, whatever they learn.</summary>
 public sealed class TypedSamplesTests : IDisposable
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(6);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(30);
     private readonly TemporaryFolder _folder = Fixtures.Temporary("typed");
 
     public void Dispose() => _folder.Dispose();

@@ -61,7 +61,7 @@ public sealed class ProcessStateTests
         start.Environment["OMP_NUM_THREADS"] = "1";
         using Process process = Process.Start(start)!;
         Task<string> said = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
-        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(4)), "The tool does not end.");
+        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(30)), "The tool does not end.");
         return (process.ExitCode, said.GetAwaiter().GetResult(), error.GetAwaiter().GetResult());
     }
 }

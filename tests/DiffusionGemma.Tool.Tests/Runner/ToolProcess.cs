@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>The tool as a process of its own, for signals and kills.</summary>
 internal sealed class ToolProcess : IDisposable
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(30);
     private readonly Process _process;
     private readonly StringBuilder _said = new();
 

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// <summary>A program that was run to its end.</summary>
 internal sealed record ProgramRun(int Exit, string Output, string Errors, TimeSpan Elapsed)
 {
-    private static readonly TimeSpan Most = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Most = TimeSpan.FromMinutes(30);
 
     /// <summary>The program that tests start as a rank.</summary>
     public static string Ranks => Path.Combine(AppContext.BaseDirectory, "DiffusionGemma.Ranks");
@@ -14,7 +14,7 @@ internal sealed record ProgramRun(int Exit, string Output, string Errors, TimeSp
     public override string ToString() =>
         $"exit {Exit} after {Elapsed.TotalSeconds:0.0} s{Environment.NewLine}{Output}{Environment.NewLine}{Errors}";
 
-    /// <summary>Null where there is no such program. One that does not end within five minutes is killed, and fails the test.</summary>
+    /// <summary>Null where there is no such program. One that does not end within half an hour is killed, and fails the test.</summary>
     public static ProgramRun? Start(string program, string[] arguments, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(program, arguments)

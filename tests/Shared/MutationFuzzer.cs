@@ -42,6 +42,7 @@ internal sealed class MutationFuzzer
     {
         int count = Number("DIFFUSIONGEMMA_MUTATIONS", Mutations), first = Number("DIFFUSIONGEMMA_FIRST_MUTATION", 0);
         int at = -1, done = 0;
+        byte[] current = [];
         (string Fault, byte[] Input)? culprit = null;
         double slowest = 0;
         long largest = 0;
@@ -54,6 +55,7 @@ internal sealed class MutationFuzzer
                 Volatile.Write(ref at, number);
                 Interlocked.Exchange(ref progress, Stopwatch.GetTimestamp());
                 byte[] input = Make(new Random(number));
+                Volatile.Write(ref current, input);
                 string before = Listing();
                 double start = ThreadTime.Seconds() ?? 0;
                 long bytes = GC.GetAllocatedBytesForCurrentThread();
@@ -77,7 +79,8 @@ internal sealed class MutationFuzzer
         { IsBackground = true };
         thread.Start();
         while (!thread.Join(TimeSpan.FromSeconds(1)))
-            Assert.True(Stopwatch.GetElapsedTime(Interlocked.Read(ref progress)) < Endless, $"{Name}, input {at}, does not end.");
+            if (Stopwatch.GetElapsedTime(Interlocked.Read(ref progress)) > Endless)
+                Assert.Fail($"{Name}, input {Volatile.Read(ref at)}, does not end; it is kept in {Keep(Volatile.Read(ref current))}.");
         if (culprit is { } found) Assert.Fail($"{Name}, input {at}, kept in {Keep(found.Input)}: {found.Fault}");
         string result = string.Create(CultureInfo.InvariantCulture,
             $"{Name}: {done} inputs in {clock.Elapsed.TotalSeconds:0.0} s, at most {slowest * 1e3:0} ms and {largest / 1e6:0.0} MB");

@@ -22,7 +22,7 @@ internal static class ParquetCompatibility
     private const int SchemaField = 2, RowGroupsField = 4, ColumnsField = 1, MetaDataField = 3, PathField = 3;
 
     /// <summary>The rewritten footer; null where the file needs none.</summary>
-    /// <param name="footer">A whole footer (<see cref="ParquetFooter.IsWhole"/>).</param>
+    /// <param name="footer">A whole footer (<see cref="ThriftCheck.IsWhole"/>).</param>
     public static byte[]? Rewrite(ReadOnlySpan<byte> footer)
     {
         ThriftStruct file = ThriftStruct.Read(ref footer);

@@ -121,8 +121,8 @@ internal sealed class ParquetFile : IDisposable
         stream.Seek(-TailLength - length, SeekOrigin.End);
         stream.ReadExactly(footer);
         stream.Seek(0, SeekOrigin.Begin);
-        if (!ParquetFooter.IsWhole(footer))
-            throw Bad("the parquet file is damaged: its footer is not whole; fetch it again");
+        if (!ThriftCheck.IsWhole(footer, ParquetFields.Footer))
+            throw Bad("the parquet file is damaged: its footer is not whole, or no parquet footer; fetch it again");
         return footer;
 
         ChatDataException Bad(string reason) => new(reason, new ChatPosition(path));

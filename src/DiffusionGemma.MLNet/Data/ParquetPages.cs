@@ -101,7 +101,7 @@ internal static class ParquetPages
                 file.Position = at;
                 int read = file.ReadAtLeast(buffer.AsSpan(0, size), size, throwOnEndOfStream: false);
                 ReadOnlySpan<byte> bytes = buffer.AsSpan(0, read);
-                if (ParquetFooter.FindLength(bytes) is { } length)
+                if (ThriftCheck.FindLength(bytes, ParquetFields.PageHeader) is { } length)
                 {
                     at += length;
                     return ThriftStruct.Read(ref bytes);

@@ -27,7 +27,7 @@ internal sealed class ThriftStruct
 
     public void Remove(int id) => _fields.Remove(id);
 
-    /// <summary>Reads a struct whose lengths were checked (<see cref="ParquetFooter.IsWhole"/>).</summary>
+    /// <summary>Reads a struct whose lengths were checked (<see cref="ThriftCheck.IsWhole"/>).</summary>
     /// <exception cref="InvalidDataException">It holds a map, which no footer does.</exception>
     public static ThriftStruct Read(ref ReadOnlySpan<byte> bytes)
     {

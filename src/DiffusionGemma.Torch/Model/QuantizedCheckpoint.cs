@@ -50,13 +50,13 @@ public static class QuantizedCheckpoint
 
         (string File, TensorSource[] Tensors)[] files = Plan(source, quantization, cancellation);
         long total = files.Sum(file => file.Tensors.Sum(tensor => tensor.Length));
-        RequireRoom(target, total);
         Dictionary<string, string> metadata =
             new() { ["format"] = "pt", [QuantizedWeights.EmbeddingKey] = QuantizedWeights.EmbeddingValue };
         if (source.Quantized.Count > 0) metadata[QuantizedWeights.RoundedTwiceKey] = QuantizedWeights.RoundedTwiceValue;
         try
         {
             using var update = new FolderUpdate(target);
+            RequireRoom(target, total);                                // a target that may not be written to is said first
             var sums = new Checksums();
             foreach ((int n, (string file, TensorSource[] tensors)) in files.Index())
             {

@@ -54,6 +54,25 @@ public sealed class HostileParquetTests : IDisposable
         Refused("");
     }
 
+    /// <summary>A reader that takes a number for a list reads on for ever.</summary>
+    [Fact]
+    public async Task A_footer_whose_list_is_a_number_is_refused()
+    {
+        const int KeyValues = 8;
+        await WriteAsync("one", "two", "three");
+        ChangeFooter(footer => Column(footer).Set(KeyValues, ThriftStruct.Int64, 101L));
+        Refused("its footer is not whole, or no parquet footer");
+    }
+
+    [Fact]
+    public async Task A_page_header_whose_struct_is_a_number_is_refused()
+    {
+        const int DictionaryHeader = 7;
+        await WriteAsync("one", "two", "three");
+        ChangePage(DictionaryHeader, 101);
+        Refused("no page's header is at 4");
+    }
+
     /// <summary>Two gigabytes would be allocated for them.</summary>
     [Theory]
     [InlineData(CompressionMethod.None)]

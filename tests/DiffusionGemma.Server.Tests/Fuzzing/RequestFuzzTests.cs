@@ -38,7 +38,8 @@ public sealed class RequestFuzzTests
                 (context.Request.Body, context.Request.ContentType) = (new MemoryStream(bytes), "application/json");
                 try
                 {
-                    using JsonDocument body = RequestBody.ReadAsync(context.Request, options.MaxBodyBytes, default).GetAwaiter().GetResult();
+                    using JsonDocument body =
+                        RequestBody.ReadAsync(context.Request, options.MaxBodyBytes, default).GetAwaiter().GetResult();
                     Assert.NotEmpty(reader.Read(body.RootElement).Messages);
                 }
                 catch (OpenAIError error)

@@ -25,6 +25,8 @@ internal static class ParquetPages
     /// <summary>The same for values; the reader allocates up to 24 bytes for each.</summary>
     private const long PlausibleValues = 1 << 21, ValuesPerByte = 4096;
 
+    private const int ZstdBlock = 128 << 10;
+
     /// <summary>Bytes of a header that are read at once. Most have 20 to 200; statistics of long texts are longer.</summary>
     private const int Window = 4096;
 
@@ -82,8 +84,10 @@ internal static class ParquetPages
             file.Position = at + levels;
             file.ReadExactly(buffer, 0, length);
             ReadOnlySpan<byte> body = buffer.AsSpan(0, length);
-            return codec == CompressionCodec.SNAPPY ? Snappy.GetUncompressedLength(body)
-                : (long)Math.Min(Decompressor.GetDecompressedSize(body), long.MaxValue / 2);
+            if (codec == CompressionCodec.SNAPPY) return Snappy.GetUncompressedLength(body);
+            // Of a frame that does not tell its size this is a block for each of its blocks: one block alone says nothing.
+            ulong size = Decompressor.GetDecompressedSize(body);
+            return size <= ZstdBlock ? 0 : (long)Math.Min(size, long.MaxValue / 2);
         }
         finally
         {

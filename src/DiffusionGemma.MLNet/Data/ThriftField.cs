@@ -1,6 +1,6 @@
 namespace DiffusionGemma;
 
-/// <summary>What a reader takes a field of Thrift's compact protocol for.</summary>
+/// <summary>The type that a reader expects of a field of Thrift's compact protocol.</summary>
 /// <param name="Type">The protocol's type number (<see cref="ThriftStruct"/>); of integers and of booleans any one stands for all.</param>
 /// <param name="Items">The type of a list's items.</param>
 /// <param name="Fields">The fields of a struct, or of a list's structs, by their numbers; null: none is known.</param>

@@ -20,7 +20,7 @@ internal static class ParquetPages
     private const int LongestVarint = 10;
 
     /// <summary>Bytes that a column chunk may have whatever it was compressed to, and those for each compressed byte.</summary>
-    private const long Plausible = 64 << 20, PerByte = 256;
+    private const long Plausible = 32 << 20, PerByte = 256;
 
     /// <summary>The same for values; the reader allocates up to 24 bytes for each.</summary>
     private const long PlausibleValues = 1 << 21, ValuesPerByte = 4096;

@@ -19,21 +19,14 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
         (JsonDocument json, _) = await GetJsonAsync(Api(id, "revision", id.Revision), id, cancellation).ConfigureAwait(false);
         using (json)
         {
-            try
+            string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha
+                : throw NoHub($"no commit for {id}");
+            if (Property(json.RootElement, "id") is { } name && !string.Equals(name, id.Repository, StringComparison.OrdinalIgnoreCase)
+                && HubId.TryParse(name, out _))
             {
-                string commit = Property(json.RootElement, "sha") is { } sha && HubId.IsCommitHash(sha) ? sha
-                    : throw NoHub($"no commit for {id}");
-                if (Property(json.RootElement, "id") is { } name && !string.Equals(name, id.Repository, StringComparison.OrdinalIgnoreCase)
-                    && HubId.TryParse(name, out _))
-                {
-                    meter.Notify($"{id.Repository} was renamed to {name}: use that name.");
-                }
-                return commit;
+                meter.Notify($"{id.Repository} was renamed to {name}: use that name.");
             }
-            catch (InvalidOperationException e)                                                 // half a surrogate pair
-            {
-                throw NoHub($"no commit for {id} that can be read ({e.Message})", e);
-            }
+            return commit;
         }
     }
 
@@ -154,10 +147,19 @@ internal sealed partial class HubClient(HubSettings settings, ProgressMeter mete
 
     private static string Escaped(string file) => string.Join('/', file.Split('/').Select(Uri.EscapeDataString));
 
-    private static string? Property(JsonElement json, string name) =>
-        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out JsonElement value)
-            && value.ValueKind == JsonValueKind.String
-            ? value.GetString() : null;
+    /// <summary>The text of a property; null where there is none.</summary>
+    private string? Property(JsonElement json, string name)
+    {
+        try
+        {
+            return json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out JsonElement value)
+                && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        }
+        catch (InvalidOperationException e)                                                     // half a surrogate pair, as an escape
+        {
+            throw NoHub($"a text that is not Unicode for '{name}'", e);
+        }
+    }
 
     private HubException NoHub(string gave, Exception? inner = null) =>
         new(HubError.Refused, $"{settings.Endpoint.Authority} gave {gave}: it is no Hub, or something between answers in its place. "

@@ -57,13 +57,21 @@ internal static class RunTables
     {
         try
         {
-            return JsonNode.Parse(line, documentOptions: Strict) is JsonObject answer && answer["step"] is JsonValue value
+            return Object(line) is { } answer && answer["step"] is JsonValue value
                 && value.TryGetValue(out int found) && found == step ? answer : null;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)                      // half a surrogate pair
         {
             return null;
         }
+    }
+
+    /// <summary>An object whose texts can be written again; null: it is none, or one of its texts is not Unicode.</summary>
+    private static JsonObject? Object(string text)
+    {
+        using JsonDocument document = JsonDocument.Parse(text, Strict);
+        return document.RootElement is { ValueKind: JsonValueKind.Object } root && root.IsUnicode()
+            ? JsonObject.Create(root.Clone()) : null;
     }
 
     /// <summary>A csv file of numbers; nothing where there is none yet.</summary>
@@ -98,7 +106,7 @@ internal static class RunTables
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllText(path), documentOptions: Strict) as JsonObject;
+            return Object(File.ReadAllText(path));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
         {

@@ -88,6 +88,15 @@ public sealed class HostileParquetTests : IDisposable
         Refused("bytes claim to become 2000000000");
     }
 
+    /// <summary>A few bytes may claim 32 MB: the reader allocates so much and as much again.</summary>
+    [Fact]
+    public async Task A_page_of_a_few_bytes_that_claims_33_megabytes_is_refused()
+    {
+        await WriteAsync("one", "two", "three");
+        ChangePage(UncompressedSize, 33 << 20);
+        Refused("bytes claim to become 34603008");
+    }
+
     /// <summary>A snappy text begins with the size that it inflates to, whatever the page's header says.</summary>
     [Fact]
     public async Task A_snappy_text_that_claims_two_gigabytes_is_refused()

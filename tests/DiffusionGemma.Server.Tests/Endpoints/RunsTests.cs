@@ -73,6 +73,8 @@ public sealed class RunsTests
         File.WriteAllText(Path.Combine(run, "answers.jsonl"), """
             {"step":2,"row":0,"prompt":"p","expected":"5","response":"<b>4</b>","isMatch":false}
             {"step":2,"row":1
+            {"step":2,"row":3,"\ud800":1,"response":"x"}
+            {"step":2,"row":4,"response":"\ud800"}
             [2]
             {"step":"2","row":2}
             {"step":2.0,"row":3,"step":2}

@@ -49,14 +49,14 @@ internal sealed class CallValueForm(int quote) : ValueForm
     private static Language.Table WithoutQuotes()
     {
         byte[] text = Encoding.UTF8.GetBytes(QuoteText);
-        var table = new StateTable(ByteAutomaton.Bytes);
+        var table = new StateTable();
         for (int state = 0; state < text.Length; state++) table.Add(isFinal: true);
         for (int state = 0; state < text.Length; state++)
             for (int symbol = 0; symbol < ByteAutomaton.Bytes; symbol++)
             {
                 // No part of the text but the whole begins again within it: its first byte is nowhere else.
                 int next = symbol == text[state] ? state + 1 : symbol == text[0] ? 1 : 0;
-                if (next < text.Length) table.Connect(state, symbol, next);
+                if (next < text.Length) table.Connect(state, symbol, symbol, next);
             }
         return new Language.Table(table);
     }

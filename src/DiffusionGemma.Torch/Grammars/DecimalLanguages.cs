@@ -158,12 +158,11 @@ internal static class DecimalLanguages
     /// <summary>An automaton that reads digits from the left and holds the remainder so far: state r + 1 after the first digit.</summary>
     private static StateTable Remainders(int divisor)
     {
-        const int Symbols = ByteAutomaton.Bytes;
-        var table = new StateTable(Symbols);
+        var table = new StateTable();
         for (int state = 0; state <= divisor; state++) table.Add(isFinal: state == 1);
         for (int state = 0; state <= divisor; state++)
             for (int digit = 0; digit <= 9; digit++)
-                table.Connect(state, '0' + digit, (Math.Max(state - 1, 0) * 10 + digit) % divisor + 1);
+                table.Connect(state, '0' + digit, '0' + digit, (Math.Max(state - 1, 0) * 10 + digit) % divisor + 1);
         return table;
     }
 }

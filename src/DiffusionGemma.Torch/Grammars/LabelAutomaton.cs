@@ -7,12 +7,15 @@ internal static class LabelAutomaton
 {
     public static ByteAutomaton Create(IReadOnlyList<string> labels)
     {
-        var table = new StateTable(ByteAutomaton.Bytes);
+        var next = new List<int[]>();
         var answers = new List<int>();
         int Add()
         {
+            int[] row = new int[ByteAutomaton.Bytes];
+            Array.Fill(row, -1);
+            next.Add(row);
             answers.Add(-1);
-            return table.Add(isFinal: false);
+            return answers.Count - 1;
         }
         Add();
         for (int label = 0; label < labels.Count; label++)
@@ -20,12 +23,11 @@ internal static class LabelAutomaton
             int state = 0;
             foreach (byte symbol in Encoding.UTF8.GetBytes(labels[label]))
             {
-                int next = table.Next[state * ByteAutomaton.Bytes + symbol];
-                if (next < 0) table.Connect(state, symbol, next = Add());
-                state = next;
+                if (next[state][symbol] < 0) next[state][symbol] = Add();
+                state = next[state][symbol];
             }
             answers[state] = label;
         }
-        return new ByteAutomaton(table.Next.ToArray(), [], 0, [.. answers]);
+        return new ByteAutomaton([.. next.SelectMany(row => row)], [], 0, [.. answers]);
     }
 }

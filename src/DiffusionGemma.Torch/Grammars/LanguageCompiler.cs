@@ -8,15 +8,13 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class LanguageCompiler
 {
-    /// <summary>States of all parts together, for each state that is allowed: a part in a part is compiled for both.</summary>
-    private const int PartsFactor = 10;
-
     private readonly int _mostStates;
+    private readonly CompilationLimits _limits;
     private readonly List<int> _specialTokens = [];
     private readonly Dictionary<Language, StateTable> _compiled = new(ReferenceEqualityComparer.Instance);
     private readonly List<(string Path, int States)> _parts = [];
 
-    private LanguageCompiler(int mostStates) => _mostStates = mostStates;
+    private LanguageCompiler(int mostStates) => (_mostStates, _limits) = (mostStates, new CompilationLimits(mostStates, TooLarge));
 
     private int Symbols => ByteAutomaton.Bytes + _specialTokens.Count;
 
@@ -28,7 +26,7 @@ internal sealed class LanguageCompiler
         var compiler = new LanguageCompiler(mostStates);
         compiler.FindSpecialTokens(language, new HashSet<Language>(ReferenceEqualityComparer.Instance));
         StateTable table = compiler.Deterministic(language);
-        return new ByteAutomaton(table.Next.ToArray(), compiler._specialTokens, table.Start, [.. table.IsFinal.Select(final =>
+        return new ByteAutomaton(table.ToDense(compiler.Symbols), compiler._specialTokens, table.Start, [.. table.IsFinal.Select(final =>
             final ? 0 : -1)]);
     }
 
@@ -54,25 +52,27 @@ internal sealed class LanguageCompiler
         }
     }
 
+    /// <summary>The minimal automaton of a language.</summary>
     private StateTable Deterministic(Language language)
     {
         if (_compiled.TryGetValue(language, out StateTable? known)) return known;
         RuntimeHelpers.EnsureSufficientExecutionStack();
-        StateTable table;
-        if (language is Language.Both both) table = Product(Deterministic(both.First), Deterministic(both.Second));
-        else if (language is Language.Part part)
+        if (language is Language.Part part)
         {
-            table = Deterministic(part.Inner);
-            _parts.Add((part.Path, table.States));
-            if (_parts.Sum(one => (long)one.States) > (long)_mostStates * PartsFactor) throw TooLarge();
+            StateTable inner = Deterministic(part.Inner);
+            _parts.Add((part.Path, inner.States));
+            return _compiled[language] = inner;
         }
-        else
-        {
-            var graph = new StateGraph(_mostStates, TooLarge);
-            (int start, int end) = Build(language, graph);
-            table = graph.Determinize(start, end, Symbols);
-        }
+        StateTable table = language is Language.Both both
+            ? Product(Deterministic(both.First), Deterministic(both.Second)) : Determinize(language);
         return _compiled[language] = StateMinimizer.Minimize(table, Symbols);
+    }
+
+    private StateTable Determinize(Language language)
+    {
+        var graph = new StateGraph(_limits.MostGraphStates, TooLarge);
+        (int start, int end) = Build(language, graph);
+        return SubsetConstruction.Determinize(graph, start, end, Symbols, _limits);
     }
 
     /// <summary>
@@ -126,11 +126,11 @@ internal sealed class LanguageCompiler
                 return (start, Listed(properties, graph, start));
             case Language.Table table:
                 end = graph.Add();
-                graph.Embed(table.States, start, end, ByteAutomaton.Bytes);
+                graph.Embed(table.States, start, end);
                 return (start, end);
             case Language.Part or Language.Both:
                 end = graph.Add();
-                graph.Embed(Deterministic(language), start, end, Symbols);
+                graph.Embed(Deterministic(language), start, end);
                 return (start, end);
             default:
                 throw new InvalidOperationException($"{language.GetType().Name} must be encoded before it is compiled.");
@@ -176,7 +176,7 @@ internal sealed class LanguageCompiler
         for (int i = 0; i < repeat.Least; i++)
         {
             int next = graph.Add();
-            graph.Embed(item, at, next, Symbols);
+            graph.Embed(item, at, next);
             at = next;
         }
         int end = graph.Add();
@@ -186,13 +186,13 @@ internal sealed class LanguageCompiler
             // The state that is looped through is its own: what enters `at` from elsewhere must not leave in the middle.
             int loop = graph.Add();
             graph.ConnectFreely(at, loop);
-            graph.Embed(item, loop, loop, Symbols);
+            graph.Embed(item, loop, loop);
             graph.ConnectFreely(loop, end);
         }
         for (int i = repeat.Least; i < repeat.Most; i++)
         {
             int next = graph.Add();
-            graph.Embed(item, at, next, Symbols);
+            graph.Embed(item, at, next);
             graph.ConnectFreely(next, end);
             at = next;
         }
@@ -201,24 +201,30 @@ internal sealed class LanguageCompiler
 
     private StateTable Product(StateTable first, StateTable second)
     {
-        var table = new StateTable(Symbols);
+        var table = new StateTable();
         if (first.States == 0 || second.States == 0) return table;
         var at = new Dictionary<(int, int), int>();
         var queue = new Queue<(int A, int B)>();
         int State((int A, int B) pair)
         {
             if (at.TryGetValue(pair, out int state)) return state;
-            if (at.Count == _mostStates) throw TooLarge();
+            _limits.AddState(table.States);
             queue.Enqueue(pair);
             return at[pair] = table.Add(first.IsFinal[pair.A] && second.IsFinal[pair.B]);
         }
         State((first.Start, second.Start));
-        while (queue.TryDequeue(out (int A, int B) pair))
-            for (int symbol = 0; symbol < Symbols; symbol++)
+        for (int state = 0; queue.TryDequeue(out (int A, int B) pair); state++)
+        {
+            ReadOnlySpan<SymbolTransition> ones = first.From(pair.A), others = second.From(pair.B);
+            for (int i = 0, j = 0; i < ones.Length && j < others.Length;)
             {
-                (int a, int b) = (first.Next[pair.A * Symbols + symbol], second.Next[pair.B * Symbols + symbol]);
-                if (a >= 0 && b >= 0) table.Connect(at[pair], symbol, State((a, b)));
+                (SymbolTransition one, SymbolTransition other) = (ones[i], others[j]);
+                (int from, int last) = (Math.Max(one.First, other.First), Math.Min(one.Last, other.Last));
+                if (from <= last) table.Connect(state, from, last, State((one.To, other.To)));
+                if (one.Last == last) i++;
+                if (other.Last == last) j++;
             }
+        }
         return table;
     }
 

@@ -9,11 +9,9 @@ internal sealed class StatePartition
 {
     private readonly int _kinds;
 
-    /// <summary>[k·(n+1)]: where the states begin that a kind of symbol leads from to a state.</summary>
+    /// <summary>The edges, those to one state beside each other; and [n+1]: where those to each state begin.</summary>
+    private readonly (int Kind, int From)[] _edges;
     private readonly int[] _starts;
-
-    /// <summary>[k·n]: those states.</summary>
-    private readonly int[] _sources;
 
     /// <summary>[n]: the states, those of a block beside each other; and where each state stands.</summary>
     private readonly int[] _order, _places;
@@ -25,31 +23,28 @@ internal sealed class StatePartition
     /// <summary>[blocks]: states of the block that the present step has moved to its front.</summary>
     private readonly List<int> _moved = [];
 
-    /// <param name="isFinal">[n].</param>
-    /// <param name="kinds">k.</param>
-    /// <param name="next">The state after a state and a kind of symbol; -1: none.</param>
-    public StatePartition(bool[] isFinal, int kinds, Func<int, int, int> next)
+    /// <param name="table">n states.</param>
+    /// <param name="completes">[n]: true where some string leads to a final state. The others are a block of their own.</param>
+    /// <param name="kindOf">[symbols]: the kind of each, ascending from zero. Each transition takes whole kinds.</param>
+    public StatePartition(StateTable table, bool[] completes, int[] kindOf)
     {
-        int states = isFinal.Length;
-        (_kinds, _starts, _sources) = (kinds, new int[kinds * (states + 1)], new int[kinds * states]);
-        int[] targets = new int[states];
-        for (int kind = 0; kind < kinds; kind++)
-        {
-            Span<int> starts = _starts.AsSpan(kind * (states + 1), states + 1), sources = _sources.AsSpan(kind * states, states);
-            for (int state = 0; state < states; state++)
-                if ((targets[state] = next(state, kind)) >= 0) starts[targets[state] + 1]++;
-            for (int state = 0; state < states; state++) starts[state + 1] += starts[state];
-            for (int state = states - 1; state >= 0; state--)
-                if (targets[state] >= 0) sources[--starts[targets[state] + 1]] = state;
-            // Each start has become that of the state before it.
-            for (int state = 0; state < states; state++) starts[state] = starts[state + 1];
-            starts[states] = targets.Count(to => to >= 0);
-        }
-        _order = [.. Enumerable.Range(0, states).OrderBy(state => isFinal[state])];
+        int states = table.States;
+        (_kinds, _starts) = (kindOf[^1] + 1, new int[states + 1]);
+        for (int state = 0; state < states; state++)
+            foreach (SymbolTransition transition in table.From(state))
+                if (completes[transition.To]) _starts[transition.To] += kindOf[transition.Last] - kindOf[transition.First] + 1;
+        for (int state = 0, sum = 0; state <= states; state++) _starts[state] = sum += _starts[state];
+        _edges = new (int, int)[_starts[states]];
+        // Filled from the back: each start moves from the end of its edges to their begin.
+        for (int state = 0; state < states; state++)
+            foreach (SymbolTransition transition in table.From(state))
+                for (int kind = kindOf[transition.First]; completes[transition.To] && kind <= kindOf[transition.Last]; kind++)
+                    _edges[--_starts[transition.To]] = (kind, state);
+        _order = [.. Enumerable.Range(0, states).OrderBy(state => table.IsFinal[state])];
         _places = new int[states];
         for (int place = 0; place < states; place++) _places[_order[place]] = place;
         _blocks = new int[states];
-        int others = isFinal.Count(final => !final);
+        int others = table.IsFinal.Count(final => !final);
         if (others > 0) AddBlock(0, others);
         if (others < states) AddBlock(others, states - others);
     }
@@ -59,14 +54,17 @@ internal sealed class StatePartition
     public int[] Refine()
     {
         List<int> touched = [];
+        List<(int Kind, int From)> incoming = [];
         while (_waiting.TryPop(out int block))
         {
-            // A copy: the block itself may be divided on the way.
-            int[] members = _order.AsSpan(_parts[block].First, _parts[block].Count).ToArray();
+            // Edges are collected before any block is divided: the block itself may be.
+            incoming.Clear();
+            foreach (int member in _order.AsSpan(_parts[block].First, _parts[block].Count))
+                incoming.AddRange(_edges.AsSpan(_starts[member].._starts[member + 1]));
+            int[] starts = SortByKind(incoming, out int[] sources);
             for (int kind = 0; kind < _kinds; kind++)
             {
-                foreach (int member in members)
-                    foreach (int source in Sources(kind, member)) Move(source, touched);
+                foreach (int source in sources.AsSpan(starts[kind]..starts[kind + 1])) Move(source, touched);
                 foreach (int divided in touched) Divide(divided);
                 touched.Clear();
             }
@@ -74,10 +72,14 @@ internal sealed class StatePartition
         return _blocks;
     }
 
-    private ReadOnlySpan<int> Sources(int kind, int state)
+    private int[] SortByKind(List<(int Kind, int From)> edges, out int[] sources)
     {
-        int states = _places.Length, at = kind * (states + 1) + state;
-        return _sources.AsSpan(kind * states + _starts[at], _starts[at + 1] - _starts[at]);
+        int[] starts = new int[_kinds + 1];
+        foreach ((int kind, int _) in edges) starts[kind]++;
+        for (int kind = 0, sum = 0; kind <= _kinds; kind++) starts[kind] = sum += starts[kind];
+        sources = new int[edges.Count];
+        foreach ((int kind, int from) in edges) sources[--starts[kind]] = from;
+        return starts;
     }
 
     /// <summary>Moves a state to the front of its block.</summary>

@@ -63,11 +63,8 @@ internal sealed class JsonSchemaReader
         JsonNode? root;
         try
         {
-            root = JsonNode.Parse(schema, documentOptions: new JsonDocumentOptions
-            {
-                MaxDepth = 2 * MostNested, AllowDuplicateProperties =
-                false
-            });
+            root = JsonNode.Parse(
+                schema, documentOptions: new JsonDocumentOptions { MaxDepth = 2 * MostNested, AllowDuplicateProperties = false });
             RequireUnicode(root);
         }
         // An InvalidOperationException or ArgumentException: half a surrogate pair, as an escape or as it is.

@@ -48,6 +48,7 @@ public static class QuantizedCheckpoint
         if (CheckpointWriter.SameFolder(folder, target))
             throw new ArgumentException($"{target} is the folder that is quantised: name another one.", nameof(target));
 
+        string config = Config(source, quantization);
         (string File, TensorSource[] Tensors)[] files = Plan(source, quantization, cancellation);
         long total = files.Sum(file => file.Tensors.Sum(tensor => tensor.Length));
         Dictionary<string, string> metadata =
@@ -66,7 +67,7 @@ public static class QuantizedCheckpoint
             }
             if (files is not [(SafetensorsFile.SingleFileName, _)])
                 File.WriteAllText(update.PathOf(SafetensorsIndex.FileName), Index(files, total));
-            File.WriteAllText(update.PathOf(DiffusionGemmaConfig.FileName), Config(source, quantization));
+            File.WriteAllText(update.PathOf(DiffusionGemmaConfig.FileName), config);
             foreach (string path in Directory.EnumerateFiles(folder).Where(CheckpointWriter.IsCompanion))
                 if (Path.GetFileName(path) is not (DiffusionGemmaConfig.FileName or QuantizationParser.ModelOptFileName) and var name)
                     File.Copy(path, update.PathOf(name));
@@ -194,7 +195,16 @@ public static class QuantizedCheckpoint
     /// <summary>The source's config.json with `quantization_config` as compressed-tensors writes it.</summary>
     private static string Config(Checkpoint source, Quantization quantization)
     {
-        JsonObject root = JsonNode.Parse(SmallFile.ReadText(source.Config.SourcePath))!.AsObject();
+        string path = source.Config.SourcePath;
+        JsonObject root;
+        try
+        {
+            root = PythonJson.ReadObject(SmallFile.ReadText(path));
+        }
+        catch (JsonException e)                                        // in an entry that is copied and never read
+        {
+            throw new InvalidConfigurationException(path, null, $"is not valid JSON: {e.Message}", e);
+        }
         bool isByte = quantization == Quantization.Int8;
         string format = isByte ? "int-quantized" : "pack-quantized";
         JsonObject Numbers(int bits, int? group, string strategy, bool dynamic) => new()

@@ -162,6 +162,41 @@ public class DamagedQuantizationTests : TorchTest
         Assert.Empty(Directory.GetFileSystemEntries(target.Path));
     }
 
+    /// <summary>Entries of config.json that nothing reads are copied: of equal names the last, as Python reads them.</summary>
+    [Fact]
+    public void Entries_that_are_only_copied_are_Pythons_JSON()
+    {
+        using TemporaryFolder source = Copied("""{"note":{"a":1,"a":2},"note":{"b":[1.50,1,"é"],"b":3},""");
+        using TemporaryFolder target = Fixtures.Temporary();
+        QuantizedCheckpoint.Create(source.Path, target.Path, Quantization.Int8);
+        JsonNode written = JsonNode.Parse(File.ReadAllText(target.File("config.json")))!;
+        Assert.Equal("{\"b\":3}", written["note"]!.ToJsonString());
+    }
+
+    /// <summary>It was a raw exception, after all weights had been written.</summary>
+    [Theory]
+    [InlineData("""{"note":"\ud800",""")]
+    [InlineData("""{"\udc00":1,""")]
+    [InlineData("""{"note":[{"a":"\ud83d "}],""")]
+    public void Half_a_surrogate_pair_in_an_entry_that_is_only_copied_is_named(string beginning)
+    {
+        using TemporaryFolder source = Copied(beginning), target = Fixtures.Temporary();
+        InvalidConfigurationException error = Assert.Throws<InvalidConfigurationException>(
+            () => QuantizedCheckpoint.Create(source.Path, target.Path, Quantization.Int8));
+        Assert.Contains("config.json", error.Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(target.Path));
+    }
+
+    /// <summary>A checkpoint whose config.json begins with other entries.</summary>
+    private static TemporaryFolder Copied(string beginning)
+    {
+        TemporaryFolder folder = Fixtures.Temporary();
+        foreach (string path in Directory.GetFiles(Fixtures.Checkpoint("tiny-2layer"))) File.Copy(path, folder.File(Path.GetFileName(path)));
+        string config = File.ReadAllText(folder.File("config.json"));
+        File.WriteAllText(folder.File("config.json"), beginning + config[(config.IndexOf('{', StringComparison.Ordinal) + 1)..]);
+        return folder;
+    }
+
     private static CheckpointException Refused(TemporaryFolder folder) =>
         Assert.Throws<CheckpointException>(() => DiffusionGemmaModel.Load(folder.Path));
 }

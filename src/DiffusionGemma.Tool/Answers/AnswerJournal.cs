@@ -15,6 +15,9 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class AnswerJournal : IDisposable
 {
+    private static readonly JsonSerializerOptions Strict =
+        new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
+
     private readonly FileStream _file;
     private readonly string _path;
 
@@ -89,7 +92,9 @@ internal sealed class AnswerJournal : IDisposable
             try
             {
                 if (ends.Count == 0) RequireSame(identity, Read<Dictionary<string, string>>(line));
-                ends.Add((position, ends.Count == 0 ? -1 : Read<AnsweredRow>(line).Row));
+                long row = ends.Count == 0 ? -1 : Read<AnsweredRow>(line).Row;
+                if (ends.Count > 0 && row <= ends[^1].Row) throw new JsonException($"row {row} stands after row {ends[^1].Row}");
+                ends.Add((position, row));
             }
             catch (JsonException error)
             {
@@ -105,7 +110,7 @@ internal sealed class AnswerJournal : IDisposable
         if (ends.Count == 0) Write(JsonSerializer.Serialize(identity) + "\n");
     }
 
-    private static T Read<T>(byte[] line) => JsonSerializer.Deserialize<T>(line) ?? throw new JsonException("it is null");
+    private static T Read<T>(byte[] line) => JsonSerializer.Deserialize<T>(line, Strict) ?? throw new JsonException("it is null");
 
     /// <summary>Reads lines that end in a line feed, without it; the bytes after the last one are an unfinished write.</summary>
     private IEnumerable<byte[]> WholeLines()

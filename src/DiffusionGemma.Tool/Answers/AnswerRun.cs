@@ -108,7 +108,11 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
         IEnumerable<TableRow> LeftOut(long end)
         {
             for (; next < end; next++)
+            {
+                if (taken == rows.GetSkippedChatRows().Count) throw new IOException(
+                    $"{settings.JournalPath} has no answer to row {next} of {settings.Input}: --restart begins anew.");
                 yield return new TableRow(null, new AnsweredRow(next, "", 0, 0, rows.GetSkippedChatRows()[taken++].Reason));
+            }
         }
     }
 

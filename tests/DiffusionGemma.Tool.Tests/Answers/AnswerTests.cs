@@ -72,6 +72,29 @@ public sealed class AnswerTests : IDisposable
         Assert.False(File.Exists(output + ".journal"));
     }
 
+    /// <summary>Lines of a journal that no run writes.</summary>
+    [Theory]
+    [InlineData("", "damaged")]
+    [InlineData("null", "null")]
+    [InlineData("{}", "Row")]
+    [InlineData("""{"Row":1,"Response":null,"TokensPerForward":1,"Steps":1,"Error":""}""", "Response")]
+    [InlineData("""{"Row":1,"Response":"\ud800","TokensPerForward":1,"Steps":1,"Error":""}""", "damaged")]
+    [InlineData("""{"Row":0,"Response":"two","TokensPerForward":1,"Steps":1,"Error":""}""", "row 0 stands after row 0")]
+    [InlineData("""{"Row":-7,"Response":"two","TokensPerForward":1,"Steps":1,"Error":""}""", "row -7 stands after row 0")]
+    public void A_damaged_line_of_the_journal_is_named(string line, string reason)
+    {
+        string path = _folder.File("journal");
+        var identity = new Dictionary<string, string> { ["seed"] = "7" };
+        using (AnswerJournal journal = AnswerJournal.Open(path, identity, block: 1)) journal.Append([new AnsweredRow(0, "one", 1, 1, "")]);
+        File.AppendAllText(path, line + "\n");
+        byte[] before = File.ReadAllBytes(path);
+        ToolException error = Assert.Throws<ToolException>(() => AnswerJournal.Open(path, identity, block: 1));
+        Assert.Equal(ExitCode.Data, error.Code);
+        Assert.Contains("line 3, is damaged", error.Message, StringComparison.Ordinal);
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllBytes(path));
+    }
+
     /// <summary>Every row of the input in its order, with the model's answer, or why there is none.</summary>
     private static void CheckAnswers(string path)
     {

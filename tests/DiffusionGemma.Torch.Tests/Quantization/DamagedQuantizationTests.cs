@@ -191,7 +191,8 @@ public class DamagedQuantizationTests : TorchTest
     private static TemporaryFolder Copied(string beginning)
     {
         TemporaryFolder folder = Fixtures.Temporary();
-        foreach (string path in Directory.GetFiles(Fixtures.Checkpoint("tiny-2layer"))) File.Copy(path, folder.File(Path.GetFileName(path)));
+        foreach (string path in Directory.GetFiles(Fixtures.Checkpoint("tiny-2layer")))
+            File.Copy(path, folder.File(Path.GetFileName(path)));
         string config = File.ReadAllText(folder.File("config.json"));
         File.WriteAllText(folder.File("config.json"), beginning + config[(config.IndexOf('{', StringComparison.Ordinal) + 1)..]);
         return folder;

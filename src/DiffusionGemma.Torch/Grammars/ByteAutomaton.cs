@@ -20,6 +20,7 @@ internal sealed class ByteAutomaton
     {
         _next = next;
         SpecialTokens = specialTokens;
+        Symbols = Bytes + specialTokens.Count;
         Start = start;
         Answers = answers;
     }
@@ -32,7 +33,7 @@ internal sealed class ByteAutomaton
 
     public int States => Answers.Length;
 
-    public int Symbols => Bytes + SpecialTokens.Count;
+    public int Symbols { get; }
 
     /// <summary>True where the language has no string at all.</summary>
     public bool IsEmpty => States == 0;

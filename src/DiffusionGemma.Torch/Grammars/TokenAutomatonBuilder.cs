@@ -76,8 +76,8 @@ internal sealed class TokenAutomatonBuilder
             }
             Number(targets, texts, distinct);
             if ((read += tokens.Count) > MostTokens) throw new GrammarException(
-                $"The grammar is too large for a vocabulary of {_vocabulary.VocabularySize:N0} tokens: too many of its states differ in what "
-                + "may follow. Lower maxLength, maxItems or the counts of a pattern.");
+                $"The grammar is too large for a vocabulary of {_vocabulary.VocabularySize:N0} tokens: too many of its states differ in "
+                + "what may follow. Lower maxLength, maxItems or the counts of a pattern.");
             if (form is { } first) known[first] = [.. distinct.Take(ofText).Select(reach.PlaceOf)];
             foreach (int to in distinct)
             {

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 public sealed class GrammarFuzzTests
 {
     /// <summary>Bytes that an automaton of the most states takes while it is made, in tables that become garbage.</summary>
-    private const long FixedBytes = 128L << 20;
+    private const long FixedBytes = 256L << 20;
 
     private static readonly string[] Schemas =
     [

@@ -314,7 +314,7 @@ public sealed partial class DiffusionGemmaCatalog
     public ITransformer Load(string path, out DataViewSchema inputSchema, bool verify = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        SavedModelFile.RequireSizes(path);
+        SavedModelFile.Require(path);
         ITransformer model;
         try
         {

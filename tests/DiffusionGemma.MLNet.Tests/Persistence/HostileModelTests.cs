@@ -87,6 +87,27 @@ public sealed class HostileModelTests : IDisposable
         Assert.Contains("times as large as in the zip", error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>ML.NET made room for 838 million parts.</summary>
+    [Theory]
+    [InlineData(5)]
+    [InlineData(0x32000004)]
+    [InlineData(-1)]
+    public void A_chain_that_claims_more_parts_than_it_describes_is_refused(int parts)
+    {
+        long bytes = GC.GetAllocatedBytesForCurrentThread();
+        var error = Assert.Throws<FormatException>(() => Load(Entries(_saved).Select(entry =>
+        {
+            if (entry.Name.Replace('\\', '/') != "TransformerChain/Model.key") return entry;
+            byte[] changed = [.. entry.Content];
+            Assert.Equal(4, BitConverter.ToInt32(changed, 256));
+            BitConverter.TryWriteBytes(changed.AsSpan(256), parts);
+            return (entry.Name, changed);
+        })));
+        bytes = GC.GetAllocatedBytesForCurrentThread() - bytes;
+        Assert.Contains($"claims {(uint)parts:N0} parts and describes 4", error.Message, StringComparison.Ordinal);
+        Assert.True(bytes < 64 << 20, $"{bytes:N0} bytes");
+    }
+
     private static bool IsFile(string name) =>
         name.EndsWith(".json", StringComparison.Ordinal) || name.EndsWith(".safetensors", StringComparison.Ordinal)
         || name.EndsWith(".jinja", StringComparison.Ordinal) || name.EndsWith("SHA256SUMS", StringComparison.Ordinal);

@@ -172,8 +172,8 @@ internal sealed class ChatRequestReader
         return all with { ReturnOnCancellation = false };
     }
 
-    /// <summary>0.9f as 0.9.</summary>
-    private static double? Exact(float? value) => value is { } number && float.IsFinite(number) ? (double)(decimal)number : value;
+    /// <summary>0.9f as 0.9; what a decimal cannot hold as it is.</summary>
+    private static double? Exact(float? value) => value is { } number && Math.Abs(number) < 1e28f ? (double)(decimal)number : value;
 
     /// <summary>A required call: the answer's first tokens are those that begin one.</summary>
     private Dictionary<int, int>? PinnedCall(ChatToolMode? mode, AIFunctionDeclaration[] tools)

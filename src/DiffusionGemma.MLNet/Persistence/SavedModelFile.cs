@@ -15,7 +15,7 @@ internal static class SavedModelFile
     /// Refuses a zip with an entry that takes far more room than its compressed bytes suggest, or with a chain that claims to have more
     /// parts than it describes: ML.NET makes room for all of them first.
     /// </summary>
-    /// <exception cref="FormatException">There is such an entry.</exception>
+    /// <exception cref="FormatException">There is such an entry, or it is no zip.</exception>
     /// <exception cref="IOException">It is a pipe or a device.</exception>
     public static void Require(string path)
     {
@@ -34,9 +34,10 @@ internal static class SavedModelFile
                         + "again.");
             }
         }
-        catch (InvalidDataException)
+        catch (InvalidDataException e)
         {
-            // No zip: ML.NET says so.
+            throw new FormatException(
+                $"{path} cannot be loaded: it is no saved model, or is damaged ({e.Message.TrimEnd('.')}). Save the model again.", e);
         }
     }
 

@@ -62,7 +62,10 @@ internal sealed class CheckpointText
         {
             if (!File.Exists(chatTemplate))
                 throw new FileNotFoundException($"There is no chat template at {Path.GetFullPath(chatTemplate)}.", chatTemplate);
-            return With(folder, File.ReadAllBytes(RegularFile.Require(chatTemplate)), chatTemplate);
+            byte[] template = File.ReadAllBytes(RegularFile.Require(chatTemplate));
+            if (template.All(letter => char.IsWhiteSpace((char)letter)))
+                throw new InvalidDataException($"{chatTemplate}: the chat template is empty, and no prompt would have a word.");
+            return With(folder, template, chatTemplate);
         }
         string others = Path.Combine(folder, OtherTemplates);
         IEnumerable<string> templates = Directory.Exists(others)

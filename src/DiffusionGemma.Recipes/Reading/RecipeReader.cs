@@ -54,6 +54,9 @@ internal sealed class RecipeReader
         int? padMultiple = _values.Integer("dllm.pad_seq_len_divisible");
         var output = new OutputReader(_values, _folders, _notices);
         FineTuneOptions options = output.AddTo(new OptionsReader(_values, _notices, devices).Read());
+        if (checkpoint is not null && Directory.Exists(checkpoint) && IsSameFolder(checkpoint, output.Folder))
+            _values.Fault("checkpoint.checkpoint_dir", $"{output.Folder} is the checkpoint that is trained, whose files would be mixed "
+                + "with the run's: name another folder");
         CheckpointFacts? facts = CheckFacts(checkpoint, [.. new[] { train, validation }.OfType<RecipeData>()]);
         if (_faults.Count == 0) CheckOptions(checkpoint!, options);
         ThrowIfAny(_path, _faults);
@@ -95,6 +98,10 @@ internal sealed class RecipeReader
             + "google/diffusiongemma-26B-A4B-it");
         return null;
     }
+
+    private static bool IsSameFolder(string a, string b) => string.Equals(
+        Path.TrimEndingDirectorySeparator(Path.GetFullPath(a)), Path.TrimEndingDirectorySeparator(Path.GetFullPath(b)),
+        StringComparison.Ordinal);
 
     private string? ReadTemplate(bool isMeasured)
     {

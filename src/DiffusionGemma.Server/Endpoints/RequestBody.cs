@@ -43,6 +43,11 @@ internal static class RequestBody
         {
             throw new OpenAIError(e.StatusCode, e.Message);
         }
+        // A chunk's size beyond 31 bits; or the client is gone, and reads no answer.
+        catch (IOException e)
+        {
+            throw new OpenAIError(StatusCodes.Status400BadRequest, $"The body cannot be read: {e.Message}");
+        }
     }
 
     private static OpenAIError NotUnicode() => new(

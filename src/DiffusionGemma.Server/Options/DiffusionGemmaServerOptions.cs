@@ -12,7 +12,7 @@ public sealed class DiffusionGemmaServerOptions
     /// The key that requests give as <c>Authorization: Bearer KEY</c>; null: none is asked for. Default: the value of the environment
     /// variable <see cref="ApiKeyVariable"/>.
     /// </summary>
-    public string? ApiKey { get; set; } = Environment.GetEnvironmentVariable(ApiKeyVariable) is { Length: > 0 } key ? key : null;
+    public string? ApiKey { get; set; } = Environment.GetEnvironmentVariable(ApiKeyVariable)?.Trim() is { Length: > 0 } key ? key : null;
 
     /// <summary>
     /// Host names that requests may be addressed to, besides the loopback's. A page of another site that resolves its own name to this

@@ -12,11 +12,16 @@ internal sealed class CompletionRequestReader(DiffusionGemmaServerOptions limits
     private static readonly string[] WithoutEffect =
         ["user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier", "store", "verbosity"];
 
+    private const string TemplateArguments = "chat_template_kwargs";
+
+    /// <summary>Arguments of the chat template that the server sets itself.</summary>
+    private static readonly string[] OwnArguments = ["messages", "tools", "add_generation_prompt"];
+
     private static readonly string[] Known =
     [
         "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "max_tokens",
         "max_completion_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "response_format", "reasoning_effort",
-        "chat_template_kwargs", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias", "modalities", "audio",
+        TemplateArguments, "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias", "modalities", "audio",
         "functions", "function_call", "prediction", "web_search_options", .. WithoutEffect,
     ];
 
@@ -63,11 +68,15 @@ internal sealed class CompletionRequestReader(DiffusionGemmaServerOptions limits
             AllowMultipleToolCalls = body.Find("parallel_tool_calls")?.RequireBoolean("parallel_tool_calls"),
         };
         if (options.TopP == 0) throw OpenAIError.BadRequest("top_p", "'top_p' is 0; it is above 0.");
-        if (body.Find("chat_template_kwargs") is { } arguments)
-            options.AdditionalProperties = new AdditionalPropertiesDictionary
-            {
-                ["chat_template_kwargs"] = arguments.RequireObject("chat_template_kwargs"),
-            };
+        if (body.Find(TemplateArguments) is { } arguments)
+        {
+            arguments.RequireObject(TemplateArguments);
+            foreach (string name in OwnArguments.Where(name => arguments.TryGetProperty(name, out _)))
+                throw OpenAIError.BadRequest(
+                    $"{TemplateArguments}.{name}", $"'{TemplateArguments}.{name}' is the server's own: the request's messages and tools "
+                    + "say it.");
+            options.AdditionalProperties = new AdditionalPropertiesDictionary { [TemplateArguments] = arguments };
+        }
         ToolReader.Read(body, options, limits.MaxTools);
         return options;
     }

@@ -33,8 +33,9 @@ internal sealed class AnswerJournal : IDisposable
     /// <param name="path">The file; no other process may hold it open.</param>
     /// <param name="identity">What answers depend on, by the names of its options.</param>
     /// <param name="block">Rows a block.</param>
+    /// <param name="restart">Throw away what is in it.</param>
     /// <exception cref="ToolException">Another process answers into it, or it is of another run.</exception>
-    public static AnswerJournal Open(string path, IReadOnlyDictionary<string, string> identity, int block)
+    public static AnswerJournal Open(string path, IReadOnlyDictionary<string, string> identity, int block, bool restart = false)
     {
         FileStream file;
         try
@@ -49,6 +50,7 @@ internal sealed class AnswerJournal : IDisposable
         var journal = new AnswerJournal(file, path);
         try
         {
+            if (restart) file.SetLength(0);
             journal.Resume(identity, block);
             return journal;
         }

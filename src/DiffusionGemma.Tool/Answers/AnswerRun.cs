@@ -10,6 +10,8 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
 {
     private const int BatchesAhead = 4;
 
+    private const string MessagesKey = "messages";
+
     private static readonly string[] Columns =
         [ChatColumns.Response, ChatColumns.TokensPerForward, ChatColumns.Steps, ChatColumns.ResponseError];
 
@@ -24,7 +26,7 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
     public async Task<long> RunAsync(IDataView rows, long total, string inputHash)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(settings.Output))!);
-        using AnswerJournal journal = AnswerJournal.Open(settings.JournalPath, Identity(inputHash), Block);
+        using AnswerJournal journal = AnswerJournal.Open(settings.JournalPath, Identity(inputHash), Block, settings.Restart);
         if (journal.Count > 0) context.Output.Say(ToolOutput.Text($"Going on after {journal.Count} answers of an earlier run."));
         IDataView scored = ml.Transforms.DiffusionGemma.Score(
             model.Pipeline, journal.Count > 0 ? ml.Data.SkipRows(rows, journal.Count) : rows, options => options with
@@ -43,7 +45,7 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
 
         long failed = 0;
         await AnswerTable.WriteAsync(settings.Output, settings.Rows.QuestionColumn ?? settings.Rows.MessagesColumn,
-            isMessages: settings.Rows.QuestionColumn is null, Table(rows, journal, total).Select(row =>
+            settings.Rows.QuestionColumn is null, OtherKeys(rows), Table(rows, journal, total).Select(row =>
             {
                 failed += row.Answer.Error.Length > 0 ? 1 : 0;
                 return row;
@@ -100,7 +102,8 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
                 $"{settings.JournalPath} has fewer answers than {settings.Input} has rows: --restart begins anew.");
             foreach (TableRow lost in LeftOut(answers.Current.Row)) yield return lost;
             next = answers.Current.Row + 1;
-            yield return new TableRow(settings.Rows.QuestionColumn is null ? messages : Question(messages), answers.Current);
+            (string asked, IReadOnlyList<OtherValue> others) = Conversation(messages);
+            yield return new TableRow(settings.Rows.QuestionColumn is null ? asked : Question(asked), others, answers.Current);
         }
         foreach (TableRow lost in LeftOut(total)) yield return lost;
 
@@ -111,9 +114,25 @@ internal sealed class AnswerRun(CommandContext context, MLContext ml, ToolModel 
             {
                 if (taken == rows.GetSkippedChatRows().Count) throw new IOException(
                     $"{settings.JournalPath} has no answer to row {next} of {settings.Input}: --restart begins anew.");
-                yield return new TableRow(null, new AnsweredRow(next, "", 0, 0, rows.GetSkippedChatRows()[taken++].Reason));
+                yield return new TableRow(null, [], new AnsweredRow(next, "", 0, 0, rows.GetSkippedChatRows()[taken++].Reason));
             }
         }
+    }
+
+    /// <summary>Names of the keys that rows have beside their messages, in the order that they appear in.</summary>
+    private static List<string> OtherKeys(IDataView rows) => [.. rows.GetColumn<string>(ChatColumns.Messages)
+        .Where(text => text.StartsWith('{')).SelectMany(text => Conversation(text).Others.Select(other => other.Name)).Distinct()];
+
+    /// <summary>The messages of a conversation, and what is beside them: it is an object where the row has other keys.</summary>
+    private static (string Messages, IReadOnlyList<OtherValue> Others) Conversation(string text)
+    {
+        if (!text.StartsWith('{')) return (text, []);
+        using JsonDocument document = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 256 });
+        JsonProperty[] all = [.. document.RootElement.EnumerateObject()];
+        return (
+            all.Last(one => one.NameEquals(MessagesKey)).Value.GetRawText(),
+            [.. all.Where(one => !one.NameEquals(MessagesKey))
+                .Select(one => new OtherValue(one.Name, one.Value.GetRawText()))]);
     }
 
     private static string Question(string messages)

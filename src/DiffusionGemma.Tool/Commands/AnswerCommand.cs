@@ -16,7 +16,7 @@ internal static class AnswerCommand
         var name = new Argument<string>("MODEL") { Description = ModelReference.Help };
         Option<string> input = CommonOptions.Path("--input", "Rows to answer: .parquet or .jsonl, or hf://datasets/...", "FILE");
         Option<string> output = CommonOptions.Path("--output", "The answers: .parquet or .jsonl.", "FILE");
-        Option<int?> batch = CommonOptions.Number("--batch-size", $"Prompts denoised together (default: {DefaultBatch}).", 1);
+        Option<int?> batch = CommonOptions.BatchSize("Prompts denoised together", DefaultBatch);
         var restart = new Option<bool>("--restart") { Description = "Throw away what a run that was stopped has answered." };
         var command = new Command("answer", "Answers every row of a file into another; started again, it goes on where it was stopped.")
         {
@@ -43,14 +43,14 @@ internal static class AnswerCommand
     private static async Task<int> RunAsync(CommandContext context, AnswerSettings settings, string name, torch.Device? device)
     {
         RequireKnownKind(settings.Output);
-        if (!settings.Restart && File.Exists(settings.Output) && !File.Exists(settings.JournalPath)) throw new ToolException(
+        // Only the output of a run that was killed before it removed its journal is replaced; --restart throws away no more than that.
+        if (File.Exists(settings.Output) && (!File.Exists(settings.JournalPath) || IsInput(settings))) throw new ToolException(
             ExitCode.Usage, $"--output {settings.Output} is there already: name another file, or take it away.");
         string[] files = HubPath.IsHubPath(settings.Input) ? [.. await Downloads.FilesAsync(settings.Input, context)] : [settings.Input];
         foreach (string file in files) DataFiles.RequireFile(file, ExitCode.Data);
         MLContext ml = LogLines.CreateContext(context.Output);
         IDataView rows = Stage.Data(() => RowOptions.Load(ml, files, settings.Rows, withAnswers: false));
         long total = Count(rows);                                   // a damaged file shows before weights are read
-        if (settings.Restart) File.Delete(settings.JournalPath);
         using ToolModel model = await ToolModel.LoadAsync(ml, name, device, context, settings.ChatTemplate, settings.Quantization);
         context.Interruption.Message = "Stopping; the answers so far are kept. Ctrl+C again ends at once.";
         try
@@ -67,6 +67,9 @@ internal static class AnswerCommand
             throw new ToolException(ExitCode.Cancelled, "Stopped. The same command goes on from there.");
         }
     }
+
+    private static bool IsInput(AnswerSettings settings) => !HubPath.IsHubPath(settings.Input)
+        && string.Equals(Path.GetFullPath(settings.Input), Path.GetFullPath(settings.Output), StringComparison.Ordinal);
 
     private static void RequireKnownKind(string path)
     {

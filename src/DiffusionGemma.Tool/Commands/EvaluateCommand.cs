@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
@@ -23,7 +24,7 @@ internal static class EvaluateCommand
         var noAnswers = new Option<bool>("--no-answers") { Description = "Answer nothing: losses alone." };
         Option<int?> length = CommonOptions.Number(
             "--max-length", $"The most tokens of a row in losses, where the model does not say (default: {DefaultLength}).", 1);
-        Option<int?> batch = CommonOptions.Number("--batch-size", $"Prompts denoised together (default: {DefaultBatch}).", 1);
+        Option<int?> batch = CommonOptions.BatchSize("Prompts denoised together", DefaultBatch);
         var command = new Command("evaluate", "Measures a model on held-out rows: losses by noise level, and the answers that are right.")
         {
             name, data, rows, match, pattern, ignoreCase, noLoss, noAnswers, length, batch,
@@ -43,6 +44,7 @@ internal static class EvaluateCommand
             };
             if (options.Match == AnswerMatch.Pattern != options.Pattern is not null)
                 throw new ToolException(ExitCode.Usage, "--match pattern and --pattern go together.");
+            RequireExpression(options.Pattern);
             if (parsed.GetValue(noLoss) && parsed.GetValue(noAnswers))
                 throw new ToolException(ExitCode.Usage, "--no-loss and --no-answers together leave nothing to measure.");
             MLContext ml = LogLines.CreateContext(context.Output);
@@ -64,6 +66,19 @@ internal static class EvaluateCommand
             return ExitCode.Success;
         });
         return command;
+    }
+
+    /// <summary>Before hours of answers, which it is compared with last.</summary>
+    private static void RequireExpression(string? pattern)
+    {
+        try
+        {
+            if (pattern is not null) _ = new Regex(pattern, RegexOptions.CultureInvariant);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ToolException(ExitCode.Usage, $"--pattern is no regular expression: {e.Message}", e);
+        }
     }
 
     private static void Loss(ToolOutput output, EvaluationRecord loss)

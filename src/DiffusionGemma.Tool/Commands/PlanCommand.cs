@@ -26,10 +26,14 @@ internal static class PlanCommand
             FineTuneRecipe recipe = RecipeArguments.Load(parsed.GetValue(path)!, parsed.UnmatchedTokens, null);
             foreach (string notice in recipe.Notices) context.Output.Say($"note: {notice}");
             DiffusionGemmaConfig config = await ConfigAsync(recipe.Checkpoint, context);
+            int longest = parsed.GetValue(tokens) ?? recipe.MaxLength;
+            if (longest > config.MaxPositionEmbeddings) throw new ToolException(
+                ExitCode.Usage, ToolOutput.Text(
+                    $"--tokens {longest} is more than the {config.MaxPositionEmbeddings} positions of {recipe.Checkpoint}."));
             torch.ScalarType dtype = recipe.Options.Run.Precision
                 ?? (parsed.GetValue(precision) == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32);
             TrainingPlan plan = TrainingPlan.Compute(
-                config, recipe.Options, dtype, parsed.GetValue(tokens) ?? recipe.MaxLength, parsed.GetValue(devices) ?? 1,
+                config, recipe.Options, dtype, longest, parsed.GetValue(devices) ?? 1,
                 recipe.Options.Parallel.ExpertParallel, parsed.GetValue(workers) ?? recipe.Options.Parallel.Workers ?? 1);
             long memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
             string verdict = ToolOutput.Text(

@@ -31,7 +31,7 @@ internal static class ServeCommand
         {
             Description = "Let clients load and unload adapters (POST /v1/load_lora_adapter, /v1/unload_lora_adapter).",
         };
-        Option<int?> batch = CommonOptions.Number("--batch-size", $"Requests answered together (default: {DefaultBatch}).", 1);
+        Option<int?> batch = CommonOptions.BatchSize("Requests answered together", DefaultBatch);
         Option<int?> requests = CommonOptions.Number(
             "--max-requests", $"Requests that are answered or wait; one more is refused (default: {DefaultRequests}).", 1);
         Option<string?> runs = CommonOptions.Text(

@@ -31,6 +31,7 @@ internal static class TrainCommand
             if (parsed.GetValue(silent) && parsed.GetValue(report) is not null)
                 throw new ToolException(ExitCode.Usage, "--report and --no-report exclude each other: name one.");
             string? folder = parsed.GetValue(silent) ? null : parsed.GetValue(report) ?? Path.Combine(recipe.Folder, ReportFolder);
+            if (File.Exists(folder)) throw new ToolException(ExitCode.Usage, $"--report {folder} is a file: name a folder.");
             return RunAsync(context, recipe, folder, parsed.GetValue(answers) ?? Answers, cancellation);
         });
         return command;

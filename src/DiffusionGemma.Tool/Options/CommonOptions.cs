@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace DiffusionGemma;
 
@@ -14,15 +15,17 @@ internal static class CommonOptions
     };
 
     /// <summary>An option with a whole number.</summary>
-    public static Option<int?> Number(string name, string description, int least) => new(name)
+    public static Option<int?> Number(string name, string description, int least, int most = int.MaxValue) => new(name)
     {
         Description = description,
         HelpName = "N",
         CustomParser = result =>
         {
             string text = result.Tokens[^1].Value;
-            if (int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out int number) && number >= least) return number;
-            result.AddError($"{name} '{text}' must be a whole number of at least {least}.");
+            if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
+                && number >= least && number <= most) return number;
+            string range = most == int.MaxValue ? $"of at least {least}" : $"from {least} to {most}";
+            result.AddError($"{name} '{text}' must be a whole number {range}.");
             return null;
         },
     };
@@ -35,9 +38,11 @@ internal static class CommonOptions
         CustomParser = result =>
         {
             string text = result.Tokens[^1].Value;
-            if (double.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out double number)
+            // A comma would be taken for a separator of thousands: 0,5 is refused, and not 5.
+            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
                 && double.IsFinite(number) && number >= least) return number;
-            result.AddError($"{name} '{text}' must be a number of at least {least}.");
+            string comma = text.Contains(',') ? " Write a point, as in 0.5." : "";
+            result.AddError($"{name} '{text}' must be a number of at least {least}.{comma}");
             return null;
         },
     };
@@ -56,6 +61,12 @@ internal static class CommonOptions
             return null;
         },
     };
+
+    /// <summary>Prompts that are denoised together.</summary>
+    /// <param name="description">What they are.</param>
+    /// <param name="otherwise">The default.</param>
+    public static Option<int?> BatchSize(string description, int otherwise) =>
+        Number("--batch-size", $"{description} (default: {otherwise}).", least: 1, most: 65_536);
 
     /// <summary>A chat template of one's own.</summary>
     public static Option<string?> ChatTemplate =>

@@ -25,6 +25,7 @@ internal static class DataFiles
     public static void RequireFile(string path, int code)
     {
         if (File.Exists(path)) return;
+        if (Directory.Exists(path)) throw new ToolException(code, $"{path} is a folder: name a file.");
         throw new ToolException(code, $"There is no file {path}.{Nearest(path)}");
     }
 

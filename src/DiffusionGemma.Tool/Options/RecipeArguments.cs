@@ -16,6 +16,7 @@ internal static class RecipeArguments
     /// <exception cref="RecipeException">The recipe has faults.</exception>
     public static FineTuneRecipe Load(string path, IReadOnlyList<string> overrides, torch.Device? device)
     {
+        if (Directory.Exists(path)) throw new ToolException(ExitCode.Usage, $"{path} is a folder: name a recipe's file in it.");
         if (!File.Exists(path)) throw new ToolException(ExitCode.Usage,
             $"There is no recipe {path}: its file comes before the keys that are changed.{DataFiles.Nearest(path)}");
         return FineTuneRecipe.Load(path, overrides, device is null ? null : [device]);

@@ -52,6 +52,11 @@ public sealed class ChatRequestReaderTests
             Assert.Throws<ArgumentOutOfRangeException>(
             () => TestChat.Read(Question, new ChatOptions { Temperature = temperature })).Message, StringComparison.Ordinal);
 
+    /// <summary>Beyond what a decimal holds.</summary>
+    [Fact]
+    public void AnEnormousTemperatureIsTakenAsItIs() =>
+        Assert.Equal((double)1e30f, TestChat.Read(Question, new ChatOptions { Temperature = 1e30f }).Generation.Options?.TMax);
+
     public static TheoryData<string, ChatOptions> Refused => new()
     {
         { "ConversationId", new ChatOptions { ConversationId = "c" } },

@@ -87,6 +87,19 @@ public sealed class HostileModelTests : IDisposable
         Assert.Contains("times as large as in the zip", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("PK")]
+    [InlineData("{\"messages\":[]}")]
+    public void A_file_that_is_no_zip_is_named(string text)
+    {
+        File.WriteAllText(_folder.File("model.zip"), text);
+        Assert.StartsWith(
+            $"{_folder.File("model.zip")} cannot be loaded: it is no saved model, or is damaged",
+            Assert.Throws<FormatException>(() => _ml.Transforms.DiffusionGemma.Load(_folder.File("model.zip"))).Message,
+            StringComparison.Ordinal);
+    }
+
     /// <summary>ML.NET made room for 838 million parts.</summary>
     [Theory]
     [InlineData(5)]

@@ -95,6 +95,9 @@ public sealed class HostileClientTests : IAsyncLifetime
     [InlineData("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")]
     [InlineData("GET /v1/models HTTP/1.1\r\n\r\n")]
     [InlineData("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")]
+    [InlineData(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + "ffffffff\r\n{}\r\n")]
     [InlineData("GET /v1/models HTTP/9.9\r\nHost: localhost\r\n\r\n")]
     public async Task What_is_no_HTTP_is_refused(string text)
     {

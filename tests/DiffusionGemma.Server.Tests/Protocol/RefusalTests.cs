@@ -68,6 +68,9 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("tool_choice", "\"required\"", "tool_choice")]
     [InlineData("tool_choice", "{\"type\": \"function\", \"function\": {\"name\": \"g\"}}", "tool_choice.function.name")]
     [InlineData("temprature", "1", "temprature")]
+    [InlineData("chat_template_kwargs", "1", "chat_template_kwargs")]
+    [InlineData("chat_template_kwargs", "{\"add_generation_prompt\": false}", "chat_template_kwargs.add_generation_prompt")]
+    [InlineData("chat_template_kwargs", "{\"messages\": []}", "chat_template_kwargs.messages")]
     public async Task A_member_at_fault_is_named(string member, string value, string param)
     {
         JsonObject body = TestServer.Ask();

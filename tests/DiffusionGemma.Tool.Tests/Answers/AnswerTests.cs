@@ -72,6 +72,81 @@ public sealed class AnswerTests : IDisposable
         Assert.False(File.Exists(output + ".journal"));
     }
 
+    /// <summary>Keys of a row beside its messages stay, and the output can be answered and measured again.</summary>
+    [Theory]
+    [InlineData(".jsonl")]
+    [InlineData(".parquet")]
+    public async Task Other_keys_of_a_row_stay_and_the_output_is_input_again(string kind)
+    {
+        string input = _folder.File("in.jsonl"), first = _folder.File("first" + kind), second = _folder.File("second" + kind);
+        await File.WriteAllLinesAsync(input,
+        [
+            """{"id":7,"messages":[{"role":"user","content":"What is 1 plus 2?"}],"source":"a","response":"old"}""",
+            """{"messages":[{"role":"user","content":"What is 2 plus 2?"}]}""",
+            """{"messages":[{"role":"user","content":"What is 3 plus 2?"}],"tags":["x",{"y":1}]}""",
+        ]);
+        string[] command = ["answer", Fixtures.Checkpoint("tiny-chat"), "--max-new-tokens", "16", "--device", "cpu"];
+        await ToolRun.SucceedAsync([.. command, "--input", input, "--output", first]);
+        await ToolRun.SucceedAsync([.. command, "--input", first, "--output", second]);
+        foreach (string path in new[] { first, second })
+        {
+            JsonElement[] rows = [.. Lines(path)];
+            Assert.All(rows, row => Assert.Contains("plus 2?", row.GetProperty("messages").ToString(), StringComparison.Ordinal));
+            Assert.All(rows, row => Assert.NotEqual("old", row.GetProperty("response").GetString()));
+            Assert.DoesNotContain("messages", rows[0].GetProperty("messages").ToString(), StringComparison.Ordinal);
+            if (kind == ".parquet" && path == second) continue;                    // columns of parquet beside the messages are not read
+            Assert.Equal(("7", "a"), (rows[0].GetProperty("id").ToString(), rows[0].GetProperty("source").GetString()));
+            Assert.Equal("""["x",{"y":1}]""", rows[2].GetProperty("tags").ToString());
+        }
+    }
+
+    private static IEnumerable<JsonElement> Lines(string path)
+    {
+        if (!DataFiles.IsParquet(path)) return [.. File.ReadLines(path).Select(line => JsonDocument.Parse(line).RootElement)];
+        using ParquetFile file = ParquetFile.Open(path);
+        return [.. file.ReadRows(file.Columns).Select(line => JsonDocument.Parse(line).RootElement.Clone())];    // a line is reused
+    }
+
+    /// <summary>Questions with tools of their own: only the question is asked for in the output.</summary>
+    [Fact]
+    public async Task Questions_with_other_keys_are_answered()
+    {
+        string input = _folder.File("in.jsonl"), output = _folder.File("out.jsonl");
+        await File.WriteAllLinesAsync(input, ["""{"q":"What is 1 plus 2?","chat_template_kwargs":{"note":1}}"""]);
+        await ToolRun.SucceedAsync("answer", Fixtures.Checkpoint("tiny-chat"), "--input", input, "--output", output,
+            "--question-column", "q", "--max-new-tokens", "16", "--device", "cpu");
+        Assert.Equal("What is 1 plus 2?", Assert.Single(Lines(output)).GetProperty("q").GetString());
+    }
+
+    /// <summary>--restart throws away a stopped run's answers, and no other file.</summary>
+    [Fact]
+    public async Task Restart_replaces_no_file_and_respects_a_run_that_is_at_work()
+    {
+        string input = _folder.File("in.jsonl"), other = _folder.File("other.jsonl");
+        await File.WriteAllLinesAsync(input, ["""{"messages":[{"role":"user","content":"What is 1 plus 2?"}]}"""]);
+        File.Copy(input, other);
+        string[] command = ["answer", Fixtures.Checkpoint("tiny-chat"), "--input", input, "--restart", "--device", "cpu", "--output"];
+        string indirect = Path.Combine(_folder.Path, "x", "..", "in.jsonl");
+        foreach (string output in new[] { input, indirect, other })
+        {
+            ToolRun refused = await ToolRun.RunAsync([.. command, output]);
+            Assert.Equal(ExitCode.Usage, refused.Code);
+            Assert.Contains("is there already", refused.Error, StringComparison.Ordinal);
+        }
+        Assert.Equal(File.ReadAllBytes(input), File.ReadAllBytes(other));
+        string journal = _folder.File("new.jsonl.journal");
+        using (var held = new FileStream(journal, FileMode.Create, FileAccess.ReadWrite, FileShare.None))
+        {
+            ToolRun refused = await ToolRun.RunAsync([.. command, _folder.File("new.jsonl")]);
+            Assert.Equal(ExitCode.Data, refused.Code);
+            Assert.Contains("does another process answer into it?", refused.Error, StringComparison.Ordinal);
+        }
+        Assert.True(File.Exists(journal));
+        File.WriteAllText(journal, "of another run\n");
+        await ToolRun.SucceedAsync([.. command, _folder.File("new.jsonl")]);
+        Assert.False(File.Exists(journal));
+    }
+
     /// <summary>Lines of a journal that no run writes.</summary>
     [Theory]
     [InlineData("", "damaged")]

@@ -50,10 +50,11 @@ public sealed class FullDiskTests
         async Task TablesFailAsync(string said)
         {
             TableRow[] rows =
-                [.. Enumerable.Range(0, 3000).Select(n => new TableRow($"What is {n}?", new AnsweredRow(n, $"{n}", 1, 1, "")))];
+                [.. Enumerable.Range(0, 3000).Select(n => new TableRow($"What is {n}?", [], new AnsweredRow(n, $"{n}", 1, 1, "")))];
             foreach (string path in new[] { Path.Combine(disk, "table.jsonl"), Path.Combine(disk, "table.parquet") })
             {
-                IOException error = await Assert.ThrowsAnyAsync<IOException>(() => AnswerTable.WriteAsync(path, "question", false, rows));
+                IOException error = await Assert.ThrowsAnyAsync<IOException>(
+                    () => AnswerTable.WriteAsync(path, "question", false, [], rows));
                 Assert.True(error.Message.Contains(path, StringComparison.Ordinal), $"{error}");
                 Assert.True(error.Message.Contains(said, StringComparison.Ordinal), $"{error}");
                 Assert.Empty(Directory.EnumerateFiles(disk, "table*"));

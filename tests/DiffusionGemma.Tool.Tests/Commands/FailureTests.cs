@@ -25,6 +25,35 @@ public sealed class FailureTests(TrainedRun run)
         Assert.Contains("Did you mean 'rows.jsonl'?", failed.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>Each took a run of hours to be found out, was another number, or ended with an internal error.</summary>
+    [Theory]
+    [InlineData("--temperature '0,5' must be a number", "chat", "MODEL", "--prompt", "x", "--temperature", "0,5")]
+    [InlineData("--batch-size '1,2' must be", "answer", "MODEL", "--input", "ROWS", "--output", "NEW", "--batch-size", "1,2")]
+    [InlineData("from 1 to 65536", "answer", "MODEL", "--input", "ROWS", "--output", "NEW", "--batch-size", "2147483647")]
+    [InlineData("from 1 to 65536", "evaluate", "MODEL", "--data", "ROWS", "--batch-size", "1000000000")]
+    [InlineData("--pattern is no regular expression", "evaluate", "MODEL", "--data", "ROWS", "--match", "pattern", "--pattern", "(")]
+    [InlineData("more than the 1024 positions", "plan", "RECIPE", "--tokens", "2147483647")]
+    [InlineData("--report ROWS is a file", "train", "RECIPE", "--report", "ROWS")]
+    [InlineData("is the checkpoint that is trained", "train", "RECIPE", "--checkpoint.checkpoint_dir", "MODEL")]
+    [InlineData("ROWS is there already", "prepare", "gsm8k", "--source", "ROWS", "--output", "ROWS")]
+    [InlineData("FOLDER is a folder", "prepare", "gsm8k", "--source", "ROWS", "--output", "FOLDER")]
+    [InlineData("FOLDER is a folder", "train", "FOLDER")]
+    [InlineData("the chat template is empty", "chat", "MODEL", "--prompt", "x", "--chat-template", "EMPTY")]
+    public async Task What_cannot_be_meant_is_said_before_anything_is_done(string said, params string[] command)
+    {
+        File.WriteAllText(run.File("empty.jinja"), " \n");
+        string Real(string word) => word.Replace("MODEL", TinyChat, StringComparison.Ordinal)
+            .Replace("ROWS", run.Rows, StringComparison.Ordinal).Replace("NEW", run.File("new.jsonl"), StringComparison.Ordinal)
+            .Replace("RECIPE", run.File("recipe.yaml"), StringComparison.Ordinal)
+            .Replace("FOLDER", run.File(""), StringComparison.Ordinal).Replace("EMPTY", run.File("empty.jinja"), StringComparison.Ordinal);
+        byte[] rows = File.ReadAllBytes(run.Rows);
+        ToolRun failed = await ToolRun.RunAsync([.. command.Select(Real)]);
+        Assert.Contains(Real(said), failed.Error, StringComparison.Ordinal);
+        Assert.NotInRange(failed.Code, ExitCode.Success, ExitCode.Failure);
+        Assert.Equal(rows, File.ReadAllBytes(run.Rows));
+        Assert.False(File.Exists(run.File("new.jsonl")));
+    }
+
     [Fact]
     public async Task A_row_that_is_no_conversation_ends_with_3_and_its_line()
     {

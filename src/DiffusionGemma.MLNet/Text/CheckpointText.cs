@@ -45,6 +45,7 @@ internal sealed class CheckpointText
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="chatTemplate">The file of a chat template in place of all of the checkpoint's; null: its own.</param>
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json, or the template is not there.</exception>
+    /// <exception cref="InvalidDataException">The template's file is empty.</exception>
     public static CheckpointText Read(string folder, string? chatTemplate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);

@@ -54,7 +54,7 @@ internal sealed class RecipeReader
         int? padMultiple = _values.Integer("dllm.pad_seq_len_divisible");
         var output = new OutputReader(_values, _folders, _notices);
         FineTuneOptions options = output.AddTo(new OptionsReader(_values, _notices, devices).Read());
-        if (checkpoint is not null && Directory.Exists(checkpoint) && IsSameFolder(checkpoint, output.Folder))
+        if (checkpoint is not null && Directory.Exists(checkpoint) && FolderPath.AreSame(checkpoint, output.Folder))
             _values.Fault("checkpoint.checkpoint_dir", $"{output.Folder} is the checkpoint that is trained, whose files would be mixed "
                 + "with the run's: name another folder");
         CheckpointFacts? facts = CheckFacts(checkpoint, [.. new[] { train, validation }.OfType<RecipeData>()]);
@@ -98,10 +98,6 @@ internal sealed class RecipeReader
             + "google/diffusiongemma-26B-A4B-it");
         return null;
     }
-
-    private static bool IsSameFolder(string a, string b) => string.Equals(
-        Path.TrimEndingDirectorySeparator(Path.GetFullPath(a)), Path.TrimEndingDirectorySeparator(Path.GetFullPath(b)),
-        StringComparison.Ordinal);
 
     private string? ReadTemplate(bool isMeasured)
     {

@@ -29,7 +29,7 @@ internal static class PlanCommand
             int longest = parsed.GetValue(tokens) ?? recipe.MaxLength;
             if (longest > config.MaxPositionEmbeddings) throw new ToolException(
                 ExitCode.Usage, ToolOutput.Text(
-                    $"--tokens {longest} is more than the {config.MaxPositionEmbeddings} positions of {recipe.Checkpoint}."));
+                    $"Rows of {longest} tokens have more than the {config.MaxPositionEmbeddings} positions of {recipe.Checkpoint}."));
             torch.ScalarType dtype = recipe.Options.Run.Precision
                 ?? (parsed.GetValue(precision) == "bfloat16" ? torch.ScalarType.BFloat16 : torch.ScalarType.Float32);
             TrainingPlan plan = TrainingPlan.Compute(

@@ -42,7 +42,7 @@ internal static class QuantizeCommand
             {
                 return QuantizedCheckpoint.Create(source, folder, quantization, new Files(progress), cancellation);
             }
-            catch (CheckpointException error) when (SameFolder(error.CheckpointPath, folder))
+            catch (CheckpointException error) when (FolderPath.AreSame(error.CheckpointPath, folder))
             {
                 throw new ToolException(ExitCode.Data, error.Message, error);
             }
@@ -57,9 +57,6 @@ internal static class QuantizeCommand
         });
         return ExitCode.Success;
     }
-
-    private static bool SameFolder(string path, string folder) =>
-        Path.GetFullPath(path).TrimEnd(Path.DirectorySeparatorChar) == Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
 
     /// <summary>Bytes of the weights' files; links, as in the Hub's cache, count as what they lead to.</summary>
     private static long WeightBytes(string folder) => new DirectoryInfo(folder).EnumerateFiles("*.safetensors")

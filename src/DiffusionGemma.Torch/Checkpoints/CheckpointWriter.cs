@@ -46,7 +46,7 @@ internal static partial class CheckpointWriter
         if (maxShardBytes <= 0)
             throw new ArgumentOutOfRangeException(nameof(maxShardBytes), maxShardBytes, "A shard must have at least one byte.");
         CheckTrained(source, trained);
-        if (SameFolder(source.Folder, outputFolder))
+        if (FolderPath.AreSame(source.Folder, outputFolder))
             throw new ArgumentException(
                 $"{outputFolder} is the folder that the checkpoint was loaded from: its weights are in use, and adapters trained on " +
                 "them would lose their base. Save to another folder.",
@@ -169,16 +169,6 @@ internal static partial class CheckpointWriter
 
     [GeneratedRegex(@"^model(-\d+-of-\d+)?\.safetensors$")]
     private static partial Regex WeightFile();
-
-    public static bool SameFolder(string a, string b) =>
-        string.Equals(Resolve(a), Resolve(b), OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase);
-
-    private static string Resolve(string folder)
-    {
-        var info = new DirectoryInfo(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
-        string? target = info.Exists ? info.ResolveLinkTarget(returnFinalTarget: true)?.FullName : null;
-        return Path.TrimEndingDirectorySeparator(target ?? info.FullName);
-    }
 
     private sealed record Shard(string File, IReadOnlyList<string> Tensors);
 }

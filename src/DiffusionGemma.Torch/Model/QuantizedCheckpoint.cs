@@ -45,7 +45,7 @@ public static class QuantizedCheckpoint
             throw new ArgumentException("Quantization.None changes nothing: ask for Int8 or Int4.", nameof(quantization));
         using Checkpoint source = Checkpoint.Open(folder);
         QuantizedWeights.Check(source, quantization);
-        if (CheckpointWriter.SameFolder(folder, target))
+        if (FolderPath.AreSame(folder, target))
             throw new ArgumentException($"{target} is the folder that is quantised: name another one.", nameof(target));
 
         string config = Config(source, quantization);

@@ -21,7 +21,7 @@ public sealed class FilmTests
         IPage page = browser.Page;
         await page.SetViewportSizeAsync(720, 400);
         await page.GotoAsync(server.Address.ToString());
-        await page.WaitForFunctionAsync($"() => document.querySelector('#model').textContent === '{TestServer.Model}'");
+        await page.WaitForFunctionAsync($"() => document.querySelector('#model')?.textContent === '{TestServer.Model}'");
         int frame = 0;
         await page.FillAsync("#question", "What is 8 plus 7?");
         await ShootAsync();

@@ -52,7 +52,7 @@ internal sealed class ChatPrompt(ChatSession session, ToolOutput output, bool is
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            output.Fail(error.Message);
+            output.Fail(FailureKind.MessageOf(error));
             return null;
         }
     }

@@ -56,7 +56,7 @@ internal sealed class ChatSession(IChatClient client, ChatSettings settings, Too
         {
             // Nothing was answered: the conversation is as it was.
             _history.RemoveAt(_history.Count - 1);
-            output.Fail(error.Message);
+            output.Fail(FailureKind.MessageOf(error));
             return ExitCode.Data;
         }
         finally

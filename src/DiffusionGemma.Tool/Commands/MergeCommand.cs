@@ -39,9 +39,7 @@ internal static class MergeCommand
                 }
                 catch (InvalidOperationException error)
                 {
-                    throw new ToolException(
-                        ExitCode.Usage,
-                        error.Message.Replace("SaveMerged's parameter original", "--original FOLDER", StringComparison.Ordinal), error);
+                    throw new ToolException(ExitCode.Usage, FailureKind.MessageOf(error), error);
                 }
                 return true;
             });

@@ -144,6 +144,6 @@ internal static class TrainCommand
 
     private sealed class Notices(ToolOutput output) : IProgress<string>
     {
-        public void Report(string value) => output.Say($"note: {value}");
+        public void Report(string value) => output.Say($"note: {ToolWords.Of(value)}");
     }
 }

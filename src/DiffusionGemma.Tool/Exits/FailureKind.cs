@@ -21,10 +21,9 @@ internal static class FailureKind
     /// <summary>True where the message says all that a user needs; else the stack is worth showing.</summary>
     public static bool IsExpected(Exception error) => CodeOf(error) != ExitCode.Failure || error is TrainingException;
 
-    /// <summary>The message, without the name of a method's parameter, which users of the tool do not see.</summary>
-    public static string MessageOf(Exception error) =>
-        error is ArgumentException { ParamName: { } parameter }
-            ? error.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal) : error.Message;
+    /// <summary>The message in the tool's words, without the name of a method's parameter, which its users do not see.</summary>
+    public static string MessageOf(Exception error) => ToolWords.Of(error is ArgumentException { ParamName: { } parameter }
+        ? error.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal) : error.Message);
 
     private static int CodeOf(TrainingException error) => error switch
     {

@@ -19,7 +19,7 @@ internal static class LogLines
             {
                 lock (told)
                     if (!told.Add(log.RawMessage)) return;
-                output.Say($"note: {log.RawMessage}");
+                output.Say($"note: {ToolWords.Of(log.RawMessage)}");
             }
             else if (log.Kind == ChannelMessageKind.Info && IsWanted(log)) output.Say(log.RawMessage);
         };

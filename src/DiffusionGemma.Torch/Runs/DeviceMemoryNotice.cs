@@ -14,6 +14,6 @@ internal static class DeviceMemoryNotice
     public static string? Of(TrainingPlan plan, Device device, CudaMemory memory) => plan.TotalBytes <= memory.Total ? null : string.Create(
         CultureInfo.InvariantCulture,
         $"The run is planned to need {plan.TotalBytes / 1e9:F1} GB of {device}, which has {memory.Total / 1e9:F1} GB: if memory runs out, "
-            + $"set FineTuneOptions.Run.ActivationCheckpointing, lower Run.MicroBatchSize, or load the frozen weights in fewer bits "
-            + $"(FineTuneOptions.Quantization).");
+            + $"set FineTuneOptions.Run.ActivationCheckpointing, lower FineTuneOptions.Run.MicroBatchSize, or load the frozen weights in "
+            + $"fewer bits (FineTuneOptions.Quantization).");
 }

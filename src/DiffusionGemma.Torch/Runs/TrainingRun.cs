@@ -32,8 +32,8 @@ internal sealed class TrainingRun(
         activity?.SetTag("diffusiongemma.fit.rows", examples.Count);
         if (options.MaxSteps is int most && steps < most)
             Notify(
-                $"FineTuneOptions.Epochs is {options.Epochs}: the run ends after {steps} of the {most} steps of MaxSteps. Leave Epochs out "
-                + "for as many passes over the rows as MaxSteps takes.");
+                $"FineTuneOptions.Epochs is {options.Epochs}: the run ends after {steps} of the {most} steps of FineTuneOptions.MaxSteps. "
+                + "Leave FineTuneOptions.Epochs out for as many passes over the rows as they take.");
         OptimizerOptions adamW = options.Optimizer;
         using var optimizer = new AdamW(trained, ranks, adamW.Beta1, adamW.Beta2, adamW.AdamEpsilon, adamW.WeightDecay);
         using var workers = new Workers(options, model, ranks);

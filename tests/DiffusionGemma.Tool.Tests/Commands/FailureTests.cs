@@ -38,6 +38,7 @@ public sealed class FailureTests(TrainedRun run)
     [InlineData("ROWS is there already", "prepare", "gsm8k", "--source", "ROWS", "--output", "ROWS")]
     [InlineData("FOLDER is a folder", "prepare", "gsm8k", "--source", "ROWS", "--output", "FOLDER")]
     [InlineData("FOLDER is a folder", "train", "FOLDER")]
+    [InlineData("lower step_scheduler.global_batch_size", "train", "RECIPE", "--step_scheduler.global_batch_size", "100000")]
     [InlineData("the chat template is empty", "chat", "MODEL", "--prompt", "x", "--chat-template", "EMPTY")]
     public async Task What_cannot_be_meant_is_said_before_anything_is_done(string said, params string[] command)
     {

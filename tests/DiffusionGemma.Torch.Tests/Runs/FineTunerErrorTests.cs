@@ -85,7 +85,7 @@ public class FineTunerErrorTests : TorchTest
             FineTuner.Fit(_model, TinyRows.Make(8), Noticed(options with { MaxSteps = 3, Epochs = 1, Lora = new() }));
         Assert.Equal(2, cut.History.Count);
         Assert.StartsWith(
-            "FineTuneOptions.Epochs is 1: the run ends after 2 of the 3 steps of MaxSteps.", Assert.Single(cut.Notices),
+            "FineTuneOptions.Epochs is 1: the run ends after 2 of the 3 steps of FineTuneOptions.MaxSteps.", Assert.Single(cut.Notices),
             StringComparison.Ordinal);
         Assert.Equal(cut.Notices, notices);
     }

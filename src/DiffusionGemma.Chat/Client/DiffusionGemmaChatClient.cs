@@ -116,7 +116,7 @@ public sealed class DiffusionGemmaChatClient : IChatClient
     /// own adapter; usually none. Those of <see cref="Adapters"/> are their own (<see cref="LoraAdapter.Notices"/>).
     /// </summary>
     public IReadOnlyList<string> Notices => (_engine as QueueEngine)?.Queue.Model is { } model
-        ? [.. model.Notices, .. _tokenizer.Tokenizer.Notices, .. model.Adapter?.Notices ?? []] : _tokenizer.Tokenizer.Notices;
+        ? [.. model.Notices, .. _tokenizer.Notices, .. model.Adapter?.Notices ?? []] : _tokenizer.Notices;
 
     /// <summary>
     /// True if streams also report every denoising step, by an update without contents whose

@@ -50,7 +50,7 @@ public sealed partial class DiffusionGemmaCatalog
         CheckpointText text = CheckpointText.Read(HubDownloads.FindCheckpoint(_environment, checkpoint), options.ChatTemplate);
         ChatTokenizer chat = text.Tokenizer;                                        // a broken file is an error here, not at the first row
         IEnumerable<string> refused = chat.TemplateReport.RefusedAnswers is { } sentence ? [sentence] : [];
-        string[] notices = [.. chat.Tokenizer.Notices, .. refused];
+        string[] notices = [.. chat.Notices, .. refused];
         if (notices.Length > 0)
         {
             using IChannel log = _environment.Start(nameof(TokenizeChat));

@@ -24,11 +24,14 @@ internal sealed class CheckpointText
     private CheckpointText(FileBundle files, string? folder, string? chatTemplate)
     {
         _files = files;
-        _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder, chatTemplate));
+        _tokenizer = new Lazy<ChatTokenizer>(() => Parse(files, folder, chatTemplate) is var parsed
+            && !string.IsNullOrWhiteSpace(parsed.Template.Source) ? parsed : throw new InvalidDataException(
+                $"{chatTemplate ?? folder ?? "The saved model"}: the chat template is empty, and no prompt would have a word."));
         _vocabulary = new Lazy<GrammarVocabulary>(() => new GrammarVocabulary(Tokenizer.Tokenizer.VocabularyBytes, FindEnding(Tokenizer)));
     }
 
     /// <summary>The tokenizer, parsed at first use and safe for several threads.</summary>
+    /// <exception cref="InvalidDataException">The chat template is empty.</exception>
     public ChatTokenizer Tokenizer => _tokenizer.Value;
 
     /// <summary>The same files read with other options.</summary>
@@ -45,7 +48,6 @@ internal sealed class CheckpointText
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="chatTemplate">The file of a chat template in place of all of the checkpoint's; null: its own.</param>
     /// <exception cref="FileNotFoundException">The folder has no tokenizer.json, or the template is not there.</exception>
-    /// <exception cref="InvalidDataException">The template's file is empty.</exception>
     public static CheckpointText Read(string folder, string? chatTemplate = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -63,10 +65,7 @@ internal sealed class CheckpointText
         {
             if (!File.Exists(chatTemplate))
                 throw new FileNotFoundException($"There is no chat template at {Path.GetFullPath(chatTemplate)}.", chatTemplate);
-            byte[] template = File.ReadAllBytes(RegularFile.Require(chatTemplate));
-            if (template.All(letter => char.IsWhiteSpace((char)letter)))
-                throw new InvalidDataException($"{chatTemplate}: the chat template is empty, and no prompt would have a word.");
-            return With(folder, template, chatTemplate);
+            return With(folder, File.ReadAllBytes(RegularFile.Require(chatTemplate)), chatTemplate);
         }
         string others = Path.Combine(folder, OtherTemplates);
         IEnumerable<string> templates = Directory.Exists(others)

@@ -32,6 +32,15 @@ public sealed class ChatTokenizer
     /// <summary>Options that it was made with.</summary>
     public ChatTokenizerOptions Options => _options;
 
+    /// <summary>
+    /// The tokenizer's notices, and what the two lack together: a template that writes bos_token where tokenizer_config.json names none,
+    /// so that prompts begin without it, as in Jinja2. Usually none.
+    /// </summary>
+    public IReadOnlyList<string> Notices =>
+        Tokenizer.BosId is null && Template.Source.Contains("bos_token", StringComparison.Ordinal)
+            ? [.. Tokenizer.Notices, "The chat template writes bos_token, and no tokenizer_config.json names it: prompts begin without it. "
+                + "Add it there."] : Tokenizer.Notices;
+
     /// <summary>Findings about the template that do not depend on any row; made at the first use.</summary>
     public ChatTemplateReport TemplateReport => _report.Value;
 

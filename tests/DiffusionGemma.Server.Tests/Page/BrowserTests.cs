@@ -25,7 +25,7 @@ public class BrowserTests
             + "window.shown.settled = Math.max(window.shown.settled, canvas.querySelectorAll('.settled').length); "
             + "}).observe(document.querySelector('main'), { childList: true, subtree: true }); }");
         await page.PressAsync("#question", "Enter");
-        await page.WaitForFunctionAsync("() => document.querySelector('.assistant .figures')?.textContent.includes('tokens/s')");
+        await WaitForTextAsync(page, ".assistant .figures", "tokens/s");
         DiffusionGemmaChatClient client = await server.Application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync();
         ChatResponse expected = await client.GetResponseAsync("What is 2 plus 3?", new ChatOptions { Seed = 3, MaxOutputTokens = 32 });
         Assert.Equal(expected.Text, await page.TextContentAsync(".assistant .text"));
@@ -118,14 +118,14 @@ public class BrowserTests
         await page.ClickAsync("#show-runs");
         await page.WaitForSelectorAsync("#run option[value=first]", new() { State = WaitForSelectorState.Attached });
         await page.SelectOptionAsync("#run", "first");
-        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption')?.textContent.includes('first 3.976 at step 4')");
+        await WaitForTextAsync(page, "#charts figcaption", "first 3.976 at step 4");
         string? before = await page.GetAttributeAsync(Line, "d");
         RunsTests.WriteHistory(folder.File("first"), 40, evaluations: true);
-        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption')?.textContent.includes('at step 39')");
+        await WaitForTextAsync(page, "#charts figcaption", "at step 39");
         Assert.NotEqual(before, await page.GetAttributeAsync(Line, "d"));
 
         await page.SelectOptionAsync("#other-run", "second");
-        await page.WaitForFunctionAsync("() => document.querySelector('#charts figcaption')?.textContent.includes('second')");
+        await WaitForTextAsync(page, "#charts figcaption", "second");
         Assert.Equal(2, await page.Locator(Line).CountAsync());
         string[] captions = [.. await page.Locator("#charts figure:not([hidden]) figcaption").AllTextContentsAsync()];
         const string Noise = "first after 3 steps, from 2 at little noise to 3 at most";
@@ -166,7 +166,7 @@ public class BrowserTests
         Assert.Equal(0, await page.Locator("#answer-tables img").CountAsync());
 
         await page.SelectOptionAsync("#evaluation", "2");
-        await page.WaitForFunctionAsync("() => document.querySelector('#answer-tables')?.textContent.includes('✗ wrong')");
+        await WaitForTextAsync(page, "#answer-tables", "✗ wrong");
         Assert.Contains("early", await page.TextContentAsync("#answer-tables"), StringComparison.Ordinal);
         await page.SelectOptionAsync("#other-run", "second");
         await page.WaitForFunctionAsync("() => document.querySelectorAll('#answer-tables table').length === 2");
@@ -206,6 +206,11 @@ public class BrowserTests
         Assert.Equal(expected, await page.Locator(".answers .text").AllTextContentsAsync());
         Assert.Empty(browser.Complaints);
     }
+
+    /// <summary>Waits until the first element of a selector is there and holds a text.</summary>
+    private static Task WaitForTextAsync(IPage page, string selector, string text) =>
+        page.WaitForFunctionAsync(
+            "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", new[] { selector, text });
 
     private static async Task OpenAsync(IPage page, TestServer server)
     {

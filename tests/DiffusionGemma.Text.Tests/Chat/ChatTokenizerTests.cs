@@ -13,6 +13,21 @@ public sealed class ChatTokenizerTests
         Assert.Equal("Hello!<turn|>\n", Chat.Tokenizer.Decode(chat.Ids.Where((_, at) => chat.AssistantMask[at])));
     }
 
+    /// <summary>Jinja2 writes nothing for a variable that is not there.</summary>
+    [Fact]
+    public void A_template_whose_bos_token_no_file_names_is_a_notice()
+    {
+        Assert.Empty(Chat.Notices);
+        using TemporaryFolder folder = Fixtures.Temporary();
+        foreach (string name in (string[])["tokenizer.json", "chat_template.jinja"])
+            File.Copy(Path.Combine(Fixtures.Checkpoint("tiny-chat"), name), folder.File(name));
+        ChatTokenizer unnamed = ChatTokenizer.Load(folder.Path);
+        Assert.Contains("no tokenizer_config.json names it", Assert.Single(unnamed.Notices), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "<|turn>user", unnamed.Tokenizer.Decode(unnamed.EncodePrompt(ChatConversation.Of(("user", "Hi")))), StringComparison.Ordinal);
+        Assert.Empty(new ChatTokenizer(unnamed.Tokenizer, ChatTemplate.Parse("<bos>{{ messages[0].content }}")).Notices);
+    }
+
     [Fact]
     public void EveryAnswerIsMarked()
     {

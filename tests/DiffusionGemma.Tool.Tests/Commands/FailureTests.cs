@@ -35,15 +35,23 @@ public sealed class FailureTests(TrainedRun run)
     [InlineData("more than the 1024 positions", "plan", "RECIPE", "--tokens", "2147483647")]
     [InlineData("--report ROWS is a file", "train", "RECIPE", "--report", "ROWS")]
     [InlineData("is the checkpoint that is trained", "train", "RECIPE", "--checkpoint.checkpoint_dir", "MODEL")]
+    [InlineData("is the checkpoint that is trained", "train", "RECIPE", "--checkpoint.checkpoint_dir", "LINK")]
     [InlineData("ROWS is there already", "prepare", "gsm8k", "--source", "ROWS", "--output", "ROWS")]
     [InlineData("FOLDER is a folder", "prepare", "gsm8k", "--source", "ROWS", "--output", "FOLDER")]
     [InlineData("FOLDER is a folder", "train", "FOLDER")]
     [InlineData("lower step_scheduler.global_batch_size", "train", "RECIPE", "--step_scheduler.global_batch_size", "100000")]
     [InlineData("the chat template is empty", "chat", "MODEL", "--prompt", "x", "--chat-template", "EMPTY")]
+    [InlineData("untemplated: the chat template is empty", "chat", "UNTEMPLATED", "--prompt", "x")]
     public async Task What_cannot_be_meant_is_said_before_anything_is_done(string said, params string[] command)
     {
         File.WriteAllText(run.File("empty.jinja"), " \n");
-        string Real(string word) => word.Replace("MODEL", TinyChat, StringComparison.Ordinal)
+        string link = run.File("linked"), untemplated = Directory.CreateDirectory(run.File("untemplated")).FullName;
+        if (!Directory.Exists(link)) Directory.CreateSymbolicLink(link, TinyChat);
+        foreach (string file in Directory.EnumerateFiles(TinyChat))
+            File.Copy(file, Path.Combine(untemplated, Path.GetFileName(file)), overwrite: true);
+        File.WriteAllText(Path.Combine(untemplated, "chat_template.jinja"), "\n");
+        string Real(string word) => word.Replace("UNTEMPLATED", untemplated, StringComparison.Ordinal)
+            .Replace("LINK", link, StringComparison.Ordinal).Replace("MODEL", TinyChat, StringComparison.Ordinal)
             .Replace("ROWS", run.Rows, StringComparison.Ordinal).Replace("NEW", run.File("new.jsonl"), StringComparison.Ordinal)
             .Replace("RECIPE", run.File("recipe.yaml"), StringComparison.Ordinal)
             .Replace("FOLDER", run.File(""), StringComparison.Ordinal).Replace("EMPTY", run.File("empty.jinja"), StringComparison.Ordinal);

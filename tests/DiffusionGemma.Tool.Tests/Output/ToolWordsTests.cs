@@ -5,7 +5,7 @@ namespace DiffusionGemma.Output;
 /// <summary>Messages of the library in the tool's words.</summary>
 public sealed partial class ToolWordsTests
 {
-    /// <summary>What no key of a recipe and no option of a command can reach, and so no user of the tool meets.</summary>
+    /// <summary>Options that no key of a recipe and no option of a command sets, so that no user of the tool reads of them.</summary>
     private static readonly string[] OutOfReach = ["FineTuneOptions.Run.MemoryBudget", "FineTuneOptions.Checkpoints.AcceptChanged"];
 
     [Theory]

@@ -9,8 +9,11 @@ internal static class RecipeOverrides
     /// <param name="root">The recipe.</param>
     /// <param name="arguments">As they stand on a command line: <c>--key value</c>, <c>--key=value</c>, or <c>--key</c> for true.</param>
     /// <param name="faults">Receives what is no such argument.</param>
-    public static void Apply(RecipeNode root, IReadOnlyList<string> arguments, ICollection<RecipeFault> faults)
+    /// <returns>A sentence for each key that is given again: its last value counts.</returns>
+    public static IReadOnlyList<string> Apply(RecipeNode root, IReadOnlyList<string> arguments, ICollection<RecipeFault> faults)
     {
+        var values = new Dictionary<string, string>(StringComparer.Ordinal);
+        var again = new SortedSet<string>(StringComparer.Ordinal);
         for (int i = 0; i < arguments.Count; i++)
         {
             string argument = arguments[i];
@@ -23,8 +26,11 @@ internal static class RecipeOverrides
             bool takesNext = equals < 0 && i + 1 < arguments.Count && !arguments[i + 1].StartsWith(Prefix, StringComparison.Ordinal);
             string key = argument[Prefix.Length..(equals < 0 ? argument.Length : equals)];
             string value = equals >= 0 ? argument[(equals + 1)..] : takesNext ? arguments[++i] : "true";
+            if (!values.TryAdd(key, value)) again.Add(key);
+            values[key] = value;
             Set(root, key, ToNode(value, key, faults), faults);
         }
+        return [.. again.Select(key => $"{Prefix}{key} is given more than once: the last value, {values[key]}, counts.")];
     }
 
     private static void Set(RecipeNode root, string key, RecipeNode value, ICollection<RecipeFault> faults)

@@ -31,8 +31,10 @@ internal sealed class RecipeReader
         List<RecipeFault> faults = [];
         RecipeNode? root = RecipeYaml.Read(yaml, faults);
         if (root is null) throw Fail(path, faults);
-        RecipeOverrides.Apply(root, overrides, faults);
-        return new RecipeReader(path, folders, root, faults).Read(devices);
+        IReadOnlyList<string> again = RecipeOverrides.Apply(root, overrides, faults);
+        var reader = new RecipeReader(path, folders, root, faults);
+        reader._notices.AddRange(again);
+        return reader.Read(devices);
     }
 
     /// <exception cref="RecipeException">Always, where there are faults.</exception>

@@ -25,6 +25,17 @@ public class RecipeOverridesTests
     }
 
     [Fact]
+    public void The_last_value_of_a_key_that_is_given_again_counts_and_is_told()
+    {
+        using var folder = new RecipeFolder();
+        FineTuneRecipe recipe = folder.Load(RecipeText.Lora(), "--optimizer.lr", "2e-5", "--seed", "7", "--optimizer.lr=3e-5");
+        Assert.Equal(3e-5, recipe.Options.LearningRate);
+        Assert.Equal(
+            "--optimizer.lr is given more than once: the last value, 3e-5, counts.",
+            Assert.Single(recipe.Notices, notice => notice.StartsWith("--", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void None_takes_a_value_away()
     {
         using var folder = new RecipeFolder();

@@ -80,10 +80,15 @@ internal sealed class RecipeFit(RecipeParts recipe, MLContext ml)
             ml.Model.Save(model, schema, written);
             File.Move(written, file, overwrite: true);
         }
-        catch
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"{file} cannot be written ({e.Message.TrimEnd('.')}). Make room, and run the recipe again: it goes on from its newest "
+                + "checkpoint, where there is one.", e);
+        }
+        finally
         {
             File.Delete(written);                                   // half a file, on a full disk
-            throw;
         }
         string? adapter = options.Lora is null ? null : Path.Combine(recipe.Folder, FineTuneRecipe.AdapterFolderName);
         if (adapter is not null) model.LastTransformer.SaveAdapter(adapter);

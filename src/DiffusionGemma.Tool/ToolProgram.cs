@@ -20,6 +20,8 @@ internal static class ToolProgram
         };
         try
         {
+            if (!HasWorkingFolder()) return Fail(
+                output, ExitCode.Usage, "The working directory is gone: change to a folder that exists.");
             ParseResult parsed = RootCommandFactory.Create(new CommandContext(output, interruption)).Parse(arguments);
             if (UsageErrors.Find(parsed) is { } wrong) return Fail(output, ExitCode.Usage, wrong);
             return OfSignal(await parsed.InvokeAsync(configuration, interruption.Token), interruption);
@@ -35,6 +37,19 @@ internal static class ToolProgram
         catch (Exception error) when (error is not StackOverflowException)
         {
             return Fail(output, error, interruption);
+        }
+    }
+
+    /// <summary>False where it was deleted: then no relative path leads anywhere, and libraries end the process.</summary>
+    private static bool HasWorkingFolder()
+    {
+        try
+        {
+            return Directory.Exists(Environment.CurrentDirectory);
+        }
+        catch (IOException)
+        {
+            return false;
         }
     }
 

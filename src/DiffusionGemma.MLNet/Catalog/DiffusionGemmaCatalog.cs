@@ -324,7 +324,13 @@ public sealed partial class DiffusionGemmaCatalog
         {
             // ML.NET calls loaders by reflection.
             Exception cause = error is TargetInvocationException ? error.GetBaseException() : error;
-            if (cause is FormatException or IOException or UnauthorizedAccessException or OutOfMemoryException)
+            // The library's own say what to do, ML.NET's do not.
+            if (cause is FormatException && cause.Message.StartsWith("The ", StringComparison.Ordinal))
+                throw new FormatException($"{path}: {cause.Message}", cause);
+            // A type's damaged name leads to an assembly that is not there.
+            bool isAssembly = cause is FileLoadException
+                || cause is FileNotFoundException { FileName: { } name } && !Path.IsPathRooted(name);
+            if (!isAssembly && cause is IOException or UnauthorizedAccessException or OutOfMemoryException)
                 ExceptionDispatchInfo.Throw(cause);
             throw new FormatException(
                 $"{path} cannot be loaded: it is damaged, or no model of this library ({cause.Message.TrimEnd('.')}). Save the model "

@@ -21,7 +21,7 @@ public static class Gsm8k
     /// <c>{"messages":[{"role":"user","content":"..."},{"role":"assistant","content":"..."}]}</c>.
     /// </summary>
     /// <param name="ml">The context; files on the Hub are downloaded, and reported to its log.</param>
-    /// <param name="output">The file that is written, under a temporary name first.</param>
+    /// <param name="output">The file that is written, with .tmp behind its name until it is whole; a second writer is refused.</param>
     /// <param name="sources">Files with columns or keys <c>question</c> and <c>answer</c>: parquet or JSON Lines, patterns of such, or
     /// addresses on the Hub; none: <see cref="TrainFiles"/>.</param>
     /// <returns>The number of rows.</returns>
@@ -39,11 +39,13 @@ public static class Gsm8k
             ? ml.Data.LoadChatFromParquet(options, sources) : ml.Data.LoadChatFromJsonLines(options, sources);
         output = Path.GetFullPath(output);
         Directory.CreateDirectory(Path.GetDirectoryName(output)!);
-        string written = $"{output}.{Guid.NewGuid():N}.tmp";
+        string written = output + ".tmp";
+        // Held until it is moved: a second writer of the file is refused, and what a killed one left is written over.
+        var file = new FileStream(written, FileMode.Create, FileAccess.Write, FileShare.None);
         try
         {
             int count = 0;
-            using (var writer = new StreamWriter(written, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)))
+            using (var writer = new StreamWriter(file, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)))
             {
                 foreach (string messages in rows.GetColumn<string>(ChatColumns.Messages))
                 {

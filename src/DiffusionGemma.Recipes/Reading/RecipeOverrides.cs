@@ -26,6 +26,11 @@ internal static class RecipeOverrides
             bool takesNext = equals < 0 && i + 1 < arguments.Count && !arguments[i + 1].StartsWith(Prefix, StringComparison.Ordinal);
             string key = argument[Prefix.Length..(equals < 0 ? argument.Length : equals)];
             string value = equals >= 0 ? argument[(equals + 1)..] : takesNext ? arguments[++i] : "true";
+            if (value.Length == 0)
+            {
+                faults.Add(new RecipeFault(null, key, "the value is empty: leave the key out, or give none"));
+                continue;
+            }
             if (!values.TryAdd(key, value)) again.Add(key);
             values[key] = value;
             Set(root, key, ToNode(value, key, faults), faults);

@@ -33,15 +33,15 @@ internal sealed class RecipeValues(RecipeNode root, ICollection<RecipeFault> fau
     public string? Text(string key)
     {
         if (Find(key) is not { } node) return null;
-        if (node.Kind == RecipeNodeKind.Scalar && node.Text.Length > 0) return node.Text;
-        Fault(key, $"{Describe(node)} is no text");
+        if (!IsTruthValue(node)) return Word(key);
+        Fault(key, TruthValue(node));
         return null;
     }
 
     /// <summary>A text of a few that are possible.</summary>
     public string? Choice(string key, params string[] choices)
     {
-        if (Text(key) is not { } text || choices.Contains(text)) return Text(key);
+        if (Word(key) is not { } text || choices.Contains(text)) return Word(key);
         Fault(key, $"'{text}' is not one of {string.Join(", ", choices)}.{NearestName.Hint(text, choices)}");
         return null;
     }
@@ -96,6 +96,11 @@ internal sealed class RecipeValues(RecipeNode root, ICollection<RecipeFault> fau
     {
         if (Find(key) is not { } node) return null;
         IReadOnlyList<RecipeNode> items = node.Kind == RecipeNodeKind.List ? node.Items : [node];
+        if (items.FirstOrDefault(IsTruthValue) is { } truth)
+        {
+            Fault(key, TruthValue(truth));
+            return null;
+        }
         if (items.Count > 0 && items.All(item => item.Kind == RecipeNodeKind.Scalar && item.Text.Length > 0))
             return [.. items.Select(item => item.Text)];
         Fault(key, "a text or a list of texts is expected");
@@ -108,6 +113,21 @@ internal sealed class RecipeValues(RecipeNode root, ICollection<RecipeFault> fau
         if (Boolean(key) is bool value && value != expected)
             Fault(key, $"must be {(expected ? "true" : "false")}: {reason}");
     }
+
+    private string? Word(string key)
+    {
+        if (Find(key) is not { } node) return null;
+        if (node.Kind == RecipeNodeKind.Scalar && node.Text.Length > 0) return node.Text;
+        Fault(key, $"{Describe(node)} is no text");
+        return null;
+    }
+
+    /// <summary>True for a truth value where a text is expected: above all, of a key of the command line without a value.</summary>
+    private static bool IsTruthValue(RecipeNode node) =>
+        node is { Kind: RecipeNodeKind.Scalar, IsPlain: true } && RecipeScalar.ToBoolean(node) is not null;
+
+    private static string TruthValue(RecipeNode node) =>
+        $"{Describe(node)} is a truth value, where a text is expected: give one, in quotes if it is this word";
 
     private double? Number(RecipeNode node, string key, Func<double, bool> isValid, string rule)
     {

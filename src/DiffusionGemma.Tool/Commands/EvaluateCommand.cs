@@ -35,8 +35,9 @@ internal static class EvaluateCommand
         var device = new DeviceOption(command);
         var generation = new GenerationArguments(command);
         var columns = new RowOptions(command, withAnswers: true);
-        command.SetAction(async (parsed, cancellation) =>
+        command.SetAction(async (parsed, _) =>
         {
+            context.Interruption.Abandon = Interruption.NothingIsKept;
             var options = new AnswerEvaluationOptions
             {
                 Match = Enum.Parse<AnswerMatch>(parsed.GetValue(match)!, ignoreCase: true),
@@ -60,7 +61,7 @@ internal static class EvaluateCommand
                 Generation = generation.Read(parsed).Over(own.Generation),
                 BatchSize = parsed.GetValue(batch) ?? DefaultBatch,
                 OnFailure = RowFailure.EmptyAnswer,
-                Cancellation = cancellation,
+                Cancellation = context.Interruption.Token,
             };
             if (!parsed.GetValue(noAnswers)) await AnswersAsync(context, ml, model, held, options, How);
             return ExitCode.Success;

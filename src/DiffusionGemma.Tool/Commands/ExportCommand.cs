@@ -20,12 +20,17 @@ internal static class ExportCommand
         {
             string folder = parsed.GetValue(output)!;
             OutputFolders.RequireFree(folder);
+            context.Interruption.Abandon = () => OutputFolders.Abandon(folder);
             MLContext ml = LogLines.CreateContext(context.Output);
             using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, TorchSharp.torch.CPU, context);
             LoraAdapter adapter = model.RequireAdapter();
             if (!model.IsSavedPipeline)
                 throw new ToolException(ExitCode.Usage, $"{parsed.GetValue(name)} is an adapter in PEFT's format already.");
-            model.Answers.SaveAdapter(folder, parsed.GetValue(baseModel));
+            OutputFolders.Write(folder, () =>
+            {
+                model.Answers.SaveAdapter(folder, parsed.GetValue(baseModel));
+                return true;
+            });
             context.Output.Result(folder, new
             {
                 Event = "exported", Folder = folder, adapter.Rank, adapter.Alpha, Modules = adapter.Modules.Count, adapter.ParameterCount,

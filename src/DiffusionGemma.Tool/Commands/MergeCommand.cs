@@ -25,12 +25,16 @@ internal static class MergeCommand
         {
             string folder = parsed.GetValue(output)!;
             OutputFolders.RequireFree(folder);
+            context.Interruption.Abandon = () => OutputFolders.Abandon(folder);
             MLContext ml = LogLines.CreateContext(context.Output);
             using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, TorchSharp.torch.CPU, context);
             LoraAdapter adapter = model.RequireAdapter();
+            foreach (string file in model.ChangedTextFiles())
+                context.Output.Say($"note: {file} of {model.Answers.Model.Folder} is not the one that the model was saved with, and goes "
+                    + "into the merged folder as it is: if it was not meant to change, put it back, and merge again.");
             var shardBytes = (long?)(parsed.GetValue(shard) * Gigabyte);
             string? into = parsed.GetValue(original);
-            await WorkProgress.RunAsync(context.Output, "merging", _ =>
+            await WorkProgress.RunAsync(context.Output, "merging", _ => OutputFolders.Write(folder, () =>
             {
                 try
                 {
@@ -42,7 +46,7 @@ internal static class MergeCommand
                     throw new ToolException(ExitCode.Usage, FailureKind.MessageOf(error), error);
                 }
                 return true;
-            });
+            }));
             context.Output.Result(folder, new { Event = "merged", Folder = folder, adapter.Rank, Modules = adapter.Modules.Count });
             return ExitCode.Success;
         });

@@ -23,6 +23,7 @@ internal static class PlanCommand
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(async (parsed, _) =>
         {
+            context.Interruption.Abandon = Interruption.NothingIsKept;
             FineTuneRecipe recipe = RecipeArguments.Load(parsed.GetValue(path)!, parsed.UnmatchedTokens, null);
             foreach (string notice in recipe.Notices) context.Output.Say($"note: {notice}");
             DiffusionGemmaConfig config = await ConfigAsync(recipe.Checkpoint, context);

@@ -34,9 +34,11 @@ internal static class PrepareCommand
             throw new ToolException(ExitCode.Usage, $"There is no data set '{name}'; known: {Known}.{NearestName.Hint(name, [Known])}");
         output ??= split == TrainSplit ? Gsm8k.TrainFileName : Gsm8k.TrainFileName.Replace(TrainSplit, TestSplit, StringComparison.Ordinal);
         foreach (string file in from) DataFiles.Resolve(file);
+        if (output.Length == 0) throw new ToolException(ExitCode.Usage, "--output is empty: name a file.");
         if (Directory.Exists(output)) throw new ToolException(ExitCode.Usage, $"--output {output} is a folder: name a file.");
         if (File.Exists(output)) throw new ToolException(
             ExitCode.Usage, $"{output} is there already: name another file with --output, or take it away.");
+        context.Interruption.Abandon = () => File.Delete(output + ".tmp");
         MLContext ml = LogLines.CreateContext(context.Output);
         string[] sources = from.Length > 0 ? from : [split == TrainSplit ? Gsm8k.TrainFiles : Gsm8k.TestFiles];
         int rows = Stage.Data(() => Gsm8k.WriteConversations(ml, output, sources));

@@ -30,6 +30,7 @@ internal static class QuantizeCommand
     {
         OutputFolders.RequireFree(folder);
         ModelReference reference = await ModelReference.FindAsync(name, context);
+        if (File.Exists(name)) throw new ToolException(ExitCode.Usage, $"{name} is a file: name the folder of a checkpoint.");
         if (reference.Zip is not null || reference.Adapter is not null)
             throw new ToolException(
                 ExitCode.Usage, $"{name} is trained, and not a checkpoint: write its adapter into the weights first (merge), or name the "
@@ -38,14 +39,9 @@ internal static class QuantizeCommand
         torch.InitializeDeviceType(DeviceType.CPU);
         IReadOnlyList<string> notices = await WorkProgress.RunAsync(context.Output, "quantizing", progress =>
         {
-            try
-            {
-                return QuantizedCheckpoint.Create(source, folder, quantization, new Files(progress), cancellation);
-            }
-            catch (CheckpointException error) when (FolderPath.AreSame(error.CheckpointPath, folder))
-            {
-                throw new ToolException(ExitCode.Data, error.Message, error);
-            }
+            IReadOnlyList<string> Create() =>
+                QuantizedCheckpoint.Create(source, folder, quantization, new Files(progress), cancellation);
+            return OutputFolders.Write(folder, Create);
         }, shareBetweenLines: 0);
         foreach (string notice in notices) context.Output.Say($"note: {notice}");
         long before = WeightBytes(source), after = WeightBytes(folder);

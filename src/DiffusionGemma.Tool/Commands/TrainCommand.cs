@@ -102,7 +102,7 @@ internal static class TrainCommand
             progress.Report(done, total, ToolOutput.Text($"step {done}/{total}  loss {value.Loss:F4}  ")
                 + ToolOutput.Text($"diffusion {value.DiffusionLoss:F4}  norm {value.GradientNorm:F2}  lr {value.LearningRate:0.00e+00}  ")
                 + ToolOutput.Text($"{value.TokensPerSecond:F0} tok/s"));
-            output.Emit(new
+            output.EmitOrGoOn(new
             {
                 Event = "step", value.Step, TotalSteps = total, value.Epoch, value.Loss, value.DiffusionLoss, value.EncoderLoss,
                 value.GradientNorm, value.LearningRate, value.Tokens, value.Seconds, value.TokensPerSecond, value.PeakBytes,
@@ -121,7 +121,7 @@ internal static class TrainCommand
                 $"after {Counted.Of(value.Step, "step", "steps")}: held-out loss {value.DiffusionLoss:F4} (encoder {value.EncoderLoss:F4})")
                 + (value.Answers.Count == 0 ? "" : ToolOutput.Text($", {right} of {value.Answers.Count} answers right")));
             foreach (EvaluationAnswer answer in value.Answers) output.Say(Line(answer));
-            output.Emit(new
+            output.EmitOrGoOn(new
             {
                 Event = "evaluation", value.Step, value.DiffusionLoss, value.EncoderLoss, value.DiffusionLossByNoise,
                 Answers = value.Answers.Select(answer =>

@@ -2,12 +2,17 @@ using System.Runtime.InteropServices;
 
 namespace DiffusionGemma;
 
-/// <summary>Ctrl+C, SIGTERM and SIGHUP: the first asks the work to end, the second ends the process at once.</summary>
+/// <summary>
+/// Ctrl+C, SIGTERM and SIGHUP: the first asks the work to end, the second ends the process at once; so does the first where there is
+/// nothing to keep (<see cref="Abandon"/>).
+/// </summary>
 internal sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource _source = new();
     private readonly List<PosixSignalRegistration> _signals = [];
     private readonly ToolOutput _output;
+    private readonly Lock _lock = new();
+    private bool _isAsked;
 
     /// <param name="output">Shows what the first one does.</param>
     public Interruption(ToolOutput output)
@@ -18,6 +23,9 @@ internal sealed class Interruption : IDisposable
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, Handle));
     }
 
+    /// <summary>An <see cref="Abandon"/> of work that writes no file.</summary>
+    public static Action NothingIsKept { get; } = static () => { };
+
     /// <summary>Cancelled by the first.</summary>
     public CancellationToken Token => _source.Token;
 
@@ -26,6 +34,24 @@ internal sealed class Interruption : IDisposable
 
     /// <summary>Told at the first: what happens now.</summary>
     public string Message { get; set; } = "Stopping. Ctrl+C again ends at once.";
+
+    /// <summary>
+    /// Work that is not asked to end, as it keeps nothing of what it has done: called at the first signal, to remove half-written files,
+    /// before the process ends. Null: the work is asked.
+    /// </summary>
+    public Action? Abandon
+    {
+        get;
+        set
+        {
+            lock (_lock)
+            {
+                field = value;
+                if (value is null || !_isAsked) return;
+            }
+            End();                                                                        // the signal came a moment before
+        }
+    }
 
     /// <summary>Takes a Ctrl+C in place of this, where it returns true; null: nobody does.</summary>
     public Func<bool>? Handler { get; set; }
@@ -43,14 +69,31 @@ internal sealed class Interruption : IDisposable
         // the terminal of a run that was hung up is gone, and the run goes on to its checkpoint without it
         if (context.Signal == PosixSignal.SIGHUP) _output.IgnoreErrors();
         if (isInterrupt && Handler?.Invoke() == true) return;
-        if (!_source.IsCancellationRequested) Code = CodeOf(context.Signal);
-        if (Handler is not null || _source.IsCancellationRequested)
+        bool ends;
+        lock (_lock)
         {
-            _output.RestoreTerminal();
-            AbruptExit.With(Code);
+            if (!_isAsked) Code = CodeOf(context.Signal);
+            ends = Handler is not null || Abandon is not null || _isAsked;
+            _isAsked = true;
         }
+        if (ends) End();
         _output.Say(Message);
         _source.Cancel();
+    }
+
+    private void End()
+    {
+        try
+        {
+            Abandon?.Invoke();
+            if (Abandon is not null) _output.Fail("Stopped.");
+            _output.RestoreTerminal();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // What could not be removed is hidden, and the next writer takes it away.
+        }
+        AbruptExit.With(Code);
     }
 
     private static int CodeOf(PosixSignal signal) => signal switch

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Security.Cryptography;
 using Microsoft.ML;
 using TorchSharp;
@@ -35,7 +36,11 @@ internal sealed class ToolModel : IDisposable
         Quantization quantization = Quantization.None)
     {
         if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
-        ToolModel model = Load(ml, await ModelReference.FindAsync(name, context), device, chatTemplate, quantization);
+        ModelReference reference = await ModelReference.FindAsync(name, context);
+        Action? before = context.Interruption.Abandon;
+        context.Interruption.Abandon ??= Interruption.NothingIsKept;             // weights take minutes to be read
+        ToolModel model = Load(ml, reference, device, chatTemplate, quantization);
+        context.Interruption.Abandon = before;
         foreach (string notice in model.Notices) context.Output.Say($"note: {notice}");
         return model;
     }
@@ -86,6 +91,31 @@ internal sealed class ToolModel : IDisposable
     /// <exception cref="ToolException">The model has no adapter.</exception>
     public LoraAdapter RequireAdapter() => _adapter ?? Answers.Adapter ?? throw new ToolException(
         ExitCode.Usage, $"The model has no adapter: its weights are the checkpoint {Answers.Checkpoint.Path}.");
+
+    /// <summary>
+    /// Text files of the base's folder that are not those that a zip was saved with, though a folder made of the base gets them: damaged,
+    /// or changed since. Or the model was trained with a chat template of its own.
+    /// </summary>
+    public IReadOnlyList<string> ChangedTextFiles()
+    {
+        if (_reference.Zip is not { } path) return [];
+        using ZipArchive zip = ZipFile.OpenRead(path);
+        return
+        [
+            .. TextFiles.Where(name =>
+            {
+                ZipArchiveEntry[] saved = [.. zip.Entries.Where(entry => Path.GetFileName(entry.FullName.Replace('\\', '/')) == name)];
+                return saved.Length > 0 && saved.All(entry => !IsSame(entry, Path.Combine(Answers.Model.Folder, name)));
+            }),
+        ];
+    }
+
+    private static bool IsSame(ZipArchiveEntry saved, string path)
+    {
+        if (!File.Exists(path)) return false;
+        using Stream content = saved.Open();
+        return Convert.ToHexString(SHA256.HashData(content)) == Hash(path);
+    }
 
     /// <summary>Identifies the files that answers depend on.</summary>
     public string Fingerprint()

@@ -40,7 +40,7 @@ internal static class CommonOptions
             string text = result.Tokens[^1].Value;
             // A comma would be taken for a separator of thousands: 0,5 is refused, and not 5.
             if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
-                && double.IsFinite(number) && number >= least) return number;
+                && number >= least && number <= float.MaxValue) return number;
             string comma = text.Contains(',') ? " Write a point, as in 0.5." : "";
             result.AddError($"{name} '{text}' must be a number of at least {least}.{comma}");
             return null;

@@ -19,6 +19,7 @@ internal sealed class ToolOutput
 
     private readonly Lock _lock = new();
     private readonly TerminalWriter _out, _error;
+    private bool _isLossTold;
 
     /// <param name="output">Standard output.</param>
     /// <param name="error">Standard error.</param>
@@ -61,6 +62,22 @@ internal sealed class ToolOutput
     {
         if (!IsJson) return;
         lock (_lock) _out.WriteLine(JsonSerializer.Serialize(json, Json));
+    }
+
+    /// <summary>
+    /// Writes an object with <c>--json</c> for work of hours, which goes on where standard output cannot be written, as on a full disk.
+    /// The loss is told once; the work's result, written last, must still succeed.
+    /// </summary>
+    public void EmitOrGoOn(object json)
+    {
+        try
+        {
+            Emit(json);
+        }
+        catch (IOException error)
+        {
+            if (!Interlocked.Exchange(ref _isLossTold, true)) Say($"note: {error.Message} The work goes on; lines are missing there.");
+        }
     }
 
     /// <summary>Writes a line that is worth knowing, but no result.</summary>

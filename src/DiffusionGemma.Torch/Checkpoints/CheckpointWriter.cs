@@ -77,7 +77,7 @@ internal static partial class CheckpointWriter
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new CheckpointException(
-                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message} An existing checkpoint is unchanged. " +
+                outputFolder, $"cannot be written: {(e.InnerException ?? e).Message.TrimEnd('.')}. An existing checkpoint is unchanged. " +
                 "Name a folder that may be written to and has room.", e);
         }
     }

@@ -6,7 +6,7 @@ namespace DiffusionGemma;
 /// </summary>
 internal sealed class FolderUpdate : IDisposable
 {
-    private const string Hidden = ".saving-", LockFile = "lock";
+    private const string Hidden = ".saving-", LockFile = "lock", New = "new", Replaced = "old";
 
     private readonly string _folder;
     private readonly bool _created;
@@ -21,8 +21,8 @@ internal sealed class FolderUpdate : IDisposable
         if (File.Exists(folder)) throw new IOException($"{folder} is a file.");
         _created = !Directory.Exists(folder);
         string hidden = Path.Combine(folder, $"{Hidden}{Guid.NewGuid():N}");
-        _staging = Path.Combine(hidden, "new");
-        _replaced = Path.Combine(hidden, "old");
+        _staging = Path.Combine(hidden, New);
+        _replaced = Path.Combine(hidden, Replaced);
         try
         {
             Directory.CreateDirectory(_staging);
@@ -31,8 +31,9 @@ internal sealed class FolderUpdate : IDisposable
             // other. The operating system releases it when the process ends, however it ends.
             _lock = new FileStream(Path.Combine(hidden, LockFile), FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
             _lock.Write("A process writes new files here, and moves them to the folder above when they are whole.\n"u8);
-            if (Directory.EnumerateDirectories(folder, Hidden + "*").Any(other => other != hidden && IsHeld(other)))
-                throw new IOException($"another process is writing to {folder}: wait for it, or name another folder");
+            string[] others = [.. Directory.EnumerateDirectories(folder, Hidden + "*").Where(other => other != hidden)];
+            if (others.Any(IsHeld)) throw new IOException($"another process is writing to {folder}: wait for it, or name another folder");
+            foreach (string other in others.Where(IsRubbish)) Delete(other);
         }
         catch
         {
@@ -74,9 +75,20 @@ internal sealed class FolderUpdate : IDisposable
         try
         {
             _lock?.Dispose();
-            string hidden = Path.GetDirectoryName(_staging)!;
-            if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
+            Delete(Path.GetDirectoryName(_staging)!);
             if (_created && Directory.Exists(_folder) && !Directory.EnumerateFileSystemEntries(_folder).Any()) Directory.Delete(_folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // An empty folder may stay.
+        }
+    }
+
+    private static void Delete(string hidden)
+    {
+        try
+        {
+            if (Directory.Exists(hidden)) Directory.Delete(hidden, recursive: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -100,6 +112,13 @@ internal sealed class FolderUpdate : IDisposable
         {
             return true;
         }
+    }
+
+    /// <summary>True for what a writer left that was killed before it replaced a file; one without a lock is perhaps being begun.</summary>
+    private static bool IsRubbish(string hidden)
+    {
+        string replaced = Path.Combine(hidden, Replaced);
+        return File.Exists(Path.Combine(hidden, LockFile)) && !(Directory.Exists(replaced) && Names(replaced).Any());
     }
 
     private static IEnumerable<string> Names(string folder) => Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path));

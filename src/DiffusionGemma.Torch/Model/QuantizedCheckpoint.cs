@@ -78,7 +78,7 @@ public static class QuantizedCheckpoint
         catch (Exception e) when (e is UnauthorizedAccessException or IOException and not CheckpointException { InnerException: null })
         {
             throw new CheckpointException(
-                target, $"cannot be written: {(e.InnerException ?? e).Message} An existing checkpoint is unchanged. "
+                target, $"cannot be written: {(e.InnerException ?? e).Message.TrimEnd('.')}. An existing checkpoint is unchanged. "
                 + "Name a folder that may be written to and has room.", e);
         }
     }

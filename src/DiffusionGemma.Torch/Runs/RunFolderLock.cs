@@ -21,7 +21,7 @@ internal sealed class RunFolderLock : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new TrainingException(
-                e is IOException && File.Exists(path)
+                IsHeld(e)
                     ? $"{folder} is in use by another run that is going on ({e.Message}). Wait for it or stop it, or name another folder "
                         + "in FineTuneOptions.Checkpoints."
                     : $"{folder} cannot hold the run's checkpoints ({e.Message}). Name a folder that can be written to in "
@@ -33,4 +33,7 @@ internal sealed class RunFolderLock : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    /// <summary>True for Windows' sharing violation, and for Linux' and macOS' EWOULDBLOCK; a read-only disk is none of them.</summary>
+    private static bool IsHeld(Exception error) => error is IOException && (error.HResult & 0xFFFF) is 32 or 11 or 35;
 }

@@ -75,9 +75,10 @@ public sealed class SavedVersionsTests : IDisposable
             if (log.Kind == ChannelMessageKind.Error) errors.Add(log.RawMessage);
         };
         var error = Assert.Throws<FormatException>(() => _ml.Transforms.DiffusionGemma.Load(file));
-        Assert.StartsWith("The model was saved by a newer version of DiffusionGemma.MLNet", error.Message);
+        Assert.StartsWith($"{file}: The model was saved by a newer version of DiffusionGemma.MLNet", error.Message);
         Assert.Contains("has layout 255, this version reads up to", error.Message);
-        Assert.Equal(error.Message, Assert.Single(errors));
-        Assert.Equal(error.Message, Assert.ThrowsAny<Exception>(() => _ml.Model.Load(file, out _)).GetBaseException().Message);
+        string ofPart = Assert.Single(errors);
+        Assert.Equal($"{file}: {ofPart}", error.Message);
+        Assert.Equal(ofPart, Assert.ThrowsAny<Exception>(() => _ml.Model.Load(file, out _)).GetBaseException().Message);
     }
 }

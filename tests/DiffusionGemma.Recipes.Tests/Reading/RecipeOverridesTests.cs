@@ -62,6 +62,9 @@ public class RecipeOverridesTests
     [InlineData("--optimizer.rl=1e-5", "optimizer.rl: there is no such key. Did you mean 'lr'?")]
     [InlineData("optimizer.lr=1e-5", "'optimizer.lr=1e-5' is no override")]
     [InlineData("--", "'--' is no override")]
+    [InlineData("--checkpoint.checkpoint_dir", "checkpoint.checkpoint_dir: 'true' is a truth value, where a text is expected")]
+    [InlineData("--dataset.path_or_dataset_id", "dataset.path_or_dataset_id: 'true' is a truth value, where a text is expected")]
+    [InlineData("--checkpoint.checkpoint_dir=", "checkpoint.checkpoint_dir: the value is empty")]
     [InlineData("--.lr=1", ".lr: this is no key")]
     [InlineData("--optimizer.betas=[0.9", "optimizer.betas: [0.9: this is no YAML")]
     public void A_value_at_fault_is_named_without_a_line(string argument, string words)

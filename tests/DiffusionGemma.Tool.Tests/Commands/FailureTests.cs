@@ -63,6 +63,28 @@ public sealed class FailureTests(TrainedRun run)
         Assert.False(File.Exists(run.File("new.jsonl")));
     }
 
+    /// <summary>Weights have digests in the zip; a folder that is made of the base gets its text files too.</summary>
+    [Fact]
+    public async Task A_text_file_of_the_base_that_has_changed_since_training_is_told_when_it_is_merged()
+    {
+        string changed = Directory.CreateDirectory(run.File("changed-base")).FullName;
+        foreach (string file in Directory.EnumerateFiles(TinyChat)) File.Copy(file, Path.Combine(changed, Path.GetFileName(file)), true);
+        DiffusionGemmaCheckpoints.Resolver = _ => changed;
+        try
+        {
+            string zip = Fixtures.Path("models", "pipeline-v2.zip");
+            ToolRun same = await ToolRun.SucceedAsync("merge", zip, "--output", run.File("merged-same"));
+            Assert.DoesNotContain("is not the one", same.Error, StringComparison.Ordinal);
+            File.AppendAllText(Path.Combine(changed, "chat_template.jinja"), "{# another #}");
+            ToolRun other = await ToolRun.SucceedAsync("merge", zip, "--output", run.File("merged-other"));
+            Assert.Contains($"note: chat_template.jinja of {changed} is not the one", other.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            DiffusionGemmaCheckpoints.Resolver = null;
+        }
+    }
+
     [Fact]
     public async Task A_row_that_is_no_conversation_ends_with_3_and_its_line()
     {

@@ -16,6 +16,10 @@ public sealed partial class ToolWordsTests
     [InlineData("Set it back, or name what may differ in FineTuneOptions.Checkpoints.AcceptChanged.",
         "Set it back, or name another checkpoint.checkpoint_dir.")]
     [InlineData("step 3 of FineTuneOptions.Checkpoints.Resume", "step 3 of checkpoint.restore_from")]
+    [InlineData("Wait for it or stop it, or name another folder in FineTuneOptions.Checkpoints.",
+        "Wait for it or stop it, or name another checkpoint.checkpoint_dir.")]
+    [InlineData("step-000003 cannot be resumed: Steps was 3 and is 4 now; Lora was rank 4 and is rank 8 now.",
+        "step-000003 cannot be resumed: step_scheduler.max_steps was 3 and is 4 now; peft was rank 4 and is rank 8 now.")]
     [InlineData("no word of the library", "no word of the library")]
     public void Options_and_methods_become_keys_and_options(string library, string tool) => Assert.Equal(tool, ToolWords.Of(library));
 

@@ -48,6 +48,25 @@ public sealed class InterruptionTests
         Assert.Equal(Enumerable.Range(0, steps.Length).Select(step => $"{step}"), steps);
     }
 
+    /// <summary>They were told to stop, went on to the end, and said that they had succeeded.</summary>
+    [Theory]
+    [InlineData("INT", ExitCode.Cancelled)]
+    [InlineData("TERM", ExitCode.Terminated)]
+    public void Work_of_which_nothing_is_kept_ends_at_the_first(string signal, int code)
+    {
+        if (OperatingSystem.IsWindows()) Assert.Skip("Windows has no kill -INT.");
+        const int Rows = 200_000;                                                    // minutes of rows
+        using TemporaryFolder folder = Fixtures.Temporary();
+        string row = """{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}]}""";
+        File.WriteAllLines(folder.File("rows.jsonl"), Enumerable.Repeat(row, Rows));
+        using var process = new ToolProcess(
+            "inspect", folder.File("rows.jsonl"), "--checkpoint", Fixtures.Checkpoint("tiny-chat"), "--rows", $"{Rows}", "--json");
+        process.WaitFor("promptLength");
+        process.Signal(signal);
+        Assert.Equal(code, process.Wait());
+        Assert.Contains("Stopped.", process.Said, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_second_one_ends_at_once()
     {

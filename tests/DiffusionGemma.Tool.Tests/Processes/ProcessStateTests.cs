@@ -28,13 +28,33 @@ public sealed class ProcessStateTests
         Assert.Equal(ExitCode.Data, Run("exec \"$@\" > /dev/full 2>&1", [.. Ask, "--json"]).Code);
     }
 
+    /// <summary>Lines of steps are lost, which is told, and the exit code says so; the run is not.</summary>
     [Fact]
-    public void A_working_directory_that_is_gone_is_named()
+    public void Standard_output_on_a_full_disk_ends_no_run()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "This system has no device that is always full.");
+        using TemporaryFolder folder = Fixtures.Temporary();
+        TrainedRun.WriteRows(folder.File("rows.jsonl"));
+        string recipe = TrainedRun.WriteRecipe(folder.Path, folder.File("out"));
+        (int code, _, string error) = Run("exec \"$@\" > /dev/full",
+            ["train", recipe, "--step_scheduler.max_steps", "2", "--device", "cpu", "--no-report", "--json"]);
+        Assert.Equal(ExitCode.Data, code);
+        Assert.Single(error.Split('\n'), line => line.Contains("The work goes on", StringComparison.Ordinal));
+        Assert.True(File.Exists(folder.File("out/model.zip")), error);
+    }
+
+    [Theory]
+    [InlineData("chat")]
+    [InlineData("export", "--output")]
+    [InlineData("plan")]
+    public void A_working_directory_that_is_gone_is_named(string command, params string[] options)
     {
         using TemporaryFolder folder = Fixtures.Temporary();
         string gone = folder.File("gone");
-        (int code, _, string error) = Run($"mkdir '{gone}' && cd '{gone}' && rmdir ../gone && exec \"$@\"", Ask);
-        Assert.Equal(ExitCode.Checkpoint, code);
+        string[] output = options.Length > 0 ? [.. options, folder.File("new")] : [];
+        (int code, _, string error) = Run(
+            $"mkdir '{gone}' && cd '{gone}' && rmdir ../gone && exec \"$@\"", [command, Fixtures.Checkpoint("tiny-chat"), .. output]);
+        Assert.Equal(ExitCode.Usage, code);
         Assert.Contains("working directory is gone", error, StringComparison.Ordinal);
     }
 

@@ -25,12 +25,17 @@ public sealed class TwoWritersTests : TorchTest
         }
         Assert.Equal(before, Listing(folder));
 
-        // What a killed writer left is in nobody's way.
-        string left = folder.File(".saving-killed");
-        Directory.CreateDirectory(left);
-        File.WriteAllText(Path.Combine(left, "lock"), "");
+        // What a killed writer left is in nobody's way, and is taken away; not the only copy of a file that was there.
+        string left = folder.File(".saving-killed"), replacing = folder.File(".saving-replacing");
+        foreach (string hidden in (string[])[left, replacing])
+        {
+            Directory.CreateDirectory(Path.Combine(hidden, "old"));
+            File.WriteAllText(Path.Combine(hidden, "lock"), "");
+        }
+        File.WriteAllText(Path.Combine(replacing, "old", "adapter_config.json"), "{}");
         adapter.Save(folder.Path, "the third");
         LoraAdapter.Load(folder.Path, model).Dispose();
+        Assert.Equal([replacing], Directory.GetDirectories(folder.Path, ".saving-*"));
     }
 
     [Fact]

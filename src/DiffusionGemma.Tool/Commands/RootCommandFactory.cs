@@ -31,6 +31,7 @@ internal static class RootCommandFactory
         root.Add(ChatCommand.Create(context));
         root.Add(ServeCommand.Create(context));
         root.Add(QuantizeCommand.Create(context));
+        root.Add(VerifyCommand.Create(context));
         root.Add(MergeCommand.Create(context));
         root.Add(ExportCommand.Create(context));
         return root;

@@ -21,6 +21,7 @@ internal static class ToolWords
         ("ame another folder in FineTuneOptions.Checkpoints", "ame another checkpoint.checkpoint_dir"),
         ("name it: torch.CPU as the device, or FineTuneOptions.Devices = [torch.CPU]", "ask for it: --device cpu"),
         ("that PEFT or LoraAdapter.Save wrote", "that PEFT or training wrote"),
+        ("Load it without verify, or write the", "Write the"),
         ("SaveMerged's parameter original", "--original FOLDER"),
         ("PackCanvas' maxLength", "dataset.seq_length"),
         ("FineTuneOptions.Checkpoints.Resume", "checkpoint.restore_from"),

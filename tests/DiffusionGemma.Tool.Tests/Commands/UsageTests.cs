@@ -99,6 +99,7 @@ public sealed class UsageTests
     [InlineData("answer")]
     [InlineData("chat")]
     [InlineData("serve")]
+    [InlineData("verify")]
     [InlineData("quantize")]
     [InlineData("merge")]
     [InlineData("export")]

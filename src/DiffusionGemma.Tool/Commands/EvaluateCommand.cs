@@ -37,7 +37,7 @@ internal static class EvaluateCommand
         var columns = new RowOptions(command, withAnswers: true);
         command.SetAction(async (parsed, _) =>
         {
-            context.Interruption.Abandon = Interruption.NothingIsKept;
+            context.Interruption.AtOnce = Interruption.Stopped;
             var options = new AnswerEvaluationOptions
             {
                 Match = Enum.Parse<AnswerMatch>(parsed.GetValue(match)!, ignoreCase: true),
@@ -61,7 +61,6 @@ internal static class EvaluateCommand
                 Generation = generation.Read(parsed).Over(own.Generation),
                 BatchSize = parsed.GetValue(batch) ?? DefaultBatch,
                 OnFailure = RowFailure.EmptyAnswer,
-                Cancellation = context.Interruption.Token,
             };
             if (!parsed.GetValue(noAnswers)) await AnswersAsync(context, ml, model, held, options, How);
             return ExitCode.Success;

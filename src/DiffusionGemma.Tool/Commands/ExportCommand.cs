@@ -20,7 +20,7 @@ internal static class ExportCommand
         {
             string folder = parsed.GetValue(output)!;
             OutputFolders.RequireFree(folder);
-            context.Interruption.Abandon = () => OutputFolders.Abandon(folder);
+            context.Interruption.AtOnce = () => OutputFolders.Stopped(folder);
             MLContext ml = LogLines.CreateContext(context.Output);
             using ToolModel model = await ToolModel.LoadAsync(ml, parsed.GetValue(name)!, TorchSharp.torch.CPU, context);
             LoraAdapter adapter = model.RequireAdapter();

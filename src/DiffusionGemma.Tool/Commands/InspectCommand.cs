@@ -29,7 +29,7 @@ internal static class InspectCommand
         var columns = new RowOptions(command, withAnswers: true);
         command.SetAction(async (parsed, _) =>
         {
-            context.Interruption.Abandon = Interruption.NothingIsKept;
+            context.Interruption.AtOnce = Interruption.Stopped;
             string path = parsed.GetValue(source)!;
             MLContext ml = LogLines.CreateContext(context.Output);
             FineTuneRecipe? recipe = IsRecipe(path) ? FineTuneRecipe.Load(path) : null;

@@ -23,7 +23,7 @@ internal static class PlanCommand
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(async (parsed, _) =>
         {
-            context.Interruption.Abandon = Interruption.NothingIsKept;
+            context.Interruption.AtOnce = Interruption.Stopped;
             FineTuneRecipe recipe = RecipeArguments.Load(parsed.GetValue(path)!, parsed.UnmatchedTokens, null);
             foreach (string notice in recipe.Notices) context.Output.Say($"note: {notice}");
             DiffusionGemmaConfig config = await ConfigAsync(recipe.Checkpoint, context);

@@ -38,7 +38,7 @@ internal static class PrepareCommand
         if (Directory.Exists(output)) throw new ToolException(ExitCode.Usage, $"--output {output} is a folder: name a file.");
         if (File.Exists(output)) throw new ToolException(
             ExitCode.Usage, $"{output} is there already: name another file with --output, or take it away.");
-        context.Interruption.Abandon = () => File.Delete(output + ".tmp");
+        context.Interruption.AtOnce = Interruption.Stopped;
         MLContext ml = LogLines.CreateContext(context.Output);
         string[] sources = from.Length > 0 ? from : [split == TrainSplit ? Gsm8k.TrainFiles : Gsm8k.TestFiles];
         int rows = Stage.Data(() => Gsm8k.WriteConversations(ml, output, sources));

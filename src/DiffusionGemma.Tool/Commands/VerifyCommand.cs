@@ -18,7 +18,7 @@ internal static class VerifyCommand
         {
             string model = parsed.GetValue(name)!;
             ModelReference reference = await ModelReference.FindAsync(model, context);
-            context.Interruption.Abandon = Interruption.NothingIsKept;
+            context.Interruption.AtOnce = Interruption.Stopped;
             MLContext ml = LogLines.CreateContext(context.Output);
             await WorkProgress.RunAsync(context.Output, "verifying", _ => Stage.Model(() => Verify(ml, reference)));
             context.Output.Result($"{model}: every byte is as it was written", new { Event = "verified", Model = model });

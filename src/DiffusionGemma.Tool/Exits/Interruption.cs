@@ -4,7 +4,7 @@ namespace DiffusionGemma;
 
 /// <summary>
 /// Ctrl+C, SIGTERM and SIGHUP: the first asks the work to end, the second ends the process at once; so does the first where there is
-/// nothing to keep (<see cref="Abandon"/>).
+/// nothing to keep (<see cref="AtOnce"/>).
 /// </summary>
 internal sealed class Interruption : IDisposable
 {
@@ -23,9 +23,6 @@ internal sealed class Interruption : IDisposable
         _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, Handle));
     }
 
-    /// <summary>An <see cref="Abandon"/> of work that writes no file.</summary>
-    public static Action NothingIsKept { get; } = static () => { };
-
     /// <summary>Cancelled by the first.</summary>
     public CancellationToken Token => _source.Token;
 
@@ -36,10 +33,10 @@ internal sealed class Interruption : IDisposable
     public string Message { get; set; } = "Stopping. Ctrl+C again ends at once.";
 
     /// <summary>
-    /// Work that is not asked to end, as it keeps nothing of what it has done: called at the first signal, to remove half-written files,
-    /// before the process ends. Null: the work is asked.
+    /// Said at the first signal, which then ends the process: for work that keeps nothing of what it has done. Null: the work is asked to
+    /// end.
     /// </summary>
-    public Action? Abandon
+    public Func<string>? AtOnce
     {
         get;
         set
@@ -55,6 +52,9 @@ internal sealed class Interruption : IDisposable
 
     /// <summary>Takes a Ctrl+C in place of this, where it returns true; null: nobody does.</summary>
     public Func<bool>? Handler { get; set; }
+
+    /// <summary>An <see cref="AtOnce"/> of work that writes no file.</summary>
+    public static string Stopped() => "Stopped.";
 
     public void Dispose()
     {
@@ -73,7 +73,7 @@ internal sealed class Interruption : IDisposable
         lock (_lock)
         {
             if (!_isAsked) Code = CodeOf(context.Signal);
-            ends = Handler is not null || Abandon is not null || _isAsked;
+            ends = Handler is not null || AtOnce is not null || _isAsked;
             _isAsked = true;
         }
         if (ends) End();
@@ -83,16 +83,8 @@ internal sealed class Interruption : IDisposable
 
     private void End()
     {
-        try
-        {
-            Abandon?.Invoke();
-            if (Abandon is not null) _output.Fail("Stopped.");
-            _output.RestoreTerminal();
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // What could not be removed is hidden, and the next writer takes it away.
-        }
+        if (AtOnce is { } words) _output.Fail(words());
+        _output.RestoreTerminal();
         AbruptExit.With(Code);
     }
 

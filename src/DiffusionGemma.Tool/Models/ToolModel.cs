@@ -37,10 +37,10 @@ internal sealed class ToolModel : IDisposable
     {
         if (chatTemplate is not null) DataFiles.RequireFile(chatTemplate, ExitCode.Usage);
         ModelReference reference = await ModelReference.FindAsync(name, context);
-        Action? before = context.Interruption.Abandon;
-        context.Interruption.Abandon ??= Interruption.NothingIsKept;             // weights take minutes to be read
+        Func<string>? before = context.Interruption.AtOnce;
+        context.Interruption.AtOnce ??= Interruption.Stopped;             // weights take minutes to be read
         ToolModel model = Load(ml, reference, device, chatTemplate, quantization);
-        context.Interruption.Abandon = before;
+        context.Interruption.AtOnce = before;
         foreach (string notice in model.Notices) context.Output.Say($"note: {notice}");
         return model;
     }

@@ -29,11 +29,9 @@ internal static class OutputFolders
         }
     }
 
-    /// <summary>Removes what a command has half written into a folder that was free when it began.</summary>
-    public static void Abandon(string folder)
-    {
-        if (!Directory.Exists(folder)) return;
-        foreach (string hidden in Directory.EnumerateDirectories(folder, HalfWritten)) Directory.Delete(hidden, recursive: true);
-        if (!Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
-    }
+    /// <summary>Said where the writing of a folder is ended by a signal. Not removed: another process may be writing there.</summary>
+    public static string Stopped(string folder) =>
+        Directory.Exists(folder) && Directory.EnumerateDirectories(folder, HalfWritten).Any()
+            ? $"{Interruption.Stopped()} What was half written is hidden in {folder}; the next command that writes there removes it."
+            : Interruption.Stopped();
 }

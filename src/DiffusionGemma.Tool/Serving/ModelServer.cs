@@ -63,9 +63,9 @@ internal static class ModelServer
             await StartAsync(application, settings);
             string address = Address(application);
             context.Output.Say($"loading {settings.Model}; {address}/health says when it is ready");
-            context.Interruption.Abandon = Interruption.NothingIsKept;            // weights take minutes to be read
+            context.Interruption.AtOnce = Interruption.Stopped;            // weights take minutes to be read
             await application.Services.GetRequiredService<DiffusionGemmaService>().GetClientAsync(cancellation);
-            context.Interruption.Abandon = null;
+            context.Interruption.AtOnce = null;
             Tell(context.Output, address, name, settings, access);
             context.Interruption.Message = "Stopping when the running answers have ended. Ctrl+C again ends at once.";
             await WaitAsync(cancellation);

@@ -66,7 +66,7 @@ internal sealed class ToolOutput
 
     /// <summary>
     /// Writes an object with <c>--json</c> for work of hours, which goes on where standard output cannot be written, as on a full disk.
-    /// The loss is told once; the work's result, written last, must still succeed.
+    /// A note says so once. Writing the result at the end still fails the command.
     /// </summary>
     public void EmitOrGoOn(object json)
     {

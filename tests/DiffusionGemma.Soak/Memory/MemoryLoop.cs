@@ -24,11 +24,10 @@ internal static class MemoryLoop
         }
         bool isLong = arguments.Rounds >= ManyRounds;
         // A short loop ends before the compiler has optimised all methods and before glibc's arenas, 8 for each core, have all been
-        // as large as a round makes them: those take 3 MiB a round at first, and 5 where a slow machine still compiles. A leaked tiny-chat
-        // would be 8 MiB a round, 48 in the six rounds that are compared.
+        // as large as a round makes them: those take up to 3 MiB a round at first. A leaked tiny-chat would be 8 MiB a round.
         int warm = isLong ? 11 : Math.Max(Growth.Window, arguments.Rounds / 2);
         bool holds = true;
-        foreach (Growth growth in Growth.Of(after, warm, residentLimit: isLong ? 20 : 42))
+        foreach (Growth growth in Growth.Of(after, warm, residentLimit: isLong ? 20 : 30))
         {
             holds &= growth.Holds;
             Console.WriteLine(growth);

@@ -28,7 +28,7 @@ public sealed class ProcessStateTests
         Assert.Equal(ExitCode.Data, Run("exec \"$@\" > /dev/full 2>&1", [.. Ask, "--json"]).Code);
     }
 
-    /// <summary>Lines of steps are lost, which is told, and the exit code says so; the run is not.</summary>
+    /// <summary>The model is saved; a note says that lines are missing, and the exit code is that of an output that fails.</summary>
     [Fact]
     public void Standard_output_on_a_full_disk_ends_no_run()
     {
